@@ -1,0 +1,28 @@
+//! What a frame may hold. Both sides check; the handshake carries the ones that a side can lower.
+
+/// The version of this protocol. Sides of different versions refuse each other in the handshake.
+pub const PROTOCOL_VERSION: u16 = 1;
+
+/// Nesting depth of arrays and maps in a payload past which it is refused.
+pub const MAX_DEPTH: usize = 128;
+
+/// Bytes of a method name.
+pub const MAX_METHOD_LEN: usize = 256;
+
+/// Bytes of a frame's body: 1 GiB of payload and 1 MiB for everything around it.
+pub const MAX_BODY_LEN: usize = (1 << 30) + (1 << 20);
+
+/// Bytes of a sample of the small pool; a larger frame takes the bulk service.
+pub const SMALL_SAMPLE_LEN: usize = 4096;
+
+/// Samples that may be on their way in each direction of a connection's small services.
+pub const SMALL_WINDOW: usize = 64;
+
+/// Samples that may be on their way in each direction of a connection's bulk services.
+pub const BULK_WINDOW: usize = 4;
+
+/// Calls in flight of one connection, at most: the low 16 bits of a call's id are its slot.
+pub const MAX_IN_FLIGHT: usize = 1 << 16;
+
+/// Bytes of one message on the control socket.
+pub const MAX_HANDSHAKE_LEN: usize = 16 * 1024;

@@ -1,0 +1,131 @@
+//! The methods under `pycrust.` that the worker answers itself, and what they answer.
+
+use serde::{Deserialize, Serialize};
+
+/// `pycrust.health`: is the worker there?
+pub const HEALTH: &str = "pycrust.health";
+/// `pycrust.methods`: what can be called?
+pub const METHODS: &str = "pycrust.methods";
+/// `pycrust.stats`: how is it going?
+pub const STATS: &str = "pycrust.stats";
+
+/// The answer to `pycrust.health`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// `serving`, or `stopping` while the worker drains.
+    pub status: String,
+    /// The endpoint.
+    pub endpoint: String,
+    /// The worker's process.
+    pub pid: u32,
+    /// Tells this worker's life from any other's.
+    pub generation: u64,
+    /// Nanoseconds since it began to serve.
+    pub uptime_ns: u64,
+}
+
+/// One entry of the answer to `pycrust.methods`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MethodInfo {
+    /// The method's name.
+    pub name: String,
+    /// The live version, from 1.
+    pub version: u32,
+    /// The hash of its schema.
+    pub schema_hash: u64,
+    /// The first line of the handler's documentation.
+    pub doc: String,
+    /// The JSON Schemas `{"request": …, "response": …}` as JSON text.
+    pub schema: String,
+}
+
+/// Percentiles of a recent window, in nanoseconds. All zero where nothing was measured.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Percentiles {
+    /// How many were measured.
+    pub count: u64,
+    /// Half were faster.
+    pub p50_ns: u64,
+    /// 90 of 100 were faster.
+    pub p90_ns: u64,
+    /// 99 of 100 were faster.
+    pub p99_ns: u64,
+    /// 999 of 1,000 were faster.
+    pub p999_ns: u64,
+    /// The slowest.
+    pub max_ns: u64,
+}
+
+/// Where the time of a method's recent calls went: the percentiles of each stage.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StagePercentiles {
+    /// On the way to the worker.
+    pub transit: Percentiles,
+    /// In the worker's queue.
+    pub queue: Percentiles,
+    /// Waiting for the interpreter.
+    pub interpreter: Percentiles,
+    /// Decoding and validating.
+    pub decode: Percentiles,
+    /// In the handler.
+    pub handler: Percentiles,
+    /// Serialising and encoding.
+    pub encode: Percentiles,
+    /// On the way back, as the client measured it.
+    pub back: Percentiles,
+}
+
+/// One method's part of the answer to `pycrust.stats`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MethodStats {
+    /// The method's name.
+    pub name: String,
+    /// The live version.
+    pub version: u32,
+    /// Calls answered since the worker began, errors included.
+    pub calls: u64,
+    /// Of these, the ones that ended in an error.
+    pub errors: u64,
+    /// Calls received and not yet answered.
+    pub in_flight: u64,
+    /// Answers of each version: pairs of version and count.
+    pub by_version: Vec<(u32, u64)>,
+    /// Round trips as the clients measured them.
+    pub round_trip: Percentiles,
+    /// Where the time went.
+    pub stages: StagePercentiles,
+}
+
+/// One connected client in the answer to `pycrust.stats`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientStats {
+    /// The connection's number.
+    pub connection: u64,
+    /// The client's process.
+    pub pid: u32,
+    /// Its name.
+    pub name: String,
+    /// Its calls in flight.
+    pub in_flight: u64,
+}
+
+/// The answer to `pycrust.stats`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointStats {
+    /// The endpoint.
+    pub endpoint: String,
+    /// The worker's process.
+    pub pid: u32,
+    /// Nanoseconds since it began to serve; 0 before.
+    pub uptime_ns: u64,
+    /// `CLOCK_MONOTONIC` nanoseconds of this snapshot, for rates between two of them.
+    pub at_ns: u64,
+    /// Every registered method, in order of its name.
+    pub methods: Vec<MethodStats>,
+    /// Every connected client.
+    pub clients: Vec<ClientStats>,
+    /// Calls to names that no method has.
+    pub unknown_method_calls: u64,
+    /// Frames that broke the specification.
+    pub malformed_frames: u64,
+}
