@@ -1,0 +1,252 @@
+//! MessagePack to Python objects.
+//!
+//! The bytes come from the other side: every length is checked against what is left before anything
+//! is allocated for it, and nesting is bounded.
+
+use std::fmt::Display;
+
+use pycrust_protocol::limits::MAX_DEPTH;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+use rmp::Marker;
+
+use crate::timestamp;
+
+/// Why a payload gave no object.
+pub(crate) enum DecodeError {
+    /// The bytes are not what they should be: the offset and the reason.
+    Malformed(usize, String),
+    /// The interpreter refused, for want of memory, say.
+    Python(PyErr),
+}
+
+impl From<PyErr> for DecodeError {
+    fn from(error: PyErr) -> Self {
+        Self::Python(error)
+    }
+}
+
+impl From<DecodeError> for PyErr {
+    fn from(error: DecodeError) -> Self {
+        match error {
+            DecodeError::Malformed(at, reason) => {
+                PyValueError::new_err(format!("malformed MessagePack at byte {at}: {reason}"))
+            }
+            DecodeError::Python(error) => error,
+        }
+    }
+}
+
+type Decoded<'py> = Result<Bound<'py, PyAny>, DecodeError>;
+
+/// Reads the one value that `bytes` holds.
+pub(crate) fn decode<'py>(py: Python<'py>, bytes: &[u8]) -> Decoded<'py> {
+    let mut decoder = Decoder { py, bytes, at: 0 };
+    let value = decoder.value(0, false)?;
+    match bytes.len() - decoder.at {
+        0 => Ok(value),
+        left => Err(decoder.refuse(decoder.at, format_args!("{left} bytes follow the value"))),
+    }
+}
+
+struct Decoder<'a, 'py> {
+    py: Python<'py>,
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a, 'py> Decoder<'a, 'py> {
+    #[expect(clippy::unused_self, reason = "reads as the decoder's verdict")]
+    fn refuse(&self, at: usize, reason: impl Display) -> DecodeError {
+        DecodeError::Malformed(at, reason.to_string())
+    }
+
+    fn take(&mut self, len: usize) -> Result<&'a [u8], DecodeError> {
+        let left = self.bytes.len() - self.at;
+        if len > left {
+            return Err(self.refuse(self.at, format_args!("{len} bytes are announced, {left} are left")));
+        }
+        let taken = &self.bytes[self.at..self.at + len];
+        self.at += len;
+        Ok(taken)
+    }
+
+    fn fixed<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+        let mut out = [0; N];
+        out.copy_from_slice(self.take(N)?);
+        Ok(out)
+    }
+
+    /// One value; as a map's key (`hashable`), an array becomes a tuple.
+    fn value(&mut self, depth: usize, hashable: bool) -> Decoded<'py> {
+        let at = self.at;
+        if depth > MAX_DEPTH {
+            return Err(self.refuse(at, format_args!("nested deeper than {MAX_DEPTH}")));
+        }
+        let marker = Marker::from_u8(self.fixed::<1>()?[0]);
+        match marker {
+            Marker::FixPos(value) => Ok(self.int(value)),
+            Marker::FixNeg(value) => Ok(self.int(value)),
+            Marker::Null => Ok(self.py.None().into_bound(self.py)),
+            Marker::True | Marker::False => {
+                Ok(PyBool::new(self.py, marker == Marker::True).to_owned().into_any())
+            }
+            Marker::FixStr(len) => self.str(at, usize::from(len)),
+            Marker::FixArray(len) => self.array(at, usize::from(len), depth, hashable),
+            Marker::FixMap(len) => self.map(at, usize::from(len), depth, hashable),
+            Marker::Reserved => Err(self.refuse(at, "0xc1 is no MessagePack")),
+            Marker::Bin8 | Marker::Bin16 | Marker::Bin32 => {
+                let len = self.len(marker, Marker::Bin8, Marker::Bin16)?;
+                self.bin(len)
+            }
+            Marker::Str8 | Marker::Str16 | Marker::Str32 => {
+                let len = self.len(marker, Marker::Str8, Marker::Str16)?;
+                self.str(at, len)
+            }
+            Marker::Array16 | Marker::Array32 => {
+                let len = self.len(marker, Marker::Null, Marker::Array16)?;
+                self.array(at, len, depth, hashable)
+            }
+            Marker::Map16 | Marker::Map32 => {
+                let len = self.len(marker, Marker::Null, Marker::Map16)?;
+                self.map(at, len, depth, hashable)
+            }
+            Marker::Ext8 | Marker::Ext16 | Marker::Ext32 => {
+                let len = self.len(marker, Marker::Ext8, Marker::Ext16)?;
+                self.ext(at, len)
+            }
+            Marker::FixExt1 => self.ext(at, 1),
+            Marker::FixExt2 => self.ext(at, 2),
+            Marker::FixExt4 => self.ext(at, 4),
+            Marker::FixExt8 => self.ext(at, 8),
+            Marker::FixExt16 => self.ext(at, 16),
+            number => self.number(number),
+        }
+    }
+
+    /// The length behind a marker: one byte for `short`, two for `middle`, four for any other.
+    fn len(&mut self, marker: Marker, short: Marker, middle: Marker) -> Result<usize, DecodeError> {
+        if marker == short {
+            Ok(usize::from(self.fixed::<1>()?[0]))
+        } else if marker == middle {
+            Ok(usize::from(u16::from_be_bytes(self.fixed()?)))
+        } else {
+            Ok(u32::from_be_bytes(self.fixed()?) as usize)
+        }
+    }
+
+    fn number(&mut self, marker: Marker) -> Decoded<'py> {
+        Ok(match marker {
+            Marker::U8 => {
+                let raw = self.fixed()?;
+                self.int(u8::from_be_bytes(raw))
+            }
+            Marker::U16 => {
+                let raw = self.fixed()?;
+                self.int(u16::from_be_bytes(raw))
+            }
+            Marker::U32 => {
+                let raw = self.fixed()?;
+                self.int(u32::from_be_bytes(raw))
+            }
+            Marker::U64 => {
+                let raw = self.fixed()?;
+                self.int(u64::from_be_bytes(raw))
+            }
+            Marker::I8 => {
+                let raw = self.fixed()?;
+                self.int(i8::from_be_bytes(raw))
+            }
+            Marker::I16 => {
+                let raw = self.fixed()?;
+                self.int(i16::from_be_bytes(raw))
+            }
+            Marker::I32 => {
+                let raw = self.fixed()?;
+                self.int(i32::from_be_bytes(raw))
+            }
+            Marker::I64 => {
+                let raw = self.fixed()?;
+                self.int(i64::from_be_bytes(raw))
+            }
+            Marker::F32 => {
+                let raw = self.fixed()?;
+                self.float(f64::from(f32::from_be_bytes(raw)))
+            }
+            _ => {
+                let raw = self.fixed()?;
+                self.float(f64::from_be_bytes(raw))
+            }
+        })
+    }
+
+    fn int<T>(&self, value: T) -> Bound<'py, PyAny>
+    where
+        T: IntoPyObject<'py, Target = PyInt, Output = Bound<'py, PyInt>, Error = std::convert::Infallible>,
+    {
+        let Ok(int) = value.into_pyobject(self.py);
+        int.into_any()
+    }
+
+    fn float(&self, value: f64) -> Bound<'py, PyAny> {
+        PyFloat::new(self.py, value).into_any()
+    }
+
+    fn str(&mut self, at: usize, len: usize) -> Decoded<'py> {
+        let text = std::str::from_utf8(self.take(len)?)
+            .map_err(|error| self.refuse(at, format_args!("a string that is not UTF-8: {error}")))?;
+        Ok(PyString::new(self.py, text).into_any())
+    }
+
+    fn bin(&mut self, len: usize) -> Decoded<'py> {
+        Ok(PyBytes::new(self.py, self.take(len)?).into_any())
+    }
+
+    /// Refuses a container that announces more elements than bytes are left to hold them.
+    fn paid_for(&self, at: usize, len: usize, bytes_each: usize) -> Result<(), DecodeError> {
+        let left = self.bytes.len() - self.at;
+        if len > left / bytes_each {
+            return Err(self.refuse(at, format_args!("{len} elements are announced, {left} bytes are left")));
+        }
+        Ok(())
+    }
+
+    fn array(&mut self, at: usize, len: usize, depth: usize, hashable: bool) -> Decoded<'py> {
+        self.paid_for(at, len, 1)?;
+        let mut items = Vec::with_capacity(len);
+        for _ in 0..len {
+            items.push(self.value(depth + 1, hashable)?);
+        }
+        if hashable {
+            Ok(PyTuple::new(self.py, items)?.into_any())
+        } else {
+            Ok(PyList::new(self.py, items)?.into_any())
+        }
+    }
+
+    fn map(&mut self, at: usize, len: usize, depth: usize, hashable: bool) -> Decoded<'py> {
+        if hashable {
+            return Err(self.refuse(at, "a map can't be the key of a map in Python"));
+        }
+        self.paid_for(at, len, 2)?;
+        let dict = PyDict::new(self.py);
+        for _ in 0..len {
+            let key = self.value(depth + 1, true)?;
+            let value = self.value(depth + 1, false)?;
+            dict.set_item(key, value)?;
+        }
+        Ok(dict.into_any())
+    }
+
+    fn ext(&mut self, at: usize, len: usize) -> Decoded<'py> {
+        let kind = i8::from_be_bytes(self.fixed()?);
+        let data = self.take(len)?;
+        if kind != -1 {
+            return Err(
+                self.refuse(at, format_args!("extension type {kind}, only timestamps (-1) have a meaning"))
+            );
+        }
+        timestamp::read(self.py, data).map_err(|reason| self.refuse(at, reason))
+    }
+}

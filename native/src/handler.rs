@@ -1,0 +1,214 @@
+//! One immutable handler: how its arguments are bound, what is called, what becomes of its result.
+
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyList, PyString, PyTuple};
+
+/// How arguments reach the function; `pycrust/binding.py` chooses.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// The function has no parameters.
+    Empty,
+    /// Nothing is validated: a map gives keywords, an array positions.
+    Raw,
+    /// The validator gives a model instance; its fields are the keywords.
+    Fields,
+    /// The validator gives a model instance; it is the one argument.
+    Model,
+    /// The validator gives `(args, kwargs)`.
+    Args,
+}
+
+/// Everything that a dispatch thread needs to run one version of a handler.
+#[pyclass(frozen, module = "pycrust._native")]
+pub(crate) struct Handler {
+    function: Py<PyAny>,
+    mode: Mode,
+    validate: Option<Py<PyAny>>,
+    /// Names for binding an array by position, in order.
+    fields: Vec<Py<PyString>>,
+    validate_result: Option<Py<PyAny>>,
+    serialize_result: Option<Py<PyAny>>,
+    context: Option<Py<PyAny>>,
+}
+
+/// Arguments that are ready for the function.
+pub(crate) struct Bounded<'py> {
+    args: Bound<'py, PyTuple>,
+    kwargs: Option<Bound<'py, PyDict>>,
+}
+
+#[pymethods]
+impl Handler {
+    #[new]
+    #[pyo3(signature = (function, *, mode, validate=None, fields=Vec::new(), validate_result=None, serialize_result=None, context=None))]
+    fn new(
+        function: Py<PyAny>,
+        mode: &str,
+        validate: Option<Py<PyAny>>,
+        fields: Vec<Py<PyString>>,
+        validate_result: Option<Py<PyAny>>,
+        serialize_result: Option<Py<PyAny>>,
+        context: Option<Py<PyAny>>,
+    ) -> PyResult<Self> {
+        let mode = match mode {
+            "none" => Mode::Empty,
+            "raw" => Mode::Raw,
+            "fields" => Mode::Fields,
+            "model" => Mode::Model,
+            "args" => Mode::Args,
+            other => return Err(PyValueError::new_err(format!("unknown mode {other:?}"))),
+        };
+        if validate.is_none() && matches!(mode, Mode::Fields | Mode::Model | Mode::Args) {
+            return Err(PyTypeError::new_err("this mode needs `validate`"));
+        }
+        Ok(Self { function, mode, validate, fields, validate_result, serialize_result, context })
+    }
+
+    /// One call in this process: bind, validate, run, validate and serialise the result.
+    fn invoke<'py>(&self, arguments: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let bound = self.bind(arguments)?;
+        let result = self.call(&bound)?;
+        self.finish(result)
+    }
+
+    fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
+        visit.call(&self.function)?;
+        for part in [&self.validate, &self.validate_result, &self.serialize_result, &self.context] {
+            visit.call(part)?;
+        }
+        Ok(())
+    }
+}
+
+impl Handler {
+    /// Binds and validates what a call brought.
+    pub(crate) fn bind<'py>(&self, arguments: &Bound<'py, PyAny>) -> PyResult<Bounded<'py>> {
+        let py = arguments.py();
+        match self.mode {
+            Mode::Empty => {
+                if !is_nothing(arguments) {
+                    return Err(PyTypeError::new_err("this handler takes no arguments"));
+                }
+                Ok(Bounded { args: PyTuple::empty(py), kwargs: None })
+            }
+            Mode::Raw => raw(arguments),
+            Mode::Fields => {
+                let model = self.validated(&self.by_name(arguments)?)?;
+                let kwargs = model.getattr(pyo3::intern!(py, "__dict__"))?.cast_into::<PyDict>()?;
+                let extra = model.getattr(pyo3::intern!(py, "__pydantic_extra__"))?;
+                if let Ok(extra) = extra.cast::<PyDict>()
+                    && !extra.is_empty()
+                {
+                    let all = kwargs.copy()?;
+                    all.update(extra.as_mapping())?;
+                    return Ok(Bounded { args: PyTuple::empty(py), kwargs: Some(all) });
+                }
+                Ok(Bounded { args: PyTuple::empty(py), kwargs: Some(kwargs) })
+            }
+            Mode::Model => {
+                let model = self.validated(&self.by_name(arguments)?)?;
+                Ok(Bounded { args: PyTuple::new(py, [model])?, kwargs: None })
+            }
+            Mode::Args => {
+                let validated = self.validated(&args_kwargs(arguments)?)?;
+                let (args, kwargs) = validated.extract::<(Bound<'py, PyTuple>, Bound<'py, PyDict>)>()?;
+                Ok(Bounded { args, kwargs: Some(kwargs) })
+            }
+        }
+    }
+
+    /// Runs the function inside its context, if it has one.
+    pub(crate) fn call<'py>(&self, bound: &Bounded<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let py = bound.args.py();
+        let function = self.function.bind(py);
+        let Some(context) = &self.context else {
+            return function.call(&bound.args, bound.kwargs.as_ref());
+        };
+        let manager = context.bind(py).call0()?;
+        manager.call_method0(pyo3::intern!(py, "__enter__"))?;
+        let outcome = function.call(&bound.args, bound.kwargs.as_ref());
+        match outcome {
+            Ok(result) => {
+                let none = py.None();
+                manager.call_method1(pyo3::intern!(py, "__exit__"), (&none, &none, &none))?;
+                Ok(result)
+            }
+            Err(error) => {
+                let given = (error.get_type(py), error.value(py), error.traceback(py));
+                let handled = manager.call_method1(pyo3::intern!(py, "__exit__"), given)?;
+                if handled.is_truthy()? { Ok(py.None().into_bound(py)) } else { Err(error) }
+            }
+        }
+    }
+
+    /// Validates and serialises a result into something that can be encoded.
+    pub(crate) fn finish<'py>(&self, mut result: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        for step in [&self.validate_result, &self.serialize_result].into_iter().flatten() {
+            result = step.bind(result.py()).call1((result,))?;
+        }
+        Ok(result)
+    }
+
+    fn validated<'py>(&self, arguments: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        match &self.validate {
+            Some(validate) => validate.bind(arguments.py()).call1((arguments,)),
+            None => Ok(arguments.clone()),
+        }
+    }
+
+    /// Arguments as a dict of fields: an array is zipped with the field names, a single value is the first.
+    fn by_name<'py>(&self, arguments: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let py = arguments.py();
+        if arguments.is_exact_instance_of::<PyDict>() {
+            return Ok(arguments.clone());
+        }
+        let dict = PyDict::new(py);
+        if let Ok(values) = arguments.cast::<PyList>() {
+            if values.len() > self.fields.len() {
+                let message =
+                    format!("{} positional arguments, at most {} are taken", values.len(), self.fields.len());
+                return Err(PyTypeError::new_err(message));
+            }
+            for (field, value) in self.fields.iter().zip(values.iter()) {
+                dict.set_item(field, value)?;
+            }
+        } else if let (Some(first), false) = (self.fields.first(), arguments.is_none()) {
+            dict.set_item(first, arguments)?;
+        }
+        Ok(dict.into_any())
+    }
+}
+
+fn is_nothing(arguments: &Bound<'_, PyAny>) -> bool {
+    arguments.is_none()
+        || arguments.cast::<PyList>().is_ok_and(PyListMethods::is_empty)
+        || arguments.cast::<PyDict>().is_ok_and(PyDictMethods::is_empty)
+}
+
+fn raw<'py>(arguments: &Bound<'py, PyAny>) -> PyResult<Bounded<'py>> {
+    let py = arguments.py();
+    if arguments.is_none() {
+        Ok(Bounded { args: PyTuple::empty(py), kwargs: None })
+    } else if let Ok(kwargs) = arguments.cast::<PyDict>() {
+        if let Some(key) = kwargs.keys().iter().find(|key| !key.is_instance_of::<PyString>()) {
+            return Err(PyTypeError::new_err(format!(
+                "arguments are named by strings, not by {}",
+                key.repr()?
+            )));
+        }
+        Ok(Bounded { args: PyTuple::empty(py), kwargs: Some(kwargs.clone()) })
+    } else if let Ok(values) = arguments.cast::<PyList>() {
+        Ok(Bounded { args: values.to_tuple(), kwargs: None })
+    } else {
+        Ok(Bounded { args: PyTuple::new(py, [arguments])?, kwargs: None })
+    }
+}
+
+/// What pydantic-core's arguments validator takes: `ArgsKwargs(args, kwargs)`.
+fn args_kwargs<'py>(arguments: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    static ARGS_KWARGS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let bound = raw(arguments)?;
+    ARGS_KWARGS.import(arguments.py(), "pydantic_core", "ArgsKwargs")?.call1((bound.args, bound.kwargs))
+}
