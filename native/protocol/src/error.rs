@@ -28,8 +28,9 @@ pub struct ErrorPayload {
     /// The Python exception's qualified name; empty where no exception was raised.
     #[serde(default, rename = "type", skip_serializing_if = "String::is_empty")]
     pub exception: String,
-    /// MessagePack of the details. For a validation error, the list of [`ValidationIssue`]s.
-    #[serde(default, with = "serde_bytes", skip_serializing_if = "Vec::is_empty")]
+    /// MessagePack of the details, whose value stands in the map as it is (empty: there are none).
+    /// For a validation error, the list of [`ValidationIssue`]s.
+    #[serde(default, with = "embedded", skip_serializing_if = "Vec::is_empty")]
     pub details: Vec<u8>,
     /// The Python traceback as text, where the endpoint allows it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -56,6 +57,26 @@ impl ErrorPayload {
         rmp_serde::from_slice(payload).unwrap_or_else(|error| {
             Self::message(format!("the worker sent an error that can't be read: {error}"))
         })
+    }
+}
+
+/// MessagePack bytes in Rust that are a value among others on the wire.
+mod embedded {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
+
+    #[expect(clippy::ptr_arg, reason = "serde passes the field as it is")]
+    pub(super) fn serialize<S: Serializer>(bytes: &Vec<u8>, serializer: S) -> Result<S::Ok, S::Error> {
+        let value = rmpv::decode::read_value(&mut bytes.as_slice()).map_err(ser::Error::custom)?;
+        value.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        let value = rmpv::Value::deserialize(deserializer)?;
+        let mut bytes = Vec::new();
+        if !value.is_nil() {
+            rmpv::encode::write_value(&mut bytes, &value).map_err(de::Error::custom)?;
+        }
+        Ok(bytes)
     }
 }
 
