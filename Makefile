@@ -1,0 +1,71 @@
+# One recipe per chore; each sets up what it needs. `make demo` shows the main job, `make test` tests it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CHROMIUM := $(shell command -v chromium)
+RUST_SOURCES := $(shell find native client-rs -name '*.rs' -not -path '*/target/*') Cargo.toml Cargo.lock \
+	$(wildcard native/*/Cargo.toml) native/Cargo.toml client-rs/Cargo.toml
+export VIRTUAL_ENV := $(CURDIR)/$(VENV)
+export CARGO_TERM_COLOR ?= never
+
+.PHONY: demo lab test test-rust test-loom test-python lint format setup build bench soak fuzz notebooks clean chromium
+
+demo: build
+	$(BIN)/python notebooks/demo.py
+
+lab: build
+	cd notebooks && ../$(BIN)/jupyter lab 02_control_loop.ipynb
+
+test: lint test-rust test-loom test-python
+
+build: setup $(VENV)/.extension $(VENV)/.client
+
+setup: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/pip install --quiet --group dev 'anywidget>=0.9.18' 'ipykernel>=7.2' 'ipython>=8.20' 'ipywidgets>=8.1' 'pydantic>=2.11'
+	@# iceoryx2's build looks for libclang here (.cargo/config.toml).
+	ln -sfn "$$($(BIN)/python -c 'import clang.native; print(clang.native.__path__[0])')" $(VENV)/libclang
+	touch $@
+
+$(VENV)/.extension: $(VENV)/.installed $(RUST_SOURCES)
+	$(BIN)/maturin develop --release --quiet
+	touch $@
+
+$(VENV)/.client: $(VENV)/.installed $(RUST_SOURCES)
+	cargo build --release --quiet -p pycrust-client --examples
+	touch $@
+
+test-rust: build
+	cargo test --release
+
+test-loom: setup
+	RUSTFLAGS="--cfg loom" cargo test --release --target-dir target/loom -p pycrust-transport --test loom
+
+test-python: build chromium
+	$(BIN)/python -m pytest
+
+chromium:
+ifeq ($(CHROMIUM),)
+	apt-get update -qq && apt-get install -y -qq chromium fonts-dejavu
+endif
+
+lint: build
+	cargo fmt --all --check
+	cargo clippy --release --workspace --all-targets -- -D warnings
+	$(BIN)/ruff check pycrust tests notebooks
+	$(BIN)/ruff format --check pycrust tests
+	$(BIN)/pyright
+
+format:
+	cargo fmt --all
+	$(BIN)/ruff format pycrust tests
+	$(BIN)/ruff check --fix-only pycrust tests
+
+bench: build
+	$(BIN)/python tests/benchmarks/run.py
+
+clean:
+	rm -rf target $(VENV) test-results bench.json

@@ -1,0 +1,4 @@
+//! The program that every user starts from, as it stands in the documentation.
+#![allow(unused_variables, clippy::many_single_char_names)]
+
+include!("../../tests/interop/contract_client.rs");

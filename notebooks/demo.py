@@ -1,0 +1,38 @@
+"""The main job, headless: notebook 02 in a kernel of its own, a Rust control loop beside it.
+
+Executes `02_control_loop.ipynb` cell by cell, says what happens, and ends with the table that the notebook prints:
+calls, errors, calls per handler version, round-trip percentiles, seconds balanced before and after the swap.
+"""
+
+import sys
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+NOTEBOOK = Path(__file__).with_name("02_control_loop.ipynb")
+
+
+def main() -> int:
+    """Runs the notebook; 0 if every cell succeeded."""
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    client = NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(NOTEBOOK.parent)}})
+    with client.setup_kernel():
+        for index, cell in enumerate(notebook.cells):
+            if cell.cell_type == "markdown":
+                print("\n" + cell.source.split("\n\n")[0].lstrip("# "), flush=True)
+                continue
+            try:
+                client.execute_cell(cell, index)
+            except CellExecutionError as error:
+                print(error, file=sys.stderr)
+                return 1
+            for output in cell.outputs:
+                if output.output_type == "stream":
+                    print(output.text, end="", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

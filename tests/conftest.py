@@ -1,0 +1,148 @@
+"""What every test may use: a runtime directory of its own, worker processes, kernels and Rust programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.kernels import Kernel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLES = ROOT / "target" / "release" / "examples"
+#: A hang guard, not a bound on speed.
+PATIENCE = 60.0
+
+
+def wait_until(condition: Callable[[], object], what: str) -> None:
+    """Waits for `condition` to become true; a hang becomes a failure that says `what` was awaited."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"waited {PATIENCE} s for {what}")
+        time.sleep(0.01)
+
+
+def shared_memory() -> set[str]:
+    """Names of this project's files in /dev/shm."""
+    return {name for name in os.listdir("/dev/shm") if name.startswith("pycrust")}
+
+
+@pytest.fixture(autouse=True)
+def runtime_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A runtime directory of the test's own, and nothing left in shared memory after it."""
+    directory = tmp_path / "runtime"
+    directory.mkdir(mode=0o700)
+    monkeypatch.setenv("PYCRUST_RUNTIME_DIR", str(directory))
+    before = shared_memory()
+    yield directory
+    wait_until(lambda: not (shared_memory() - before), "shared memory to be freed")
+
+
+class Program:
+    """A process that a test started; killed at the test's end if it is still there."""
+
+    def __init__(self, arguments: list[str], **options: object) -> None:
+        self.process = subprocess.Popen(
+            arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+        )
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def line(self) -> str:
+        """The next line of its output."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            pytest.fail(f"the process ended with {self.process.wait()}: {self.process.stderr.read()}")
+        return line.rstrip("\n")
+
+    def finish(self) -> str:
+        """Its remaining output once it has ended well."""
+        out, err = self.process.communicate(timeout=PATIENCE * 4)
+        assert self.process.returncode == 0, f"ended with {self.process.returncode}\n{out}\n{err}"
+        return out
+
+    def send(self, sign: signal.Signals) -> None:
+        self.process.send_signal(sign)
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Program]]:
+    """Starts programs; those still running at the end are killed."""
+    programs: list[Program] = []
+
+    def starter(*arguments: object, **options: object) -> Program:
+        program = Program([str(argument) for argument in arguments], **options)
+        programs.append(program)
+        return program
+
+    yield starter
+    for program in programs:
+        program.stop()
+
+
+@pytest.fixture
+def worker(start: Callable[..., Program]) -> Callable[..., Program]:
+    """Starts a Python process that runs `source` and has printed `ready` when this returns.
+
+    `source` must register and `serve()`; the process then prints `ready` and waits for its standard input to close.
+    """
+
+    def starter(source: str, **options: object) -> Program:
+        script = f"import sys\n{source}\nprint('ready', flush=True)\nsys.stdin.read()\n"
+        program = start(sys.executable, "-c", script, stdin=subprocess.PIPE, **options)
+        while program.line() != "ready":
+            pass
+        return program
+
+    return starter
+
+
+@pytest.fixture
+def rust(start: Callable[..., Program]) -> Callable[..., Program]:
+    """Starts one of the client's examples."""
+
+    def starter(example: str, *arguments: object, **options: object) -> Program:
+        return start(EXAMPLES / example, *arguments, **options)
+
+    return starter
+
+
+@pytest.fixture
+def call(rust: Callable[..., Program]) -> Callable[..., dict]:
+    """One call from Rust: `call("calculator", "add", {"a": 1})` gives the `load` example's report."""
+
+    def caller(endpoint: str, method: str, arguments: object = None, *more: object, calls: int = 1) -> dict:
+        program = rust(
+            "load", "--endpoint", endpoint, "--method", method, "--args", json.dumps(arguments),
+            "--calls", calls, "--tasks", 1, "--json", *more,
+        )  # fmt: skip
+        return json.loads(program.finish())
+
+    return caller
+
+
+@pytest.fixture
+def kernel() -> Iterator[Kernel]:
+    """A real Jupyter kernel."""
+    running = Kernel()
+    yield running
+    running.stop()

@@ -1,0 +1,82 @@
+"""A real Jupyter kernel for a test."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from jupyter_client.manager import KernelManager
+
+if TYPE_CHECKING:
+    from jupyter_client.blocking.client import BlockingKernelClient
+
+#: A hang guard, not a bound on speed.
+PATIENCE = 120.0
+
+
+class CellFailedError(AssertionError):
+    """A cell ended in an error that the test did not expect."""
+
+
+class Kernel:
+    """One kernel process, its cells executed one after the other."""
+
+    def __init__(self) -> None:
+        self.manager = KernelManager(kernel_name="python3")
+        self.manager.start_kernel()
+        self.client: BlockingKernelClient = self.manager.client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=PATIENCE)
+
+    @property
+    def pid(self) -> int:
+        """The kernel's process."""
+        pid = self.manager.provisioner.pid
+        assert pid is not None
+        return pid
+
+    def run(self, code: str) -> str:
+        """Executes a cell; gives what it printed and its result as text."""
+        text, error = self.attempt(code)
+        if error:
+            raise CellFailedError(error)
+        return text
+
+    def attempt(self, code: str) -> tuple[str, str]:
+        """Executes a cell; gives its text and, if it failed, its traceback."""
+        texts: list[str] = []
+
+        def collect(message: dict[str, Any]) -> None:
+            content = message["content"]
+            if message["msg_type"] == "stream":
+                texts.append(content["text"])
+            elif message["msg_type"] == "execute_result":
+                texts.append(content["data"]["text/plain"])
+
+        reply = self.client.execute_interactive(code, output_hook=collect, timeout=PATIENCE, store_history=True)
+        content = reply["content"]
+        error = "" if content["status"] == "ok" else "\n".join(content.get("traceback", ["aborted"]))
+        return "".join(texts), error
+
+    def begin(self, code: str) -> None:
+        """Sends a cell without waiting for its end."""
+        self.client.execute(code)
+
+    def interrupt(self) -> None:
+        """Interrupts the running cell, as the notebook's stop button does."""
+        self.manager.interrupt_kernel()
+
+    def restart(self) -> None:
+        """Restarts the kernel in good order, as the notebook's restart button does."""
+        self.manager.restart_kernel(now=False)
+        self.client.wait_for_ready(timeout=PATIENCE)
+
+    def kill(self) -> None:
+        """Kills the kernel with SIGKILL."""
+        self.manager.shutdown_kernel(now=True)
+
+    def stop(self) -> None:
+        """Shuts the kernel down in good order."""
+        self.client.stop_channels()
+        if self.manager.is_alive():
+            self.manager.shutdown_kernel(now=False)
+        self.manager.cleanup_resources()

@@ -1,0 +1,71 @@
+"""Every notebook runs from top to bottom in a real kernel, and says what it should."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from tests.conftest import ROOT
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def execute(path: Path) -> str:
+    """Runs a notebook; gives everything that it printed."""
+    notebook = nbformat.read(path, as_version=4)
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(path.parent)}}).execute()
+    return "".join(
+        output.get("text", "") or output.get("data", {}).get("text/plain", "") + "\n"
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+        for output in cell.outputs
+    )
+
+
+def test_there_are_notebooks():
+    assert len(NOTEBOOKS) >= 2
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_is_saved_without_outputs(path):
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            assert not cell.outputs
+            assert cell.execution_count is None
+
+
+def test_quickstart():
+    text = execute(ROOT / "notebooks" / "01_quickstart.ipynb")
+    assert "30" in text
+    assert "pong" in text
+    assert "serving calculator" in text
+
+
+def test_control_loop(monkeypatch):
+    monkeypatch.setenv("PYCRUST_DEMO_SECONDS", "8")
+    check_demo(execute(ROOT / "notebooks" / "02_control_loop.ipynb"))
+
+
+def test_demo_command(monkeypatch):
+    monkeypatch.setenv("PYCRUST_DEMO_SECONDS", "8")
+    run = subprocess.run(
+        [sys.executable, ROOT / "notebooks" / "demo.py"], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    check_demo(run.stdout)
+
+
+def check_demo(text: str) -> None:
+    """No call is lost, and the second policy balances longer than the first."""
+    calls, errors = re.search(r"(\d+) calls, (\d+) errors", text).groups()
+    assert int(calls) > 1_000
+    assert int(errors) == 0
+    rows = re.findall(r"^ +(\d+) +(\d+) +(\d+) +([\d.]+)$", text, re.MULTILINE)
+    assert [int(row[0]) for row in rows] == [1, 2]
+    balanced = [float(row[3]) for row in rows]
+    assert balanced[1] > 2 * balanced[0]
