@@ -1,0 +1,162 @@
+//! What goes wrong: what happened, where, and what to do about it.
+
+use std::io;
+use std::path::PathBuf;
+
+use pycrust_protocol::Code;
+use thiserror::Error;
+
+use crate::runtime::Owner;
+
+/// The transport could not do its work.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TransportError {
+    /// The runtime directory can't be trusted or used.
+    #[error("the runtime directory {} can't be used: {reason}", path.display())]
+    RuntimeDir {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong with it and what to do.
+        reason: String,
+    },
+    /// A system call failed.
+    #[error("could not {what}: {source}")]
+    System {
+        /// What was attempted.
+        what: String,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// Shared memory could not be set up.
+    #[error("could not {what} in shared memory: {reason}")]
+    SharedMemory {
+        /// What was attempted.
+        what: &'static str,
+        /// iceoryx2's answer.
+        reason: String,
+    },
+    /// The peer broke the handshake.
+    #[error("the other side (pid {pid}) broke the handshake: {reason}")]
+    Handshake {
+        /// The peer's process, 0 where unknown.
+        pid: u32,
+        /// What was expected and what came.
+        reason: String,
+    },
+    /// The peer did not answer in time.
+    #[error("the other side (pid {pid}) did not {what} within {seconds} s")]
+    Silent {
+        /// The peer's process, 0 where unknown.
+        pid: u32,
+        /// What it should have done.
+        what: &'static str,
+        /// How long it had.
+        seconds: u64,
+    },
+}
+
+impl TransportError {
+    /// A failed system call.
+    pub(crate) fn system(what: impl Into<String>, error: impl Into<io::Error>) -> Self {
+        Self::System { what: what.into(), source: error.into() }
+    }
+
+    /// A failure inside iceoryx2.
+    pub(crate) fn shared_memory(what: &'static str, reason: impl std::fmt::Debug) -> Self {
+        Self::SharedMemory { what, reason: format!("{reason:?}") }
+    }
+}
+
+/// A name could not be claimed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ClaimError {
+    /// A live process serves it.
+    #[error("{} is already served by pid {}{}", .0.endpoint, .0.pid, in_notebook(&.0.notebook))]
+    Served(Owner),
+    /// The claim failed otherwise.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+}
+
+/// No connection came about.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// Nobody serves the name.
+    #[error("no worker serves {endpoint:?}: looked in {}, where {}", looked_in.display(), lists(live))]
+    NotFound {
+        /// The name.
+        endpoint: String,
+        /// The runtime directory.
+        looked_in: PathBuf,
+        /// Who lives there.
+        live: Vec<Owner>,
+    },
+    /// The worker does not serve this client.
+    #[error("the worker refused: {reason} ({code})")]
+    Refused {
+        /// The status for the caller.
+        code: Code,
+        /// Why, and what to do about it.
+        reason: String,
+    },
+    /// The connection failed otherwise.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+}
+
+/// A connection can't be received from.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum LinkError {
+    /// iceoryx2 failed; the connection is of no more use.
+    #[error("receiving failed: {0}")]
+    Failed(String),
+}
+
+/// A frame was not sent.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The window is full and the peer knows that this side waits for room.
+    #[error("the other side has not made room yet")]
+    Full,
+    /// The peer is gone or the connection is closed.
+    #[error("the other side is gone")]
+    Gone,
+    /// The frame is larger than any frame may be.
+    #[error("the frame has {len} bytes, at most {max} are allowed")]
+    TooLarge {
+        /// The frame's bytes.
+        len: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// There is no shared memory for it.
+    #[error("no shared memory for a frame of {len} bytes: {reason}; make /dev/shm larger")]
+    NoMemory {
+        /// The frame's bytes.
+        len: usize,
+        /// What the system said.
+        reason: String,
+    },
+    /// Anything else; the frame was not sent.
+    #[error("sending failed: {0}")]
+    Failed(String),
+}
+
+/// ` in notebook X`, or nothing.
+fn in_notebook(notebook: &str) -> String {
+    if notebook.is_empty() { String::new() } else { format!(" in {notebook}") }
+}
+
+/// The live endpoints, for a person.
+fn lists(live: &[Owner]) -> String {
+    if live.is_empty() {
+        return "no endpoint lives".into();
+    }
+    let names: Vec<_> = live.iter().map(|owner| format!("{} (pid {})", owner.endpoint, owner.pid)).collect();
+    format!("these live: {}", names.join(", "))
+}

@@ -1,0 +1,77 @@
+//! What the engine and the client need of an established connection.
+
+use std::os::fd::BorrowedFd;
+
+use pycrust_protocol::header::HEADER_LEN;
+
+use crate::error::{LinkError, SendError};
+
+/// Which end of a connection this process is; it decides which flag words it writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Sends requests, receives responses.
+    Client,
+    /// Receives requests, sends responses.
+    Worker,
+}
+
+/// The process at the other end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// Its process id, as the kernel says.
+    pub pid: u32,
+    /// A name that a person recognises: the client's own, or the endpoint's.
+    pub name: String,
+}
+
+/// An established connection. Everything is `&self`; interior locks are held for about a microsecond.
+pub trait Link: Send + Sync + 'static {
+    /// The connection's number in its worker's life.
+    fn id(&self) -> u64;
+
+    /// Who is at the other end.
+    fn peer(&self) -> Peer;
+
+    /// Whether neither side has closed the connection as far as this side knows.
+    fn is_open(&self) -> bool;
+
+    /// Has the peer published something that was not yet received? Two loads.
+    fn ready(&self) -> bool;
+
+    /// Receives at most `max` frames and hands each to `sink` as header and whole sample, borrowed.
+    ///
+    /// Slots are freed, and a peer that waits for room is told, before this returns. `sink` must not
+    /// receive on the same link.
+    ///
+    /// # Errors
+    /// [`LinkError`] if the connection can't be received from any more.
+    fn receive(&self, max: usize, sink: &mut dyn FnMut(&[u8; HEADER_LEN], &[u8]))
+    -> Result<usize, LinkError>;
+
+    /// Publishes one frame whose sample is the concatenation of `parts`.
+    ///
+    /// The header's `sent_ns` is set just before, and the peer is rung if it sleeps. A frame over
+    /// [`SMALL_SAMPLE_LEN`](pycrust_protocol::limits::SMALL_SAMPLE_LEN) takes the bulk service, which is
+    /// made at its first use: that send waits for the peer, up to five seconds.
+    ///
+    /// # Errors
+    /// [`SendError::Full`] asks the caller to wait for the [`doorbell`](Self::doorbell) and to try again;
+    /// after any other the frame can't be sent.
+    fn send(&self, header: &[u8; HEADER_LEN], parts: &[&[u8]]) -> Result<(), SendError>;
+
+    /// Announces that all of this side's threads are about to sleep. The caller checks
+    /// [`ready`](Self::ready) once more before it does; each sleep is announced anew.
+    fn announce_sleep(&self);
+
+    /// Takes the announcement back.
+    fn announce_awake(&self);
+
+    /// The eventfd that the peer rings. It is never read: wait for its edge.
+    fn doorbell(&self) -> BorrowedFd<'_>;
+
+    /// Whether the caller has cancelled this call (for the worker).
+    fn cancelled(&self, id: u64) -> bool;
+
+    /// Closes the connection: the peer sees the hang-up. Frames already published can still be received.
+    fn close(&self);
+}

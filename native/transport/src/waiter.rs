@@ -1,0 +1,83 @@
+//! The worker's sleep: one epoll set over all doorbells and a wake-up of its own.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::event::{Timespec, epoll};
+use rustix::io::Errno;
+
+use crate::doorbell;
+use crate::fork;
+
+/// Token of the waiter's own eventfd.
+const WAKE: u64 = u64::MAX;
+
+/// Sleeps until one of many doorbells rings. Edge-triggered: no eventfd is ever read.
+///
+/// An edge wakes one of the threads that wait, so that a ring costs one wake-up.
+#[derive(Debug)]
+pub struct Waiter {
+    /// The epoll set.
+    epoll: OwnedFd,
+    /// Rung by [`wake`](Self::wake).
+    own: OwnedFd,
+}
+
+impl Waiter {
+    /// A waiter without doorbells.
+    ///
+    /// # Errors
+    /// The system's, if it gives no file descriptors.
+    pub fn new() -> io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let own = doorbell::create()?;
+        fork::register(&epoll);
+        fork::register(&own);
+        let waiter = Self { epoll, own };
+        waiter.add(waiter.own.as_fd(), WAKE)?;
+        Ok(waiter)
+    }
+
+    /// Adds a doorbell. One that rang already counts as an edge.
+    ///
+    /// # Errors
+    /// The system's, for instance if the doorbell is there already.
+    pub fn add(&self, doorbell: BorrowedFd<'_>, token: u64) -> io::Result<()> {
+        let interest = epoll::EventFlags::IN | epoll::EventFlags::ET;
+        Ok(epoll::add(&self.epoll, doorbell, epoll::EventData::new_u64(token), interest)?)
+    }
+
+    /// Removes a doorbell; one that is not there is no error.
+    pub fn remove(&self, doorbell: BorrowedFd<'_>) {
+        // It fails only for a doorbell that is not in the set.
+        let _ = epoll::delete(&self.epoll, doorbell);
+    }
+
+    /// Sleeps until a doorbell rings, [`wake`](Self::wake) is called, a signal comes or the time is up.
+    pub fn wait(&self, timeout: Option<Duration>) {
+        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+        let mut events = [MaybeUninit::<epoll::Event>::uninit(); 16];
+        match epoll::wait(&self.epoll, &mut events, timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => {
+                // Only a forked child, whose descriptors are gone, comes here: it must not spin.
+                log::error!("waiting for doorbells failed: {error}");
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        }
+    }
+
+    /// Ends one thread's [`wait`](Self::wait), now or the next.
+    pub fn wake(&self) {
+        doorbell::ring(self.own.as_fd());
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        fork::forget(&self.epoll);
+        fork::forget(&self.own);
+    }
+}
