@@ -2,6 +2,7 @@
 
 use crate::header::HEADER_LEN;
 
+/// The bytes of a header. Every offset below is a constant of the caller's, inside them.
 pub(crate) type Raw = [u8; HEADER_LEN];
 
 pub(crate) fn array<const N: usize>(raw: &Raw, at: usize) -> [u8; N] {

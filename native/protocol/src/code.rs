@@ -10,6 +10,15 @@ macro_rules! codes {
         ///
         /// Numbers and meanings are those of
         /// <https://grpc.github.io/grpc/core/md_doc_statuscodes.html>.
+        ///
+        /// # Examples
+        /// ```
+        /// use pycrust_protocol::Code;
+        ///
+        /// assert_eq!(Code::from_u8(4), Some(Code::DeadlineExceeded));
+        /// assert_eq!(Code::DeadlineExceeded.name(), "DEADLINE_EXCEEDED");
+        /// assert_eq!(Code::from_u8(17), None);
+        /// ```
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[repr(u8)]
         #[serde(into = "u8", try_from = "u8")]

@@ -1,8 +1,12 @@
 //! What the two sides say to each other on the control socket: MessagePack maps, one a message.
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
+use crate::code::Code;
 use crate::error::Malformed;
+use crate::limits::{MAX_CLIENT_LEN, MAX_HANDSHAKE_LEN, MAX_IN_FLIGHT, MAX_REASON_LEN};
+use crate::payload;
+use crate::reader::Reader;
 
 /// Says who calls; the first message, from the client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +52,7 @@ pub enum Message {
     /// The worker does not serve this client: why, and what to do about it.
     Refused {
         /// The status that the caller sees.
-        code: crate::Code,
+        code: Code,
         /// For a person.
         reason: String,
     },
@@ -74,21 +78,68 @@ pub enum Message {
 }
 
 impl Message {
-    /// The message as MessagePack.
+    /// The message as MessagePack. A client's name or a reason that is too long is cut, so that what a
+    /// person typed can't make a message that the other side must refuse.
+    ///
+    /// # Examples
+    /// ```
+    /// use pycrust_protocol::handshake::Message;
+    ///
+    /// assert_eq!(Message::Opened.encode(), b"\x81\xa3say\xa6opened");
+    /// assert_eq!(Message::decode(b"\x81\xa3say\xa6opened")?, Message::Opened);
+    /// # Ok::<(), pycrust_protocol::Malformed>(())
+    /// ```
     pub fn encode(&self) -> Vec<u8> {
-        // Plain data into a Vec: there is nothing in it that can fail.
-        rmp_serde::to_vec_named(self).unwrap_or_default()
+        match self {
+            Self::Hello(hello) if hello.client.len() > MAX_CLIENT_LEN => {
+                let client = cut(&hello.client, MAX_CLIENT_LEN);
+                to_bytes(&Self::Hello(Hello { client, ..hello.clone() }))
+            }
+            Self::Refused { code, reason } if reason.len() > MAX_REASON_LEN => {
+                to_bytes(&Self::Refused { code: *code, reason: cut(reason, MAX_REASON_LEN) })
+            }
+            Self::Goodbye { reason } if reason.len() > MAX_REASON_LEN => {
+                to_bytes(&Self::Goodbye { reason: cut(reason, MAX_REASON_LEN) })
+            }
+            fits => to_bytes(fits),
+        }
     }
 
-    /// Reads a message.
+    /// Reads a message; `bytes` must hold it and nothing else.
     ///
     /// # Errors
-    /// [`Malformed`] if the bytes are no such map.
+    /// [`Malformed`] if the bytes are too many, are not one MessagePack map, or not one of the messages;
+    /// for a refusal with status 0, and for a welcome to no calls or to more than
+    /// [`MAX_IN_FLIGHT`].
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        decode(bytes)
+        if bytes.len() > MAX_HANDSHAKE_LEN {
+            return Err(Malformed::new(
+                MAX_HANDSHAKE_LEN,
+                format!("a message of {} bytes, at most {MAX_HANDSHAKE_LEN} are allowed", bytes.len()),
+            ));
+        }
+        Reader::new(bytes).map_len("a message")?;
+        // What passes is complete, one value, and no deeper than a recursive decoder can go.
+        payload::check(bytes)?;
+        let message = rmp_serde::from_slice(bytes)
+            .map_err(|error| Malformed::new(0, format!("not a control message: {error}")))?;
+        match &message {
+            Self::Refused { code: Code::Ok, .. } => Err(Malformed::new(0, "a refusal with status 0")),
+            Self::Welcome(welcome) if !(1..=MAX_IN_FLIGHT).contains(&(welcome.max_in_flight as usize)) => {
+                let calls = welcome.max_in_flight;
+                Err(Malformed::new(0, format!("{calls} calls in flight, 1 to {MAX_IN_FLIGHT} are possible")))
+            }
+            _ => Ok(message),
+        }
     }
 }
 
-fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Malformed> {
-    rmp_serde::from_slice(bytes).map_err(|error| Malformed::new(0, format!("not a control message: {error}")))
+fn to_bytes(message: &Message) -> Vec<u8> {
+    // Plain data into a Vec: there is nothing in it that can fail.
+    rmp_serde::to_vec_named(message).unwrap_or_default()
+}
+
+/// The first characters of `text` that fit into `max` bytes.
+fn cut(text: &str, max: usize) -> String {
+    text[..text.floor_char_boundary(max)].into()
 }

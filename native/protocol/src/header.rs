@@ -5,6 +5,7 @@
 use crate::bytes::{Raw, array, put, u16_at, u32_at, u64_at};
 use crate::error::Malformed;
 use crate::limits::{MAX_BODY_LEN, PROTOCOL_VERSION};
+use crate::report::REPORT_LEN;
 
 /// Bytes of the header.
 pub const HEADER_LEN: usize = 128;
@@ -36,6 +37,10 @@ pub mod flags {
     pub const IDEMPOTENT: u8 = 1 << 3;
     /// All bits that this version knows; others must be 0.
     pub const KNOWN: u8 = STREAM_ITEM | STREAM | ONE_WAY | IDEMPOTENT;
+    /// Bits that a request may have.
+    pub const OF_REQUEST: u8 = STREAM | ONE_WAY | IDEMPOTENT;
+    /// Bits that a response may have.
+    pub const OF_RESPONSE: u8 = STREAM_ITEM | STREAM;
 }
 
 /// What every header holds, whatever its kind.
@@ -47,7 +52,8 @@ pub struct Common {
     pub body_len: u32,
     /// Bytes of metadata that follow the control message.
     pub metadata_len: u32,
-    /// Arrays that travel in the same sample, behind the metadata and the reports.
+    /// Arrays that travel in the same sample, behind the metadata and the reports. Reserved: 0 in this
+    /// version.
     pub attachments: u32,
     /// Round-trip reports that follow the metadata.
     pub reports: u32,
@@ -130,7 +136,22 @@ impl Header {
     /// Reads a header and checks everything in it that can be checked without the body.
     ///
     /// # Errors
-    /// [`Malformed`] for a wrong magic, an unknown version, kind or flag, or a body that is too large.
+    /// [`Malformed`] for a wrong magic, an unknown version, kind or flag, a flag that the kind doesn't
+    /// have, a body that is too large, attachments, or a report frame that is anything more.
+    ///
+    /// # Examples
+    /// ```
+    /// use pycrust_protocol::header::{Common, Header, RequestHeader};
+    ///
+    /// let common = Common { body_len: 9, sent_ns: 1_000, ..Common::default() };
+    /// let sent = RequestHeader { common, deadline_ns: 500, ..RequestHeader::default() };
+    /// let mut raw = sent.encode();
+    /// assert_eq!(Header::decode(&raw)?, Header::Request(sent));
+    ///
+    /// raw[6] = 9;
+    /// assert_eq!(Header::decode(&raw).unwrap_err().offset, 6);
+    /// # Ok::<(), pycrust_protocol::Malformed>(())
+    /// ```
     pub fn decode(raw: &Raw) -> Result<Self, Malformed> {
         if array::<4>(raw, 0) != MAGIC {
             return Err(Malformed::new(0, "the frame does not begin with PYCR"));
@@ -150,15 +171,7 @@ impl Header {
             reports: u32_at(raw, 20),
             sent_ns: u64_at(raw, 24),
         };
-        if common.flags & !flags::KNOWN != 0 {
-            return Err(Malformed::new(7, format!("unknown flags {:#04x}", common.flags)));
-        }
-        if u64::from(common.body_len) + u64::from(common.metadata_len) > MAX_BODY_LEN as u64 {
-            return Err(Malformed::new(
-                8,
-                format!("a body of {} bytes, at most {MAX_BODY_LEN} are allowed", common.body_len),
-            ));
-        }
+        common.check(raw[6])?;
         match raw[6] {
             1 => Ok(Self::Request(RequestHeader {
                 common,
@@ -202,9 +215,19 @@ impl Common {
     ///
     /// # Errors
     /// [`Malformed`] if the sample is shorter than the header says.
+    ///
+    /// # Examples
+    /// ```
+    /// use pycrust_protocol::header::Common;
+    ///
+    /// let common = Common { body_len: 3, metadata_len: 1, ..Common::default() };
+    /// let parts = common.split(b"abc\x80")?;
+    /// assert_eq!((parts.control, parts.metadata), (&b"abc"[..], &b"\x80"[..]));
+    /// assert!(common.split(b"abc").is_err());
+    /// # Ok::<(), pycrust_protocol::Malformed>(())
+    /// ```
     pub fn split<'a>(&self, sample: &'a [u8]) -> Result<Parts<'a>, Malformed> {
-        let reports_len = u64::from(self.reports) * crate::report::REPORT_LEN as u64;
-        let need = u64::from(self.body_len) + u64::from(self.metadata_len) + reports_len;
+        let need = self.announced();
         if need > sample.len() as u64 {
             return Err(Malformed::new(
                 8,
@@ -213,7 +236,46 @@ impl Common {
         }
         let (control, rest) = sample.split_at(self.body_len as usize);
         let (metadata, rest) = rest.split_at(self.metadata_len as usize);
-        Ok(Parts { control, metadata, reports: &rest[..reports_len as usize] })
+        let reports_len = need as usize - control.len() - metadata.len();
+        Ok(Parts { control, metadata, reports: &rest[..reports_len] })
+    }
+
+    /// Bytes of all parts together.
+    fn announced(&self) -> u64 {
+        let reports = u64::from(self.reports) * REPORT_LEN as u64;
+        u64::from(self.body_len) + u64::from(self.metadata_len) + reports
+    }
+
+    /// Checks the fields against the rules for frames of this kind.
+    fn check(&self, kind: u8) -> Result<(), Malformed> {
+        let allowed = match kind {
+            1 => flags::OF_REQUEST,
+            2 => flags::OF_RESPONSE,
+            3 => 0,
+            _ => return Err(Malformed::new(6, format!("unknown kind of frame {kind}"))),
+        };
+        let given = self.flags;
+        if given & !flags::KNOWN != 0 {
+            return Err(Malformed::new(7, format!("unknown flags {given:#04x}")));
+        }
+        if given & !allowed != 0 {
+            return Err(Malformed::new(7, format!("flags {given:#04x} on a frame of kind {kind}")));
+        }
+        if self.announced() > MAX_BODY_LEN as u64 {
+            let len = self.announced();
+            return Err(Malformed::new(
+                8,
+                format!("a body of {len} bytes, at most {MAX_BODY_LEN} are allowed"),
+            ));
+        }
+        if kind == Kind::Report as u8 && (self.body_len, self.metadata_len) != (0, 0) {
+            return Err(Malformed::new(8, "a report frame has no control message and no metadata"));
+        }
+        if self.attachments != 0 {
+            let count = self.attachments;
+            return Err(Malformed::new(16, format!("{count} attachments, this version has none")));
+        }
+        Ok(())
     }
 
     fn encode(&self, kind: Kind) -> Raw {
@@ -248,6 +310,22 @@ pub struct Parts<'a> {
 }
 
 impl RequestHeader {
+    /// When the call expires, in nanoseconds of `CLOCK_MONOTONIC`; `None` is never.
+    ///
+    /// # Examples
+    /// ```
+    /// use pycrust_protocol::header::{Common, RequestHeader};
+    ///
+    /// let common = Common { sent_ns: 1_000, ..Common::default() };
+    /// let header = RequestHeader { common, deadline_ns: 500, ..RequestHeader::default() };
+    /// assert_eq!(header.expires_ns(), Some(1_500));
+    /// assert_eq!(RequestHeader::default().expires_ns(), None);
+    /// ```
+    pub fn expires_ns(&self) -> Option<u64> {
+        // Saturating: both numbers are the other side's, and a sum that wraps would be in the past.
+        (self.deadline_ns != 0).then(|| self.common.sent_ns.saturating_add(self.deadline_ns))
+    }
+
     /// The header's bytes.
     pub fn encode(&self) -> Raw {
         let mut raw = self.common.encode(Kind::Request);

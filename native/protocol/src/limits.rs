@@ -3,13 +3,13 @@
 /// The version of this protocol. Sides of different versions refuse each other in the handshake.
 pub const PROTOCOL_VERSION: u16 = 1;
 
-/// Nesting depth of arrays and maps in a payload past which it is refused.
+/// Arrays and maps that a value in a payload may lie inside.
 pub const MAX_DEPTH: usize = 128;
 
 /// Bytes of a method name.
 pub const MAX_METHOD_LEN: usize = 256;
 
-/// Bytes of a frame's body: 1 GiB of payload and 1 MiB for everything around it.
+/// Bytes of a frame's parts together: 1 GiB of payload and 1 MiB for everything around it.
 pub const MAX_BODY_LEN: usize = (1 << 30) + (1 << 20);
 
 /// Bytes of a sample of the small pool; a larger frame takes the bulk service.
@@ -26,3 +26,9 @@ pub const MAX_IN_FLIGHT: usize = 1 << 16;
 
 /// Bytes of one message on the control socket.
 pub const MAX_HANDSHAKE_LEN: usize = 16 * 1024;
+
+/// Bytes of a client's name in the handshake; a longer one is cut.
+pub const MAX_CLIENT_LEN: usize = 256;
+
+/// Bytes of the reason in a refusal or a goodbye; a longer one is cut.
+pub const MAX_REASON_LEN: usize = 4096;

@@ -14,6 +14,15 @@ pub const RESERVED_PREFIX: &str = "pycrust.";
 
 /// A checked endpoint name: 1 to 128 bytes of ASCII letters, digits, `.`, `_` and `-`, a letter or
 /// digit first.
+///
+/// # Examples
+/// ```
+/// use pycrust_protocol::name::EndpointName;
+///
+/// assert_eq!(EndpointName::new("arm-1.left")?.as_str(), "arm-1.left");
+/// assert!(EndpointName::new("../left").is_err());
+/// # Ok::<(), pycrust_protocol::name::InvalidName>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EndpointName(String);
 
@@ -21,9 +30,20 @@ pub struct EndpointName(String);
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{name:?} can't be {what}: {reason}")]
 pub struct InvalidName {
+    /// The name, or the beginning of a long one: it may have come from the other side.
     name: String,
+    /// What it was to be.
     what: &'static str,
+    /// The rule that it breaks.
     reason: String,
+}
+
+impl InvalidName {
+    fn new(name: &str, what: &'static str, reason: String) -> Self {
+        let shown = name.floor_char_boundary(MAX_METHOD_LEN);
+        let ellipsis = if shown < name.len() { "…" } else { "" };
+        Self { name: format!("{}{ellipsis}", &name[..shown]), what, reason }
+    }
 }
 
 impl EndpointName {
@@ -32,8 +52,7 @@ impl EndpointName {
     /// # Errors
     /// [`InvalidName`] says which rule it breaks.
     pub fn new(name: &str) -> Result<Self, InvalidName> {
-        let refuse =
-            |reason: String| Err(InvalidName { name: name.into(), what: "an endpoint's name", reason });
+        let refuse = |reason: String| Err(InvalidName::new(name, "an endpoint's name", reason));
         if name.is_empty() {
             return refuse("it is empty".into());
         }
@@ -63,10 +82,20 @@ impl fmt::Display for EndpointName {
 
 /// Checks a method's name: 1 to 256 bytes of UTF-8 without control characters, outside `pycrust.`.
 ///
+/// # Examples
+/// ```
+/// use pycrust_protocol::name::check_method;
+///
+/// check_method("add")?;
+/// let error = check_method("pycrust.health").unwrap_err();
+/// assert!(error.to_string().contains("answered by the worker itself"));
+/// # Ok::<(), pycrust_protocol::name::InvalidName>(())
+/// ```
+///
 /// # Errors
 /// [`InvalidName`] says which rule it breaks.
 pub fn check_method(name: &str) -> Result<(), InvalidName> {
-    let refuse = |reason: String| Err(InvalidName { name: name.into(), what: "a method's name", reason });
+    let refuse = |reason: String| Err(InvalidName::new(name, "a method's name", reason));
     if name.is_empty() {
         return refuse("it is empty".into());
     }

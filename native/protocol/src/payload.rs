@@ -1,0 +1,123 @@
+//! Payloads: one MessagePack value each, from a side that may be wrong or hostile.
+
+use rmp::Marker;
+
+use crate::error::Malformed;
+use crate::limits::MAX_DEPTH;
+use crate::reader::{Reader, utf8};
+
+/// Checks that `bytes` hold exactly one MessagePack value that may cross.
+///
+/// Every length is checked against the bytes that are left, strings are UTF-8, the only extension is
+/// the timestamp (type -1), and no value lies inside more than [`MAX_DEPTH`] arrays and maps. What
+/// passes can be given to a recursive decoder.
+///
+/// # Errors
+/// [`Malformed`] with the offset in `bytes` and the reason.
+///
+/// # Examples
+/// ```
+/// use pycrust_protocol::payload;
+///
+/// payload::check(&[0x92, 0x01, 0xa1, b'x'])?; // [1, "x"]
+///
+/// let cut = payload::check(&[0x92, 0x01]).unwrap_err();
+/// assert_eq!((cut.offset, cut.reason.as_str()), (0, "2 elements are announced, 1 bytes are left"));
+/// # Ok::<(), pycrust_protocol::Malformed>(())
+/// ```
+pub fn check(bytes: &[u8]) -> Result<(), Malformed> {
+    check_within(bytes, 0)
+}
+
+/// Like [`check`], of a value that will lie inside `depth` arrays and maps.
+pub(crate) fn check_within(bytes: &[u8], depth: usize) -> Result<(), Malformed> {
+    let mut reader = Reader::new(bytes);
+    skip(&mut reader, depth)?;
+    reader.end("the value")
+}
+
+/// Passes over one value inside `depth` arrays and maps, and checks it.
+pub(crate) fn skip(reader: &mut Reader<'_>, depth: usize) -> Result<(), Malformed> {
+    let at = reader.at();
+    if depth > MAX_DEPTH {
+        return Err(Malformed::new(at, format!("nested deeper than {MAX_DEPTH}")));
+    }
+    let what = "a value";
+    match reader.marker(what)? {
+        Marker::FixPos(_) | Marker::FixNeg(_) | Marker::Null | Marker::True | Marker::False => Ok(()),
+        Marker::U8 | Marker::I8 => number(reader, 1),
+        Marker::U16 | Marker::I16 => number(reader, 2),
+        Marker::U32 | Marker::I32 | Marker::F32 => number(reader, 4),
+        Marker::U64 | Marker::I64 | Marker::F64 => number(reader, 8),
+        Marker::FixStr(len) => string(reader, at, u64::from(len)),
+        Marker::Str8 => reader.be(1, what).and_then(|len| string(reader, at, len)),
+        Marker::Str16 => reader.be(2, what).and_then(|len| string(reader, at, len)),
+        Marker::Str32 => reader.be(4, what).and_then(|len| string(reader, at, len)),
+        Marker::Bin8 => reader.be(1, what).and_then(|len| binary(reader, len)),
+        Marker::Bin16 => reader.be(2, what).and_then(|len| binary(reader, len)),
+        Marker::Bin32 => reader.be(4, what).and_then(|len| binary(reader, len)),
+        Marker::FixArray(len) => elements(reader, at, u64::from(len), depth),
+        Marker::Array16 => reader.be(2, what).and_then(|len| elements(reader, at, len, depth)),
+        Marker::Array32 => reader.be(4, what).and_then(|len| elements(reader, at, len, depth)),
+        Marker::FixMap(len) => elements(reader, at, 2 * u64::from(len), depth),
+        Marker::Map16 => reader.be(2, what).and_then(|len| elements(reader, at, 2 * len, depth)),
+        Marker::Map32 => reader.be(4, what).and_then(|len| elements(reader, at, 2 * len, depth)),
+        Marker::FixExt1 => extension(reader, at, 1),
+        Marker::FixExt2 => extension(reader, at, 2),
+        Marker::FixExt4 => extension(reader, at, 4),
+        Marker::FixExt8 => extension(reader, at, 8),
+        Marker::FixExt16 => extension(reader, at, 16),
+        Marker::Ext8 => reader.be(1, what).and_then(|len| extension(reader, at, len)),
+        Marker::Ext16 => reader.be(2, what).and_then(|len| extension(reader, at, len)),
+        Marker::Ext32 => reader.be(4, what).and_then(|len| extension(reader, at, len)),
+        Marker::Reserved => Err(Malformed::new(at, "0xc1 is no MessagePack")),
+    }
+}
+
+fn number(reader: &mut Reader<'_>, len: usize) -> Result<(), Malformed> {
+    reader.take(len, "a number").map(drop)
+}
+
+fn string(reader: &mut Reader<'_>, at: usize, len: u64) -> Result<(), Malformed> {
+    let bytes = reader.take(len as usize, "a string")?;
+    utf8(bytes, at, "a string").map(drop)
+}
+
+fn binary(reader: &mut Reader<'_>, len: u64) -> Result<(), Malformed> {
+    reader.take(len as usize, "a binary").map(drop)
+}
+
+/// The elements of an array, or the keys and values of a map.
+fn elements(reader: &mut Reader<'_>, at: usize, count: u64, depth: usize) -> Result<(), Malformed> {
+    let left = reader.left();
+    if count > left as u64 {
+        // Each element has a byte at least: who allocates by the announced count has been paid for it.
+        return Err(Malformed::new(at, format!("{count} elements are announced, {left} bytes are left")));
+    }
+    (0..count).try_for_each(|_| skip(reader, depth + 1))
+}
+
+/// A timestamp in its 32, 64 or 96-bit form:
+/// <https://github.com/msgpack/msgpack/blob/master/spec.md#timestamp-extension-type>.
+fn extension(reader: &mut Reader<'_>, at: usize, len: u64) -> Result<(), Malformed> {
+    let kind = (reader.be(1, "an extension's type")? as u8).cast_signed();
+    let data = reader.take(len as usize, "an extension")?;
+    if kind != -1 {
+        return Err(Malformed::new(
+            at,
+            format!("extension type {kind}, only timestamps (-1) have a meaning"),
+        ));
+    }
+    let nanoseconds = match *data {
+        [_, _, _, _] => 0,
+        [a, b, c, d, _, _, _, _] => u32::from_be_bytes([a, b, c, d]) >> 2,
+        [a, b, c, d, ..] if len == 12 => u32::from_be_bytes([a, b, c, d]),
+        _ => {
+            return Err(Malformed::new(at, format!("a timestamp of {len} bytes, 4, 8 or 12 are allowed")));
+        }
+    };
+    if nanoseconds > 999_999_999 {
+        return Err(Malformed::new(at, format!("a timestamp with {nanoseconds} nanoseconds")));
+    }
+    Ok(())
+}
