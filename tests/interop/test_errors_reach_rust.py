@@ -99,9 +99,9 @@ def test_every_error_is_clear_and_the_worker_goes_on(probe):
 
 
 def test_a_worker_that_is_not_there(probe, rust, runtime_dir):
-    answer = json.loads(
-        rust("call", "--endpoint", "erors", "--method", "place", "--args", "null").finish()
-    )["error"]
+    answer = json.loads(rust("call", "--endpoint", "erors", "--method", "place", "--args", "null").finish())[
+        "error"
+    ]
     assert answer["code"] == "UNAVAILABLE"
     assert str(runtime_dir) in answer["message"], "where it looked"
     assert "errors" in answer["message"], "which endpoints live"
