@@ -35,7 +35,7 @@ def wait_until(condition: Callable[[], object], what: str) -> None:
 
 def shared_memory() -> set[str]:
     """Names of this project's files in /dev/shm."""
-    return {name for name in os.listdir("/dev/shm") if name.startswith("pycrust")}
+    return {name for name in os.listdir("/dev/shm") if name.startswith(f"pyc{os.getuid()}_")}
 
 
 @pytest.fixture(autouse=True)
