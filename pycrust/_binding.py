@@ -1,0 +1,46 @@
+"""The package's one door to the native extension: everything else imports it from here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pycrust import _native
+from pycrust._native import Handler, decode, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pycrust._native import Worker
+
+    #: A method's name, its handler (`None` removes it) and `concurrency`, `schema`, `schema_hash`, `doc`.
+    Change = tuple[str, Handler | None, dict[str, Any]]
+
+__all__ = [
+    "Handler",
+    "after_fork_in_child",
+    "decode",
+    "encode",
+    "live_endpoints",
+    "make_worker",
+    "publish",
+]
+
+
+def make_worker(name: str, **options: Any) -> Worker:
+    """Makes the native worker of an endpoint; it serves nothing before `start()`."""
+    return _native.Worker(name, **options)
+
+
+def publish(worker: Worker, changes: Sequence[Change]) -> list[int]:
+    """Makes the changes live in one atomic step and gives their version numbers."""
+    return worker.publish(changes)
+
+
+def live_endpoints() -> list[dict[str, Any]]:
+    """Every endpoint that a live process of this user serves."""
+    return _native.live_endpoints()
+
+
+def after_fork_in_child() -> None:
+    """Closes the extension's file descriptors in a forked child."""
+    _native.after_fork_in_child()

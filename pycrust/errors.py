@@ -1,0 +1,407 @@
+"""Errors: one class per status code, and what an exception looks like to a caller.
+
+The numbers and meanings are gRPC's canonical codes
+(<https://grpc.github.io/grpc/core/md_doc_statuscodes.html>). Each class also derives from the built-in
+that a Python user would catch.
+"""
+
+from __future__ import annotations
+
+import enum
+import traceback as tracebacks
+from concurrent.futures import CancelledError
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic_core import ValidationError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+__all__ = [
+    "Aborted",
+    "AlreadyExists",
+    "AlreadyServed",
+    "Cancelled",
+    "Code",
+    "DataLoss",
+    "DeadlineExceeded",
+    "FailedPrecondition",
+    "Internal",
+    "InvalidArgument",
+    "NotFound",
+    "OutOfRange",
+    "PermissionDenied",
+    "ResourceExhausted",
+    "RpcError",
+    "Unauthenticated",
+    "Unavailable",
+    "Unimplemented",
+    "Unknown",
+    "UnknownMethod",
+]
+
+_PACKAGE = str(Path(__file__).parent)
+#: Characters of a traceback that travel: its end, which names the error.
+_MAX_TRACEBACK = 32_768
+#: Characters of an exception's message that travel.
+_MAX_MESSAGE = 8_192
+
+
+class Code(enum.IntEnum):
+    """A status code: 0 is success, 1 to 16 are gRPC's error codes."""
+
+    OK = 0
+    CANCELLED = 1
+    UNKNOWN = 2
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    ABORTED = 10
+    OUT_OF_RANGE = 11
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    DATA_LOSS = 15
+    UNAUTHENTICATED = 16
+
+
+class RpcError(Exception):
+    """An error with a status code. Raised in a handler, it reaches the caller with that code.
+
+    Args:
+        code: A `Code` or its number, 1 to 16.
+        message: What happened, for a person.
+        details: Anything that can be serialised, for the program that catches it.
+
+    Attributes:
+        code: The status code.
+        message: What happened.
+        details: More about it, or `None`.
+
+    Raises:
+        ValueError: `code` is 0 or not a code.
+
+    Examples:
+        >>> RpcError(Code.NOT_FOUND, "no arm 3", details={"arms": [1, 2]})
+        RpcError(NOT_FOUND, 'no arm 3')
+        >>> RpcError.of(5, "no arm 3")
+        NotFound('no arm 3')
+    """
+
+    def __init__(self, code: int, message: str = "", details: Any = None) -> None:
+        """Keeps what the caller will see."""
+        self.code = Code(code)
+        if self.code is Code.OK:
+            raise ValueError("code 0 is success and can't be raised")
+        self.message = message
+        self.details = details
+        super().__init__(message)
+
+    @staticmethod
+    def of(code: int, message: str = "", details: Any = None) -> RpcError:
+        """The error of the class that belongs to `code`."""
+        return BY_CODE[Code(code)](message, details)
+
+    def __str__(self) -> str:
+        """The message."""
+        return self.message
+
+    def __repr__(self) -> str:
+        """One line."""
+        return f"{type(self).__name__}({self.code.name}, {self.message!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors travel between processes (multiprocessing, concurrent.futures)."""
+        return RpcError, (self.code, self.message, self.details)
+
+
+class _CodedError(RpcError):
+    """What the classes of one code have in common: it is not an argument."""
+
+    CODE: ClassVar[Code]
+
+    def __init__(self, message: str = "", details: Any = None) -> None:
+        super().__init__(self.CODE, message, details)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.message!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.message, self.details)
+
+
+class Cancelled(_CodedError, CancelledError):
+    """The caller cancelled the call or went away."""
+
+    CODE = Code.CANCELLED
+
+
+class Unknown(_CodedError, RuntimeError):
+    """The handler raised an exception of its own."""
+
+    CODE = Code.UNKNOWN
+
+
+class InvalidArgument(_CodedError, ValueError):
+    """The arguments don't validate; `details` lists what is wrong with which."""
+
+    CODE = Code.INVALID_ARGUMENT
+
+
+class DeadlineExceeded(_CodedError, TimeoutError):
+    """The deadline passed before the call ended."""
+
+    CODE = Code.DEADLINE_EXCEEDED
+
+
+class NotFound(_CodedError, LookupError):
+    """What the call asks for does not exist."""
+
+    CODE = Code.NOT_FOUND
+
+
+class AlreadyExists(_CodedError, RuntimeError):
+    """What the call would create exists already."""
+
+    CODE = Code.ALREADY_EXISTS
+
+
+class PermissionDenied(_CodedError, PermissionError):
+    """The caller may not do this."""
+
+    CODE = Code.PERMISSION_DENIED
+
+
+class ResourceExhausted(_CodedError, RuntimeError):
+    """A queue, a pool or the shared memory is full."""
+
+    CODE = Code.RESOURCE_EXHAUSTED
+
+
+class FailedPrecondition(_CodedError, RuntimeError):
+    """The system is not in a state that the call needs."""
+
+    CODE = Code.FAILED_PRECONDITION
+
+
+class Aborted(_CodedError, RuntimeError):
+    """The call was aborted, typically by a conflict."""
+
+    CODE = Code.ABORTED
+
+
+class OutOfRange(_CodedError, IndexError):
+    """A value lies outside its valid range."""
+
+    CODE = Code.OUT_OF_RANGE
+
+
+class Unimplemented(_CodedError, NotImplementedError):
+    """There is no handler of this name."""
+
+    CODE = Code.UNIMPLEMENTED
+
+
+class Internal(_CodedError, RuntimeError):
+    """An invariant broke, or a result can't be serialised."""
+
+    CODE = Code.INTERNAL
+
+
+class Unavailable(_CodedError, ConnectionError):
+    """No worker, or the worker stopped or died."""
+
+    CODE = Code.UNAVAILABLE
+
+
+class DataLoss(_CodedError, OSError):
+    """Data was lost or corrupted beyond recovery."""
+
+    CODE = Code.DATA_LOSS
+
+
+class Unauthenticated(_CodedError, PermissionError):
+    """The caller's credentials are missing or invalid."""
+
+    CODE = Code.UNAUTHENTICATED
+
+
+#: The one class of each error code; a test holds it against the Rust list.
+BY_CODE: dict[Code, type[_CodedError]] = {
+    cls.CODE: cls
+    for cls in (
+        Cancelled,
+        Unknown,
+        InvalidArgument,
+        DeadlineExceeded,
+        NotFound,
+        AlreadyExists,
+        PermissionDenied,
+        ResourceExhausted,
+        FailedPrecondition,
+        Aborted,
+        OutOfRange,
+        Unimplemented,
+        Internal,
+        Unavailable,
+        DataLoss,
+        Unauthenticated,
+    )
+}
+
+
+class UnknownMethod(Unimplemented, KeyError):
+    """An endpoint has no method of this name; also what `endpoint[name]` raises."""
+
+
+class AlreadyServed(AlreadyExists):
+    """Another live process serves an endpoint of this name."""
+
+    @classmethod
+    def by(cls, endpoint: str, pid: int, notebook: str = "") -> AlreadyServed:
+        """The error that names who serves `endpoint`.
+
+        Examples:
+            >>> print(AlreadyServed.by("calculator", 4711, "/home/me/arm.ipynb"))
+            'calculator' is served by /home/me/arm.ipynb (pid 4711): stop it there, or choose another name
+        """
+        who = f"{notebook} (pid {pid})" if notebook else f"pid {pid}"
+        message = f"{endpoint!r} is served by {who}: stop it there, or choose another name"
+        return cls(message, {"endpoint": endpoint, "pid": pid, "notebook": notebook})
+
+
+def qualified_name(cls: type) -> str:
+    """How a class is named to a caller: with its module, except a built-in one.
+
+    Examples:
+        >>> qualified_name(ValueError), qualified_name(RpcError)
+        ('ValueError', 'pycrust.errors.RpcError')
+    """
+    if cls.__module__ in {"builtins", "__main__"}:
+        return cls.__qualname__
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def describe(exc: BaseException, traceback: bool = True) -> tuple[int, dict[str, Any]]:  # noqa: FBT001, FBT002 - the native side calls it by position
+    """What a caller is told of an exception that a handler raised.
+
+    Args:
+        exc: What was raised. `KeyboardInterrupt` and `SystemExit` are answers like any other.
+        traceback: Whether its text may travel.
+
+    Returns:
+        The status code, and the error payload as a dict: `message`, `type`, and where they exist `details`
+        and `traceback`, which begins at the handler's own frame.
+
+    Examples:
+        >>> describe(RpcError(Code.NOT_FOUND, "no arm 3"), traceback=False)
+        (5, {'message': 'no arm 3', 'type': 'pycrust.errors.RpcError'})
+    """
+    if isinstance(exc, RpcError):
+        return _of_rpc_error(exc)
+    payload = _payload(exc, _message(exc))
+    if traceback:
+        payload["traceback"] = _traceback_text(exc)
+    return int(Code.UNKNOWN), payload
+
+
+def describe_arguments(exc: BaseException) -> tuple[int, dict[str, Any]]:
+    """What a caller is told when binding or validating the arguments raised `exc`.
+
+    Returns:
+        INVALID_ARGUMENT with the list of `loc`, `msg` and `type` that Pydantic gives; the own code of an
+        `RpcError` that a validator raised; UNKNOWN for any other exception of a validator.
+    """
+    if isinstance(exc, ValidationError):
+        errors = _listed(exc)
+        return int(Code.INVALID_ARGUMENT), _payload(exc, f"invalid arguments: {_joined(errors)}", errors)
+    if isinstance(exc, RpcError):
+        return _of_rpc_error(exc)
+    if isinstance(exc, (TypeError, ValueError)):
+        message = _message(exc)
+        errors: list[dict[str, Any]] = [{"loc": [], "msg": message, "type": "arguments"}]
+        return int(Code.INVALID_ARGUMENT), _payload(exc, f"invalid arguments: {message}", errors)
+    return describe(exc, traceback=False)
+
+
+def describe_result(exc: BaseException) -> tuple[int, dict[str, Any]]:
+    """What a caller is told when validating, serialising or encoding a result raised `exc`.
+
+    Returns:
+        INTERNAL, with Pydantic's list as `details` where the result doesn't validate; the own code of an
+        `RpcError` that a serializer raised.
+    """
+    if isinstance(exc, ValidationError):
+        errors = _listed(exc)
+        message = f"the handler's result doesn't fit its declared type: {_joined(errors)}"
+        return int(Code.INTERNAL), _payload(exc, message, errors)
+    if isinstance(exc, RpcError):
+        return _of_rpc_error(exc)
+    return int(Code.INTERNAL), _payload(exc, f"the handler's result can't be sent: {_message(exc)}")
+
+
+def _of_rpc_error(exc: RpcError) -> tuple[int, dict[str, Any]]:
+    # Imported here: the native extension imports this module while it answers.
+    from pycrust._binding import encode  # noqa: PLC0415
+
+    message, details = _clipped(str(exc.message)), exc.details
+    if details is not None:
+        try:
+            encode(details)
+        except (TypeError, ValueError) as unserialisable:
+            message, details = f"{message} (its details: {unserialisable})", None
+    return int(exc.code), _payload(exc, message, details)
+
+
+def _payload(exc: BaseException, message: str, details: Any = None) -> dict[str, Any]:
+    payload: dict[str, Any] = {"message": message, "type": qualified_name(type(exc))}
+    if details is not None:
+        payload["details"] = details
+    return payload
+
+
+def _message(exc: BaseException) -> str:
+    try:
+        return _clipped(str(exc))
+    except Exception as second:  # noqa: BLE001 - a broken __str__ must not hide the first error
+        return f"(its text can't be made: {type(second).__name__})"
+
+
+def _clipped(text: str) -> str:
+    # Half surrogate pairs have no UTF-8 form; a message must cross all the same.
+    text = text.encode("utf-8", "backslashreplace").decode()
+    return text if len(text) <= _MAX_MESSAGE else f"{text[:_MAX_MESSAGE]}…"
+
+
+def _listed(exc: ValidationError) -> list[dict[str, Any]]:
+    found = exc.errors(include_url=False, include_context=False, include_input=False)
+    return [{"loc": list(error["loc"]), "msg": _clipped(error["msg"]), "type": error["type"]} for error in found]
+
+
+def _joined(errors: list[dict[str, Any]], most: int = 5) -> str:
+    parts = [f"{'.'.join(map(str, error['loc'])) or 'value'}: {error['msg']}" for error in errors[:most]]
+    if len(errors) > most:
+        parts.append(f"and {len(errors) - most} more")
+    return _clipped("; ".join(parts))
+
+
+def _traceback_text(exc: BaseException) -> str:
+    try:
+        lines = tracebacks.format_exception(type(exc), exc, _own_frames(exc.__traceback__))
+    except Exception as second:  # noqa: BLE001 - formatting runs the exception's own code
+        return f"(its traceback can't be made: {type(second).__name__})"
+    text = "".join(lines).encode("utf-8", "backslashreplace").decode()
+    return text if len(text) <= _MAX_TRACEBACK else f"…{text[-_MAX_TRACEBACK:]}"
+
+
+def _own_frames(tb: TracebackType | None) -> TracebackType | None:
+    """The traceback from the first frame that isn't this package's."""
+    own = tb
+    while own is not None and own.tb_frame.f_code.co_filename.startswith(_PACKAGE):
+        own = own.tb_next
+    return own or tb

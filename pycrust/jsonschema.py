@@ -1,0 +1,47 @@
+"""The JSON Schemas that clients see, and their hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from pydantic.errors import PydanticInvalidForJsonSchema
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+
+def request_schema(adapter: TypeAdapter[Any]) -> dict[str, Any]:
+    """The JSON Schema of arguments; `{}` where they have none (a class that only Python knows)."""
+    return _schema(adapter, "validation")
+
+
+def response_schema(adapter: TypeAdapter[Any]) -> dict[str, Any]:
+    """The JSON Schema of a result; `{}` where it has none."""
+    return _schema(adapter, "serialization")
+
+
+def _schema(adapter: TypeAdapter[Any], mode: Any) -> dict[str, Any]:
+    try:
+        return adapter.json_schema(mode=mode)
+    except PydanticInvalidForJsonSchema:
+        return {}
+
+
+def schema_text(request: dict[str, Any], response: dict[str, Any]) -> str:
+    """Both schemas as the JSON text that `pycrust.methods` answers with.
+
+    The order of properties is kept: a struct that travels as an array is bound by it.
+    """
+    return json.dumps({"request": request, "response": response}, separators=(",", ":"), default=str)
+
+
+def schema_hash(text: str) -> int:
+    """64 bits that tell one schema from another.
+
+    Examples:
+        >>> schema_hash("{}") == schema_hash("{}"), schema_hash("{}") == schema_hash("[]")
+        (True, False)
+    """
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")

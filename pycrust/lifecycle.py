@@ -1,0 +1,137 @@
+"""What serving does to the process: its switch interval, its end, and its forks."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from pycrust import _binding
+
+if TYPE_CHECKING:
+    from pycrust.endpoint import RpcEndpoint
+
+#: Seconds that stopping may take when the process ends. Jupyter kills a kernel that takes much longer.
+EXIT_GRACE = 2.0
+
+
+class SwitchInterval:
+    """The interpreter's thread switch interval, lowered while anything serves and put back after.
+
+    With a pure-Python cell busy, a call waits one interval for the interpreter: 5.2 ms at Python's default
+    of 5 ms, 0.17 ms at 50 µs.
+    """
+
+    def __init__(self) -> None:
+        """Nothing serves yet."""
+        self._lock = threading.Lock()
+        self._wanted: dict[str, float] = {}
+        #: What the interval was before, and what it was set to, as the interpreter rounds it.
+        self._before: float | None = None
+        self._set: float | None = None
+
+    def want(self, endpoint: str, seconds: float) -> None:
+        """Lowers the interval for an endpoint that begins to serve."""
+        with self._lock:
+            self._wanted[endpoint] = seconds
+            if self._before is None or self._changed_by_others():
+                self._before = sys.getswitchinterval()
+            self._apply(self._before)
+
+    def release(self, endpoint: str) -> None:
+        """Puts the interval back when the last endpoint stops, unless somebody else has changed it."""
+        with self._lock:
+            if self._wanted.pop(endpoint, None) is None or self._before is None:
+                return
+            if not self._changed_by_others():
+                self._apply(self._before)
+            if not self._wanted:
+                self._before = self._set = None
+
+    def forked(self) -> None:
+        """Puts the interval back in a forked child, which serves nothing."""
+        self._lock = threading.Lock()
+        for endpoint in list(self._wanted):
+            self.release(endpoint)
+
+    def _changed_by_others(self) -> bool:
+        return self._set is not None and sys.getswitchinterval() != self._set
+
+    def _apply(self, before: float) -> None:
+        sys.setswitchinterval(min([before, *self._wanted.values()]))
+        self._set = sys.getswitchinterval()  # as the interpreter rounds it
+
+
+#: Every endpoint of this process by its name.
+endpoints: dict[str, RpcEndpoint] = {}
+#: Guards `endpoints`.
+lock = threading.RLock()
+switch_interval = SwitchInterval()
+
+
+@atexit.register
+def stop_all() -> None:
+    """Stops what serves, within bounds, before the interpreter ends.
+
+    A dispatch thread that is inside a call when the interpreter finalises aborts the process; so if a handler
+    will not end, the process exits here, after the remaining exit handlers.
+    """
+    ended = [endpoint.stop(EXIT_GRACE) for endpoint in list(endpoints.values()) if endpoint.serving]
+    if not all(ended):
+        _exit_now()
+
+
+class _Handlers:
+    """Looks at the exit handlers, which `atexit.unregister` compares with what it is given."""
+
+    def __init__(self, remove: list[object]) -> None:
+        self.found: list[object] = []
+        self._remove = {id(handler) for handler in remove}
+
+    def __eq__(self, handler: object) -> bool:
+        self.found.append(handler)
+        return id(handler) in self._remove
+
+    __hash__ = object.__hash__
+
+
+def _forget_what_ran() -> None:
+    """Unregisters `stop_all` and the handlers registered after it: these have run already."""
+
+    def newest() -> None:
+        """Tells in which order the interpreter keeps its handlers."""
+
+    atexit.register(newest)
+    seen = _Handlers([])
+    atexit.unregister(seen)
+    oldest_first = seen.found if seen.found[-1] is newest else seen.found[::-1]
+    atexit.unregister(_Handlers(oldest_first[oldest_first.index(stop_all) :]))
+
+
+def _exit_now() -> None:
+    """Runs the exit handlers that are still to come, flushes, and ends the process."""
+    _forget_what_ran()
+    atexit._run_exitfuncs()  # noqa: SLF001 - there is no other way to run the rest
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (AttributeError, OSError, ValueError):
+            continue  # closed, or none
+    interactive = hasattr(sys, "ps1") or "ipykernel" in sys.modules
+    failed = getattr(sys, "last_value", None) is not None and not interactive
+    os._exit(1 if failed else 0)
+
+
+def _after_fork_in_child() -> None:
+    """A forked child serves nothing: what the parent holds is the parent's."""
+    global lock  # noqa: PLW0603 - another thread may have held it when the process forked
+    lock = threading.RLock()
+    switch_interval.forked()
+    _binding.after_fork_in_child()
+    for endpoint in endpoints.values():
+        endpoint._forked()  # noqa: SLF001 - one package
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

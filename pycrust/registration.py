@@ -1,0 +1,193 @@
+"""Making a registration: everything that can fail happens here, before anything is published."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pycrust._binding import Handler
+from pycrust.binding import complete_model, plan_arguments
+from pycrust.jsonschema import schema_hash, schema_text
+from pycrust.naming import check_method
+from pycrust.results import plan_result
+from pycrust.signature import check_callable, closure_names, resolved_signature
+from pycrust.unchanged import Fingerprint
+from pycrust.versions import doc_line, frozen_copy, source_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
+
+    from pydantic import BaseModel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What `register` takes beside the function and its name."""
+
+    request_model: type[BaseModel] | None = None
+    response_model: Any = None
+    concurrency: int = 1
+    warmup: Any = None
+    context: Callable[[], AbstractContextManager[Any]] | None = None
+
+    def check(self, method: str) -> None:
+        """Refuses values that no handler could run with.
+
+        Raises:
+            TypeError: An option is of the wrong type.
+            ValueError: `concurrency` is below 1.
+        """
+        if isinstance(self.concurrency, bool) or not isinstance(self.concurrency, int):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may be untyped
+            raise TypeError(f"{method}: concurrency is an int, not {type(self.concurrency).__name__}")
+        if self.concurrency < 1:
+            raise ValueError(f"{method}: concurrency is at least 1, not {self.concurrency}")
+        if self.context is not None and not callable(self.context):
+            raise TypeError(
+                f"{method}: context is a function that gives a context manager, such as torch.inference_mode, "
+                f"not {type(self.context).__name__}"
+            )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Registration:
+    """One change of an endpoint: a method's new handler, or its removal."""
+
+    method: str
+    #: `None` removes the method.
+    handler: Handler | None = None
+    fingerprint: Fingerprint | None = None
+    concurrency: int = 1
+    #: Names by which positional arguments can be given as a map, in order.
+    parameters: tuple[str, ...] = ()
+    source: str = field(default="", repr=False)
+    doc: str = ""
+    schema: str = field(default="", repr=False)
+    schema_hash: int = 0
+
+    def changes(self, before: Registration | None) -> bool:
+        """Whether publishing this after `before` would change anything."""
+        if self.handler is None or before is None or before.handler is None:
+            return not (self.handler is None and (before is None or before.handler is None))
+        return not (
+            self.fingerprint is not None
+            and before.fingerprint is not None
+            and self.fingerprint.equals(before.fingerprint)
+        )
+
+    def details(self) -> dict[str, Any]:
+        """What the native side needs beside the handler."""
+        return {
+            "concurrency": self.concurrency,
+            "schema": self.schema,
+            "schema_hash": self.schema_hash,
+            "doc": self.doc,
+        }
+
+
+def make_registration(
+    function: Callable[..., Any], name: str | None, options: Options, names: Mapping[str, Any]
+) -> Registration:
+    """Checks a handler, builds its validators, warms it up.
+
+    Args:
+        function: The handler.
+        name: The method's name; `None` takes the function's.
+        options: What else `register` was given.
+        names: Names that annotations may use: the locals around the definition.
+
+    Returns:
+        A registration that is ready to be published, which can't fail.
+
+    Raises:
+        TypeError: The function or an option is unfit.
+        ValueError: The name or an option is out of bounds.
+    """
+    method = method_name(function, name)
+    check_callable(method, function)
+    options.check(method)
+    signature = resolved_signature(method, function, names)
+    known = {**names, **closure_names(function)}
+    arguments = plan_arguments(method, function, signature, options.request_model, known)
+    declared = options.response_model if options.response_model is not None else signature.return_annotation
+    if is_model(declared):
+        complete_model(method, "the result's type", declared, known)
+    result = plan_result(method, declared)
+    copy = frozen_copy(function)
+    handler = Handler(
+        copy,
+        mode=arguments.mode,
+        validate=arguments.validate,
+        fields=arguments.fields,
+        validate_result=result.validate,
+        serialize_result=result.serialize,
+        context=options.context,
+    )
+    if options.warmup is not None:
+        warm_up(method, handler, options.warmup)
+    schema = schema_text(arguments.schema, result.schema)
+    hints = {parameter.name: parameter.annotation for parameter in signature.parameters.values()}
+    hints["return"] = signature.return_annotation
+    compared = (
+        options.request_model,
+        options.response_model,
+        options.concurrency,
+        options.warmup,
+        options.context,
+        schema,
+    )
+    return Registration(
+        method=method,
+        handler=handler,
+        fingerprint=Fingerprint(copy, hints, compared),
+        concurrency=options.concurrency,
+        parameters=arguments.fields,
+        source=source_of(function),
+        doc=doc_line(function),
+        schema=schema,
+        schema_hash=schema_hash(schema),
+    )
+
+
+def method_name(function: Callable[..., Any], name: str | None) -> str:
+    """The name that a function is registered under.
+
+    Raises:
+        TypeError: It has none of its own, and none was given.
+        ValueError: The name is not allowed.
+    """
+    if name is not None:
+        return check_method(name)
+    own = getattr(function, "__name__", None)
+    if not isinstance(own, str) or own == "<lambda>":
+        raise TypeError(f"{function!r} has no name of its own: give one, register('name')")
+    return check_method(own)
+
+
+def warm_up(method: str, handler: Handler, warmup: Any) -> None:
+    """Runs `warmup()` if it can be called; else one call of the handler with `warmup` as its arguments.
+
+    Raises:
+        ValueError: The warm-up raised; its exception is the cause.
+    """
+    try:
+        if callable(warmup):
+            warmup()
+        else:
+            handler.invoke(list(warmup) if isinstance(warmup, tuple) else warmup)  # pyright: ignore[reportUnknownArgumentType]
+    except Exception as error:
+        raise ValueError(f"{method}: the warm-up failed, nothing was registered: {error}") from error
+
+
+def is_model(declared: Any) -> bool:
+    """Whether a declared type is a Pydantic model."""
+    return isinstance(declared, type) and hasattr(declared, "__pydantic_complete__") and hasattr(
+        declared, "model_rebuild"
+    )  # fmt: skip
+
+
+def locals_around(depth: int) -> Mapping[str, Any]:
+    """The locals of the frame that calls the function that called this one, `depth` frames further out."""
+    frame = sys._getframe(depth + 2)  # noqa: SLF001 - annotations may name classes of the enclosing function
+    return {} if frame.f_locals is frame.f_globals else dict(frame.f_locals)

@@ -1,0 +1,209 @@
+"""Results: validated and serialised by their declared type, or simplified value by value.
+
+The serialised form keeps what MessagePack has a form for (bytes, aware datetimes); the native encoder asks
+`fallback` for everything that it doesn't know.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import datetime
+import decimal
+import enum
+import fractions
+import functools
+import ipaddress
+import pathlib
+import re
+import sys
+import uuid
+from collections.abc import Callable, Mapping
+from inspect import Signature
+from typing import Any, cast
+
+from pydantic import BaseModel, PydanticUserError, TypeAdapter
+from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
+from pydantic_core import MultiHostUrl, PydanticSerializationError, SchemaError, Url, to_jsonable_python
+
+from pycrust.binding import ARBITRARY
+from pycrust.jsonschema import response_schema
+
+#: Core schemas whose values the native encoder takes as they are, or `fallback` turns into what Pydantic would.
+_AS_THEY_ARE = frozenset({
+    "any",
+    "bool",
+    "bytes",
+    "date",
+    "datetime",
+    "decimal",
+    "dict",
+    "enum",
+    "float",
+    "int",
+    "list",
+    "literal",
+    "none",
+    "nullable",
+    "set",
+    "frozenset",
+    "str",
+    "time",
+    "timedelta",
+    "tuple",
+    "union",
+    "uuid",
+})  # fmt: skip
+
+#: Types whose JSON form by Pydantic stands for them on the wire.
+_BY_PYDANTIC = (
+    datetime.date,  # datetime.datetime derives from it
+    datetime.time,
+    datetime.timedelta,
+    decimal.Decimal,
+    uuid.UUID,
+    pathlib.PurePath,
+    ipaddress.IPv4Address,
+    ipaddress.IPv6Address,
+    ipaddress.IPv4Network,
+    ipaddress.IPv6Network,
+    ipaddress.IPv4Interface,
+    ipaddress.IPv6Interface,
+    re.Pattern,
+    fractions.Fraction,
+    Url,
+    MultiHostUrl,
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ResultPlan:
+    """How a handler's result becomes something that can be encoded."""
+
+    validate: Callable[[Any], Any] | None
+    serialize: Callable[[Any], Any] | None
+    #: The JSON Schema of a response.
+    schema: dict[str, Any]
+
+
+def plan_result(method: str, annotation: Any) -> ResultPlan:
+    """Builds what validates and serialises a result.
+
+    Args:
+        method: The method's name, for errors.
+        annotation: The declared type; `inspect.Signature.empty` or `Any` declares none.
+
+    Returns:
+        The plan. Its steps are methods of pydantic-core's; a step that would change nothing is `None`.
+
+    Raises:
+        TypeError: Pydantic can't make a schema of the type.
+    """
+    if annotation is Signature.empty or annotation is Any:
+        return ResultPlan(None, None, {})
+    try:
+        adapter = _adapter(annotation)
+    except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation, PydanticUserError, SchemaError) as error:
+        raise TypeError(f"{method}: no validator can be made for the result: {error}") from error
+    core = cast("dict[str, Any]", adapter.core_schema)
+    validate: Callable[[Any], Any] = adapter.validator.validate_python
+    if _contains_struct(core):
+        # An instance of a class that was defined again under the same name is read field by field.
+        validate = functools.partial(validate, from_attributes=True)
+    serialize = None if _as_it_is(core) else functools.partial(
+        adapter.serializer.to_python, by_alias=True, warnings="error"
+    )  # fmt: skip
+    return ResultPlan(validate, serialize, response_schema(adapter))
+
+
+def fallback(value: Any) -> Any:
+    """A simpler value that stands for `value` on the wire, or `value` itself where there is none.
+
+    The native encoder asks for every value that isn't exactly one of MessagePack's types or an aware
+    datetime; it goes on with what it gets, and refuses a value that comes back unchanged and is no kind of
+    those types.
+
+    Examples:
+        >>> import decimal, uuid
+        >>> fallback(decimal.Decimal("1.50"))
+        '1.50'
+        >>> fallback(uuid.UUID(int=1))
+        '00000000-0000-0000-0000-000000000001'
+    """
+    if isinstance(value, BaseModel):
+        return value.model_dump(by_alias=True, warnings="error")
+    if isinstance(value, enum.Enum):
+        return cast("Any", value.value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return _dataclass_to_dict(value)
+    if isinstance(value, _BY_PYDANTIC):
+        try:
+            return to_jsonable_python(value)
+        except PydanticSerializationError:
+            return value
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and isinstance(value, numpy.generic):
+        scalar: Any = value.item()
+        return scalar if type(scalar) in {bool, int, float, str, bytes} else value
+    if isinstance(value, collections.deque):
+        return list(cast("collections.deque[Any]", value))
+    if isinstance(value, Mapping) and not isinstance(value, dict):
+        return dict(cast("Mapping[Any, Any]", value))
+    return _by_own_schema(value)
+
+
+def _dataclass_to_dict(value: Any) -> dict[str, Any]:
+    serializer = getattr(type(value), "__pydantic_serializer__", None)
+    if serializer is not None:
+        return serializer.to_python(value, by_alias=True, warnings="error")
+    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+
+
+def _by_own_schema(value: Any) -> Any:
+    """A type that tells Pydantic itself how it is serialised (Secret, Color, a user's own)."""
+    if not hasattr(type(value), "__get_pydantic_core_schema__"):
+        return value
+    try:
+        return _serializer_of(type(value))(value)
+    except (PydanticUserError, PydanticSchemaGenerationError, PydanticSerializationError):
+        return value
+
+
+@functools.lru_cache(maxsize=256)
+def _serializer_of(cls: type) -> Callable[[Any], Any]:
+    return functools.partial(TypeAdapter(cls).serializer.to_python, mode="json", by_alias=True)
+
+
+def _adapter(annotation: Any) -> TypeAdapter[Any]:
+    try:
+        return TypeAdapter(annotation, config=ARBITRARY)
+    except PydanticUserError as error:
+        if error.code != "type-adapter-config-unused":
+            raise
+        return TypeAdapter(annotation)  # a model's own config decides
+
+
+def _schemas_in(schema: dict[str, Any]) -> list[dict[str, Any]]:
+    """The schemas directly inside a container's or a union's."""
+    inner: list[Any] = [
+        schema[key] for key in ("schema", "items_schema", "keys_schema", "values_schema") if key in schema
+    ]
+    inner += schema.get("choices", []) if schema["type"] == "union" else []
+    flat: list[dict[str, Any]] = []
+    for one in inner:
+        for part in cast("list[Any]", one) if isinstance(one, list) else [one]:
+            flat.append(part[0] if isinstance(part, tuple) else part)
+    return flat
+
+
+def _as_it_is(schema: dict[str, Any]) -> bool:
+    """Whether serialising a valid value would leave it as the encoder wants it."""
+    return (
+        schema["type"] in _AS_THEY_ARE
+        and "serialization" not in schema
+        and all(_as_it_is(inner) for inner in _schemas_in(schema))
+    )
+
+
+def _contains_struct(schema: dict[str, Any]) -> bool:
+    return not _as_it_is(schema)

@@ -1,0 +1,122 @@
+"""A handler's signature with its annotations resolved to types."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+import typing
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+#: Kinds of parameters that take one argument each.
+SINGLE = (
+    inspect.Parameter.POSITIONAL_ONLY,
+    inspect.Parameter.POSITIONAL_OR_KEYWORD,
+    inspect.Parameter.KEYWORD_ONLY,
+)
+
+
+def check_callable(method: str, function: Callable[..., Any]) -> None:
+    """Refuses what can't be a handler in this version.
+
+    Raises:
+        TypeError: `function` is no function, or one whose call gives a coroutine or a generator.
+    """
+    if not callable(function):
+        raise TypeError(f"{method}: a handler is a function, not {type(function).__name__}")
+    if isinstance(function, type):
+        raise TypeError(
+            f"{method}: {function.__qualname__} is a class; register a function, or mark the class's methods "
+            "with @rpc_method and pass an instance to add_service()"
+        )
+    inner: Any = function
+    while isinstance(inner, functools.partial):
+        inner = inner.func  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    if not isinstance(inner, (types.FunctionType, types.MethodType, types.BuiltinFunctionType)):
+        inner = getattr(inner, "__call__", inner)  # noqa: B004 - the bound method itself is inspected
+    if inspect.iscoroutinefunction(inner):
+        raise TypeError(f"{method}: async def handlers are not supported in this version; use def")
+    if inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner):
+        raise TypeError(f"{method}: generators are not supported in this version; return a list")
+
+
+def resolved_signature(method: str, function: Callable[..., Any], names: Mapping[str, Any]) -> inspect.Signature:
+    """Reads a signature and resolves its annotations, also those that are strings.
+
+    Args:
+        method: The method's name, for errors.
+        function: The handler.
+        names: Names beyond the function's globals that annotations may use: the locals of its definition.
+
+    Returns:
+        A signature in which every annotation is a type.
+
+    Raises:
+        TypeError: There is no signature, or an annotation can't be resolved.
+    """
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{method}: the signature can't be read: {error}") from error
+    hints = _hints(method, function, names)
+    parameters = [
+        parameter.replace(annotation=hints.get(name, parameter.annotation))
+        for name, parameter in signature.parameters.items()
+    ]
+    returns = hints.get("return", signature.return_annotation)
+    return signature.replace(parameters=parameters, return_annotation=returns)
+
+
+def stand_in(signature: inspect.Signature, function: Callable[..., Any]) -> Callable[..., Any]:
+    """A plain function of this signature, for Pydantic to read in place of any kind of callable."""
+
+    def handler() -> None:
+        """Is read, never called."""
+
+    handler.__name__ = getattr(function, "__name__", type(function).__name__)
+    handler.__qualname__ = getattr(function, "__qualname__", handler.__name__)
+    handler.__module__ = getattr(function, "__module__", None) or type(function).__module__
+    handler.__signature__ = signature  # pyright: ignore[reportFunctionMemberAccess] - inspect reads it
+    empty = inspect.Parameter.empty
+    handler.__annotations__ = {
+        name: parameter.annotation
+        for name, parameter in signature.parameters.items()
+        if parameter.annotation is not empty
+    }
+    return handler
+
+
+def _hints(method: str, function: Callable[..., Any], names: Mapping[str, Any]) -> dict[str, Any]:
+    source: Any = function
+    while isinstance(source, functools.partial):
+        source = source.func  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    if not hasattr(source, "__annotations__"):
+        source = type(source).__call__  # an object with __call__
+        if not hasattr(source, "__annotations__"):
+            return {}  # a built-in
+    try:
+        return typing.get_type_hints(source, localns={**names, **closure_names(source)}, include_extras=True)
+    except NameError as error:
+        raise TypeError(
+            f"{method}: an annotation names {error.name!r}, which isn't defined; define it before registering"
+        ) from error
+    except Exception as error:
+        raise TypeError(f"{method}: an annotation can't be resolved: {error}") from error
+
+
+def closure_names(function: Any) -> dict[str, Any]:
+    """What a function's free variables are bound to, those that are bound already."""
+    function = inspect.unwrap(getattr(function, "__func__", function))
+    code = getattr(function, "__code__", None)
+    found: dict[str, Any] = {}
+    for name, cell in (
+        zip(getattr(code, "co_freevars", ()), function.__closure__ or (), strict=True) if code else ()
+    ):
+        try:
+            found[name] = cell.cell_contents
+        except ValueError:  # an empty cell: the name is bound later
+            continue
+    return found

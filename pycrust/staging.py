@@ -1,0 +1,49 @@
+"""Where a registration goes first: to the running notebook cell's transaction, or straight to publication.
+
+IPython is never imported here: without it there is no cell, and every registration publishes at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pycrust.registration import Registration
+
+
+class Publisher(Protocol):
+    """What a transaction needs of an endpoint."""
+
+    name: str
+
+    def _publish(self, registrations: Sequence[Registration]) -> list[str]:
+        """Makes registrations live in one step; gives a line for each live method that changed."""
+        ...
+
+
+class Stage(Protocol):
+    """Registrations that wait for their cell to succeed."""
+
+    def put(self, endpoint: Publisher, registration: Registration) -> None:
+        """Adds a registration, in place of an earlier one of the same method."""
+        ...
+
+    def staged(self, endpoint: Publisher) -> dict[str, Registration]:
+        """What this stage and those around it hold for an endpoint, by method."""
+        ...
+
+    def take(self, endpoint: Publisher) -> list[Registration]:
+        """Hands over what is held for an endpoint, to be published now."""
+        ...
+
+
+def current() -> Stage | None:
+    """The stage of the cell that this code belongs to; `None` outside of one: publish at once."""
+    if "IPython" not in sys.modules:
+        return None
+    from pycrust.jupyter import transactions  # noqa: PLC0415 - it imports IPython
+
+    return transactions.current()
