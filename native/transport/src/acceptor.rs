@@ -1,10 +1,19 @@
-//! The control thread: accepts clients, shakes hands, notices deaths.
+//! The control thread's handle and what it tells the engine.
 
+use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+
+use parking_lot::Mutex;
+use pycrust_protocol::limits::MAX_IN_FLIGHT;
 
 use crate::claim::Claim;
 use crate::connection::Connection;
+use crate::control_thread::ControlThread;
+use crate::doorbell;
 use crate::error::TransportError;
+use crate::fork::Guarded;
 
 /// What the worker grants each connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +28,7 @@ pub trait AcceptorEvents<L>: Send + Sync {
     fn connected(&self, link: Arc<L>);
 
     /// A client is gone, for a person to read why. What it had published can still be received; drop the
-    /// link afterwards.
+    /// link afterwards. Called once for each connected link, also at [`Acceptor::stop`].
     fn disconnected(&self, connection: u64, reason: &str);
 
     /// About once a second.
@@ -29,24 +38,78 @@ pub trait AcceptorEvents<L>: Send + Sync {
 /// The control thread of one worker.
 #[derive(Debug)]
 pub struct Acceptor {
-    /// The claim that it serves.
-    _claim: Claim,
+    /// Tells the thread to stop, and wakes it.
+    stop: Arc<Stop>,
+    /// The thread, until it is joined.
+    thread: Mutex<Option<JoinHandle<()>>>,
+    /// The process that started it.
+    pid: u32,
+}
+
+/// How the control thread is stopped.
+#[derive(Debug)]
+pub(crate) struct Stop {
+    /// Set before the wake-up.
+    wanted: AtomicBool,
+    /// Wakes the thread.
+    pub(crate) wake: Guarded,
+}
+
+impl Stop {
+    /// Should the thread stop?
+    pub(crate) fn wanted(&self) -> bool {
+        self.wanted.load(Ordering::Acquire)
+    }
 }
 
 impl Acceptor {
     /// Starts the control thread, `pycrust-control`.
     ///
     /// # Errors
-    /// [`TransportError`] if the socket, the thread or the shared memory can't be had.
+    /// [`TransportError`] if the thread or the shared memory can't be had.
     pub fn start(
         claim: Claim,
-        _limits: Limits,
-        _events: Arc<dyn AcceptorEvents<Connection>>,
+        limits: Limits,
+        events: Arc<dyn AcceptorEvents<Connection>>,
     ) -> Result<Self, TransportError> {
-        Ok(Self { _claim: claim })
+        let system = |error| TransportError::system("start the control thread", error);
+        let wake = doorbell::create().map_err(system)?.into();
+        let stop = Arc::new(Stop { wanted: AtomicBool::new(false), wake });
+        let max_in_flight = limits.max_in_flight.clamp(1, MAX_IN_FLIGHT as u32);
+        let control = ControlThread::new(claim, max_in_flight, events, Arc::clone(&stop))?;
+        let thread = thread::Builder::new()
+            .name("pycrust-control".into())
+            .spawn(move || control.run())
+            .map_err(system)?;
+        Ok(Self { stop, thread: Mutex::new(Some(thread)), pid: std::process::id() })
     }
 
     /// Says goodbye to the clients, ends the thread and removes socket, lock and shared memory. Calling it
     /// again does nothing.
-    pub fn stop(&self) {}
+    ///
+    /// Shared memory of connections that someone still holds goes when the last of them is dropped.
+    pub fn stop(&self) {
+        // The thread lives in the parent of a forked child.
+        if self.pid != std::process::id() {
+            return;
+        }
+        self.stop.wanted.store(true, Ordering::Release);
+        doorbell::ring(self.stop.wake.as_fd());
+        let mut thread = self.thread.lock();
+        // An event handler that stops the acceptor runs on the very thread.
+        if thread.as_ref().is_some_and(|handle| handle.thread().id() == thread::current().id()) {
+            return;
+        }
+        if let Some(handle) = thread.take()
+            && handle.join().is_err()
+        {
+            log::error!("the control thread panicked");
+        }
+    }
+}
+
+impl Drop for Acceptor {
+    fn drop(&mut self) {
+        self.stop();
+    }
 }

@@ -3,7 +3,7 @@
 //! A child that keeps a socket or a lock open (a data loader's worker, say) makes its parent look alive
 //! after the parent's death.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use rustix::fs::{Mode, OFlags};
@@ -14,6 +14,29 @@ const CAPACITY: usize = 4096;
 /// Every open descriptor of this crate; -1 is a free place. Without a lock, since another thread could
 /// hold it at the fork.
 static OPEN: [AtomicI32; CAPACITY] = [const { AtomicI32::new(-1) }; CAPACITY];
+
+/// A descriptor that a forked child lets go of.
+#[derive(Debug)]
+pub(crate) struct Guarded(OwnedFd);
+
+impl From<OwnedFd> for Guarded {
+    fn from(fd: OwnedFd) -> Self {
+        register(&fd);
+        Self(fd)
+    }
+}
+
+impl AsFd for Guarded {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        forget(&self.0);
+    }
+}
 
 /// Remembers a descriptor.
 pub(crate) fn register(fd: &impl AsFd) {
@@ -54,7 +77,7 @@ pub fn after_fork_in_child() {
 /// Makes descriptor `raw` refer to `nothing`.
 fn replace(raw: RawFd, nothing: BorrowedFd<'_>) {
     use std::mem::ManuallyDrop;
-    use std::os::fd::{FromRawFd, OwnedFd};
+    use std::os::fd::FromRawFd;
 
     // SAFETY: a registered descriptor is open until `forget`, and `ManuallyDrop` leaves the closing to its
     // owner.

@@ -4,36 +4,34 @@
 //! socket carries the handshake and tells either side of the other's death, eventfds ring sleepers, and
 //! a sealed memfd holds the flag words. The worker [claims](Claim) a name and [accepts](Acceptor)
 //! clients; a client [connects](connect()); both then hold a [`Connection`], which is a [`Link`].
-#![cfg(target_os = "linux")]
+// The model checker compiles `parking.rs` alone, as part of its test.
+#![cfg(all(target_os = "linux", not(loom)))]
 
-pub mod parking;
-
-#[cfg(not(loom))]
 mod acceptor;
-#[cfg(not(loom))]
 mod claim;
-#[cfg(not(loom))]
 mod clock;
-#[cfg(not(loom))]
 mod connect;
-#[cfg(not(loom))]
 mod connection;
-#[cfg(not(loom))]
+mod control_socket;
+mod control_thread;
 mod doorbell;
-#[cfg(not(loom))]
 mod error;
-#[cfg(not(loom))]
 mod fork;
-#[cfg(not(loom))]
+mod handshake;
+mod iox;
+mod lifeline;
 mod link;
-#[cfg(not(loom))]
 mod lockfile;
-#[cfg(not(loom))]
+mod memory;
+mod parking;
+mod receiving;
+mod remains;
 mod runtime;
-#[cfg(not(loom))]
+mod sending;
+mod time;
 mod waiter;
+mod words;
 
-#[cfg(not(loom))]
 pub use self::{
     acceptor::{Acceptor, AcceptorEvents, Limits},
     claim::Claim,

@@ -38,7 +38,7 @@ impl Sleeper {
     }
 
     /// Takes the announcement back.
-    pub fn awake(&self, word: &AtomicU64) {
+    pub fn awake(word: &AtomicU64) {
         word.store(AWAKE, Ordering::Relaxed);
     }
 }

@@ -113,11 +113,6 @@ impl Runtime {
         self.dir.join(format!("{}.sock", self.stem(name)))
     }
 
-    /// Where iceoryx2 keeps its files.
-    pub(crate) fn iceoryx_root(&self) -> PathBuf {
-        self.dir.join("iox2")
-    }
-
     /// What every iceoryx2 prefix of this user, directory and name begins with: remains are found by it.
     pub(crate) fn prefix(&self, name: &EndpointName) -> String {
         let hash = hash(&[self.dir.as_os_str().as_encoded_bytes(), name.as_str().as_bytes()]);

@@ -2,14 +2,14 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 
 use crate::doorbell;
-use crate::fork;
+use crate::fork::Guarded;
 
 /// Token of the waiter's own eventfd.
 const WAKE: u64 = u64::MAX;
@@ -20,9 +20,9 @@ const WAKE: u64 = u64::MAX;
 #[derive(Debug)]
 pub struct Waiter {
     /// The epoll set.
-    epoll: OwnedFd,
+    epoll: Guarded,
     /// Rung by [`wake`](Self::wake).
-    own: OwnedFd,
+    own: Guarded,
 }
 
 impl Waiter {
@@ -32,10 +32,7 @@ impl Waiter {
     /// The system's, if it gives no file descriptors.
     pub fn new() -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let own = doorbell::create()?;
-        fork::register(&epoll);
-        fork::register(&own);
-        let waiter = Self { epoll, own };
+        let waiter = Self { epoll: epoll.into(), own: doorbell::create()?.into() };
         waiter.add(waiter.own.as_fd(), WAKE)?;
         Ok(waiter)
     }
@@ -72,12 +69,5 @@ impl Waiter {
     /// Ends one thread's [`wait`](Self::wait), now or the next.
     pub fn wake(&self) {
         doorbell::ring(self.own.as_fd());
-    }
-}
-
-impl Drop for Waiter {
-    fn drop(&mut self) {
-        fork::forget(&self.epoll);
-        fork::forget(&self.own);
     }
 }

@@ -1,0 +1,105 @@
+//! What the dead leave behind: iceoryx2's files and shared memory, found by their prefix and removed.
+//!
+//! Each worker's life has a prefix of its own, so its remains can go as a whole once no living process has
+//! a node there: the worker has one from its start to its end, a client from before it opens a service.
+
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use iceoryx2::prelude::{CallbackProgression, Config, Node, NodeState};
+
+use crate::iox::{self, Iox};
+
+/// Where Linux keeps shared memory.
+const SHM: &str = "/dev/shm";
+
+/// End of the name of the directory in which iceoryx2 keeps one prefix's files.
+const ROOT_SUFFIX: &str = "iox2";
+
+/// The directory in which iceoryx2 keeps the files of `prefix`.
+pub(crate) fn root(runtime_dir: &Path, prefix: &str) -> PathBuf {
+    runtime_dir.join(format!("{prefix}{ROOT_SUFFIX}"))
+}
+
+/// Who has nodes under a prefix after a clean-up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Census {
+    /// Nodes of living processes.
+    pub(crate) alive: usize,
+    /// Nodes that could not be cleaned up, or whose state is not known.
+    pub(crate) left: usize,
+}
+
+/// Cleans up after the dead nodes of one prefix.
+pub(crate) fn clean_dead_nodes(config: &Config) -> Census {
+    let mut census = Census::default();
+    // iceoryx2 panics where it finds its files damaged; that must not end our thread.
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        Node::<Iox>::list(config, |state| {
+            match state {
+                NodeState::Alive(_) => census.alive += 1,
+                NodeState::Dead(node) => {
+                    census.left += usize::from(node.try_remove_stale_resources().is_err());
+                }
+                NodeState::Inaccessible(_) | NodeState::Undefined(_) => census.left += 1,
+            }
+            CallbackProgression::Continue
+        })
+    }));
+    if !matches!(result, Ok(Ok(()))) {
+        log::warn!("listing the nodes of {} failed", config.global.prefix);
+        census.left += 1;
+    }
+    census
+}
+
+/// Cleans up after the dead of one prefix; when no living process is left there, removes everything.
+///
+/// Returns whether living processes, or the dead that could not be cleaned up, keep something.
+pub(crate) fn sweep(runtime_dir: &Path, prefix: &str) -> bool {
+    let root = root(runtime_dir, prefix);
+    let Ok(config) = iox::config(&root, prefix) else { return false };
+    let census = clean_dead_nodes(&config);
+    if census.alive > 0 {
+        return true;
+    }
+    // What is left belongs to nobody: nodes that can't be cleaned up are dead ones with damaged files.
+    for name in shared_memory(prefix) {
+        let _ = fs::remove_file(Path::new(SHM).join(name));
+    }
+    let _ = fs::remove_dir_all(&root);
+    false
+}
+
+/// Sweeps every earlier life of an endpoint, whose prefixes all begin with `common`, except `own`.
+pub(crate) fn sweep_others(runtime_dir: &Path, common: &str, own: &str) {
+    let mut prefixes: Vec<_> = shared_memory(common);
+    prefixes.extend(names(runtime_dir, common));
+    for name in &mut prefixes {
+        // A prefix is `<common><generation>_`.
+        let end = name[common.len()..].find('_').map_or(name.len(), |at| common.len() + at + 1);
+        name.truncate(end);
+    }
+    prefixes.sort();
+    prefixes.dedup();
+    for prefix in prefixes.iter().filter(|prefix| *prefix != own) {
+        sweep(runtime_dir, prefix);
+    }
+}
+
+/// Names of the shared memory that begin with `prefix`.
+fn shared_memory(prefix: &str) -> Vec<String> {
+    names(Path::new(SHM), prefix)
+}
+
+/// Names in a directory that begin with `prefix`.
+fn names(dir: &Path, prefix: &str) -> Vec<String> {
+    fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| name.starts_with(prefix))
+        .collect()
+}

@@ -1,0 +1,166 @@
+//! The connection's flag words: a sealed memfd that both sides map.
+//!
+//! Each word has one writer and a cache line of its own. Values come from the other process and are
+//! trusted with nothing: a wrong one costs a needless look or keeps this connection waiting.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use pycrust_protocol::limits::MAX_IN_FLIGHT;
+use rustix::fs::{MemfdFlags, SealFlags};
+use rustix::mm::{MapFlags, ProtFlags};
+
+use crate::link::Side;
+
+/// The seals without which a peer could shrink the memory under our feet.
+const SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::SEAL);
+
+/// A word on a cache line of its own.
+#[repr(C, align(64))]
+pub(crate) struct Word(pub(crate) AtomicU64);
+
+/// The words of the frames that travel one way.
+#[repr(C)]
+pub(crate) struct Direction {
+    /// Small frames published; the sender writes it.
+    pub(crate) small_published: Word,
+    /// Small frames whose slot is free again; the receiver writes it.
+    pub(crate) small_consumed: Word,
+    /// Bulk frames published; the sender writes it.
+    pub(crate) bulk_published: Word,
+    /// Bulk frames whose slot is free again; the receiver writes it.
+    pub(crate) bulk_consumed: Word,
+    /// The sender waits for room: an epoch, or 0; the sender writes it.
+    pub(crate) space_wanted: Word,
+}
+
+/// All words of a connection.
+#[repr(C)]
+struct Layout {
+    /// Requests, then responses.
+    directions: [Direction; 2],
+    /// The client sleeps, the worker sleeps: an epoch, or 0.
+    asleep: [Word; 2],
+    /// One word for each slot of calls in flight; the client writes them.
+    cancel: [AtomicU32; MAX_IN_FLIGHT],
+}
+
+/// A mapping of a connection's words.
+pub(crate) struct Words {
+    /// The mapped memory, unmapped on drop.
+    layout: NonNull<Layout>,
+    /// The end that this process is.
+    side: Side,
+}
+
+// SAFETY: the memory is made of atomics only and stays mapped for the life of this value.
+unsafe impl Send for Words {}
+// SAFETY: as above.
+unsafe impl Sync for Words {}
+
+impl Words {
+    /// Makes the words of a new connection; the worker does, and hands the descriptor to the client.
+    pub(crate) fn create() -> io::Result<(Self, OwnedFd)> {
+        let memfd =
+            rustix::fs::memfd_create(c"pycrust-words", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+        rustix::fs::ftruncate(&memfd, size_of::<Layout>() as u64)?;
+        rustix::fs::fcntl_add_seals(&memfd, SEALS)?;
+        Ok((Self::map(memfd.as_fd(), Side::Worker)?, memfd))
+    }
+
+    /// Maps the words that a worker handed over, once size and seals are right.
+    pub(crate) fn open(memfd: BorrowedFd<'_>) -> io::Result<Self> {
+        let invalid = |reason: String| io::Error::new(io::ErrorKind::InvalidData, reason);
+        let seals = rustix::fs::fcntl_get_seals(memfd)
+            .map_err(|error| invalid(format!("the flag words are no memfd: {error}")))?;
+        if !seals.contains(SEALS) {
+            return Err(invalid(format!("the flag words are not sealed: {seals:?}")));
+        }
+        let size = rustix::fs::fstat(memfd)?.st_size;
+        if usize::try_from(size) != Ok(size_of::<Layout>()) {
+            return Err(invalid(format!("the flag words have {size} bytes, not {}", size_of::<Layout>())));
+        }
+        Self::map(memfd, Side::Client)
+    }
+
+    fn map(memfd: BorrowedFd<'_>, side: Side) -> io::Result<Self> {
+        // SAFETY: a new mapping where the kernel likes it; nobody else has its address.
+        let address = unsafe {
+            rustix::mm::mmap(
+                std::ptr::null_mut(),
+                size_of::<Layout>(),
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::SHARED,
+                memfd,
+                0,
+            )
+        }?;
+        let layout = NonNull::new(address.cast()).ok_or_else(|| io::Error::other("mapped at null"))?;
+        Ok(Self { layout, side })
+    }
+
+    fn layout(&self) -> &Layout {
+        // SAFETY: mapped with this size until drop, aligned to a page, never shorter since the memfd is
+        // sealed; atomics are valid whatever the bytes, also while the peer writes them.
+        unsafe { self.layout.as_ref() }
+    }
+
+    /// The words of what this side sends.
+    pub(crate) fn outgoing(&self) -> &Direction {
+        match self.side {
+            Side::Client => &self.layout().directions[0],
+            Side::Worker => &self.layout().directions[1],
+        }
+    }
+
+    /// The words of what this side receives.
+    pub(crate) fn incoming(&self) -> &Direction {
+        match self.side {
+            Side::Client => &self.layout().directions[1],
+            Side::Worker => &self.layout().directions[0],
+        }
+    }
+
+    /// The word by which this side says that it sleeps.
+    pub(crate) fn own_sleep(&self) -> &AtomicU64 {
+        match self.side {
+            Side::Client => &self.layout().asleep[0].0,
+            Side::Worker => &self.layout().asleep[1].0,
+        }
+    }
+
+    /// The word by which the peer says that it sleeps.
+    pub(crate) fn peer_sleep(&self) -> &AtomicU64 {
+        match self.side {
+            Side::Client => &self.layout().asleep[1].0,
+            Side::Worker => &self.layout().asleep[0].0,
+        }
+    }
+
+    /// Cancels a call.
+    pub(crate) fn cancel(&self, id: u64) {
+        let (slot, mark) = cancel_mark(id);
+        self.layout().cancel[slot].store(mark, Ordering::Release);
+    }
+
+    /// Whether a call was cancelled.
+    pub(crate) fn cancelled(&self, id: u64) -> bool {
+        let (slot, mark) = cancel_mark(id);
+        self.layout().cancel[slot].load(Ordering::Acquire) == mark
+    }
+}
+
+impl Drop for Words {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `map` with this size, and no reference outlives `self`.
+        let _ = unsafe { rustix::mm::munmap(self.layout.as_ptr().cast(), size_of::<Layout>()) };
+    }
+}
+
+/// Slot and cancel mark of a call: 31 bits of its sequence number, and a bit that makes it nonzero. A mark
+/// left by the slot's earlier call is another one.
+fn cancel_mark(id: u64) -> (usize, u32) {
+    ((id & 0xffff) as usize, (id >> 16) as u32 | 1 << 31)
+}
