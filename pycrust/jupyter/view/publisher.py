@@ -1,0 +1,240 @@
+"""Publishes an endpoint's statistics to its open views: one thread an endpoint, and none while nobody looks."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import logging
+import threading
+import time
+import weakref
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from pycrust.jupyter.view.wire import Snapshot, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+PERIOD_S = 0.2
+"""Between two updates: 5 Hz. Past 1,000 messages a second a notebook server stops sending."""
+
+SILENCE_S = 16.0
+"""A view says every 5 s that it is open. After this long without a word it counts as gone."""
+
+GRACE_S = 6.0
+"""How long a silent view has to be heard once the kernel is free."""
+
+_log = logging.getLogger("pycrust.jupyter")
+
+
+class Watched(Protocol):
+    """What the view needs of an endpoint."""
+
+    def stats(self) -> Mapping[str, object]:
+        """The endpoint's statistics now."""
+        ...
+
+
+class Stage(Protocol):
+    """Where messages go: a widget."""
+
+    def send(self, content: Any, buffers: Any = None) -> None:
+        """Sends a message to every view of the widget."""
+        ...
+
+
+def is_serving(endpoint: Watched, stats: Mapping[str, object]) -> bool:
+    """Whether callers can reach the endpoint now."""
+    said = getattr(endpoint, "serving", None)
+    return said if isinstance(said, bool) else whole(stats.get("uptime_ns")) > 0
+
+
+@dataclass
+class _Seat:
+    """One open view."""
+
+    stage: Stage
+    heard: float
+    # A view's words wait behind a busy cell where the kernel has no subshells. So a silent view is dropped only
+    # after the kernel's own loop had a turn and the view some seconds more to be heard.
+    asked: bool = False
+    free: bool = False
+
+
+def _when_kernel_is_free(then: Callable[[], None]) -> None:
+    """Runs `then` when the kernel has no cell to run; at once where there is no kernel."""
+    with contextlib.suppress(Exception):
+        from ipykernel.kernelbase import Kernel  # noqa: PLC0415 - only a notebook has it
+
+        loop = cast("Any", Kernel).instance().io_loop if Kernel.initialized() else None
+        if loop is not None:
+            loop.add_callback(then)
+            return
+    then()
+
+
+class Publisher:
+    """Sends snapshots and updates of one endpoint to whoever looks.
+
+    Views may speak from any thread (a kernel's subshells have theirs). Sequence numbers are given and messages
+    sent under one lock, so that they arrive in the order of their numbers.
+    """
+
+    def __init__(self, endpoint: Watched) -> None:
+        """Nobody looks yet."""
+        # Weak: the registry of publishers is keyed by the endpoint and must not keep it alive.
+        self._endpoint = weakref.ref(endpoint)
+        self._lock = threading.RLock()
+        self._seats: dict[str, _Seat] = {}
+        self._thread: threading.Thread | None = None
+        self._wake = threading.Event()
+        self._number = 0
+        self._last: Snapshot | None = None
+
+    def hello(self, view: str, stage: Stage) -> None:
+        """A view opened or missed something: sends it a snapshot, and updates from then on."""
+        with self._lock:
+            self._seats[view] = _Seat(stage, time.monotonic())
+            self._last = None  # the next message is a snapshot, to all: a new view's first, the others' no harm
+            self._try_publish()
+
+    def alive(self, view: str, stage: Stage) -> None:
+        """A view is still open. It may have outlived a stop of the endpoint, or this side may have dropped it."""
+        with self._lock:
+            seat = self._seats.get(view)
+            if seat is None:
+                self.hello(view, stage)
+                return
+            seat.heard, seat.asked, seat.free = time.monotonic(), False, False
+            if self._thread is None:
+                self._try_publish()
+
+    def goodbye(self, view: str) -> None:
+        """A view closed."""
+        with self._lock:
+            self._seats.pop(view, None)
+            if not self._seats:
+                self._wake.set()
+
+    def leave(self, stage: Stage) -> None:
+        """A widget closed, and all of its views with it."""
+        with self._lock:
+            for view in [view for view, seat in self._seats.items() if seat.stage is stage]:
+                self.goodbye(view)
+
+    @property
+    def running(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread is not None
+
+    def stop(self, *, timeout: float = 2.0) -> None:
+        """Ends the thread after a last message; views that stay open start it again when the endpoint serves."""
+        with self._lock:
+            thread, self._thread = self._thread, None
+            self._wake.set()
+            if thread is not None:
+                self._try_publish(start=False)
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout)
+
+    def _publish(self, *, start: bool = True) -> bool:
+        """Sends what is new to every seat; whether the endpoint serves. Called under the lock."""
+        endpoint = self._endpoint()
+        if endpoint is None:
+            self._seats.clear()
+            return False
+        stats = endpoint.stats()
+        serving = is_serving(endpoint, stats)
+        now = Snapshot.of(stats, serving=serving)
+        self._number += 1
+        message = now.since(self._last, self._number)
+        self._last = now
+        for stage in {id(seat.stage): seat.stage for seat in self._seats.values()}.values():
+            try:
+                stage.send(message)
+            except Exception:  # noqa: BLE001 - a closed comm or a kernel on its way out; the others still look
+                _log.debug("A view can't be reached any more", exc_info=True)
+                self.leave(stage)
+        if start and serving and self._seats and self._thread is None:
+            self._start()
+        return serving
+
+    def _start(self) -> None:
+        # An event of its own: an earlier thread that has not ended yet must not take this one's for its own.
+        self._wake = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(self._wake,), name="pycrust-view", daemon=True)
+        self._thread.start()
+
+    def _run(self, wake: threading.Event) -> None:
+        due = time.monotonic()
+        while True:
+            due = max(due + PERIOD_S, time.monotonic())
+            wake.wait(max(0.0, due - time.monotonic()))
+            with self._lock:
+                if self._wake is not wake or self._thread is not threading.current_thread():
+                    return
+                # Under the lock that setters hold: no wake is lost, and none makes the next wait end at once.
+                wake.clear()
+                self._drop_silent()
+                if self._seats and self._try_publish(start=False):
+                    continue
+                self._thread = None
+                return
+
+    def _try_publish(self, *, start: bool = True) -> bool:
+        try:
+            return self._publish(start=start)
+        except Exception:  # noqa: BLE001 - what an endpoint raises must not end in a cell or kill the thread
+            # The view says by itself that no update comes. Its next word tries again.
+            _log.exception("The live view has nothing to show: the endpoint's statistics can't be read")
+            return False
+
+    def _drop_silent(self) -> None:
+        for view, seat in list(self._seats.items()):
+            if time.monotonic() - seat.heard < SILENCE_S:
+                continue
+            if seat.free:
+                self.goodbye(view)
+            elif not seat.asked:
+                seat.asked = True
+                _when_kernel_is_free(lambda seat=seat: self._give_grace(seat))
+
+    def _give_grace(self, seat: _Seat) -> None:
+        with self._lock:
+            if seat.asked:
+                seat.free, seat.heard = True, time.monotonic() - SILENCE_S + GRACE_S
+
+
+_publishers: weakref.WeakKeyDictionary[Watched, Publisher] = weakref.WeakKeyDictionary()
+_registry = threading.Lock()
+
+
+def publisher_of(endpoint: Watched) -> Publisher:
+    """The endpoint's one publisher."""
+    with _registry:
+        found = _publishers.get(endpoint)
+        if found is None:
+            found = _publishers[endpoint] = Publisher(endpoint)
+        return found
+
+
+def stop_publishing(endpoint: Watched) -> None:
+    """Ends the endpoint's publisher thread, if it runs, after one last message that says "stopped"."""
+    with _registry:
+        found = _publishers.get(endpoint)
+    if found is not None:
+        found.stop()
+
+
+def _stop_all() -> None:
+    with _registry:
+        running = list(_publishers.values())
+    for publisher in running:
+        # The kernel is going: whatever can't be sent any more is no one's loss.
+        with contextlib.suppress(Exception):
+            publisher.stop(timeout=1.0)
+
+
+# Before the interpreter finalises: a thread inside a send would then wait for a lock that never comes.
+atexit.register(_stop_all)

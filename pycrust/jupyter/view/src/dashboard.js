@@ -1,0 +1,54 @@
+// One view: header, tiles, chart and table, drawn from the same state.
+import plotStyles from "uplot/dist/uPlot.min.css";
+import styles from "./live.css";
+import { Chart } from "./chart.js";
+import { element } from "./dom.js";
+import { Header } from "./header.js";
+import { Table } from "./table.js";
+import { Theme } from "./theme.js";
+import { Tiles } from "./tiles.js";
+
+/** The whole view in one element. */
+export class Dashboard {
+  /** @param {HTMLElement} el what the notebook gives */
+  constructor(el) {
+    this.header = new Header();
+    this.tiles = new Tiles();
+    this.chart = new Chart();
+    this.table = new Table();
+    this.root = element(
+      "section",
+      { class: "pycrust", "data-testid": "pycrust-dashboard", "aria-label": "PyCrust live view" },
+      this.header.root,
+      this.tiles.root,
+      this.chart.root,
+      this.table.root,
+    );
+    this.theme = new Theme(this.root);
+    el.classList.add("pycrust-host");
+    el.replaceChildren(element("style", {}, plotStyles, styles), this.root);
+    /** @type {import("./state.js").Endpoint | null} What was drawn last. */
+    this.drawn = null;
+  }
+
+  /**
+   * @param {import("./state.js").Endpoint | null} endpoint
+   * @param {import("./history.js").History} history
+   * @param {ReturnType<typeof import("./state.js").condition>} condition
+   * @param {number} silentMs
+   */
+  draw(endpoint, history, condition, silentMs) {
+    this.root.dataset.condition = condition;
+    this.header.draw(endpoint, condition, silentMs);
+    if (this.theme.follow()) this.chart.make();
+    if (endpoint === null || endpoint === this.drawn) return;
+    this.drawn = endpoint;
+    this.tiles.draw(endpoint, history);
+    this.chart.draw(history);
+    this.table.draw(endpoint, history);
+  }
+
+  remove() {
+    this.chart.remove();
+  }
+}

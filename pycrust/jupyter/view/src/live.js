@@ -1,0 +1,116 @@
+// Entry point: one store for each widget model, any number of views of it.
+import { History } from "./history.js";
+import { State, condition } from "./state.js";
+import { Dashboard } from "./dashboard.js";
+
+/** How often an open view tells the kernel that somebody still looks. */
+const ALIVE_MS = 5000;
+/** A page out of sight for this long is treated as closed. */
+const HIDDEN_MS = 60_000;
+/** How often the age of the last message is looked at. */
+const WATCH_MS = 500;
+
+/**
+ * @param {any} model anywidget's model
+ */
+export function connect(model) {
+  const me = crypto.randomUUID?.() ?? String(Math.random());
+  const state = new State();
+  const history = new History();
+  /** @type {Set<Dashboard>} */
+  const views = new Set();
+  // The kernel that knew this model has ended: no message can come any more.
+  let ended = false;
+  // The server is out of reach: messages may come again.
+  let cut = false;
+  let watching = false;
+  let heard = performance.now();
+  /** @type {ReturnType<typeof setInterval>[]} */
+  let timers = [];
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let leaving;
+
+  const say = (/** @type {string} */ kind) => {
+    if (!ended && !cut) model.send({ kind, view: me });
+  };
+  const draw = () => {
+    const silentMs = performance.now() - heard;
+    const known = state.endpoint !== null;
+    const now = condition({ known, live: !ended && !cut, serving: state.endpoint?.serving ?? false, silentMs });
+    for (const view of views) view.draw(state.endpoint, history, now, silentMs);
+  };
+
+  const watch = () => {
+    if (watching) return;
+    watching = true;
+    say("hello");
+    timers = [
+      setInterval(() => say(state.endpoint === null ? "hello" : "alive"), ALIVE_MS),
+      setInterval(draw, WATCH_MS),
+    ];
+  };
+  const leave = () => {
+    if (!watching) return;
+    watching = false;
+    timers.forEach(clearInterval);
+    say("goodbye");
+  };
+  const seen = () => {
+    clearTimeout(leaving);
+    if (views.size === 0) return;
+    if (document.hidden) leaving = setTimeout(leave, HIDDEN_MS);
+    else watch();
+  };
+
+  model.on("msg:custom", (/** @type {any} */ message) => {
+    if (message?.kind === "code") return;
+    const result = state.take(message);
+    if (result === "gap") {
+      say("hello");
+      return;
+    }
+    if (result !== "changed" || state.endpoint === null) return;
+    heard = performance.now();
+    history.add(state.endpoint);
+    draw();
+  });
+  const end = () => {
+    ended = true;
+    draw();
+  };
+  // Said of a model whose kernel was restarted, and of one that the kernel closed.
+  for (const event of ["comm:close", "comm_live_update", "destroy"]) model.on(event, end);
+  // A kernel that dies by itself says nothing to its models; JupyterLab's own connection tells.
+  const kernel = model.widget_manager?.kernel;
+  const onStatus = (/** @type {unknown} */ _, /** @type {string} */ status) => {
+    if (["restarting", "autorestarting", "terminating", "dead"].includes(status)) end();
+  };
+  const onConnection = (/** @type {unknown} */ _, /** @type {string} */ status) => {
+    const before = cut;
+    cut = status !== "connected";
+    if (before && !cut && watching) say("hello");
+    draw();
+  };
+  kernel?.statusChanged?.connect(onStatus);
+  kernel?.connectionStatusChanged?.connect(onConnection);
+  addEventListener("pagehide", leave);
+  document.addEventListener("visibilitychange", seen);
+
+  return {
+    /**
+     * Shows the live view in `el`; gives what to call when it goes.
+     * @param {HTMLElement} el
+     */
+    show(el) {
+      const view = new Dashboard(el);
+      views.add(view);
+      seen();
+      draw();
+      return () => {
+        views.delete(view);
+        view.remove();
+        if (views.size === 0) leave();
+      };
+    },
+  };
+}

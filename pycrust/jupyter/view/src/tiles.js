@@ -1,0 +1,66 @@
+// Five numbers that answer "is it well?" at a glance.
+import { element, write, attribute } from "./dom.js";
+import { LATENCY, NOTHING, RATE, count, measured, single } from "./format.js";
+
+const TILES = [
+  { key: "calls", label: "calls/s", title: "Calls answered a second, over the last second, all methods" },
+  { key: "p50", label: "p50", title: "Half of the calls came back faster, as the clients measured it" },
+  { key: "p99", label: "p99", title: "99 of 100 calls came back faster, as the clients measured it" },
+  { key: "errors", label: "errors", title: "Calls that ended in an error since the worker began" },
+  { key: "inflight", label: "in flight", title: "Calls received and not yet answered" },
+];
+
+/** The row of tiles. */
+export class Tiles {
+  constructor() {
+    /** @type {Map<string, {root: HTMLElement, value: HTMLElement, unit: HTMLElement, in: any}>} */
+    this.tiles = new Map();
+    this.root = element("dl", { class: "pycrust-tiles" });
+    for (const { key, label, title } of TILES) {
+      const value = element("span", { class: "pycrust-number" }, NOTHING);
+      const unit = element("span", { class: "pycrust-unit" });
+      const number = element("dd", { "data-testid": `tile-${key}` }, value, unit);
+      const root = element("div", { class: "pycrust-tile", title }, element("dt", {}, label), number);
+      this.tiles.set(key, { root: number, value, unit, in: null });
+      this.root.append(root);
+    }
+  }
+
+  /**
+   * @param {string} key
+   * @param {number | null} value
+   * @param {string} text
+   * @param {string} unit
+   */
+  put(key, value, text, unit) {
+    const tile = this.tiles.get(key);
+    if (!tile) return;
+    write(tile.value, text);
+    write(tile.unit, unit);
+    attribute(tile.root, "data-value", value === null ? null : String(value));
+  }
+
+  /**
+   * @param {import("./state.js").Endpoint} endpoint
+   * @param {import("./history.js").History} history
+   */
+  draw(endpoint, history) {
+    const last = history.shown[history.shown.length - 1];
+    for (const [key, value, units] of /** @type {const} */ ([
+      ["calls", measured(last?.rate), RATE],
+      ["p50", measured(last?.p50), LATENCY],
+      ["p99", measured(last?.p99), LATENCY],
+    ])) {
+      const tile = this.tiles.get(key);
+      if (!tile) continue;
+      const { text, unit } = single(value, units, tile.in);
+      tile.in = unit;
+      this.put(key, value, text, value === null ? "" : unit.name);
+    }
+    const errors = endpoint.methods.reduce((sum, method) => sum + method.errors, endpoint.unknown);
+    const inFlight = endpoint.methods.reduce((sum, method) => sum + method.inFlight, 0);
+    this.put("errors", errors, count(errors), "");
+    this.put("inflight", inFlight, count(inFlight), "");
+    attribute(/** @type {any} */ (this.tiles.get("errors")).root, "data-bad", errors > 0 ? "true" : null);
+  }
+}

@@ -1,0 +1,103 @@
+"""The live view of an endpoint: an ipywidgets widget that shows its traffic while it happens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import anywidget
+
+from pycrust.jupyter.view import bundle, static
+from pycrust.jupyter.view.publisher import Watched, is_serving, publisher_of, stop_publishing
+
+__all__ = ["LiveView", "stop_publishing"]
+
+_MOST_SAVED = 8
+"""Methods in the static forms that a notebook file keeps beside the widget; all views stay below 4 kB so."""
+
+
+class LiveView(anywidget.AnyWidget):
+    """Shows an endpoint's methods, rates, round trips and where their time went, five times a second.
+
+    Nothing of it is kept in traits: what a notebook saves of a view is a few lines and one small table.
+    Updates come from one thread for each endpoint, which runs only while a view is open, and go on while a
+    cell is busy.
+
+    Args:
+        endpoint: What to watch: anything with `stats()`.
+
+    Example:
+        ```python
+        from pycrust.jupyter.widget import LiveView
+
+        LiveView(endpoint)
+        ```
+    """
+
+    def __init__(self, endpoint: Watched) -> None:
+        """Makes the view; nothing runs until it is shown."""
+        self._endpoint = endpoint
+        self._publisher = publisher_of(endpoint)
+        self._esm = bundle.loader()
+        super().__init__()
+        cast("Any", self).on_msg(self._heard)
+        self.observe(self._comm_changed_to, names="comm")
+        _keep_route(self.comm)
+
+    def text(self) -> str:
+        """The numbers of this moment as plain text."""
+        stats = self._endpoint.stats()
+        return static.text(stats, serving=is_serving(self._endpoint, stats))
+
+    def html(self) -> str:
+        """The numbers of this moment as an HTML table without scripts."""
+        stats = self._endpoint.stats()
+        return static.html(stats, serving=is_serving(self._endpoint, stats))
+
+    def _repr_mimebundle_(self, **_kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        stats = self._endpoint.stats()
+        serving = is_serving(self._endpoint, stats)
+        forms: dict[str, Any] = {
+            "text/plain": static.text(stats, serving=serving, most=_MOST_SAVED),
+            "text/html": static.html(stats, serving=serving, most=_MOST_SAVED),
+        }
+        if self.comm is not None:  # a closed view has nothing to show but its numbers
+            model = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
+            forms["application/vnd.jupyter.widget-view+json"] = model
+        return forms, {}
+
+    def _heard(self, _widget: object, content: object, _buffers: object) -> None:
+        """What a view says. It comes from a browser, so nothing about its form is taken for granted."""
+        if not isinstance(content, Mapping):
+            return
+        said = cast("Mapping[str, object]", content)
+        kind, view = said.get("kind"), str(said.get("view", ""))[:64]
+        if kind == "code":
+            cast("Any", self).send({"kind": "code"}, buffers=[bundle.front_end()])
+        elif kind == "hello":
+            self._publisher.hello(view, self)
+        elif kind == "alive":
+            self._publisher.alive(view, self)
+        elif kind == "goodbye":
+            self._publisher.goodbye(view)
+
+    def _comm_changed_to(self, change: Any) -> None:
+        if change["new"] is None:
+            self._publisher.leave(self)
+        else:
+            _keep_route(change["new"])
+
+
+def _keep_route(comm: Any) -> None:
+    """Lets a view's words reach the kernel while a cell is busy.
+
+    JupyterLab addresses them to a subshell. ipykernel 7.4 sends them to the shell that published last
+    instead: for a publisher thread that is the main one, where they wait for the cell. Earlier versions keep
+    the address, and have nothing to override.
+    """
+    if callable(getattr(comm, "_reply_subshell_for", None)):
+        comm._reply_subshell_for = _as_addressed  # noqa: SLF001 - there is no public way
+
+
+def _as_addressed(_data: object, addressed: object) -> object:
+    return addressed
