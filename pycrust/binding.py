@@ -88,7 +88,7 @@ def plan_arguments(
 
 def _plan_annotations(method: str, function: Callable[..., Any], signature: inspect.Signature) -> ArgumentPlan:
     parameters = list(signature.parameters.values())
-    adapter: TypeAdapter[Any] = TypeAdapter(stand_in(signature, function), config=ARBITRARY)
+    adapter: TypeAdapter[Any] = TypeAdapter(cast("Any", stand_in(signature, function)), config=ARBITRARY)
     schema = request_schema(adapter)
     if not parameters:
         return ArgumentPlan("none", None, (), schema)

@@ -5,6 +5,7 @@ The numbers and meanings are gRPC's canonical codes
 that a Python user would catch.
 """
 
+# ruff: noqa: N818 - the classes have the names of gRPC's codes
 from __future__ import annotations
 
 import enum

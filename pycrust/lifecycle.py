@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pycrust import _binding
 
 if TYPE_CHECKING:
-    from pycrust.endpoint import RpcEndpoint
+    from pycrust.service import Service
 
 #: Seconds that stopping may take when the process ends. Jupyter kills a kernel that takes much longer.
 EXIT_GRACE = 2.0
@@ -65,8 +65,8 @@ class SwitchInterval:
 
 
 #: Every endpoint of this process by its name.
-endpoints: dict[str, RpcEndpoint] = {}
-#: Guards `endpoints`.
+services: dict[str, Service] = {}
+#: Guards `services`.
 lock = threading.RLock()
 switch_interval = SwitchInterval()
 
@@ -78,7 +78,7 @@ def stop_all() -> None:
     A dispatch thread that is inside a call when the interpreter finalises aborts the process; so if a handler
     will not end, the process exits here, after the remaining exit handlers.
     """
-    ended = [endpoint.stop(EXIT_GRACE) for endpoint in list(endpoints.values()) if endpoint.serving]
+    ended = [service.stop(EXIT_GRACE) for service in list(services.values())]
     if not all(ended):
         _exit_now()
 
@@ -105,15 +105,15 @@ def _forget_what_ran() -> None:
 
     atexit.register(newest)
     seen = _Handlers([])
-    atexit.unregister(seen)
+    atexit.unregister(seen)  # pyright: ignore[reportArgumentType] - it only compares
     oldest_first = seen.found if seen.found[-1] is newest else seen.found[::-1]
-    atexit.unregister(_Handlers(oldest_first[oldest_first.index(stop_all) :]))
+    atexit.unregister(_Handlers(oldest_first[oldest_first.index(stop_all) :]))  # pyright: ignore[reportArgumentType] - it only compares
 
 
 def _exit_now() -> None:
     """Runs the exit handlers that are still to come, flushes, and ends the process."""
     _forget_what_ran()
-    atexit._run_exitfuncs()  # noqa: SLF001 - there is no other way to run the rest
+    atexit._run_exitfuncs()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - the only way to run the rest
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -130,8 +130,8 @@ def _after_fork_in_child() -> None:
     lock = threading.RLock()
     switch_interval.forked()
     _binding.after_fork_in_child()
-    for endpoint in endpoints.values():
-        endpoint._forked()  # noqa: SLF001 - one package
+    for service in services.values():
+        service.forked()
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)

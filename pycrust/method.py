@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pycrust.endpoint import RpcEndpoint
+    from pycrust.catalog import Catalog
     from pycrust.versions import Version
 
 
@@ -24,9 +24,9 @@ class Method:
         1
     """
 
-    def __init__(self, endpoint: RpcEndpoint, name: str) -> None:
+    def __init__(self, catalog: Catalog, name: str) -> None:
         """Made by `endpoint[name]`."""
-        self._endpoint = endpoint
+        self._catalog = catalog
         self.name = name
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -40,35 +40,34 @@ class Method:
             What a caller would get.
 
         Raises:
-            TypeError: An argument is given twice.
+            TypeError: An argument is given twice, or too many by position while others are named.
         """
         if not kwargs:
-            return self._endpoint._dispatch(self.name, list(args))  # noqa: SLF001 - public by contract
-        names = self._endpoint._registered(self.name).parameters  # noqa: SLF001 - one package
+            return self._catalog.call(self.name, list(args))
+        names = self._catalog.registered(self.name).parameters
         if len(args) > len(names):
             raise TypeError(f"{self.name} takes {len(names)} arguments by position when others are named")
         by_name = dict(zip(names, args, strict=False))
         if twice := by_name.keys() & kwargs.keys():
             raise TypeError(f"{self.name} got {min(twice)!r} by position and by name")
-        return self._endpoint._dispatch(self.name, {**by_name, **kwargs})  # noqa: SLF001 - public by contract
+        return self._catalog.call(self.name, {**by_name, **kwargs})
 
     @property
     def version(self) -> int:
         """The live version's number; 0 while the first one is only staged by the running cell."""
-        return self._endpoint._live_version(self.name)  # noqa: SLF001 - one package
+        return self._catalog.version(self.name)
 
     @property
     def history(self) -> list[Version]:
         """Every version that was published, the oldest first."""
-        return self._endpoint._history_of(self.name)  # noqa: SLF001 - one package
+        return self._catalog.history(self.name)
 
     @property
-    def __doc__(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The handler's own description, for help in notebooks."""
-        return self._endpoint._registered(self.name).doc  # noqa: SLF001 - one package
+    def doc(self) -> str:
+        """The first line of the handler's docstring."""
+        return self._catalog.registered(self.name).doc
 
     def __repr__(self) -> str:
         """One line."""
-        registered = self._endpoint._registered(self.name)  # noqa: SLF001 - one package
-        arguments = ", ".join(registered.parameters)
-        return f"<{self._endpoint.name}.{self.name}({arguments}) v{self.version}>"
+        arguments = ", ".join(self._catalog.registered(self.name).parameters)
+        return f"<{self._catalog.name}.{self.name}({arguments}) v{self.version}>"

@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pycrust import staging
 from pycrust._binding import Handler
 from pycrust.binding import complete_model, plan_arguments
 from pycrust.jsonschema import schema_hash, schema_text
@@ -65,6 +66,8 @@ class Registration:
     doc: str = ""
     schema: str = field(default="", repr=False)
     schema_hash: int = 0
+    #: The number and the id of the notebook cell that made it.
+    cell: tuple[int | None, str | None] = (None, None)
 
     def changes(self, before: Registration | None) -> bool:
         """Whether publishing this after `before` would change anything."""
@@ -147,6 +150,7 @@ def make_registration(
         doc=doc_line(function),
         schema=schema,
         schema_hash=schema_hash(schema),
+        cell=staging.cell(),
     )
 
 
@@ -189,5 +193,5 @@ def is_model(declared: Any) -> bool:
 
 def locals_around(depth: int) -> Mapping[str, Any]:
     """The locals of the frame that calls the function that called this one, `depth` frames further out."""
-    frame = sys._getframe(depth + 2)  # noqa: SLF001 - annotations may name classes of the enclosing function
+    frame = sys._getframe(depth + 2)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - annotations may name classes of the enclosing function
     return {} if frame.f_locals is frame.f_globals else dict(frame.f_locals)

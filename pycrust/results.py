@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import datetime
+import datetime as dt
 import decimal
 import enum
 import fractions
@@ -16,7 +16,6 @@ import functools
 import ipaddress
 import pathlib
 import re
-import sys
 import uuid
 from collections.abc import Callable, Mapping
 from inspect import Signature
@@ -57,9 +56,9 @@ _AS_THEY_ARE = frozenset({
 
 #: Types whose JSON form by Pydantic stands for them on the wire.
 _BY_PYDANTIC = (
-    datetime.date,  # datetime.datetime derives from it
-    datetime.time,
-    datetime.timedelta,
+    dt.date,  # dt.datetime derives from it
+    dt.time,
+    dt.timedelta,
     decimal.Decimal,
     uuid.UUID,
     pathlib.PurePath,
@@ -116,7 +115,7 @@ def plan_result(method: str, annotation: Any) -> ResultPlan:
     return ResultPlan(validate, serialize, response_schema(adapter))
 
 
-def fallback(value: Any) -> Any:
+def fallback(value: Any) -> Any:  # noqa: PLR0911 - one return for each kind
     """A simpler value that stands for `value` on the wire, or `value` itself where there is none.
 
     The native encoder asks for every value that isn't exactly one of MessagePack's types or an aware
@@ -133,18 +132,14 @@ def fallback(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return value.model_dump(by_alias=True, warnings="error")
     if isinstance(value, enum.Enum):
-        return cast("Any", value.value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return value.value
+    cls: type[Any] = type(value)
+    if dataclasses.is_dataclass(cls):
         return _dataclass_to_dict(value)
-    if isinstance(value, _BY_PYDANTIC):
-        try:
-            return to_jsonable_python(value)
-        except PydanticSerializationError:
-            return value
-    numpy = sys.modules.get("numpy")
-    if numpy is not None and isinstance(value, numpy.generic):
-        scalar: Any = value.item()
-        return scalar if type(scalar) in {bool, int, float, str, bytes} else value
+    if issubclass(cls, _BY_PYDANTIC):
+        return _json_form(value)
+    if cls.__module__ == "numpy" and hasattr(value, "item"):
+        return _numpy_scalar(value)
     if isinstance(value, collections.deque):
         return list(cast("collections.deque[Any]", value))
     if isinstance(value, Mapping) and not isinstance(value, dict):
@@ -153,18 +148,35 @@ def fallback(value: Any) -> Any:
 
 
 def _dataclass_to_dict(value: Any) -> dict[str, Any]:
-    serializer = getattr(type(value), "__pydantic_serializer__", None)
+    cls: type[Any] = type(value)
+    serializer: Any = getattr(cls, "__pydantic_serializer__", None)
     if serializer is not None:
         return serializer.to_python(value, by_alias=True, warnings="error")
     return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
 
 
+def _json_form(value: Any) -> Any:
+    try:
+        return to_jsonable_python(value)
+    except PydanticSerializationError:
+        return value
+
+
+def _numpy_scalar(value: Any) -> Any:
+    """A NumPy scalar as the Python number that is equal to it; arrays are left as they are."""
+    if getattr(value, "ndim", 1) != 0 or hasattr(value, "__array_finalize__"):
+        return value
+    scalar = value.item()
+    return scalar if type(scalar) in {bool, int, float, str, bytes} else value
+
+
 def _by_own_schema(value: Any) -> Any:
     """A type that tells Pydantic itself how it is serialised (Secret, Color, a user's own)."""
-    if not hasattr(type(value), "__get_pydantic_core_schema__"):
+    cls: type[Any] = type(value)
+    if not hasattr(cls, "__get_pydantic_core_schema__"):
         return value
     try:
-        return _serializer_of(type(value))(value)
+        return _serializer_of(cls)(value)
     except (PydanticUserError, PydanticSchemaGenerationError, PydanticSerializationError):
         return value
 
@@ -189,11 +201,10 @@ def _schemas_in(schema: dict[str, Any]) -> list[dict[str, Any]]:
         schema[key] for key in ("schema", "items_schema", "keys_schema", "values_schema") if key in schema
     ]
     inner += schema.get("choices", []) if schema["type"] == "union" else []
-    flat: list[dict[str, Any]] = []
+    flat: list[Any] = []
     for one in inner:
-        for part in cast("list[Any]", one) if isinstance(one, list) else [one]:
-            flat.append(part[0] if isinstance(part, tuple) else part)
-    return flat
+        flat += cast("list[Any]", one) if isinstance(one, list) else [one]
+    return [cast("Any", part)[0] if isinstance(part, tuple) else part for part in flat]  # a choice may be labelled
 
 
 def _as_it_is(schema: dict[str, Any]) -> bool:

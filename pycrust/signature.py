@@ -6,7 +6,7 @@ import functools
 import inspect
 import types
 import typing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,7 +34,7 @@ def check_callable(method: str, function: Callable[..., Any]) -> None:
         )
     inner: Any = function
     while isinstance(inner, functools.partial):
-        inner = inner.func  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        inner = cast("Any", inner).func
     if not isinstance(inner, (types.FunctionType, types.MethodType, types.BuiltinFunctionType)):
         inner = getattr(inner, "__call__", inner)  # noqa: B004 - the bound method itself is inspected
     if inspect.iscoroutinefunction(inner):
@@ -92,7 +92,7 @@ def stand_in(signature: inspect.Signature, function: Callable[..., Any]) -> Call
 def _hints(method: str, function: Callable[..., Any], names: Mapping[str, Any]) -> dict[str, Any]:
     source: Any = function
     while isinstance(source, functools.partial):
-        source = source.func  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        source = cast("Any", source).func
     if not hasattr(source, "__annotations__"):
         source = type(source).__call__  # an object with __call__
         if not hasattr(source, "__annotations__"):

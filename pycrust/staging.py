@@ -19,13 +19,18 @@ class Publisher(Protocol):
 
     name: str
 
-    def _publish(self, registrations: Sequence[Registration]) -> list[str]:
+    def publish(self, registrations: Sequence[Registration]) -> list[str]:
         """Makes registrations live in one step; gives a line for each live method that changed."""
         ...
 
 
 class Stage(Protocol):
     """Registrations that wait for their cell to succeed."""
+
+    @property
+    def cell(self) -> tuple[int | None, str | None]:
+        """The number and the id of the cell."""
+        ...
 
     def put(self, endpoint: Publisher, registration: Registration) -> None:
         """Adds a registration, in place of an earlier one of the same method."""
@@ -38,6 +43,12 @@ class Stage(Protocol):
     def take(self, endpoint: Publisher) -> list[Registration]:
         """Hands over what is held for an endpoint, to be published now."""
         ...
+
+
+def cell() -> tuple[int | None, str | None]:
+    """The number and the id of the notebook cell that this code belongs to, as far as there are any."""
+    stage = current()
+    return stage.cell if stage else (None, None)
 
 
 def current() -> Stage | None:

@@ -30,7 +30,7 @@ class Stats(dict[str, Any]):
 
 def _row(method: dict[str, Any]) -> tuple[str, ...]:
     trip: dict[str, int] = method["round_trip"]
-    times = [duration(trip[name]) if trip["count"] else "–" for name in ("p50_ns", "p99_ns", "max_ns")]
+    times = [duration(trip[name]) if trip["count"] else "-" for name in ("p50_ns", "p99_ns", "max_ns")]
     counts = [str(method[name]) for name in ("calls", "errors", "in_flight")]
     return (method["name"], f"v{method['version']}", *counts, *times)
 

@@ -83,8 +83,8 @@ def field_names(schema: Mapping[str, Any]) -> list[str] | None:
     fields = _fields(schema)
     if fields is None:
         return None
-    config = schema.get("config") or {}
-    by_alias = config.get("validate_by_alias", True)
+    config: Schema = schema.get("config") or {}
+    by_alias: bool = config.get("validate_by_alias", True)
     names = [_accepted_name(name, field, by_alias=by_alias) for name, field in fields]
     return None if None in names else cast("list[str]", names)
 
@@ -194,7 +194,7 @@ class _Rewriter:
                     place = places.get(tag) if isinstance(tag, (str, int)) else None
                     if place and place[0] == position and len(items) <= len(place[1]):
                         return dict(zip(place[1], items, strict=False))
-            return value
+            return cast("Any", value)
 
         return array_to_dict
 
@@ -209,8 +209,10 @@ def _array_to_dict(names: Sequence[str]) -> Callable[[Any], Any]:
 
     def array_to_dict(value: Any) -> Any:
         # Only what the decoder makes of an array; a longer one is left for the struct to refuse.
-        if type(value) is list and len(cast("list[Any]", value)) <= most:
-            return dict(zip(names, cast("list[Any]", value), strict=False))
-        return value
+        if type(value) is list:
+            items = cast("list[Any]", value)
+            if len(items) <= most:
+                return dict(zip(names, items, strict=False))
+        return cast("Any", value)
 
     return array_to_dict

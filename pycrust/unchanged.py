@@ -38,7 +38,7 @@ class Fingerprint:
         )
 
 
-def same(first: Any, second: Any, depth: int = 0) -> bool:
+def same(first: Any, second: Any, depth: int = 0) -> bool:  # noqa: C901, PLR0911 - one return for each kind
     """Whether two values are the same to a handler: identical, or equal in everything that it could see.
 
     Examples:
@@ -47,7 +47,7 @@ def same(first: Any, second: Any, depth: int = 0) -> bool:
     """
     if first is second:
         return True
-    kind = type(first)
+    kind: type[Any] = type(first)
     if kind is not type(second) or depth > _MAX_DEPTH:
         return False
     if kind in _PLAIN:
@@ -107,7 +107,7 @@ def _contents(cell: types.CellType) -> Any:
 
 def _same_annotation(first: Any, second: Any) -> bool:
     """Equality of what annotations are made of; any other object is only the same as itself."""
-    module = cast("str", type(first).__module__)
+    module: str = type(first).__module__
     if module.split(".", 1)[0] not in {"typing", "types", "pydantic", "annotated_types", "typing_extensions"}:
         return False
     try:

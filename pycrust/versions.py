@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import functools
 import inspect
 import types
@@ -34,7 +34,7 @@ class Version:
     number: int
     source: str = field(repr=False)
     doc: str = field(repr=False)
-    published: datetime.datetime
+    published: dt.datetime
     cell: int | None
     cell_id: str | None = field(repr=False)
     schema: str = field(repr=False)
@@ -48,18 +48,18 @@ class Version:
         return f"{self.method} {what}, {self.published:%Y-%m-%d %H:%M:%S}{where}"
 
 
-def now() -> datetime.datetime:
+def now() -> dt.datetime:
     """The time of a publication, in the local zone."""
-    return datetime.datetime.now().astimezone()
+    return dt.datetime.now().astimezone()
 
 
 def source_of(function: Callable[..., Any]) -> str:
     """A handler's source text, or `""` where there is none to read."""
     inner: Any = function
     while isinstance(inner, functools.partial):
-        inner = inner.func  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        inner = cast("Any", inner).func
     try:
-        return inspect.getsource(cast("Callable[..., Any]", inner))
+        return inspect.getsource(inner)
     except (OSError, TypeError):
         return ""
 
@@ -76,7 +76,7 @@ def frozen_copy(function: Callable[..., Any]) -> Callable[..., Any]:
     Globals stay late-bound and the closure's cells stay shared, as Python users expect.
     """
     if isinstance(function, types.MethodType):
-        copy = frozen_copy(cast("Callable[..., Any]", function.__func__))
+        copy = frozen_copy(function.__func__)
         return types.MethodType(copy, function.__self__)
     if not isinstance(function, types.FunctionType):
         return function

@@ -14,7 +14,7 @@ import sys
 import threading
 import weakref
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 
@@ -47,6 +47,20 @@ class Transaction:
         #: Lines about failed inner runs, to be printed when the outermost run ends: what runs inside may
         #: have its output captured.
         self.notices: list[str] = []
+
+    @property
+    def _info(self) -> Any:
+        return cast("Any", self.result).info
+
+    @property
+    def text(self) -> str:
+        """What the cell says."""
+        return self._info.raw_cell
+
+    @property
+    def cell(self) -> tuple[int | None, str | None]:
+        """The number and the id of the cell."""
+        return self.result.execution_count, getattr(self._info, "cell_id", None)
 
     def put(self, endpoint: Publisher, registration: Registration) -> None:
         """Adds a registration, in place of an earlier one of the same method.
@@ -90,7 +104,7 @@ class Transaction:
                 self.parent.stage.setdefault(endpoint, {}).update(registrations)
         else:
             for endpoint, registrations in self.stage.items():
-                self.notices += endpoint._publish(list(registrations.values()))  # noqa: SLF001 - for this caller
+                self.notices += endpoint.publish(list(registrations.values()))
         self.stage = {}
         outermost = self.parent is None or self.parent.closed
         if not outermost and self.parent:
@@ -129,7 +143,7 @@ def current() -> Transaction | None:
 def _from_stack() -> Transaction | None:
     """The innermost execution on this stack; opens transactions for it and those around it."""
     transaction = None
-    for frame, result in reversed(list(_executions(sys._getframe(1)))):  # noqa: SLF001 - see the module's docstring
+    for frame, result in reversed(list(_executions(sys._getframe(1)))):  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - see the top
         known = _open.get(id(result))
         if known is None:
             _hook(frame.f_locals.get("self"))
@@ -144,7 +158,7 @@ def _executions(frame: FrameType | None) -> Iterator[tuple[FrameType, ExecutionR
     while frame is not None:
         if frame.f_code.co_name == "run_cell_async":
             result = frame.f_locals.get("result")
-            if isinstance(result, ExecutionResult) and not getattr(result.info, "silent", False):
+            if isinstance(result, ExecutionResult) and not getattr(cast("Any", result).info, "silent", False):
                 yield frame, result
         frame = frame.f_back
 
@@ -176,10 +190,8 @@ def _ended(result: ExecutionResult | None) -> None:
 
 def _succeeded(transaction: Transaction) -> bool:
     # ipykernel answers with an error, too, if showing the cell's value failed.
-    shown = not getattr(InteractiveShell.instance(), "_last_traceback_during_displayhook", False) if (
-        InteractiveShell.initialized()
-    ) else True  # fmt: skip
-    return bool(transaction.result.success) and shown
+    shell = InteractiveShell.instance() if InteractiveShell.initialized() else None
+    return bool(transaction.result.success) and not getattr(shell, "_last_traceback_during_displayhook", False)
 
 
 def _within(run: Transaction, outer: Transaction) -> bool:
@@ -196,10 +208,10 @@ def _abandoned(result: ExecutionResult | None) -> None:
     """
     if result is not None and result.success:
         return  # a run without a transaction
-    running = {id(known) for _, known in _executions(sys._getframe(1))}  # noqa: SLF001 - see the module's docstring
+    running = {id(known) for _, known in _executions(sys._getframe(1))}  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - see the top
     text = getattr(getattr(result, "info", None), "raw_cell", None)
     for transaction in list(_open.values()):
         ours = transaction.thread == threading.get_ident() and id(transaction.result) not in running
-        if ours and (result is None or transaction.result.info.raw_cell == text):
+        if ours and (result is None or transaction.text == text):
             _creator.set(transaction.parent)
             transaction.close(succeeded=False)

@@ -1,0 +1,64 @@
+"""An endpoint's options."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+_SECOND_IN_MICROS = 1e6
+
+
+@dataclass(frozen=True)
+class Settings:
+    """An endpoint's options, with their defaults."""
+
+    #: Whether the text of a handler's traceback reaches the caller.
+    traceback: bool = True
+    #: Threads that run handlers, at most.
+    max_threads: int = 32
+    #: Calls received and not yet answered, at most; past it a caller gets RESOURCE_EXHAUSTED.
+    max_in_flight: int = 65_536
+    #: The same for one client.
+    max_in_flight_per_client: int = 16_384
+    #: Microseconds that a thread polls before it sleeps; 0 never polls, `None` lets the worker decide.
+    spin_us: float | None = None
+    #: Seconds of the interpreter's thread switch interval while serving; `None` leaves it alone.
+    switch_interval: float | None = 50e-6
+
+    def check(self) -> None:
+        """Refuses values that no worker could run with.
+
+        Raises:
+            ValueError: A number is out of bounds.
+        """
+        for name in ("max_threads", "max_in_flight", "max_in_flight_per_client"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is at least 1, not {getattr(self, name)}")
+        if self.spin_us is not None and not 0 <= self.spin_us <= _SECOND_IN_MICROS:
+            raise ValueError(f"spin_us is between 0 and 1,000,000, not {self.spin_us}")
+        if self.switch_interval is not None and not 0 < self.switch_interval <= 1:
+            raise ValueError(f"switch_interval is above 0 s and at most 1 s, not {self.switch_interval}")
+
+    def check_conflict(self, name: str, asked: Settings) -> None:
+        """Refuses options that ask an existing endpoint to be another; a default asks for nothing.
+
+        Raises:
+            ValueError: It names each option that conflicts.
+
+        Examples:
+            >>> Settings(max_threads=4).check_conflict("arm", Settings())
+            >>> Settings(max_threads=4).check_conflict("arm", Settings(max_threads=8))
+            Traceback (most recent call last):
+            ValueError: 'arm' exists in this process with other options: max_threads=8 (it has 4); leave them out \
+to use it as it is, or restart to change them
+        """
+        default, has, wants = asdict(Settings()), asdict(self), asdict(asked)
+        conflicts = [
+            f"{option}={wants[option]!r} (it has {has[option]!r})"
+            for option in wants
+            if wants[option] not in (default[option], has[option])
+        ]
+        if conflicts:
+            raise ValueError(
+                f"{name!r} exists in this process with other options: {', '.join(conflicts)}; "
+                "leave them out to use it as it is, or restart to change them"
+            )
