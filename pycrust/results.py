@@ -27,6 +27,7 @@ from pydantic_core import MultiHostUrl, PydanticSerializationError, SchemaError,
 
 from pycrust.binding import ARBITRARY
 from pycrust.jsonschema import response_schema
+from pycrust.kinds import kind_of
 
 #: Core schemas whose values the native encoder takes as they are, or `fallback` turns into what Pydantic would.
 _AS_THEY_ARE = frozenset({
@@ -133,7 +134,7 @@ def fallback(value: Any) -> Any:  # noqa: PLR0911 - one return for each kind
         return value.model_dump(by_alias=True, warnings="error")
     if isinstance(value, enum.Enum):
         return value.value
-    cls: type[Any] = type(value)
+    cls = kind_of(value)
     if dataclasses.is_dataclass(cls):
         return _dataclass_to_dict(value)
     if issubclass(cls, _BY_PYDANTIC):
@@ -148,7 +149,7 @@ def fallback(value: Any) -> Any:  # noqa: PLR0911 - one return for each kind
 
 
 def _dataclass_to_dict(value: Any) -> dict[str, Any]:
-    cls: type[Any] = type(value)
+    cls = kind_of(value)
     serializer: Any = getattr(cls, "__pydantic_serializer__", None)
     if serializer is not None:
         return serializer.to_python(value, by_alias=True, warnings="error")
@@ -172,7 +173,7 @@ def _numpy_scalar(value: Any) -> Any:
 
 def _by_own_schema(value: Any) -> Any:
     """A type that tells Pydantic itself how it is serialised (Secret, Color, a user's own)."""
-    cls: type[Any] = type(value)
+    cls = kind_of(value)
     if not hasattr(cls, "__get_pydantic_core_schema__"):
         return value
     try:

@@ -12,6 +12,8 @@ import types
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from pycrust.kinds import kind_of
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -47,7 +49,7 @@ def same(first: Any, second: Any, depth: int = 0) -> bool:  # noqa: C901, PLR091
     """
     if first is second:
         return True
-    kind: type[Any] = type(first)
+    kind = kind_of(first)
     if kind is not type(second) or depth > _MAX_DEPTH:
         return False
     if kind in _PLAIN:
