@@ -1,14 +1,15 @@
 // Calls a second and round trips over the last minute, one above the other on the same seconds.
 import uPlot from "uplot";
-import { element, write } from "./dom.js";
+import { attribute, element, write } from "./dom.js";
 import { LATENCY, RATE, digits, latency, single } from "./format.js";
 import { SHOWN_S } from "./history.js";
+import { place } from "./marks.js";
 
 /** Pixels that the value axis takes, the same in both plots so that their seconds line up. */
 const AXIS_PX = 58;
-const RATE_PX = 74;
-const LATENCY_PX = 128;
-const PAD_PX = 10;
+const RATE_PX = 80;
+const LATENCY_PX = 134;
+const PAD_PX = 20;
 
 /**
  * The decades around all values, at least two: a scale that does not jump with each value.
@@ -40,7 +41,8 @@ export class Chart {
     this.latencyBox = element("div", { class: "pycrust-plot" });
     this.marks = element("div", { class: "pycrust-marks" });
     this.readout = element("span", { class: "pycrust-readout" });
-    this.none = element("p", { class: "pycrust-none" }, "No calls in the last 60 s");
+    this.nothing = element("span");
+    this.none = element("p", { class: "pycrust-none" }, this.nothing);
     this.plots = element(
       "div",
       { class: "pycrust-plots", role: "img", "aria-label": "Calls a second, and p50 and p99 of the round trip, over the last 60 seconds" },
@@ -112,7 +114,7 @@ export class Chart {
       {
         ...common,
         height: RATE_PX,
-        padding: [PAD_PX, PAD_PX, 4, 0],
+        padding: [8, PAD_PX, 8, 0],
         scales: { x, y: { range: (/** @type {any} */ _, /** @type {number} */ __, /** @type {number} */ max) => [0, roundUp(max)] } },
         axes: [
           { show: false },
@@ -131,7 +133,7 @@ export class Chart {
       {
         ...common,
         height: LATENCY_PX,
-        padding: [4, PAD_PX, 0, 0],
+        padding: [8, PAD_PX, 0, 0],
         scales: {
           x,
           y: { distr: 3, range: () => decades([...(this.latencyData?.[1] ?? []), ...(this.latencyData?.[2] ?? [])]) },
@@ -161,8 +163,11 @@ export class Chart {
     return splits.map((each) => (each === 0 ? "0" : `${Number((each / unit.scale).toPrecision(3))} ${unit.name}`));
   }
 
-  /** @param {import("./history.js").History} history */
-  draw(history) {
+  /**
+   * @param {import("./state.js").Endpoint} endpoint
+   * @param {import("./history.js").History} history
+   */
+  draw(endpoint, history) {
     const { shown } = history;
     const at = shown.map((each) => each.at);
     const now = at[at.length - 1] ?? 0;
@@ -173,32 +178,30 @@ export class Chart {
     this.latencyData = /** @type {any} */ ([at, shown.map((each) => each.p50), shown.map((each) => each.p99)]);
     this.rate?.setData(this.rateData);
     this.latency?.setData(this.latencyData);
+    write(this.nothing, note(endpoint));
     this.none.hidden = shown.some((each) => each.p50 !== null || (each.rate ?? 0) > 0);
     this.drawMarks();
   }
 
-  /** One line over both plots for every version change; later labels go below earlier ones that are close. */
+  /** One line over both plots for every version change. */
   drawMarks() {
     const marks = this.history?.marks ?? [];
     const room = Math.max(0, this.width - AXIS_PX - PAD_PX);
+    const pixels = (/** @type {number} */ at) => AXIS_PX + ((at - this.seconds[0]) / SHOWN_S) * room;
+    const placed = place(marks, pixels, AXIS_PX + room / 2);
     while (this.marks.children.length > marks.length) this.marks.lastElementChild?.remove();
-    let lane = 0;
-    let before = -Infinity;
     marks.forEach((mark, at) => {
       let made = /** @type {HTMLElement} */ (this.marks.children[at]);
       if (!made) {
         made = element("div", { class: "pycrust-mark", "data-testid": "swap-mark" }, element("span", { class: "pycrust-mark-label" }));
         this.marks.append(made);
       }
-      const share = (mark.at - this.seconds[0]) / SHOWN_S;
-      lane = (share - before) * room < 140 ? (lane + 1) % 3 : 0;
-      before = share;
-      made.style.left = `${(AXIS_PX + share * room).toFixed(1)}px`;
+      const { x, side, lane } = placed[at];
+      made.style.left = `${x.toFixed(1)}px`;
       made.dataset.lane = String(lane);
-      // A label near the right edge reads to the left of its line, so that it is not cut.
-      made.dataset.side = share > 0.5 ? "left" : "right";
-      made.title = `Version change: ${mark.label}`;
-      write(/** @type {Node} */ (made.firstChild), mark.label);
+      made.dataset.side = side;
+      attribute(made, "title", `Version change: ${mark.label}`);
+      write(/** @type {Node} */ (made.firstChild), lane < 0 ? "" : mark.label);
     });
   }
 
@@ -219,6 +222,12 @@ export class Chart {
     this.rate?.destroy();
     this.latency?.destroy();
   }
+}
+
+/** @param {import("./state.js").Endpoint} endpoint */
+function note({ endpoint, methods }) {
+  if (methods.some((method) => method.calls > 0)) return "No calls in the last 60 s";
+  return `No calls yet. In Rust: RpcClient::connect("${endpoint}").await?`;
 }
 
 /**

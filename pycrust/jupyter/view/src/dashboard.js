@@ -44,7 +44,7 @@ export class Dashboard {
     if (endpoint === null || endpoint === this.drawn) return;
     this.drawn = endpoint;
     this.tiles.draw(endpoint, history);
-    this.chart.draw(history);
+    this.chart.draw(endpoint, history);
     this.table.draw(endpoint, history);
   }
 

@@ -40,7 +40,7 @@ export class Header {
     const [word, help] = WORDS[condition];
     write(this.state, word);
     attribute(this.state, "title", help);
-    write(this.age, condition === "stale" ? `no update for ${span(silentMs)}` : "");
+    write(this.age, condition === "stale" ? `no update for ${span(silentMs)}` : condition === "disconnected" ? "last known numbers" : "");
     if (endpoint === null) return;
     const gone = condition === "disconnected";
     write(this.name, endpoint.endpoint);

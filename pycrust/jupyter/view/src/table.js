@@ -77,7 +77,7 @@ export class Table {
       element("thead", { role: "rowgroup" }, element("tr", { role: "row" }, ...heads)),
       this.body,
     );
-    this.empty = element("p", { class: "pycrust-empty" });
+    this.empty = element("p", { class: "pycrust-empty" }, "No methods yet. Put @endpoint.register() above a function and run its cell.");
     // A region that scrolls must be reachable by keyboard, and so needs a name.
     this.scroll = element(
       "div",
@@ -96,7 +96,7 @@ export class Table {
     this.arrange(endpoint);
     const shown = endpoint.methods.map((method) => ({
       method,
-      rate: measured(history.rate(method.name)),
+      rate: endpoint.serving ? measured(history.rate(method.name)) : null,
       p50: method.p50 > 0 ? method.p50 : null,
       p99: method.p99 > 0 ? method.p99 : null,
     }));
@@ -109,8 +109,7 @@ export class Table {
       if (row) this.fill(row, each);
     }
     write(this.caption, `Methods of endpoint ${endpoint.endpoint}, with rates, errors and round trips`);
-    write(this.empty, note(endpoint));
-    this.empty.hidden = this.empty.textContent === "";
+    this.empty.hidden = endpoint.methods.length > 0;
   }
 
   /**
@@ -151,15 +150,6 @@ export class Table {
       if (this.body.children[at] !== row.root) this.body.insertBefore(row.root, this.body.children[at] ?? null);
     });
   }
-}
-
-/** @param {import("./state.js").Endpoint} endpoint */
-function note(endpoint) {
-  if (endpoint.methods.length === 0) return "No methods yet. Put @endpoint.register() above a function and run its cell.";
-  if (endpoint.methods.every((method) => method.calls === 0 && method.inFlight === 0)) {
-    return `No calls yet. In Rust: RpcClient::connect("${endpoint.endpoint}").await?`;
-  }
-  return "";
 }
 
 function legend() {

@@ -13,6 +13,9 @@ export function luminance(colour) {
   return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
 }
 
+/** @param {string} colour */
+const transparent = (colour) => /^rgba\(.*, 0\)$/.test(colour) || colour === "transparent";
+
 /** Sets `data-theme` on the view's root; looked at on each draw, which costs one style read. */
 export class Theme {
   /** @param {HTMLElement} root */
@@ -23,10 +26,14 @@ export class Theme {
 
   /** Whether the colours changed since the last look. */
   follow() {
-    const background = getComputedStyle(this.root).backgroundColor;
+    let background = "";
+    for (let node = /** @type {Element | null} */ (this.root); node !== null; node = node.parentElement) {
+      background = getComputedStyle(node).backgroundColor;
+      if (!transparent(background)) break;
+    }
     if (background === this.background) return false;
     this.background = background;
-    this.root.dataset.theme = luminance(background) < 0.3 ? "dark" : "light";
+    this.root.dataset.theme = !transparent(background) && luminance(background) < 0.3 ? "dark" : "light";
     return true;
   }
 }

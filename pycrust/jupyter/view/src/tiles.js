@@ -15,12 +15,13 @@ export class Tiles {
   constructor() {
     /** @type {Map<string, {root: HTMLElement, value: HTMLElement, unit: HTMLElement, in: any}>} */
     this.tiles = new Map();
-    this.root = element("dl", { class: "pycrust-tiles" });
+    this.root = element("div", { class: "pycrust-tiles", role: "list", "aria-label": "All methods together" });
     for (const { key, label, title } of TILES) {
       const value = element("span", { class: "pycrust-number" }, NOTHING);
       const unit = element("span", { class: "pycrust-unit" });
-      const number = element("dd", { "data-testid": `tile-${key}` }, value, unit);
-      const root = element("div", { class: "pycrust-tile", title }, element("dt", {}, label), number);
+      const number = element("div", { class: "pycrust-tile-value", "data-testid": `tile-${key}` }, value, unit);
+      const name = element("div", { class: "pycrust-tile-name" }, label);
+      const root = element("div", { class: "pycrust-tile", role: "listitem", title }, name, number);
       this.tiles.set(key, { root: number, value, unit, in: null });
       this.root.append(root);
     }
@@ -47,7 +48,7 @@ export class Tiles {
   draw(endpoint, history) {
     const last = history.shown[history.shown.length - 1];
     for (const [key, value, units] of /** @type {const} */ ([
-      ["calls", measured(last?.rate), RATE],
+      ["calls", endpoint.serving ? measured(last?.rate) : null, RATE],
       ["p50", measured(last?.p50), LATENCY],
       ["p99", measured(last?.p99), LATENCY],
     ])) {

@@ -1,0 +1,45 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { State, condition } from "../src/state.js";
+
+const row = (version, calls) => [version, calls, 1, 2, 50, 90, 99, 999, 1000, 1, 2, 3, 4, 5, 6, 7];
+const head = { serving: true, at: 5_000_000, up: 7000, clients: 2, unknown: 0, malformed: 0 };
+const snapshot = (seq) => ({ kind: "snapshot", seq, endpoint: "e", pid: 9, names: ["a", "b"], rows: [row(1, 10), row(2, 20)], ...head });
+
+test("a snapshot, then an update of one row", () => {
+  const state = new State();
+  assert.equal(state.take(snapshot(4)), "changed");
+  assert.equal(state.take({ kind: "update", seq: 5, rows: [[1, ...row(3, 25)]], ...head, at: 6_000_000 }), "changed");
+  assert.deepEqual(state.endpoint.methods.map((m) => [m.name, m.version, m.calls]), [["a", 1, 10], ["b", 3, 25]]);
+  assert.deepEqual(state.endpoint.methods[1].stages, [1, 2, 3, 4, 5, 6, 7]);
+  assert.equal(state.endpoint.at, 6);
+});
+
+test("a missing message is noticed, an old one ignored", () => {
+  const state = new State();
+  assert.equal(state.take({ kind: "update", seq: 1, rows: [], ...head }), "gap");
+  state.take(snapshot(4));
+  assert.equal(state.take({ kind: "update", seq: 4, rows: [[0, ...row(9, 9)]], ...head }), "ignored");
+  assert.equal(state.take({ kind: "update", seq: 6, rows: [], ...head }), "gap");
+  assert.equal(state.endpoint.methods[0].version, 1);
+  assert.equal(state.take(snapshot(6)), "changed");
+});
+
+test("nonsense is taken as zeros or left out", () => {
+  const state = new State();
+  assert.equal(state.take(undefined), "ignored");
+  assert.equal(state.take({ kind: "other" }), "ignored");
+  state.take({ kind: "snapshot", seq: 1, names: ["a"], rows: [[NaN, "x", -3]] });
+  assert.deepEqual([state.endpoint.methods[0].version, state.endpoint.methods[0].errors], [0, 0]);
+  assert.equal(state.take({ kind: "update", seq: 2, rows: [[7, 1], null, "x"] }), "changed");
+  assert.equal(state.endpoint.methods.length, 1);
+});
+
+test("what the view says about itself", () => {
+  const live = { known: true, live: true, serving: true, silentMs: 100 };
+  assert.equal(condition(live), "live");
+  assert.equal(condition({ ...live, silentMs: 2100 }), "stale");
+  assert.equal(condition({ ...live, serving: false, silentMs: 60_000 }), "stopped");
+  assert.equal(condition({ ...live, known: false }), "waiting");
+  assert.equal(condition({ ...live, live: false }), "disconnected");
+});
