@@ -87,6 +87,14 @@ impl<'a> Request<'a> {
         reader.end("the control message")?;
         Ok(Self { id, method, payload })
     }
+
+    /// The call id of a control message that can't be decoded as a whole, if that much of it is sound: its
+    /// caller can then be told.
+    pub fn decode_id(bytes: &'a [u8]) -> Option<u64> {
+        let mut reader = Reader::new(bytes);
+        reader.array_of_three().ok()?;
+        reader.uint("the call id").ok()
+    }
 }
 
 impl<'a> Response<'a> {

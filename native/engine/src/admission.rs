@@ -1,0 +1,156 @@
+//! How much may be in the worker at once. Calls past a bound are answered, not queued.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::config::Config;
+
+/// What the worker holds of all clients together, and the bounds.
+pub(crate) struct Admission {
+    /// Bound of calls in flight of one client.
+    per_client: usize,
+    /// Bound of calls in flight of all clients.
+    total: usize,
+    /// Bound of argument bytes in queues.
+    bytes: usize,
+    /// Calls received and not yet answered.
+    in_flight: AtomicUsize,
+    /// Argument bytes in queues.
+    queued_bytes: AtomicUsize,
+}
+
+/// Which bound a call met, and how full it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Full {
+    /// Calls in flight of its client.
+    Client { held: usize, bound: usize },
+    /// Calls in flight of all clients.
+    Worker { held: usize, bound: usize },
+    /// Bytes in queues.
+    Bytes { held: usize, bound: usize, asked: usize },
+}
+
+/// Calls in flight of one client.
+#[derive(Default)]
+pub(crate) struct Account(AtomicUsize);
+
+impl Account {
+    /// Calls of this client that are received and not yet answered.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+// Only the leader reserves, while other threads release: a reservation that passes its check can
+// only find more room by the time it is made. So load, compare and add need not be one step.
+impl Admission {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self {
+            per_client: config.max_in_flight_per_client,
+            total: config.max_in_flight,
+            bytes: config.max_queued_bytes,
+            in_flight: AtomicUsize::new(0),
+            queued_bytes: AtomicUsize::new(0),
+        }
+    }
+
+    /// Takes room for one call of `bytes` argument bytes.
+    ///
+    /// # Errors
+    /// [`Full`] if a bound is met; nothing is taken then.
+    pub(crate) fn reserve(&self, account: &Account, bytes: usize) -> Result<(), Full> {
+        let held = account.in_flight();
+        if held >= self.per_client {
+            return Err(Full::Client { held, bound: self.per_client });
+        }
+        let held = self.in_flight.load(Ordering::Relaxed);
+        if held >= self.total {
+            return Err(Full::Worker { held, bound: self.total });
+        }
+        let held = self.queued_bytes.load(Ordering::Relaxed);
+        if held > 0 && held.saturating_add(bytes) > self.bytes {
+            return Err(Full::Bytes { held, bound: self.bytes, asked: bytes });
+        }
+        self.hold(account);
+        self.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Counts a call as in flight without asking: for an answer that has to wait in the outbox.
+    pub(crate) fn hold(&self, account: &Account) {
+        account.0.fetch_add(1, Ordering::Relaxed);
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The call is answered, or dropped with its client.
+    pub(crate) fn release(&self, account: &Account) {
+        account.0.fetch_sub(1, Ordering::Relaxed);
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// The call left its queue.
+    pub(crate) fn unqueue(&self, bytes: usize) {
+        self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Answers of one client that may wait in its outbox before nothing more is received from it.
+    pub(crate) fn outbox_bound(&self) -> usize {
+        self.per_client.max(1)
+    }
+
+    /// Bytes of one client's outbox past which nothing more is received from it.
+    pub(crate) fn outbox_bytes_bound(&self) -> usize {
+        self.bytes.max(1)
+    }
+
+    /// Calls received and not yet answered.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Argument bytes in queues.
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.queued_bytes.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admission() -> Admission {
+        Admission::new(&Config {
+            max_in_flight_per_client: 2,
+            max_in_flight: 3,
+            max_queued_bytes: 100,
+            ..Config::new("test", 1)
+        })
+    }
+
+    #[test]
+    fn bounds_calls_per_client_and_in_total() {
+        let admission = admission();
+        let (first, second) = (Account::default(), Account::default());
+        assert_eq!(admission.reserve(&first, 1), Ok(()));
+        assert_eq!(admission.reserve(&first, 1), Ok(()));
+        assert_eq!(admission.reserve(&first, 1), Err(Full::Client { held: 2, bound: 2 }));
+        assert_eq!(admission.reserve(&second, 1), Ok(()));
+        assert_eq!(admission.reserve(&second, 1), Err(Full::Worker { held: 3, bound: 3 }));
+        admission.release(&first);
+        assert_eq!(admission.reserve(&second, 1), Ok(()));
+        assert_eq!(admission.in_flight(), 3);
+    }
+
+    #[test]
+    fn bounds_queued_bytes_but_takes_one_large_call() {
+        let admission = admission();
+        let account = Account::default();
+        assert_eq!(admission.reserve(&account, 1000), Ok(()));
+        assert_eq!(
+            admission.reserve(&account, 1),
+            Err(Full::Bytes { held: 1000, bound: 100, asked: 1 })
+        );
+        admission.unqueue(1000);
+        assert_eq!(admission.reserve(&account, 1), Ok(()));
+        assert_eq!(admission.queued_bytes(), 1);
+    }
+}

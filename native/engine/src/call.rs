@@ -1,0 +1,84 @@
+//! A call that was received: everything of its frame that is kept.
+
+use std::sync::Arc;
+
+use pycrust_protocol::control::Request;
+use pycrust_protocol::header::{RequestHeader, TraceContext, flags};
+use pycrust_transport::Link;
+
+use crate::connections::Client;
+
+/// One received call. Its bytes are copied out of shared memory: the caller can't change them after
+/// they were checked, and the slot is free for the next call.
+pub(crate) struct Call<L: Link> {
+    /// Who called.
+    pub(crate) client: Arc<Client<L>>,
+    /// The caller's number for it.
+    pub(crate) id: u64,
+    /// Bits of [`flags`].
+    pub(crate) flags: u8,
+    /// `CLOCK_MONOTONIC` when it was published, at most `received_ns`.
+    pub(crate) sent_ns: u64,
+    /// `CLOCK_MONOTONIC` when it was received.
+    pub(crate) received_ns: u64,
+    /// When it expires; `None` is never.
+    pub(crate) expires_ns: Option<u64>,
+    /// The schema hash that the caller was built against; 0 is any.
+    pub(crate) schema_pin: u64,
+    /// The caller's trace context.
+    pub(crate) trace: TraceContext,
+    /// The arguments, and behind them the metadata.
+    bytes: Box<[u8]>,
+    /// Bytes of the arguments.
+    payload_len: usize,
+}
+
+impl<L: Link> Call<L> {
+    pub(crate) fn new(
+        client: &Arc<Client<L>>,
+        header: &RequestHeader,
+        request: &Request<'_>,
+        metadata: &[u8],
+        received_ns: u64,
+    ) -> Self {
+        // A frame from the future would never expire.
+        let sent_ns = header.common.sent_ns.min(received_ns);
+        Self {
+            client: Arc::clone(client),
+            id: request.id,
+            flags: header.common.flags,
+            sent_ns,
+            received_ns,
+            expires_ns: (header.deadline_ns != 0).then(|| sent_ns.saturating_add(header.deadline_ns)),
+            schema_pin: header.schema_pin,
+            trace: header.trace,
+            bytes: [request.payload, metadata].concat().into_boxed_slice(),
+            payload_len: request.payload.len(),
+        }
+    }
+
+    /// The arguments as MessagePack.
+    pub(crate) fn payload(&self) -> &[u8] {
+        &self.bytes[..self.payload_len]
+    }
+
+    /// The metadata as MessagePack.
+    pub(crate) fn metadata(&self) -> &[u8] {
+        &self.bytes[self.payload_len..]
+    }
+
+    /// Bytes that it holds while it waits.
+    pub(crate) fn weight(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether the caller wants no answer.
+    pub(crate) fn one_way(&self) -> bool {
+        self.flags & flags::ONE_WAY != 0
+    }
+
+    /// Whether its deadline has passed.
+    pub(crate) fn expired(&self, now_ns: u64) -> bool {
+        self.expires_ns.is_some_and(|expires| expires <= now_ns)
+    }
+}

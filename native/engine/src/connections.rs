@@ -1,0 +1,123 @@
+//! The connected clients: their coming and going.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use pycrust_protocol::header::HEADER_LEN;
+use pycrust_transport::{AcceptorEvents, Link, Peer, SendError};
+
+use crate::admission::{Account, Admission};
+use crate::engine::Engine;
+use crate::outbox::Outbox;
+
+/// One connected client.
+pub(crate) struct Client<L> {
+    /// Its connection.
+    pub(crate) link: Arc<L>,
+    /// The connection's number.
+    pub(crate) id: u64,
+    /// Its process.
+    pub(crate) peer: Peer,
+    /// Its calls in flight.
+    pub(crate) account: Account,
+    /// Answers that wait for room.
+    pub(crate) outbox: Outbox,
+    /// The connection failed or the client is gone: nothing is received or sent any more.
+    gone: AtomicBool,
+}
+
+impl<L: Link> Client<L> {
+    fn new(link: Arc<L>) -> Self {
+        Self {
+            id: link.id(),
+            peer: link.peer(),
+            link,
+            account: Account::default(),
+            outbox: Outbox::default(),
+            gone: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+
+    /// Whether frames may be received from it: not while it leaves its answers lying.
+    pub(crate) fn receivable(&self, admission: &Admission) -> bool {
+        !self.is_gone()
+            && (self.outbox.is_empty()
+                || (self.outbox.len() < admission.outbox_bound()
+                    && self.outbox.bytes() < admission.outbox_bytes_bound()))
+    }
+
+    /// Receives up to `max` frames. A connection that fails is closed; its clean-up follows when the
+    /// control thread reports it.
+    pub(crate) fn receive(&self, max: usize, sink: &mut dyn FnMut(&[u8; HEADER_LEN], &[u8])) -> usize {
+        // iceoryx2 ends in a panic where it finds an invariant broken: that costs this connection only.
+        match catch_unwind(AssertUnwindSafe(|| self.link.receive(max, sink))) {
+            Ok(Ok(count)) => count,
+            Ok(Err(error)) => self.fail(&error.to_string()),
+            Err(_) => self.fail("receiving panicked"),
+        }
+    }
+
+    /// Sends one frame; see [`Client::receive`] for panics.
+    pub(crate) fn send(&self, header: &[u8; HEADER_LEN], parts: &[&[u8]]) -> Result<(), SendError> {
+        if self.is_gone() {
+            return Err(SendError::Gone);
+        }
+        catch_unwind(AssertUnwindSafe(|| self.link.send(header, parts))).unwrap_or_else(|_| {
+            self.fail("sending panicked");
+            Err(SendError::Gone)
+        })
+    }
+
+    fn fail(&self, reason: &str) -> usize {
+        log::error!("closing connection {} of {} (pid {}): {reason}", self.id, self.peer.name, self.peer.pid);
+        self.gone.store(true, Ordering::Release);
+        self.link.close();
+        0
+    }
+}
+
+impl<H: Send + Sync + 'static, L: Link> AcceptorEvents<L> for Engine<H, L> {
+    fn connected(&self, link: Arc<L>) {
+        let client = Arc::new(Client::new(link));
+        if let Err(error) = self.waiter.add(client.link.doorbell(), client.id) {
+            client.fail(&format!("its doorbell can't be watched: {error}"));
+            return;
+        }
+        self.scheduler.lock().clients.push(client);
+        self.topology.fetch_add(1, Ordering::Release);
+        self.nudge();
+    }
+
+    fn disconnected(&self, connection: u64, reason: &str) {
+        let (client, dropped) = {
+            let mut scheduler = self.scheduler.lock();
+            let Some(at) = scheduler.clients.iter().position(|client| client.id == connection) else {
+                return;
+            };
+            let client = scheduler.clients.swap_remove(at);
+            // Before the queues are searched: from here on the leader drops what it still holds.
+            client.gone.store(true, Ordering::Release);
+            (client, scheduler.remove_queued(|call| call.client.id == connection))
+        };
+        log::debug!("connection {connection} of {} ended: {reason}", client.peer.name);
+        self.topology.fetch_add(1, Ordering::Release);
+        for (index, call) in dropped {
+            self.admission.unqueue(call.weight());
+            self.dropped(index, &call);
+        }
+        for _ in 0..client.outbox.close() {
+            self.admission.release(&client.account);
+        }
+        self.waiter.remove(client.link.doorbell());
+        self.nudge();
+    }
+
+    fn tick(&self) {
+        self.sweep();
+    }
+}

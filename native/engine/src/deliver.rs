@@ -1,0 +1,145 @@
+//! Sending answers.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use pycrust_protocol::Code;
+use pycrust_protocol::control::put_response_head;
+use pycrust_protocol::header::ResponseHeader;
+use pycrust_protocol::limits::{MAX_BODY_LEN, SMALL_SAMPLE_LEN};
+use pycrust_transport::{Link, SendError};
+
+use crate::call::Call;
+use crate::connections::Client;
+use crate::engine::Engine;
+use crate::outbox::{Answer, Tried};
+use crate::text::{self, Refusal};
+
+/// Bytes of a response's control message around its payload, at most.
+const HEAD_LEN: usize = 1 + 9 + 2 + 5;
+
+/// Whether the sending thread may wait for the peer, as the first large frame of a connection does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// A thread of its own: it sends everything.
+    Waits,
+    /// The leader and the control thread: large frames are left to the courier.
+    Hurries,
+}
+
+impl Patience {
+    /// Whether a payload of `len` bytes is sent by this thread itself.
+    fn takes(self, len: usize) -> bool {
+        self == Self::Waits || len <= SMALL_SAMPLE_LEN - HEAD_LEN
+    }
+}
+
+impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
+    /// Sends an answer, or leaves it in the outbox.
+    pub(crate) fn deliver(
+        &self,
+        client: &Arc<Client<L>>,
+        header: ResponseHeader,
+        id: u64,
+        status: Code,
+        payload: &[u8],
+        patience: Patience,
+    ) {
+        // Behind what waits already, so that nobody waits for ever.
+        if client.outbox.is_empty() && patience.takes(payload.len()) {
+            match self.send(client, &header, id, status, payload) {
+                Err(SendError::Full) => {}
+                _ => return,
+            }
+        }
+        // It keeps counting as in flight until it is sent.
+        self.admission.hold(&client.account);
+        if !client.outbox.push(Answer { header, id, status, payload: payload.to_vec() }) {
+            self.admission.release(&client.account);
+            return;
+        }
+        // Once more: had the client made room before this answer lay there, its ring found nothing.
+        self.flush(client, patience);
+    }
+
+    /// Sends what waits in a client's outbox, as far as there is room.
+    pub(crate) fn flush(&self, client: &Arc<Client<L>>, patience: Patience) {
+        let attempt = |answer: &Answer| {
+            match self.send(client, &answer.header, answer.id, answer.status, &answer.payload) {
+                Err(SendError::Full) => Tried::Full,
+                _ => Tried::Done,
+            }
+        };
+        client.outbox.empty(|len| patience.takes(len), attempt, || self.admission.release(&client.account));
+        if client.outbox.starts_with(|len| !patience.takes(len)) {
+            self.courier.call(client);
+        }
+    }
+
+    /// Sends one answer, or the error that takes its place. Only `Full` is left to the caller.
+    fn send(
+        &self,
+        client: &Client<L>,
+        header: &ResponseHeader,
+        id: u64,
+        status: Code,
+        payload: &[u8],
+    ) -> Result<(), SendError> {
+        let instead = match send_frame(client, *header, id, status, payload) {
+            Err(SendError::TooLarge { len, max }) => text::too_large(len, max),
+            Err(SendError::NoMemory { len, reason }) => text::no_memory(len, &reason),
+            Err(SendError::Failed(reason)) => text::send_failed(&reason),
+            sent => return sent,
+        };
+        log::warn!("an answer to {} (pid {}): {}", client.peer.name, client.peer.pid, instead.error.message);
+        let sent = send_frame(client, *header, id, instead.code, &instead.error.encode());
+        if let Err(error) = &sent
+            && *error != SendError::Full
+        {
+            log::error!("call {id:#x} of {} stays unanswered: {error}", client.peer.name);
+        }
+        sent
+    }
+
+    /// Answers a received call that is not started.
+    pub(crate) fn refuse(&self, index: usize, call: &Call<L>, refusal: &Refusal, patience: Patience) {
+        self.admission.release(&call.client.account);
+        if let Some(metrics) = self.metrics.method(index) {
+            metrics.refused();
+        }
+        if !call.one_way() {
+            let header = ResponseHeader { method_key: index as u32 + 1, ..ResponseHeader::default() };
+            self.deliver(&call.client, header, call.id, refusal.code, &refusal.error.encode(), patience);
+        }
+    }
+
+    /// Forgets a received call whose client is gone.
+    pub(crate) fn dropped(&self, index: usize, call: &Call<L>) {
+        self.admission.release(&call.client.account);
+        if let Some(metrics) = self.metrics.method(index) {
+            metrics.dropped();
+        }
+    }
+
+    /// A frame broke the specification.
+    pub(crate) fn count_malformed(&self) {
+        self.metrics.malformed_frames.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn send_frame<L: Link>(
+    client: &Client<L>,
+    mut header: ResponseHeader,
+    id: u64,
+    status: Code,
+    payload: &[u8],
+) -> Result<(), SendError> {
+    let max = MAX_BODY_LEN - HEAD_LEN;
+    if payload.len() > max {
+        return Err(SendError::TooLarge { len: payload.len(), max });
+    }
+    let mut head = Vec::with_capacity(HEAD_LEN);
+    put_response_head(&mut head, id, status, payload.len());
+    header.common.body_len = (head.len() + payload.len()) as u32;
+    client.send(&header.encode(), &[&head, payload])
+}

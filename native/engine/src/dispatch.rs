@@ -1,0 +1,151 @@
+//! Leader and followers: what a dispatch thread does between two calls.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use parking_lot::MutexGuard;
+use pycrust_transport::{Link, monotonic_ns};
+
+use crate::deliver::Patience;
+use crate::engine::Engine;
+use crate::intake::Desk;
+use crate::job::Job;
+use crate::roster::DispatchThread;
+use crate::scheduler::{Fallout, Start};
+
+/// What the leader found.
+enum Found<H, L: Link> {
+    /// A call for it to run.
+    Start(Start<H, L>),
+    /// Something was done, look again.
+    More,
+    /// Nothing to do at the moment.
+    Nothing,
+    /// The engine has stopped.
+    Over,
+}
+
+impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
+    /// The next call for this thread to run; waits for one, detached from the interpreter. `None` when
+    /// the engine has stopped: the thread should end.
+    ///
+    /// The thread calls [`Job::attached`] once it has the interpreter, and answers with
+    /// [`Job::respond`] before it comes back.
+    pub fn next(self: &Arc<Self>, thread: &mut DispatchThread) -> Option<Job<H, L>> {
+        let mut fallout = Fallout::new();
+        loop {
+            let mut scheduler = self.scheduler.lock();
+            if scheduler.over(thread.life) {
+                return None;
+            }
+            if scheduler.take_lead(thread.token) {
+                drop(scheduler);
+                match self.lead(thread) {
+                    Some(start) => return Some(Job::new(Arc::clone(self), start)),
+                    None => continue,
+                }
+            }
+            let start = scheduler.pop(monotonic_ns(), &mut fallout);
+            if start.is_none() && fallout.is_empty() {
+                // Woken for one thing, and it looks itself what that was.
+                scheduler.sit(thread.token, &thread.seat);
+                while scheduler.sits(thread.token) {
+                    thread.seat.wait(&mut scheduler);
+                }
+                continue;
+            }
+            drop(scheduler);
+            self.settle(&mut fallout, Patience::Waits);
+            if let Some(start) = start {
+                return Some(Job::new(Arc::clone(self), start));
+            }
+        }
+    }
+
+    /// Leads until there is a call to run; `None` when the engine has stopped.
+    fn lead(&self, thread: &DispatchThread) -> Option<Start<H, L>> {
+        let mut desk = self.desk.lock();
+        let mut fallout = Fallout::new();
+        loop {
+            self.attention.store(false, Ordering::Relaxed);
+            self.refresh(&mut desk);
+            let frames = self.receive_round(&mut desk);
+            let found = self.find(thread, &mut fallout);
+            self.settle(&mut fallout, Patience::Hurries);
+            self.flush_outboxes(&desk);
+            match found {
+                Found::Start(start) => return Some(start),
+                Found::Over => return None,
+                Found::Nothing if frames == 0 => self.rest(thread, &mut desk),
+                Found::Nothing | Found::More => {}
+            }
+        }
+    }
+
+    /// Looks for a call to start, and leaves the lead in order if there is one.
+    fn find(&self, thread: &DispatchThread, fallout: &mut Fallout<H, L>) -> Found<H, L> {
+        let mut scheduler = self.scheduler.lock();
+        if scheduler.over(thread.life) {
+            return Found::Over;
+        }
+        let Some(start) = scheduler.pop(monotonic_ns(), fallout) else {
+            return if fallout.is_empty() { Found::Nothing } else { Found::More };
+        };
+        let hire = scheduler.run_as_leader(thread.token, start.version.key as usize - 1);
+        drop(scheduler);
+        self.watchdog.arm();
+        self.hire(hire, thread.life);
+        Found::Start(start)
+    }
+
+    /// Polls, then sleeps, until something may have changed.
+    fn rest(&self, thread: &DispatchThread, desk: &mut MutexGuard<'_, Desk<L>>) {
+        let budget_ns = desk.spin.budget_ns(self.interpreter_ns.load(Ordering::Relaxed));
+        if budget_ns > 0 {
+            let until = monotonic_ns().saturating_add(budget_ns);
+            while monotonic_ns() < until {
+                if self.attention.load(Ordering::Acquire) || self.anything_ready(desk) {
+                    return;
+                }
+                std::hint::spin_loop();
+            }
+        }
+        // The order matters: announce, then look once more, then sleep. Whoever changes something after
+        // that look sees the announcement (a client) or `asleep` (a thread of this worker) and rings.
+        for (client, _) in &desk.clients {
+            client.link.announce_sleep();
+        }
+        let quiet = {
+            let mut scheduler = self.scheduler.lock();
+            scheduler.asleep = !(scheduler.over(thread.life)
+                || scheduler.can_pop()
+                || self.attention.load(Ordering::Acquire)
+                || self.topology.load(Ordering::Acquire) != desk.topology);
+            scheduler.asleep
+        };
+        if quiet
+            && !self.anything_ready(desk)
+            && let Err(error) = self.waiter.wait(None)
+        {
+            log::error!("waiting for doorbells failed: {error}");
+            // Not a loop at full speed: nothing tells when this will work again.
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        self.scheduler.lock().asleep = false;
+        for (client, _) in &desk.clients {
+            client.link.announce_awake();
+        }
+    }
+
+    /// Answers what left the queues without being started.
+    fn settle(&self, fallout: &mut Fallout<H, L>, patience: Patience) {
+        if fallout.is_empty() {
+            return;
+        }
+        let now_ns = monotonic_ns();
+        for (index, call, reason) in fallout.calls.drain(..) {
+            self.settle_unstarted(index, &call, reason, now_ns, patience);
+        }
+        fallout.retired.clear();
+    }
+}

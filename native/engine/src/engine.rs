@@ -1,0 +1,370 @@
+//! The engine: publication, start and stop.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::thread::Builder;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use pycrust_transport::{Link, Waiter, monotonic_ns};
+
+use crate::admission::Admission;
+use crate::config::Config;
+use crate::courier::{self, Courier};
+use crate::deliver::Patience;
+use crate::intake::Desk;
+use crate::metrics::Metrics;
+use crate::queue::Queue;
+use crate::registry::{Change, Version};
+use crate::roster::{Alive, DispatchThread, Roster};
+use crate::scheduler::{Phase, Scheduler, Unstarted, unstarted};
+use crate::text;
+use crate::watchdog::{self, Watchdog};
+
+/// How often a stop looks whether the outboxes are empty.
+const STOP_SLICE: Duration = Duration::from_millis(5);
+
+/// Starts a thread that runs the dispatch loop: [`Engine::next`] until it gives `None`.
+pub type Spawn<H, L> = Box<dyn Fn(Arc<Engine<H, L>>, DispatchThread) + Send + Sync>;
+
+/// A worker without Python. `H` is what the binding runs for a call, `L` the connection.
+///
+/// Dispatch threads ask for the [next](Self::next) call, run it and answer it. One of them leads: it
+/// receives for all, answers what the worker answers itself, and sleeps with the doorbells.
+pub struct Engine<H, L: Link> {
+    pub(crate) config: Config,
+    /// See [`Config::generation`].
+    pub(crate) generation: AtomicU64,
+    pub(crate) admission: Admission,
+    pub(crate) metrics: Metrics,
+    /// Everything that is decided. Never held while another lock of the engine is taken, or while
+    /// anything is sent, received or dropped.
+    pub(crate) scheduler: Mutex<Scheduler<H, L>>,
+    /// The receiving side: the leader holds it while it leads.
+    pub(crate) desk: Mutex<Desk<L>>,
+    /// Where the leader sleeps.
+    pub(crate) waiter: Waiter,
+    /// Something changed that the leader should look at, for one that polls.
+    pub(crate) attention: AtomicBool,
+    /// Counts changes of the list of clients, so that the leader knows when to copy it.
+    pub(crate) topology: AtomicU64,
+    /// The recent wait for the interpreter, an average in nanoseconds.
+    pub(crate) interpreter_ns: AtomicU64,
+    /// When it was started; 0 while it does not serve.
+    pub(crate) started_ns: AtomicU64,
+    pub(crate) watchdog: Arc<Watchdog>,
+    pub(crate) courier: Arc<Courier<L>>,
+    /// Told when a call ends while the engine stops.
+    pub(crate) quiet: Condvar,
+    /// The engine's threads of every life.
+    alive: Arc<Alive>,
+    spawn: Spawn<H, L>,
+    /// Itself, for the threads that it makes.
+    me: Weak<Self>,
+}
+
+impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
+    /// An engine that does not serve yet. `spawn` must start a thread that runs the dispatch loop; it is
+    /// called with no lock held, by whichever thread finds that one more is needed.
+    ///
+    /// # Errors
+    /// The system's, if it gives no file descriptors.
+    pub fn new(config: Config, spawn: Spawn<H, L>) -> io::Result<Arc<Self>> {
+        let waiter = Waiter::new()?;
+        Ok(Arc::new_cyclic(|me| Self {
+            generation: AtomicU64::new(config.generation),
+            admission: Admission::new(&config),
+            metrics: Metrics::default(),
+            scheduler: Mutex::new(Scheduler::new(config.max_running(), config.thread_limit())),
+            desk: Mutex::new(Desk::new(config.spin)),
+            waiter,
+            attention: AtomicBool::new(false),
+            topology: AtomicU64::new(0),
+            interpreter_ns: AtomicU64::new(0),
+            started_ns: AtomicU64::new(0),
+            watchdog: Arc::new(Watchdog::new()),
+            courier: Arc::new(Courier::new()),
+            quiet: Condvar::new(),
+            alive: Arc::default(),
+            spawn,
+            me: me.clone(),
+            config,
+        }))
+    }
+
+    /// Sets what [`Config::generation`] was not known for yet.
+    pub fn set_generation(&self, generation: u64) {
+        self.generation.store(generation, Ordering::Relaxed);
+    }
+
+    /// Publishes changes in one atomic step and gives the version of each: a registration's new one, a
+    /// removal's last one (0 if there was no such method).
+    ///
+    /// A call that is started before runs the old version to its end; every call that arrives after
+    /// this returns runs the new one.
+    pub fn publish(&self, changes: Vec<Change<H>>) -> Vec<u32> {
+        let mut retired: Vec<Arc<Version<H>>> = Vec::new();
+        let mut numbers = Vec::with_capacity(changes.len());
+        let mut scheduler = self.scheduler.lock();
+        for change in changes {
+            numbers.push(match change {
+                Change::Register {
+                    method,
+                    handler,
+                    concurrency,
+                    exclusive,
+                    schema_hash,
+                    schema_json,
+                    doc,
+                } => {
+                    let make = |method, key, number| Version {
+                        method,
+                        key,
+                        number,
+                        handler,
+                        concurrency: concurrency.max(1),
+                        exclusive,
+                        schema_hash,
+                        schema_json,
+                        doc,
+                    };
+                    let (index, number) = scheduler.registry.register(&method, make, &mut retired);
+                    while scheduler.queues.len() <= index {
+                        scheduler.queues.push(Queue::new());
+                    }
+                    self.metrics.ensure(index);
+                    scheduler.queues[index].published(number);
+                    scheduler.list(index);
+                    number
+                }
+                Change::Remove { method } => {
+                    let Scheduler { registry, queues, .. } = &mut *scheduler;
+                    registry.remove(&method, |index| !queues[index].is_empty(), &mut retired)
+                }
+            });
+        }
+        drop(scheduler);
+        self.nudge_if_runnable();
+        drop(retired);
+        numbers
+    }
+
+    /// Names that answer UNAVAILABLE instead of UNIMPLEMENTED until they are registered.
+    pub fn expect(&self, methods: Vec<String>) {
+        self.scheduler.lock().registry.expect(methods);
+    }
+
+    /// Begins to serve; does nothing while it serves or stops. It can be started again after a
+    /// [stop](Self::stop), for new connections.
+    ///
+    /// # Errors
+    /// The system's, if it gives no thread.
+    pub fn start(&self) -> io::Result<()> {
+        let life = {
+            let mut scheduler = self.scheduler.lock();
+            if scheduler.phase != Phase::Stopped {
+                return Ok(());
+            }
+            scheduler.begin();
+            scheduler.life
+        };
+        self.started_ns.store(monotonic_ns(), Ordering::Relaxed);
+        self.watchdog.set_life(life);
+        self.courier.set_life(life);
+        if let Err(error) = self.make_helpers(life) {
+            self.stop(Duration::ZERO);
+            return Err(error);
+        }
+        // One to lead and one in reserve: a thread that is made later may have to wait for the
+        // interpreter, which the call that it is needed for may hold.
+        self.hire(2, life);
+        Ok(())
+    }
+
+    /// Makes the watchdog and the courier.
+    fn make_helpers(&self, life: u64) -> io::Result<()> {
+        let (me, bell, presence) = (self.me.clone(), Arc::clone(&self.watchdog), self.alive.enter());
+        Builder::new().name("pycrust-watchdog".into()).spawn(move || {
+            let _presence = presence;
+            watchdog::run(&me, &bell, life);
+        })?;
+        let (me, bag, presence) = (self.me.clone(), Arc::clone(&self.courier), self.alive.enter());
+        Builder::new().name("pycrust-courier".into()).spawn(move || {
+            let _presence = presence;
+            courier::run(&me, &bag, life);
+        })?;
+        Ok(())
+    }
+
+    /// Stops: new calls get UNAVAILABLE, received ones have `grace` to run, what still waits then gets
+    /// UNAVAILABLE too, and every [`next`](Self::next) gives `None`. The clients are let go of.
+    ///
+    /// Gives whether everything ended within `grace`; calls that did not go on running and answer if
+    /// their connection still can. Does nothing unless it serves.
+    pub fn stop(&self, grace: Duration) -> bool {
+        let until = Instant::now().checked_add(grace);
+        let mut scheduler = self.scheduler.lock();
+        if scheduler.phase != Phase::Serving {
+            return true;
+        }
+        scheduler.phase = Phase::Stopping;
+        let busy = |scheduler: &Scheduler<H, L>| {
+            scheduler.running > 0
+                || scheduler.queued > 0
+                || scheduler.clients.iter().any(|client| !client.outbox.is_empty())
+        };
+        while busy(&scheduler) && until.is_none_or(|until| Instant::now() < until) {
+            let left = until.map_or(STOP_SLICE, |until| until.saturating_duration_since(Instant::now()));
+            self.quiet.wait_for(&mut scheduler, left.min(STOP_SLICE));
+        }
+        let ended = !busy(&scheduler);
+        let left = scheduler.remove_queued(|_| true);
+        scheduler.phase = Phase::Stopped;
+        scheduler.wake_all();
+        let clients = std::mem::take(&mut scheduler.clients);
+        drop(scheduler);
+        self.started_ns.store(0, Ordering::Relaxed);
+        self.topology.fetch_add(1, Ordering::Release);
+        self.watchdog.set_life(0);
+        self.courier.set_life(0);
+        self.nudge();
+        for (index, call) in left {
+            self.admission.unqueue(call.weight());
+            self.refuse(index, &call, &text::stopping(&self.config.endpoint), Patience::Hurries);
+        }
+        for client in clients {
+            if let Err(error) = self.waiter.remove(client.link.doorbell()) {
+                log::warn!("the doorbell of connection {} stays watched: {error}", client.id);
+            }
+            for _ in 0..client.outbox.close() {
+                self.admission.release(&client.account);
+            }
+        }
+        ended
+    }
+
+    /// Whether it does not serve: before the first start and after a stop.
+    pub fn is_stopped(&self) -> bool {
+        self.scheduler.lock().phase == Phase::Stopped
+    }
+
+    /// The engine's threads that have not ended: dispatch threads and two helpers.
+    pub fn live_threads(&self) -> usize {
+        self.alive.count()
+    }
+
+    /// Waits after a stop until the engine's threads have ended; `false` if some haven't within `timeout`.
+    pub fn join(&self, timeout: Duration) -> bool {
+        self.alive.wait(timeout)
+    }
+
+    /// Calls received and not yet answered.
+    pub fn in_flight(&self) -> usize {
+        self.admission.in_flight()
+    }
+
+    /// Bytes of arguments that wait in queues.
+    pub fn queued_bytes(&self) -> usize {
+        self.admission.queued_bytes()
+    }
+
+    /// Makes `count` dispatch threads, if the engine still lives this life.
+    pub(crate) fn hire(&self, count: usize, life: u64) {
+        if count == 0 {
+            return;
+        }
+        let Some(me) = self.me.upgrade() else { return };
+        let tokens = {
+            let mut scheduler = self.scheduler.lock();
+            if scheduler.over(life) {
+                return;
+            }
+            scheduler.hire(count)
+        };
+        for token in tokens {
+            let roster: Weak<dyn Roster> = self.me.clone();
+            let thread = DispatchThread {
+                token,
+                life,
+                seat: Arc::default(),
+                roster,
+                _presence: self.alive.enter(),
+            };
+            (self.spawn)(Arc::clone(&me), thread);
+        }
+    }
+
+    /// Makes the leader look around: it stops polling, or wakes up.
+    pub(crate) fn nudge(&self) {
+        self.attention.store(true, Ordering::Release);
+        let asleep = std::mem::take(&mut self.scheduler.lock().asleep);
+        if asleep {
+            self.waiter.wake();
+        }
+    }
+
+    /// [Nudges](Self::nudge) the leader if there is a call to start.
+    pub(crate) fn nudge_if_runnable(&self) {
+        let asleep = {
+            let mut scheduler = self.scheduler.lock();
+            if !scheduler.can_pop() {
+                return;
+            }
+            self.attention.store(true, Ordering::Release);
+            std::mem::take(&mut scheduler.asleep)
+        };
+        if asleep {
+            self.waiter.wake();
+        }
+    }
+
+    /// Answers the queued calls that will never run, so that they don't count as waiting.
+    pub(crate) fn sweep(&self) {
+        let now_ns = monotonic_ns();
+        let swept = self.scheduler.lock().remove_queued(|call| unstarted(call, now_ns).is_some());
+        for (index, call) in swept {
+            let reason = unstarted(&call, now_ns).unwrap_or(Unstarted::Cancelled);
+            self.settle_unstarted(index, &call, reason, now_ns, Patience::Hurries);
+        }
+    }
+
+    /// Deals with a call that left its queue without being started.
+    pub(crate) fn settle_unstarted(
+        &self,
+        index: usize,
+        call: &crate::call::Call<L>,
+        reason: Unstarted,
+        now_ns: u64,
+        patience: Patience,
+    ) {
+        self.admission.unqueue(call.weight());
+        let method = || {
+            let scheduler = self.scheduler.lock();
+            scheduler.registry.name(index).cloned().unwrap_or_default()
+        };
+        let refusal = match reason {
+            Unstarted::Gone => return self.dropped(index, call),
+            Unstarted::Cancelled => text::cancelled(&method()),
+            Unstarted::Expired => text::expired(&method(), now_ns.saturating_sub(call.sent_ns)),
+            Unstarted::OtherSchema { live, version } => {
+                text::schema_mismatch(&method(), call.schema_pin, live, version)
+            }
+        };
+        self.refuse(index, call, &refusal, patience);
+    }
+}
+
+impl<H: Send + Sync + 'static, L: Link> Roster for Engine<H, L> {
+    fn signed_off(&self, token: u64, life: u64) {
+        let hire = self.scheduler.lock().sign_off(token);
+        self.hire(hire, life);
+    }
+}
+
+impl<H, L: Link> Drop for Engine<H, L> {
+    fn drop(&mut self) {
+        self.watchdog.set_life(0);
+        self.courier.set_life(0);
+    }
+}

@@ -1,0 +1,272 @@
+//! Receiving: from the bytes of a frame to a call in the queue, an answer or a refusal.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use pycrust_protocol::control::Request;
+use pycrust_protocol::header::{HEADER_LEN, Header, Kind, MAGIC, RequestHeader, ResponseHeader, flags};
+use pycrust_protocol::{Code, Malformed};
+use pycrust_transport::{Link, monotonic_ns};
+
+use crate::call::Call;
+use crate::connections::Client;
+use crate::deliver::Patience;
+use crate::engine::Engine;
+use crate::native::Native;
+use crate::registry::Lookup;
+use crate::spin::Spin;
+use crate::text::{self, Refusal};
+
+/// Frames that are received from one client before it is the next one's turn.
+const BATCH: usize = 32;
+/// How often a client's flag may announce a frame that is not there before only its doorbell counts.
+const MAX_FALSE_ALARMS: u32 = 1000;
+
+/// What the leader receives with.
+pub(crate) struct Desk<L: Link> {
+    /// The clients as of `topology`, each with its false alarms in a row.
+    pub(crate) clients: Vec<(Arc<Client<L>>, u32)>,
+    /// The state of the engine's list that `clients` was copied from.
+    pub(crate) topology: u64,
+    /// Whose turn is first.
+    turn: usize,
+    /// When to poll.
+    pub(crate) spin: Spin,
+    /// Calls that were received in this round, with their methods' indices.
+    arrived: Vec<(usize, Call<L>)>,
+    /// Answers to frames of this round that don't become calls.
+    replies: Vec<Reply<L>>,
+}
+
+/// An answer that is given without a call.
+struct Reply<L> {
+    client: Arc<Client<L>>,
+    id: u64,
+    what: Say,
+}
+
+/// What a [`Reply`] says.
+enum Say {
+    /// The answer to a question about the worker.
+    Native(Native),
+    /// Why there is no call.
+    Refusal(Refusal),
+    /// Which method there is not.
+    Unknown(String),
+}
+
+impl<L: Link> Desk<L> {
+    pub(crate) fn new(spin: Option<Duration>) -> Self {
+        Self {
+            clients: Vec::new(),
+            topology: 0,
+            turn: 0,
+            spin: Spin::new(spin),
+            arrived: Vec::new(),
+            replies: Vec::new(),
+        }
+    }
+}
+
+impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
+    /// Copies the list of clients if it changed.
+    pub(crate) fn refresh(&self, desk: &mut Desk<L>) {
+        let topology = self.topology.load(Ordering::Acquire);
+        if topology != desk.topology {
+            desk.topology = topology;
+            // Swapped, then dropped without the lock: the last reference to a connection may be here.
+            let clients = self.scheduler.lock().clients.clone();
+            desk.clients = clients.into_iter().map(|client| (client, 0)).collect();
+        }
+    }
+
+    /// Whether some client has something to receive.
+    pub(crate) fn anything_ready(&self, desk: &Desk<L>) -> bool {
+        desk.clients.iter().any(|(client, false_alarms)| {
+            *false_alarms < MAX_FALSE_ALARMS && client.link.ready() && client.receivable(&self.admission)
+        })
+    }
+
+    /// Receives a round from every client that has something, queues the calls and answers the rest.
+    /// Gives how many frames there were.
+    pub(crate) fn receive_round(&self, desk: &mut Desk<L>) -> usize {
+        let count = desk.clients.len();
+        if count == 0 {
+            return 0;
+        }
+        let Desk { clients, turn, spin, arrived, replies, .. } = desk;
+        let (mut frames, mut now_ns) = (0, 0);
+        *turn = (*turn + 1) % count;
+        for at in 0..count {
+            let (client, false_alarms) = &mut clients[(*turn + at) % count];
+            if !client.link.ready() || !client.receivable(&self.admission) {
+                continue;
+            }
+            now_ns = monotonic_ns();
+            let received = client.receive(BATCH, &mut |header, sample| {
+                self.take(client, now_ns, header, sample, arrived, replies);
+            });
+            *false_alarms = if received == 0 { false_alarms.saturating_add(1) } else { 0 };
+            frames += received;
+        }
+        if frames > 0 {
+            spin.arrived(now_ns, frames);
+            self.queue(arrived, replies);
+            for reply in replies.drain(..) {
+                self.reply(reply);
+            }
+        }
+        frames
+    }
+
+    /// Sends what waits in outboxes, as far as there is room.
+    pub(crate) fn flush_outboxes(&self, desk: &Desk<L>) {
+        for (client, _) in &desk.clients {
+            if !client.outbox.is_empty() {
+                self.flush(client, Patience::Hurries);
+            }
+        }
+    }
+
+    /// Reads one frame.
+    fn take(
+        &self,
+        client: &Arc<Client<L>>,
+        now_ns: u64,
+        raw: &[u8; HEADER_LEN],
+        sample: &[u8],
+        arrived: &mut Vec<(usize, Call<L>)>,
+        replies: &mut Vec<Reply<L>>,
+    ) {
+        let mut malformed = |error: &Malformed, id: Option<u64>| {
+            self.count_malformed();
+            if let Some(id) = id {
+                let what = Say::Refusal(text::malformed(error));
+                replies.push(Reply { client: Arc::clone(client), id, what });
+            }
+        };
+        let header = match Header::decode(raw) {
+            Ok(header) => header,
+            Err(error) => {
+                let request = raw[..MAGIC.len()] == MAGIC && raw[6] == Kind::Request as u8;
+                return malformed(&error, request.then(|| call_id(sample)).flatten());
+            }
+        };
+        let parts = match header.common().split(sample) {
+            Ok(parts) => parts,
+            Err(error) => return malformed(&error, answerable(&header, sample)),
+        };
+        match header {
+            Header::Report(_) => self.metrics.reported(parts.reports, now_ns),
+            Header::Response(_) => self.count_malformed(),
+            Header::Request(request_header) => {
+                if !parts.reports.is_empty() {
+                    self.metrics.reported(parts.reports, now_ns);
+                }
+                let request = match Request::decode(parts.control) {
+                    Ok(request) => request,
+                    Err(error) => return malformed(&error, answerable(&header, parts.control)),
+                };
+                let reply = match self.admit(client, now_ns, &request_header, &request, parts.metadata) {
+                    Ok((index, call)) => return arrived.push((index, call)),
+                    Err(reply) => reply,
+                };
+                if request_header.common.flags & flags::ONE_WAY == 0 {
+                    replies.push(Reply { client: Arc::clone(client), id: request.id, what: reply });
+                }
+            }
+        }
+    }
+
+    /// Makes a call of a request, if it may become one. Its bytes are copied only then.
+    fn admit(
+        &self,
+        client: &Arc<Client<L>>,
+        now_ns: u64,
+        header: &RequestHeader,
+        request: &Request<'_>,
+        metadata: &[u8],
+    ) -> Result<(usize, Call<L>), Say> {
+        if let Some(native) = Native::named(request.method) {
+            return Err(Say::Native(native));
+        }
+        let Lookup::Live(index) = self.scheduler.lock().registry.lookup(request.method) else {
+            return Err(Say::Unknown(request.method.to_owned()));
+        };
+        if header.common.flags & flags::STREAM != 0 {
+            return Err(Say::Refusal(text::streams()));
+        }
+        self.admission
+            .reserve(&client.account, request.payload.len() + metadata.len())
+            .map_err(|full| Say::Refusal(text::full(full)))?;
+        if let Some(metrics) = self.metrics.method(index) {
+            metrics.received();
+        }
+        Ok((index, Call::new(client, header, request, metadata, now_ns)))
+    }
+
+    /// Queues what arrived.
+    fn queue(&self, arrived: &mut Vec<(usize, Call<L>)>, replies: &mut Vec<Reply<L>>) {
+        if arrived.is_empty() {
+            return;
+        }
+        let mut refused = Vec::new();
+        {
+            let mut scheduler = self.scheduler.lock();
+            for (index, call) in arrived.drain(..) {
+                // Under the lock: a client that goes after this finds its call in the queue.
+                let queued = if call.client.is_gone() { Err(call) } else { scheduler.enqueue(index, call) };
+                if let Err(call) = queued {
+                    refused.push((index, call, scheduler.phase));
+                }
+            }
+        }
+        for (index, call, phase) in refused {
+            self.admission.unqueue(call.weight());
+            if call.client.is_gone() {
+                self.dropped(index, &call);
+            } else if phase == crate::scheduler::Phase::Serving {
+                // Removed between its lookup and now.
+                self.dropped(index, &call);
+                let method = self.scheduler.lock().registry.name(index).cloned().unwrap_or_default();
+                if !call.one_way() {
+                    let what = Say::Unknown(method.to_string());
+                    replies.push(Reply { client: Arc::clone(&call.client), id: call.id, what });
+                }
+            } else {
+                self.refuse(index, &call, &text::stopping(&self.config.endpoint), Patience::Hurries);
+            }
+        }
+    }
+
+    fn reply(&self, reply: Reply<L>) {
+        let (status, payload) = match reply.what {
+            Say::Native(native) => self.answer(native),
+            Say::Refusal(refusal) => (refusal.code, refusal.error.encode()),
+            Say::Unknown(method) => {
+                let refusal = self.refusal_of(&method);
+                if refusal.code == Code::Unimplemented {
+                    self.metrics.unknown_method_calls.fetch_add(1, Ordering::Relaxed);
+                }
+                (refusal.code, refusal.error.encode())
+            }
+        };
+        let header = ResponseHeader::default();
+        self.deliver(&reply.client, header, reply.id, status, &payload, Patience::Hurries);
+    }
+}
+
+/// The id to answer to, if the frame is a request that wants an answer.
+fn answerable(header: &Header, control: &[u8]) -> Option<u64> {
+    match header {
+        Header::Request(request) if request.common.flags & flags::ONE_WAY == 0 => call_id(control),
+        _ => None,
+    }
+}
+
+/// The call id of a control message whose rest may be broken.
+fn call_id(mut control: &[u8]) -> Option<u64> {
+    let len = rmp::decode::read_array_len(&mut control).ok()?;
+    (len == 3).then(|| rmp::decode::read_int(&mut control).ok()).flatten()
+}

@@ -1,0 +1,337 @@
+//! What is counted and measured of each method.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hdrhistogram::Histogram;
+use parking_lot::{Mutex, RwLock};
+use pycrust_protocol::Code;
+use pycrust_protocol::header::Stages;
+use pycrust_protocol::report::Report;
+use pycrust_protocol::reserved::{MethodStats, Percentiles, StagePercentiles};
+
+/// Nanoseconds that each of the two halves of the recent window collects.
+const HALF_NS: u64 = 5_000_000_000;
+/// Longer times count as this: an hour. It bounds a histogram's memory, whatever a client reports.
+const MAX_NS: u64 = 3_600_000_000_000;
+/// Versions of one method whose counts are kept, the newest ones.
+const MAX_VERSIONS: usize = 64;
+/// Reports that are read from one frame. A small sample has room for fewer.
+const MAX_REPORTS: usize = 1024;
+
+/// The measurements of every method, and the counts that belong to none.
+#[derive(Default)]
+pub(crate) struct Metrics {
+    /// By the method's index, which is its number less 1.
+    methods: RwLock<Vec<Arc<MethodMetrics>>>,
+    /// Calls to names that no method has.
+    pub(crate) unknown_method_calls: AtomicU64,
+    /// Frames that broke the specification.
+    pub(crate) malformed_frames: AtomicU64,
+}
+
+/// One method's counts and measurements.
+#[derive(Default)]
+pub(crate) struct MethodMetrics {
+    /// Calls received and not yet answered.
+    in_flight: AtomicU64,
+    /// Everything else. Held for well under a microsecond, except by a reader of percentiles.
+    inner: Mutex<Inner>,
+}
+
+/// What the lock of [`MethodMetrics`] protects.
+#[derive(Default)]
+struct Inner {
+    /// Calls answered.
+    calls: u64,
+    /// Of these, the ones that ended in an error.
+    errors: u64,
+    /// Answers of each version.
+    by_version: BTreeMap<u32, u64>,
+    /// The recent times; made at the first call.
+    recent: Option<Box<Recent>>,
+}
+
+/// The times of the last 5 to 10 seconds.
+struct Recent {
+    /// The half that is being filled, then the one before it.
+    halves: [Half; 2],
+    /// When the first half was begun.
+    begun_ns: u64,
+}
+
+/// Histograms of one half window.
+struct Half {
+    round_trip: Histogram<u32>,
+    back: Histogram<u32>,
+    transit: Histogram<u32>,
+    queue: Histogram<u32>,
+    interpreter: Histogram<u32>,
+    decode: Histogram<u32>,
+    handler: Histogram<u32>,
+    encode: Histogram<u32>,
+}
+
+impl Metrics {
+    /// Makes room for the method with this index.
+    pub(crate) fn ensure(&self, index: usize) {
+        let mut methods = self.methods.write();
+        while methods.len() <= index {
+            methods.push(Arc::default());
+        }
+    }
+
+    pub(crate) fn method(&self, index: usize) -> Option<Arc<MethodMetrics>> {
+        self.methods.read().get(index).cloned()
+    }
+
+    /// Takes what a client measured. Numbers that can't be are skipped and count as malformed.
+    pub(crate) fn reported(&self, reports: &[u8], now_ns: u64) {
+        let mut bad = 0;
+        for report in Report::read_all(reports).take(MAX_REPORTS) {
+            let plausible = u64::from(report.return_ns) <= report.round_trip_ns
+                && Code::from_u8(report.status).is_some();
+            // Number 0 is an answer that no method gave: the worker's own.
+            let method = match (report.method_key as usize).checked_sub(1) {
+                None if plausible => continue,
+                Some(index) if plausible => self.method(index),
+                _ => None,
+            };
+            match method {
+                Some(method) => method.reported(&report, now_ns),
+                None => bad += 1,
+            }
+        }
+        if bad > 0 {
+            self.malformed_frames.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl MethodMetrics {
+    pub(crate) fn received(&self) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The call was dropped with its client: it counts as neither answered nor in flight.
+    pub(crate) fn dropped(&self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// A call was answered before it was started.
+    pub(crate) fn refused(&self) {
+        self.dropped();
+        let mut inner = self.inner.lock();
+        inner.calls += 1;
+        inner.errors += 1;
+    }
+
+    /// A call was run by `version`.
+    pub(crate) fn ran(&self, version: u32, status: Code, stages: &Stages, now_ns: u64) {
+        self.dropped();
+        let mut inner = self.inner.lock();
+        inner.calls += 1;
+        inner.errors += u64::from(status != Code::Ok);
+        *inner.by_version.entry(version).or_default() += 1;
+        if inner.by_version.len() > MAX_VERSIONS {
+            inner.by_version.pop_first();
+        }
+        let half = inner.half(now_ns);
+        record(&mut half.transit, stages.transit_ns);
+        record(&mut half.queue, stages.queue_ns);
+        record(&mut half.interpreter, stages.interpreter_ns);
+        record(&mut half.decode, stages.decode_ns);
+        record(&mut half.handler, stages.handler_ns);
+        record(&mut half.encode, stages.encode_ns);
+    }
+
+    /// A client told how long a call took.
+    fn reported(&self, report: &Report, now_ns: u64) {
+        let mut inner = self.inner.lock();
+        let half = inner.half(now_ns);
+        record(&mut half.round_trip, report.round_trip_ns);
+        record(&mut half.back, u64::from(report.return_ns));
+    }
+
+    /// The method's part of the statistics, without its name and live version.
+    pub(crate) fn stats(&self, now_ns: u64) -> MethodStats {
+        let mut inner = self.inner.lock();
+        let mut stats = MethodStats {
+            calls: inner.calls,
+            errors: inner.errors,
+            in_flight: self.in_flight.load(Ordering::Relaxed),
+            by_version: inner.by_version.iter().map(|(version, count)| (*version, *count)).collect(),
+            ..MethodStats::default()
+        };
+        if let Some(recent) = &mut inner.recent {
+            recent.rotate(now_ns);
+            let of = |pick: fn(&Half) -> &Histogram<u32>| percentiles(recent.halves.each_ref().map(pick));
+            stats.round_trip = of(|half| &half.round_trip);
+            stats.stages = StagePercentiles {
+                transit: of(|half| &half.transit),
+                queue: of(|half| &half.queue),
+                interpreter: of(|half| &half.interpreter),
+                decode: of(|half| &half.decode),
+                handler: of(|half| &half.handler),
+                encode: of(|half| &half.encode),
+                back: of(|half| &half.back),
+            };
+        }
+        stats
+    }
+}
+
+impl Inner {
+    /// The half to record into now.
+    fn half(&mut self, now_ns: u64) -> &mut Half {
+        let recent = self.recent.get_or_insert_with(|| {
+            Box::new(Recent { halves: [Half::new(), Half::new()], begun_ns: now_ns })
+        });
+        recent.rotate(now_ns);
+        &mut recent.halves[0]
+    }
+}
+
+impl Recent {
+    fn rotate(&mut self, now_ns: u64) {
+        let age = now_ns.saturating_sub(self.begun_ns);
+        if age < HALF_NS {
+            return;
+        }
+        self.halves.swap(0, 1);
+        self.halves[0].clear();
+        if age >= 2 * HALF_NS {
+            self.halves[1].clear();
+        }
+        self.begun_ns = now_ns;
+    }
+}
+
+impl Half {
+    fn new() -> Self {
+        Self {
+            round_trip: histogram(),
+            back: histogram(),
+            transit: histogram(),
+            queue: histogram(),
+            interpreter: histogram(),
+            decode: histogram(),
+            handler: histogram(),
+            encode: histogram(),
+        }
+    }
+
+    fn clear(&mut self) {
+        for histogram in [
+            &mut self.round_trip,
+            &mut self.back,
+            &mut self.transit,
+            &mut self.queue,
+            &mut self.interpreter,
+            &mut self.decode,
+            &mut self.handler,
+            &mut self.encode,
+        ] {
+            histogram.reset();
+        }
+    }
+}
+
+/// An empty histogram of two significant digits that grows with what is recorded.
+fn histogram() -> Histogram<u32> {
+    let mut histogram = Histogram::new_with_bounds(1, 2, 2)
+        .unwrap_or_else(|error| unreachable!("1, 2 and 2 are valid bounds: {error}"));
+    histogram.auto(true);
+    histogram
+}
+
+fn record(histogram: &mut Histogram<u32>, value_ns: u64) {
+    // Fails only for values above the range, which grows by itself up to the cut.
+    let _ = histogram.record(value_ns.min(MAX_NS));
+}
+
+/// The percentiles of both halves together.
+fn percentiles(halves: [&Histogram<u32>; 2]) -> Percentiles {
+    let [current, before] = halves;
+    let mut both = current.clone();
+    // Fails only where the other one can't grow, and this one can.
+    let _ = both.add(before);
+    if both.is_empty() {
+        return Percentiles::default();
+    }
+    Percentiles {
+        count: both.len(),
+        p50_ns: both.value_at_quantile(0.5),
+        p90_ns: both.value_at_quantile(0.9),
+        p99_ns: both.value_at_quantile(0.99),
+        p999_ns: both.value_at_quantile(0.999),
+        max_ns: both.max(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn stages(handler_ns: u64) -> Stages {
+        Stages { handler_ns, ..Stages::default() }
+    }
+
+    #[test]
+    fn percentiles_keep_two_digits() {
+        let metrics = MethodMetrics::default();
+        for micros in 1..=1000 {
+            metrics.received();
+            metrics.ran(1, Code::Ok, &stages(micros * 1000), SECOND);
+        }
+        let handler = metrics.stats(SECOND).stages.handler;
+        assert_eq!(handler.count, 1000);
+        for (measured, exact) in
+            [(handler.p50_ns, 500_000), (handler.p99_ns, 990_000), (handler.max_ns, 1_000_000)]
+        {
+            assert!(measured.abs_diff(exact) <= exact / 100, "{measured} is not {exact}");
+        }
+    }
+
+    #[test]
+    fn the_window_forgets_and_the_totals_do_not() {
+        let metrics = MethodMetrics::default();
+        for at in [1, 4, 7] {
+            metrics.received();
+            metrics.ran(at as u32, Code::Unknown, &stages(1), at * SECOND);
+        }
+        assert_eq!(metrics.stats(7 * SECOND).stages.handler.count, 3);
+        assert_eq!(metrics.stats(12 * SECOND).stages.handler.count, 1);
+        let stats = metrics.stats(30 * SECOND);
+        assert_eq!(stats.stages.handler, Percentiles::default());
+        assert_eq!((stats.calls, stats.errors, stats.in_flight), (3, 3, 0));
+        assert_eq!(stats.by_version, [(1, 1), (4, 1), (7, 1)]);
+    }
+
+    #[test]
+    fn reports_are_checked() {
+        let metrics = Metrics::default();
+        metrics.ensure(0);
+        let good =
+            Report { id: 1, round_trip_ns: 20_000, return_ns: 5_000, method_key: 1, version: 1, status: 0 };
+        let mut bytes = Vec::new();
+        for report in [
+            good,
+            Report { method_key: 0, ..good },
+            Report { method_key: 2, ..good },
+            Report { method_key: u32::MAX, ..good },
+            Report { status: 17, ..good },
+            Report { return_ns: 20_001, ..good },
+            Report { round_trip_ns: u64::MAX, ..good },
+        ] {
+            report.put(&mut bytes);
+        }
+        metrics.reported(&bytes, SECOND);
+        let stats = metrics.method(0).map(|method| method.stats(SECOND)).unwrap_or_default();
+        assert_eq!((stats.round_trip.count, stats.stages.back.count), (2, 2));
+        assert_eq!(metrics.malformed_frames.load(Ordering::Relaxed), 1);
+    }
+}

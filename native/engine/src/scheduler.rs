@@ -1,0 +1,368 @@
+//! Who leads, what waits, what may run: everything that is decided under one lock.
+//!
+//! The lock is held for well under a microsecond and never while a frame is sent or received, a
+//! handler is dropped or the interpreter is waited for. One lock for all of it is what makes a
+//! publication atomic: a call binds to a version when it is started, under this lock, and a
+//! publication changes the table under it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use parking_lot::Condvar;
+use pycrust_transport::Link;
+
+use crate::call::Call;
+use crate::connections::Client;
+use crate::queue::Queue;
+use crate::registry::{Registry, Version};
+
+/// Whose average run time is above this is handed over before it runs.
+const HAND_OVER_NS: u64 = 50_000;
+/// Calls that are refused in one go before the thread that pops answers them.
+const MAX_FALLOUT: usize = 64;
+
+/// What the engine does with calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// They run.
+    Serving,
+    /// New ones are refused, the others run.
+    Stopping,
+    /// None runs; also before the first start.
+    Stopped,
+}
+
+/// Who receives calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lead {
+    /// Nobody; the next thread that comes by takes it.
+    Vacant,
+    /// This thread receives, or sleeps with the doorbells.
+    Leading(u64),
+    /// This thread runs a call and goes on leading when it returns, unless the watchdog takes the lead
+    /// away first: the second number tells one such run from the next.
+    Running(u64, u64),
+}
+
+/// Why a queued call is not started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unstarted {
+    /// Its client is gone.
+    Gone,
+    /// Its caller cancelled it.
+    Cancelled,
+    /// Its deadline has passed.
+    Expired,
+    /// Its caller was built against another schema than this version's.
+    OtherSchema { live: u64, version: u32 },
+}
+
+/// A call that is started.
+pub(crate) struct Start<H, L: Link> {
+    pub(crate) call: Call<L>,
+    /// The version that runs it.
+    pub(crate) version: Arc<Version<H>>,
+    /// Tells this start from every other: the attach gate's key.
+    pub(crate) ticket: u64,
+    /// The start of the engine that it belongs to.
+    pub(crate) life: u64,
+}
+
+/// What came out of the queues without being started, to be dealt with outside of the lock.
+pub(crate) struct Fallout<H, L: Link> {
+    /// Calls with their method's index.
+    pub(crate) calls: Vec<(usize, Call<L>, Unstarted)>,
+    /// Versions that nothing needs any more.
+    pub(crate) retired: Vec<Arc<Version<H>>>,
+}
+
+impl<H, L: Link> Fallout<H, L> {
+    pub(crate) fn new() -> Self {
+        Self { calls: Vec::new(), retired: Vec::new() }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.calls.is_empty() && self.retired.is_empty()
+    }
+}
+
+/// The state under the lock.
+pub(crate) struct Scheduler<H, L: Link> {
+    pub(crate) phase: Phase,
+    /// Counts the starts of the engine; threads of an earlier one are sent home.
+    pub(crate) life: u64,
+    pub(crate) lead: Lead,
+    /// Counts calls that a leader ran itself.
+    pub(crate) epoch: u64,
+    /// The methods and their versions.
+    pub(crate) registry: Registry<H>,
+    /// Each method's waiting calls, by the method's index.
+    pub(crate) queues: Vec<Queue<L>>,
+    /// Methods that may have a call to start, in the order of their turns.
+    listed: VecDeque<usize>,
+    /// Calls in all queues.
+    pub(crate) queued: usize,
+    /// Calls that are started and not ended.
+    pub(crate) running: usize,
+    /// Calls that may run at once.
+    max_running: usize,
+    /// The start that has not attached to the interpreter yet: there is at most one, since more would
+    /// only queue for the same lock.
+    gate: Option<u64>,
+    /// Counts starts.
+    tickets: u64,
+    /// The leader sleeps, or is about to, and must be woken for what rings no doorbell.
+    pub(crate) asleep: bool,
+    /// The dispatch threads of this life.
+    pub(crate) members: Vec<u64>,
+    /// Dispatch threads at most.
+    thread_limit: usize,
+    /// Counts dispatch threads.
+    pub(crate) tokens: u64,
+    /// Threads that wait for something to do; the last one is the warmest.
+    seats: Vec<(u64, Arc<Condvar>)>,
+    /// The connected clients.
+    pub(crate) clients: Vec<Arc<Client<L>>>,
+}
+
+impl<H, L: Link> Scheduler<H, L> {
+    pub(crate) fn new(max_running: usize, thread_limit: usize) -> Self {
+        Self {
+            phase: Phase::Stopped,
+            life: 0,
+            lead: Lead::Vacant,
+            epoch: 0,
+            registry: Registry::new(),
+            queues: Vec::new(),
+            listed: VecDeque::new(),
+            queued: 0,
+            running: 0,
+            max_running,
+            gate: None,
+            tickets: 0,
+            asleep: false,
+            members: Vec::new(),
+            thread_limit,
+            tokens: 0,
+            seats: Vec::new(),
+            clients: Vec::new(),
+        }
+    }
+
+    /// Begins a new life with nothing running and nobody leading.
+    pub(crate) fn begin(&mut self) {
+        self.phase = Phase::Serving;
+        self.life += 1;
+        self.lead = Lead::Vacant;
+        self.running = 0;
+        self.gate = None;
+        self.asleep = false;
+        self.members.clear();
+        self.seats.clear();
+    }
+
+    /// Whether a thread of this life should end.
+    pub(crate) fn over(&self, life: u64) -> bool {
+        self.life != life || self.phase == Phase::Stopped
+    }
+
+    // ---- calls ----
+
+    /// Queues a call; gives it back if its method was removed meanwhile.
+    pub(crate) fn enqueue(&mut self, index: usize, call: Call<L>) -> Result<(), Call<L>> {
+        match self.registry.to_start(index) {
+            Some(version) if self.phase == Phase::Serving => {
+                let queue = &mut self.queues[index];
+                queue.push(call);
+                self.queued += 1;
+                if !queue.listed && queue.has_room(version) {
+                    queue.listed = true;
+                    self.listed.push_back(index);
+                }
+                Ok(())
+            }
+            _ => Err(call),
+        }
+    }
+
+    /// Puts a method on the list if it has a call that may run.
+    pub(crate) fn list(&mut self, index: usize) {
+        let queue = &mut self.queues[index];
+        if queue.listed || queue.is_empty() {
+            return;
+        }
+        if self.registry.to_start(index).is_some_and(|version| queue.has_room(version)) {
+            queue.listed = true;
+            self.listed.push_back(index);
+        }
+    }
+
+    /// Whether [`pop`](Self::pop) would find something to do.
+    pub(crate) fn can_pop(&self) -> bool {
+        self.phase != Phase::Stopped
+            && self.gate.is_none()
+            && self.running < self.max_running
+            && !self.listed.is_empty()
+    }
+
+    /// Starts the next call, methods and clients in turns.
+    pub(crate) fn pop(&mut self, now_ns: u64, fallout: &mut Fallout<H, L>) -> Option<Start<H, L>> {
+        while self.can_pop() && fallout.calls.len() < MAX_FALLOUT {
+            let index = self.listed.pop_front()?;
+            let queue = &mut self.queues[index];
+            queue.listed = false;
+            let Some(version) = self.registry.to_start(index).cloned() else { continue };
+            if !queue.has_room(&version) {
+                continue;
+            }
+            let Some(call) = queue.pop() else { continue };
+            self.queued -= 1;
+            let unstarted = unstarted(&call, now_ns).or_else(|| {
+                let differs = call.schema_pin != 0 && call.schema_pin != version.schema_hash;
+                differs.then_some(Unstarted::OtherSchema {
+                    live: version.schema_hash,
+                    version: version.number,
+                })
+            });
+            if unstarted.is_none() {
+                queue.started(version.number);
+            }
+            if queue.is_empty() {
+                fallout.retired.extend(self.registry.drained(index));
+            } else {
+                self.list(index);
+            }
+            if let Some(unstarted) = unstarted {
+                fallout.calls.push((index, call, unstarted));
+                continue;
+            }
+            self.running += 1;
+            self.tickets += 1;
+            self.gate = Some(self.tickets);
+            return Some(Start { call, version, ticket: self.tickets, life: self.life });
+        }
+        None
+    }
+
+    /// The start with this ticket has attached or ended.
+    pub(crate) fn open_gate(&mut self, ticket: u64) {
+        if self.gate == Some(ticket) {
+            self.gate = None;
+        }
+    }
+
+    /// A call ended.
+    pub(crate) fn ended(&mut self, index: usize, number: u32, run_ns: Option<u64>, ticket: u64, life: u64) {
+        self.open_gate(ticket);
+        self.queues[index].ended(number, run_ns);
+        // A call that outlived a stop is not one of this life's.
+        if life == self.life {
+            self.running -= 1;
+        }
+        self.list(index);
+    }
+
+    /// Takes out every queued call that `condemned` names, with its method's index.
+    pub(crate) fn remove_queued(
+        &mut self,
+        mut condemned: impl FnMut(&Call<L>) -> bool,
+    ) -> Vec<(usize, Call<L>)> {
+        let (mut removed, mut calls) = (Vec::new(), Vec::new());
+        for (index, queue) in self.queues.iter_mut().enumerate().filter(|(_, queue)| !queue.is_empty()) {
+            queue.remove(&mut condemned, &mut calls);
+            removed.extend(calls.drain(..).map(|call| (index, call)));
+        }
+        self.queued -= removed.len();
+        removed
+    }
+
+    // ---- threads ----
+
+    /// Whether this thread leads from now on; `false` if another one does.
+    pub(crate) fn take_lead(&mut self, token: u64) -> bool {
+        match self.lead {
+            Lead::Vacant => {}
+            Lead::Leading(leader) | Lead::Running(leader, _) if leader == token => {}
+            _ => return false,
+        }
+        self.lead = Lead::Leading(token);
+        true
+    }
+
+    /// The leader is about to run a call of this method: it keeps the lead if that is short, else gives
+    /// it up. Answers how many threads must be made.
+    pub(crate) fn run_as_leader(&mut self, token: u64, index: usize) -> usize {
+        if self.queues[index].run_ns() > HAND_OVER_NS {
+            return self.promote();
+        }
+        self.epoch += 1;
+        self.lead = Lead::Running(token, self.epoch);
+        0
+    }
+
+    /// Leaves the lead to whoever waits. Answers how many threads must be made, so that one takes it
+    /// and another one is ready for the next time: a thread that is made while a handler holds the
+    /// interpreter may have to wait for that before it can do anything.
+    pub(crate) fn promote(&mut self) -> usize {
+        self.lead = Lead::Vacant;
+        let room = self.thread_limit.saturating_sub(self.members.len());
+        let woken = self.wake_one();
+        room.min(usize::from(!woken) + usize::from(self.seats.is_empty()))
+    }
+
+    /// Wakes a waiting thread; each is woken for one thing.
+    fn wake_one(&mut self) -> bool {
+        self.seats.pop().is_some_and(|(_, seat)| {
+            seat.notify_one();
+            true
+        })
+    }
+
+    pub(crate) fn sit(&mut self, token: u64, seat: &Arc<Condvar>) {
+        self.seats.push((token, Arc::clone(seat)));
+    }
+
+    pub(crate) fn sits(&self, token: u64) -> bool {
+        self.seats.iter().any(|(seated, _)| *seated == token)
+    }
+
+    /// Wakes every waiting thread, to end.
+    pub(crate) fn wake_all(&mut self) {
+        while self.wake_one() {}
+    }
+
+    /// A thread ends. Answers how many threads must be made in its place.
+    pub(crate) fn sign_off(&mut self, token: u64) -> usize {
+        let members = self.members.len();
+        self.members.retain(|member| *member != token);
+        self.seats.retain(|(seated, _)| *seated != token);
+        if self.members.len() == members || self.phase == Phase::Stopped {
+            return 0;
+        }
+        match self.lead {
+            Lead::Leading(leader) | Lead::Running(leader, _) if leader == token => self.promote(),
+            _ => 0,
+        }
+    }
+
+    /// Takes numbers for `count` new threads.
+    pub(crate) fn hire(&mut self, count: usize) -> std::ops::RangeInclusive<u64> {
+        let first = self.tokens + 1;
+        self.tokens += count as u64;
+        self.members.extend(first..=self.tokens);
+        first..=self.tokens
+    }
+}
+
+/// Why this call is not to be started, whatever the version.
+pub(crate) fn unstarted<L: Link>(call: &Call<L>, now_ns: u64) -> Option<Unstarted> {
+    if call.client.is_gone() {
+        Some(Unstarted::Gone)
+    } else if call.client.link.cancelled(call.id) {
+        Some(Unstarted::Cancelled)
+    } else if call.expired(now_ns) {
+        Some(Unstarted::Expired)
+    } else {
+        None
+    }
+}
