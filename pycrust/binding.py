@@ -19,9 +19,8 @@ import typing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, PydanticUserError, RootModel, TypeAdapter
-from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
-from pydantic_core import ArgsKwargs, SchemaError, SchemaValidator
+from pydantic import BaseModel, ConfigDict, RootModel, TypeAdapter
+from pydantic_core import ArgsKwargs, SchemaValidator
 
 from pycrust.jsonschema import request_schema
 from pycrust.signature import SINGLE, stand_in
@@ -77,12 +76,9 @@ def plan_arguments(
         if request_model is not None:
             return _plan_model(method, signature, request_model, names)
         return _plan_annotations(method, function, signature)
-    except (
-        PydanticSchemaGenerationError,
-        PydanticUndefinedAnnotation,
-        PydanticUserError,
-        SchemaError,
-    ) as error:
+    except TypeError:
+        raise  # it says what is wrong
+    except Exception as error:  # Pydantic's errors have no common class, and annotations run a user's code
         raise TypeError(f"{method}: no validator can be made for the arguments: {error}") from error
 
 

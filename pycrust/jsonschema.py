@@ -7,9 +7,16 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from pydantic.errors import PydanticInvalidForJsonSchema
+from pydantic.json_schema import GenerateJsonSchema
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
+
+
+class _Generator(GenerateJsonSchema):
+    """Leaves out, without a warning, the defaults that JSON has no form for (bytes)."""
+
+    ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}  # noqa: RUF012 - as in the base class
 
 
 def request_schema(adapter: TypeAdapter[Any]) -> dict[str, Any]:
@@ -24,7 +31,7 @@ def response_schema(adapter: TypeAdapter[Any]) -> dict[str, Any]:
 
 def _schema(adapter: TypeAdapter[Any], mode: Any) -> dict[str, Any]:
     try:
-        return adapter.json_schema(mode=mode)
+        return adapter.json_schema(mode=mode, schema_generator=_Generator)
     except PydanticInvalidForJsonSchema:
         return {}
 

@@ -22,8 +22,8 @@ from inspect import Signature
 from typing import Any, cast
 
 from pydantic import BaseModel, PydanticUserError, TypeAdapter
-from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
-from pydantic_core import MultiHostUrl, PydanticSerializationError, SchemaError, Url, to_jsonable_python
+from pydantic.errors import PydanticSchemaGenerationError
+from pydantic_core import MultiHostUrl, PydanticSerializationError, Url, to_jsonable_python
 
 from pycrust.binding import ARBITRARY
 from pycrust.jsonschema import response_schema
@@ -103,7 +103,7 @@ def plan_result(method: str, annotation: Any) -> ResultPlan:
         return ResultPlan(None, None, {})
     try:
         adapter = _adapter(annotation)
-    except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation, PydanticUserError, SchemaError) as error:
+    except Exception as error:  # Pydantic's errors have no common class, and annotations run a user's code
         raise TypeError(f"{method}: no validator can be made for the result: {error}") from error
     core = cast("dict[str, Any]", adapter.core_schema)
     validate: Callable[[Any], Any] = adapter.validator.validate_python
