@@ -58,16 +58,21 @@ def rpc_method(name: Any = None, **options: Any) -> Any:
         ['turn']
     """
     if callable(name):
-        setattr(name, _MARK, Mark(None, Options(**options)))
+        _mark(name, Mark(None, Options(**options)))
         return name
 
     mark = Mark(cast("str | None", name), Options(**options))
 
     def decorate(function: Function) -> Function:
-        setattr(function, _MARK, mark)
+        _mark(function, mark)
         return function
 
     return decorate
+
+
+def _mark(function: Any, mark: Mark) -> None:
+    # A static or class method hands out the function inside, which is what the mark is read from.
+    setattr(getattr(function, "__func__", function), _MARK, mark)
 
 
 def marked_methods(service: object) -> Iterator[tuple[str, Callable[..., Any], Options]]:
