@@ -145,10 +145,7 @@ mod tests {
         let admission = admission();
         let account = Account::default();
         assert_eq!(admission.reserve(&account, 1000), Ok(()));
-        assert_eq!(
-            admission.reserve(&account, 1),
-            Err(Full::Bytes { held: 1000, bound: 100, asked: 1 })
-        );
+        assert_eq!(admission.reserve(&account, 1), Err(Full::Bytes { held: 1000, bound: 100, asked: 1 }));
         admission.unqueue(1000);
         assert_eq!(admission.reserve(&account, 1), Ok(()));
         assert_eq!(admission.queued_bytes(), 1);

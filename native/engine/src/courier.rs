@@ -64,7 +64,11 @@ impl<L: Link> Courier<L> {
 }
 
 /// The courier thread.
-pub(crate) fn run<H: Send + Sync + 'static, L: Link>(engine: &Weak<Engine<H, L>>, courier: &Courier<L>, life: u64) {
+pub(crate) fn run<H: Send + Sync + 'static, L: Link>(
+    engine: &Weak<Engine<H, L>>,
+    courier: &Courier<L>,
+    life: u64,
+) {
     while let Some(client) = courier.next(life) {
         let Some(engine) = engine.upgrade() else { return };
         engine.flush(&client, Patience::Waits);

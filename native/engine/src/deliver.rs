@@ -64,11 +64,15 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
 
     /// Sends what waits in a client's outbox, as far as there is room.
     pub(crate) fn flush(&self, client: &Arc<Client<L>>, patience: Patience) {
-        let attempt = |answer: &Answer| {
-            match self.send(client, &answer.header, answer.id, answer.status, &answer.payload) {
-                Err(SendError::Full) => Tried::Full,
-                _ => Tried::Done,
-            }
+        let attempt = |answer: &Answer| match self.send(
+            client,
+            &answer.header,
+            answer.id,
+            answer.status,
+            &answer.payload,
+        ) {
+            Err(SendError::Full) => Tried::Full,
+            _ => Tried::Done,
         };
         client.outbox.empty(|len| patience.takes(len), attempt, || self.admission.release(&client.account));
         if client.outbox.starts_with(|len| !patience.takes(len)) {

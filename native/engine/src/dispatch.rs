@@ -123,13 +123,8 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
                 || self.topology.load(Ordering::Acquire) != desk.topology);
             scheduler.asleep
         };
-        if quiet
-            && !self.anything_ready(desk)
-            && let Err(error) = self.waiter.wait(None)
-        {
-            log::error!("waiting for doorbells failed: {error}");
-            // Not a loop at full speed: nothing tells when this will work again.
-            std::thread::sleep(std::time::Duration::from_millis(1));
+        if quiet && !self.anything_ready(desk) {
+            self.waiter.wait(None);
         }
         self.scheduler.lock().asleep = false;
         for (client, _) in &desk.clients {

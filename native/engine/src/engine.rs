@@ -234,9 +234,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             self.refuse(index, &call, &text::stopping(&self.config.endpoint), Patience::Hurries);
         }
         for client in clients {
-            if let Err(error) = self.waiter.remove(client.link.doorbell()) {
-                log::warn!("the doorbell of connection {} stays watched: {error}", client.id);
-            }
+            self.waiter.remove(client.link.doorbell());
             for _ in 0..client.outbox.close() {
                 self.admission.release(&client.account);
             }
@@ -284,13 +282,8 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         };
         for token in tokens {
             let roster: Weak<dyn Roster> = self.me.clone();
-            let thread = DispatchThread {
-                token,
-                life,
-                seat: Arc::default(),
-                roster,
-                _presence: self.alive.enter(),
-            };
+            let thread =
+                DispatchThread { token, life, seat: Arc::default(), roster, _presence: self.alive.enter() };
             (self.spawn)(Arc::clone(&me), thread);
         }
     }
@@ -356,7 +349,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
 }
 
 impl<H: Send + Sync + 'static, L: Link> Roster for Engine<H, L> {
-    fn signed_off(&self, token: u64, life: u64) {
+    fn signed_off(self: Arc<Self>, token: u64, life: u64) {
         let hire = self.scheduler.lock().sign_off(token);
         self.hire(hire, life);
     }

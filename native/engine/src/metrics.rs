@@ -90,8 +90,8 @@ impl Metrics {
     pub(crate) fn reported(&self, reports: &[u8], now_ns: u64) {
         let mut bad = 0;
         for report in Report::read_all(reports).take(MAX_REPORTS) {
-            let plausible = u64::from(report.return_ns) <= report.round_trip_ns
-                && Code::from_u8(report.status).is_some();
+            let plausible =
+                u64::from(report.return_ns) <= report.round_trip_ns && Code::from_u8(report.status).is_some();
             // Number 0 is an answer that no method gave: the worker's own.
             let method = match (report.method_key as usize).checked_sub(1) {
                 None if plausible => continue,
@@ -185,9 +185,9 @@ impl MethodMetrics {
 impl Inner {
     /// The half to record into now.
     fn half(&mut self, now_ns: u64) -> &mut Half {
-        let recent = self.recent.get_or_insert_with(|| {
-            Box::new(Recent { halves: [Half::new(), Half::new()], begun_ns: now_ns })
-        });
+        let recent = self
+            .recent
+            .get_or_insert_with(|| Box::new(Recent { halves: [Half::new(), Half::new()], begun_ns: now_ns }));
         recent.rotate(now_ns);
         &mut recent.halves[0]
     }

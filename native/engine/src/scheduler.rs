@@ -219,10 +219,8 @@ impl<H, L: Link> Scheduler<H, L> {
             self.queued -= 1;
             let unstarted = unstarted(&call, now_ns).or_else(|| {
                 let differs = call.schema_pin != 0 && call.schema_pin != version.schema_hash;
-                differs.then_some(Unstarted::OtherSchema {
-                    live: version.schema_hash,
-                    version: version.number,
-                })
+                differs
+                    .then_some(Unstarted::OtherSchema { live: version.schema_hash, version: version.number })
             });
             if unstarted.is_none() {
                 queue.started(version.number);

@@ -68,13 +68,18 @@ pub(crate) fn cancelled(method: &str) -> Refusal {
 }
 
 pub(crate) fn stopping(endpoint: &str) -> Refusal {
-    Refusal::new(Code::Unavailable, format!("the worker of {endpoint:?} is stopping; the call was not started"))
+    Refusal::new(
+        Code::Unavailable,
+        format!("the worker of {endpoint:?} is stopping; the call was not started"),
+    )
 }
 
 pub(crate) fn expected(method: &str, endpoint: &str) -> Refusal {
     Refusal::new(
         Code::Unavailable,
-        format!("{method:?} is expected on {endpoint:?} but not registered yet; try again when its cell has run"),
+        format!(
+            "{method:?} is expected on {endpoint:?} but not registered yet; try again when its cell has run"
+        ),
     )
 }
 
@@ -125,7 +130,9 @@ pub(crate) fn too_large(len: usize, max: usize) -> Refusal {
 pub(crate) fn no_memory(len: usize, reason: &str) -> Refusal {
     Refusal::new(
         Code::ResourceExhausted,
-        format!("there is no shared memory for the answer's {len} bytes ({reason}); enlarge or empty /dev/shm"),
+        format!(
+            "there is no shared memory for the answer's {len} bytes ({reason}); enlarge or empty /dev/shm"
+        ),
     )
     .after_start()
 }
