@@ -52,7 +52,7 @@ impl Drop for Presence {
 /// Where a dispatch thread signs off.
 pub(crate) trait Roster: Send + Sync {
     /// The thread ended, by itself or by a panic: if it led, another one must.
-    fn signed_off(&self, token: u64, life: u64);
+    fn signed_off(self: Arc<Self>, token: u64, life: u64);
 }
 
 /// A dispatch thread's place in the engine. The thread owns it and gives it to
