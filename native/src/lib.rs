@@ -5,19 +5,26 @@
 //! ([`decode`], [`encode`]).
 
 mod decode;
+mod dispatch;
 mod encode;
+mod failure;
 mod handler;
+mod snapshot;
 mod timestamp;
+mod worker;
 
 use pyo3::prelude::*;
 
 #[pymodule]
 mod _native {
+    use pyo3::exceptions::PyOSError;
     use pyo3::prelude::*;
     use pyo3::types::PyBytes;
 
     #[pymodule_export]
     use crate::handler::Handler;
+    #[pymodule_export]
+    use crate::worker::Worker;
 
     /// MessagePack of `value`.
     #[pyfunction]
@@ -31,5 +38,22 @@ mod _native {
     #[pyfunction]
     fn decode<'py>(py: Python<'py>, payload: &[u8]) -> PyResult<Bound<'py, PyAny>> {
         Ok(crate::decode::decode(py, payload)?)
+    }
+
+    /// Every endpoint that a live process of this user serves.
+    #[pyfunction]
+    fn live_endpoints(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+        let live =
+            py.detach(|| pycrust_transport::Runtime::discover().map(|runtime| runtime.live_endpoints()));
+        match live {
+            Ok(live) => crate::snapshot::to_python(py, &live),
+            Err(error) => Err(PyOSError::new_err(error.to_string())),
+        }
+    }
+
+    /// Closes this library's file descriptors in a forked child; its ports are the parent's.
+    #[pyfunction]
+    fn after_fork_in_child() {
+        pycrust_transport::after_fork_in_child();
     }
 }

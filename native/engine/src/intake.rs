@@ -150,7 +150,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             Ok(header) => header,
             Err(error) => {
                 let request = raw[..MAGIC.len()] == MAGIC && raw[6] == Kind::Request as u8;
-                return malformed(&error, request.then(|| call_id(sample)).flatten());
+                return malformed(&error, request.then(|| Request::decode_id(sample)).flatten());
             }
         };
         let parts = match header.common().split(sample) {
@@ -260,13 +260,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
 /// The id to answer to, if the frame is a request that wants an answer.
 fn answerable(header: &Header, control: &[u8]) -> Option<u64> {
     match header {
-        Header::Request(request) if request.common.flags & flags::ONE_WAY == 0 => call_id(control),
+        Header::Request(request) if request.common.flags & flags::ONE_WAY == 0 => Request::decode_id(control),
         _ => None,
     }
-}
-
-/// The call id of a control message whose rest may be broken.
-fn call_id(mut control: &[u8]) -> Option<u64> {
-    let len = rmp::decode::read_array_len(&mut control).ok()?;
-    (len == 3).then(|| rmp::decode::read_int(&mut control).ok()).flatten()
 }

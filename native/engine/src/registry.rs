@@ -111,15 +111,12 @@ impl<H> Registry<H> {
         make: impl FnOnce(Arc<str>, u32, u32) -> Version<H>,
         retired: &mut Vec<Arc<Version<H>>>,
     ) -> (usize, u32) {
-        let index = match self.by_name.get(name) {
-            Some(index) => *index,
-            None => {
-                let name: Arc<str> = name.into();
-                self.entries.push(Entry { name: name.clone(), last_number: 0, live: None, draining: None });
-                self.by_name.insert(name, self.entries.len() - 1);
-                self.entries.len() - 1
-            }
-        };
+        let index = self.by_name.get(name).copied().unwrap_or_else(|| {
+            let name: Arc<str> = name.into();
+            self.entries.push(Entry { name: name.clone(), last_number: 0, live: None, draining: None });
+            self.by_name.insert(name, self.entries.len() - 1);
+            self.entries.len() - 1
+        });
         let entry = &mut self.entries[index];
         entry.last_number += 1;
         let number = entry.last_number;
@@ -157,10 +154,9 @@ impl<H> Registry<H> {
     pub(crate) fn lookup(&self, name: &str) -> Lookup {
         match self.by_name.get(name) {
             Some(index) if self.entries[*index].live.is_some() => Lookup::Live(*index),
-            // Once registered and then removed, a name is no longer awaited.
-            Some(_) => Lookup::Unknown,
             None if self.expected.contains(name) => Lookup::Expected,
-            None => Lookup::Unknown,
+            // Once registered and then removed, a name is no longer awaited.
+            Some(_) | None => Lookup::Unknown,
         }
     }
 

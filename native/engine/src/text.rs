@@ -58,7 +58,7 @@ pub(crate) fn expired(method: &str, waited_ns: u64) -> Refusal {
         Code::DeadlineExceeded,
         format!(
             "the deadline passed before {method:?} was started; the call was {:.3} ms old",
-            waited_ns as f64 / 1e6
+            std::time::Duration::from_nanos(waited_ns).as_secs_f64() * 1e3
         ),
     )
 }
@@ -84,20 +84,13 @@ pub(crate) fn expected(method: &str, endpoint: &str) -> Refusal {
 }
 
 pub(crate) fn unknown(method: &str, endpoint: &str, near: &[&str]) -> Refusal {
-    let mut message = format!("{endpoint:?} has no method {method:?}");
-    match near {
-        [] => message.push_str("; pycrust.methods lists what it has"),
-        near => {
-            message.push_str("; did you mean ");
-            for (at, name) in near.iter().enumerate() {
-                if at > 0 {
-                    message.push_str(if at + 1 == near.len() { " or " } else { ", " });
-                }
-                message.push_str(&format!("{name:?}"));
-            }
-            message.push('?');
-        }
-    }
+    let message = format!("{endpoint:?} has no method {method:?}");
+    let quoted: Vec<_> = near.iter().map(|name| format!("{name:?}")).collect();
+    let message = match quoted.split_last() {
+        None => format!("{message}; pycrust.methods lists what it has"),
+        Some((only, [])) => format!("{message}; did you mean {only}?"),
+        Some((last, others)) => format!("{message}; did you mean {} or {last}?", others.join(", ")),
+    };
     Refusal::new(Code::Unimplemented, message)
 }
 

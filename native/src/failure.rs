@@ -1,0 +1,56 @@
+//! Exceptions to error payloads. Python decides what they say (`pycrust/errors.py`).
+
+use pycrust_protocol::{Code, ErrorPayload};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::encode;
+
+/// The arguments don't fit: `pycrust.errors.describe_arguments`.
+pub(crate) fn arguments(py: Python<'_>, error: &PyErr, out: &mut Vec<u8>) -> Code {
+    described(py, error, "describe_arguments", None, false, out)
+}
+
+/// The handler raised: `pycrust.errors.describe`.
+pub(crate) fn raised(py: Python<'_>, error: &PyErr, traceback: bool, out: &mut Vec<u8>) -> Code {
+    described(py, error, "describe", Some(traceback), true, out)
+}
+
+/// The result doesn't fit or can't cross: `pycrust.errors.describe_result`.
+pub(crate) fn result(py: Python<'_>, error: &PyErr, out: &mut Vec<u8>) -> Code {
+    described(py, error, "describe_result", None, true, out)
+}
+
+fn described(
+    py: Python<'_>,
+    error: &PyErr,
+    how: &str,
+    traceback: Option<bool>,
+    may_have_run: bool,
+    out: &mut Vec<u8>,
+) -> Code {
+    out.clear();
+    let mut description = || -> PyResult<Code> {
+        let describe = py.import("pycrust.errors")?.getattr(how)?;
+        let described = match traceback {
+            Some(traceback) => describe.call1((error.value(py), traceback))?,
+            None => describe.call1((error.value(py),))?,
+        };
+        let (code, payload) = described.extract::<(u8, Bound<'_, PyDict>)>()?;
+        payload.set_item("may_have_run", may_have_run)?;
+        encode::encode(payload.as_any(), out)?;
+        Ok(Code::from_u8(code).unwrap_or(Code::Unknown))
+    };
+    description().unwrap_or_else(|second| {
+        // Describing an exception runs its own code (`__str__`), which may raise in turn.
+        let payload = ErrorPayload {
+            message: format!("an exception that can't be described: {second}"),
+            exception: error.get_type(py).to_string(),
+            may_have_run,
+            ..ErrorPayload::default()
+        };
+        out.clear();
+        out.extend_from_slice(&payload.encode());
+        Code::Unknown
+    })
+}

@@ -1,0 +1,232 @@
+//! The worker's life: claiming the name, its threads, and stopping them in time.
+
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+use pycrust_engine::{Change, Config, DispatchThread, Engine};
+use pycrust_protocol::name::EndpointName;
+use pycrust_transport::{Acceptor, Claim, ClaimError, Limits, Runtime};
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::dispatch::{self, PyEngine};
+use crate::handler::Handler;
+use crate::snapshot;
+
+/// How long threads without a call may take to end, however short the grace.
+const LAST_MOMENT: Duration = Duration::from_millis(200);
+/// How often a wait looks whether the user interrupted.
+const SIGNAL_SLICE: Duration = Duration::from_millis(100);
+
+/// Serves one endpoint: claims its name, holds its handlers, runs its dispatch threads.
+#[pyclass(frozen, module = "pycrust._native")]
+pub(crate) struct Worker {
+    name: EndpointName,
+    notebook: String,
+    max_in_flight_per_client: u32,
+    engine: Arc<PyEngine>,
+    threads: Arc<Threads>,
+    /// The control thread while the worker serves.
+    acceptor: Arc<Mutex<Option<Acceptor>>>,
+}
+
+/// The dispatch threads that were started and not yet joined.
+struct Threads {
+    /// Whether callers see tracebacks.
+    traceback: bool,
+    running: Mutex<Vec<JoinHandle<()>>>,
+}
+
+#[pymethods]
+impl Worker {
+    #[new]
+    #[pyo3(signature = (name, *, notebook=String::new(), max_threads=32, max_in_flight=65_536, max_in_flight_per_client=16_384, spin_us=None, traceback=true))]
+    fn new(
+        name: &str,
+        notebook: String,
+        max_threads: usize,
+        max_in_flight: usize,
+        max_in_flight_per_client: u32,
+        spin_us: Option<f64>,
+        traceback: bool,
+    ) -> PyResult<Self> {
+        let name = EndpointName::new(name).map_err(|error| PyValueError::new_err(error.to_string()))?;
+        let spin = spin_us.map(|micros| Duration::try_from_secs_f64(micros / 1e6)).transpose();
+        let spin = spin.map_err(|error| PyValueError::new_err(format!("spin_us: {error}")))?;
+        let config = Config {
+            endpoint: name.as_str().to_owned(),
+            max_threads,
+            max_in_flight_per_client: max_in_flight_per_client as usize,
+            max_in_flight,
+            spin,
+            ..Config::default()
+        };
+        let threads = Arc::new(Threads { traceback, running: Mutex::default() });
+        let engine = {
+            let threads = Arc::clone(&threads);
+            Engine::new(config, Box::new(move |engine, thread| threads.spawn(engine, thread)))?
+        };
+        Ok(Self { name, notebook, max_in_flight_per_client, engine, threads, acceptor: Arc::default() })
+    }
+
+    /// Whether callers can reach the worker.
+    #[getter]
+    fn serving(&self) -> bool {
+        lock(&self.acceptor).is_some()
+    }
+
+    /// Registers or, with `None`, removes methods in one atomic step; gives their version numbers.
+    #[expect(clippy::needless_pass_by_value, reason = "extracted from Python")]
+    fn publish(
+        &self,
+        py: Python<'_>,
+        changes: Vec<(String, Option<Py<Handler>>, Bound<'_, PyDict>)>,
+    ) -> PyResult<Vec<u32>> {
+        let changes = changes.into_iter().map(change).collect::<PyResult<Vec<_>>>()?;
+        Ok(py.detach(|| self.engine.publish(changes)))
+    }
+
+    /// Answers UNAVAILABLE, not UNIMPLEMENTED, for these methods until they are registered.
+    fn expect(&self, methods: Vec<String>) {
+        self.engine.expect(methods);
+    }
+
+    /// Claims the name and serves from threads of its own; gives `pid`, `generation` and `dir`.
+    fn start<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let (owner, dir) = py.detach(|| self.claim_and_serve())?;
+        let info = PyDict::new(py);
+        info.set_item("pid", owner.pid)?;
+        info.set_item("generation", owner.generation)?;
+        info.set_item("dir", dir)?;
+        Ok(info)
+    }
+
+    /// Stops serving; waits up to `grace` seconds for running calls. Whether every thread ended.
+    fn stop(&self, py: Python<'_>, grace: f64) -> PyResult<bool> {
+        let grace = Duration::try_from_secs_f64(grace)
+            .map_err(|error| PyValueError::new_err(format!("grace={grace}: {error}")))?;
+        let (done, waiting) = channel();
+        let (engine, acceptor, threads) =
+            (Arc::clone(&self.engine), Arc::clone(&self.acceptor), Arc::clone(&self.threads));
+        // On a thread of its own, so that the caller can be interrupted while it waits.
+        Builder::new().name("pycrust-stop".into()).spawn(move || {
+            let deadline = Instant::now() + grace;
+            let _all_answered = engine.stop(grace);
+            let stopped = lock(&acceptor).take();
+            if let Some(acceptor) = stopped {
+                acceptor.stop();
+            }
+            // Threads that have nothing to run end at once; the rest of the time is for those that do.
+            let left = deadline.saturating_duration_since(Instant::now()).max(LAST_MOMENT);
+            let ended = engine.join(left);
+            threads.join();
+            let _ = done.send(ended);
+        })?;
+        let waiting = Mutex::new(waiting);
+        loop {
+            match py.detach(|| lock(&waiting).recv_timeout(SIGNAL_SLICE)) {
+                Ok(all_ended) => return Ok(all_ended),
+                Err(RecvTimeoutError::Timeout) => py.check_signals()?,
+                Err(RecvTimeoutError::Disconnected) => return Ok(false),
+            }
+        }
+    }
+
+    /// The answer to `pycrust.stats`.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        snapshot::to_python(py, &py.detach(|| self.engine.stats()))
+    }
+}
+
+impl Worker {
+    fn claim_and_serve(&self) -> PyResult<(pycrust_transport::Owner, std::path::PathBuf)> {
+        let mut acceptor = lock(&self.acceptor);
+        if acceptor.is_some() {
+            return Err(PyRuntimeError::new_err(format!("{} is being served already", self.name)));
+        }
+        let runtime = Runtime::discover().map_err(|error| PyOSError::new_err(error.to_string()))?;
+        let claim = match Claim::take(&runtime, &self.name, &self.notebook) {
+            Ok(claim) => claim,
+            Err(ClaimError::Served(owner)) => return Err(already_served(&owner)),
+            Err(error) => return Err(PyOSError::new_err(error.to_string())),
+        };
+        let owner = claim.owner().clone();
+        let limits = Limits { max_in_flight: self.max_in_flight_per_client };
+        self.engine.set_generation(owner.generation);
+        self.engine.start()?;
+        match Acceptor::start(claim, limits, Arc::clone(&self.engine) as _) {
+            Ok(started) => *acceptor = Some(started),
+            Err(error) => {
+                let _nothing_ran = self.engine.stop(Duration::ZERO);
+                return Err(PyOSError::new_err(error.to_string()));
+            }
+        }
+        Ok((owner, runtime.dir().to_owned()))
+    }
+}
+
+impl Threads {
+    fn spawn(&self, engine: Arc<PyEngine>, thread: DispatchThread) {
+        let traceback = self.traceback;
+        let mut running = lock(&self.running);
+        running.retain(|handle| !handle.is_finished());
+        let name = format!("pycrust-{}", running.len());
+        let spawned = Builder::new().name(name).spawn(move || dispatch::run(&engine, thread, traceback));
+        if let Ok(handle) = spawned {
+            running.push(handle);
+        }
+    }
+
+    /// Joins the threads that have ended.
+    fn join(&self) {
+        let ended: Vec<_> = {
+            let mut running = lock(&self.running);
+            let (ended, rest) = running.drain(..).partition(JoinHandle::is_finished);
+            *running = rest;
+            ended
+        };
+        for handle in ended {
+            let _: Result<(), _> = handle.join();
+        }
+    }
+}
+
+fn change(
+    (method, handler, options): (String, Option<Py<Handler>>, Bound<'_, PyDict>),
+) -> PyResult<Change<Py<Handler>>> {
+    let Some(handler) = handler else { return Ok(Change::Remove { method }) };
+    let option = |name: &str| {
+        options
+            .get_item(name)?
+            .ok_or_else(|| PyTypeError::new_err(format!("{method}: option {name:?} is missing")))
+    };
+    Ok(Change::Register {
+        handler,
+        concurrency: option("concurrency")?.extract()?,
+        exclusive: false,
+        schema_hash: option("schema_hash")?.extract()?,
+        schema_json: option("schema")?.extract()?,
+        doc: option("doc")?.extract()?,
+        method,
+    })
+}
+
+/// `pycrust.errors.AlreadyServed`, made by the module that says what it means.
+fn already_served(owner: &pycrust_transport::Owner) -> PyErr {
+    Python::attach(|py| {
+        let make = || -> PyResult<PyErr> {
+            let error = py.import("pycrust.errors")?.getattr("AlreadyServed")?;
+            let made = error.call_method1("by", (&owner.endpoint, owner.pid, &owner.notebook))?;
+            Ok(PyErr::from_value(made))
+        };
+        make().unwrap_or_else(|error| error)
+    })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What these mutexes guard stays whole if a thread panics while it holds one.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
