@@ -34,10 +34,12 @@ class Transaction:
     Args:
         result: What IPython will report of the execution.
         parent: The transaction of the run that this one is nested in.
+        shell: What runs the cell.
     """
 
-    def __init__(self, result: ExecutionResult, parent: Transaction | None) -> None:
+    def __init__(self, result: ExecutionResult, parent: Transaction | None, shell: Any) -> None:
         """Opens it; it belongs to the calling thread."""
+        self.shell = shell
         self.result = result
         self.parent = parent
         self.thread = threading.get_ident()
@@ -146,8 +148,9 @@ def _from_stack() -> Transaction | None:
     for frame, result in reversed(list(_executions(sys._getframe(1)))):  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - see the top
         known = _open.get(id(result))
         if known is None:
-            _hook(frame.f_locals.get("self"))
-            known = _open[id(result)] = Transaction(result, transaction)
+            shell = frame.f_locals.get("self")
+            _hook(shell)
+            known = _open[id(result)] = Transaction(result, transaction, shell)
             _creator.set(known)
         transaction = known
     return transaction
@@ -174,6 +177,12 @@ def _hook(shell: Any) -> None:
 def _started(_info: Any) -> None:
     """A cell starts: its transaction is opened, so that the tasks that it creates can be told."""
     _from_stack()
+    running = {id(known) for _, known in _executions(sys._getframe(1))}  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - see the top
+    for before in list(_open.values()):
+        # An application that awaits `run_cell_async` itself announces no end; the next start shows it.
+        ended = getattr(before.shell, "last_execution_result", None) is before.result
+        if ended and before.thread == threading.get_ident() and id(before.result) not in running:
+            _ended(before.result)
 
 
 def _ended(result: ExecutionResult | None) -> None:
@@ -190,8 +199,8 @@ def _ended(result: ExecutionResult | None) -> None:
 
 def _succeeded(transaction: Transaction) -> bool:
     # ipykernel answers with an error, too, if showing the cell's value failed.
-    shell = InteractiveShell.instance() if InteractiveShell.initialized() else None
-    return bool(transaction.result.success) and not getattr(shell, "_last_traceback_during_displayhook", False)
+    shown = not getattr(transaction.shell, "_last_traceback_during_displayhook", False)
+    return bool(transaction.result.success) and shown
 
 
 def _within(run: Transaction, outer: Transaction) -> bool:
