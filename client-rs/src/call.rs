@@ -1,0 +1,380 @@
+//! One call on one connection: begin, send, wait, and what happens when its future is dropped.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+use std::time::Duration;
+
+use pycrust_protocol::Code;
+use pycrust_protocol::control::put_request_head;
+use pycrust_protocol::header::{Common, RequestHeader, ResponseHeader, TraceContext, flags};
+use pycrust_protocol::limits::SMALL_SAMPLE_LEN;
+use pycrust_protocol::name::RESERVED_PREFIX;
+use pycrust_protocol::report::{REPORT_LEN, Report};
+use pycrust_transport::{Link, SendError, monotonic_ns};
+use tokio::time::{Instant, timeout_at};
+
+use crate::buffers;
+use crate::builder::WhenFull;
+use crate::calls::{Answer, End, NoSlot};
+use crate::driver;
+use crate::error::Error;
+use crate::session::Session;
+
+/// Round trips told to the worker beside one request.
+const REPORTS_BESIDE: usize = 4;
+
+/// A frame larger than this is copied on a thread that may block: the copy takes longer than the hand-over.
+const INLINE_LEN: usize = 64 * 1024;
+
+/// A call as it is sent, once or, on a new connection, again.
+#[derive(Debug)]
+pub(crate) struct Outgoing<'a> {
+    pub(crate) method: &'a str,
+    /// The arguments as MessagePack.
+    pub(crate) payload: Vec<u8>,
+    /// `CLOCK_MONOTONIC` before the arguments were encoded.
+    pub(crate) started_ns: u64,
+    /// The time that the caller gives it.
+    pub(crate) timeout: Duration,
+    /// When that is over; `None` is never.
+    pub(crate) expires_ns: Option<u64>,
+    pub(crate) idempotent: bool,
+    pub(crate) schema_pin: u64,
+    pub(crate) trace: TraceContext,
+    pub(crate) when_full: WhenFull,
+}
+
+/// A call that got its answer, an error status included.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) header: ResponseHeader,
+    pub(crate) status: Code,
+    pub(crate) payload: Vec<u8>,
+    /// `CLOCK_MONOTONIC` when the answer reached the caller.
+    pub(crate) received_ns: u64,
+}
+
+/// A call that got no answer.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The connection ended before the call was sent: it can be sent on another.
+    NotSent,
+    /// The connection ended while the call was in flight.
+    Lost(Error),
+    /// Anything else.
+    Failed(Error),
+}
+
+impl Outgoing<'_> {
+    /// When the time is over, for a timer.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.expires_ns.map(|at| Instant::now() + Duration::from_nanos(at.saturating_sub(monotonic_ns())))
+    }
+
+    /// The error of a call that did not even get sent in time, for this reason.
+    pub(crate) fn too_late(&self, why: &str) -> Error {
+        Error::new(Code::DeadlineExceeded, self.method, format!("not sent within {:?}: {why}", self.timeout))
+    }
+
+    /// The header for sending now.
+    fn header(&self, body_len: usize, reports: usize) -> Result<RequestHeader, Failure> {
+        let deadline_ns = match self.expires_ns {
+            None => 0,
+            Some(at) => match at.saturating_sub(monotonic_ns()) {
+                0 => return Err(Failure::Failed(self.too_late("there was no time left"))),
+                left => left,
+            },
+        };
+        Ok(RequestHeader {
+            common: Common {
+                flags: if self.idempotent { flags::IDEMPOTENT } else { 0 },
+                body_len: body_len as u32,
+                reports: reports as u32,
+                ..Common::default()
+            },
+            deadline_ns,
+            schema_pin: self.schema_pin,
+            trace: self.trace,
+            stream_credit: 0,
+        })
+    }
+}
+
+/// A call's place in the table of its connection, given up when its future is dropped.
+struct InFlight<'a> {
+    session: &'a Session,
+    id: u64,
+    /// Whether the worker may know of the call.
+    sent: bool,
+    /// Whether it is the only call in flight.
+    alone: bool,
+    /// Whether its answer was taken.
+    done: bool,
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        if !self.done {
+            self.session.give_up(self.id, self.sent);
+        }
+    }
+}
+
+/// Makes a call and waits for its answer.
+pub(crate) async fn run(session: &Arc<Session>, call: &mut Outgoing<'_>) -> Result<Finished, Failure> {
+    // The guard exists before the request is sent. In the other order, a future that is dropped in between
+    // would leave a request that nobody cancels and a slot that nobody frees.
+    let mut guard = begin(session, call).await?;
+    send(session, call, &mut guard).await?;
+    let answer = match session.answer_inline(guard.id, guard.alone) {
+        Some(answer) => {
+            // Nothing was waited for: without this, a loop of quick calls would never let go of its thread.
+            tokio::task::coop::consume_budget().await;
+            answer
+        }
+        None => wait(session, call, guard.id).await?,
+    };
+    guard.done = true;
+    match answer {
+        Ok(answer) => Ok(finish(session, call, guard.id, answer)),
+        Err(End { code, reason }) => {
+            Err(Failure::Lost(Error::new(code, call.method, &*reason).maybe_run()))
+        }
+    }
+}
+
+/// Finds a slot.
+async fn begin<'a>(session: &'a Session, call: &Outgoing<'_>) -> Result<InFlight<'a>, Failure> {
+    loop {
+        let freed = session.slot_freed.notified();
+        let begun = {
+            let mut calls = session.calls.lock();
+            calls.begin(buffers::take()).map(|id| (id, calls.in_flight() == 1))
+        };
+        match begun {
+            Ok((id, alone)) => return Ok(InFlight { session, id, sent: false, alone, done: false }),
+            Err(NoSlot::Ended) => return Err(Failure::NotSent),
+            Err(NoSlot::Full { limit, abandoned }) => {
+                let full = format!(
+                    "all {limit} calls that this connection may have in flight are in flight, {abandoned} of \
+                     them given up by their callers and not yet answered"
+                );
+                if call.when_full == WhenFull::Fail {
+                    return Err(Failure::Failed(Error::new(Code::ResourceExhausted, call.method, full)));
+                }
+                let _waiting = SlotWaiter::new(session);
+                // Freed between the look and the announcement?
+                if session.calls.lock().has_room() {
+                    continue;
+                }
+                until(call, freed).await.ok_or_else(|| Failure::Failed(call.too_late(&full)))?;
+            }
+        }
+    }
+}
+
+/// Counts a caller that waits for a slot.
+struct SlotWaiter<'a>(&'a Session);
+
+impl<'a> SlotWaiter<'a> {
+    fn new(session: &'a Session) -> Self {
+        session.slot_waiters.fetch_add(1, Ordering::AcqRel);
+        Self(session)
+    }
+}
+
+impl Drop for SlotWaiter<'_> {
+    fn drop(&mut self) {
+        self.0.slot_waiters.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Sends the request, as soon as there is room for it.
+async fn send(
+    session: &Arc<Session>,
+    call: &mut Outgoing<'_>,
+    guard: &mut InFlight<'_>,
+) -> Result<(), Failure> {
+    let mut head = buffers::take();
+    put_request_head(&mut head, guard.id, call.method, call.payload.len());
+    let mut waited = false;
+    loop {
+        // Made before the attempt: an end that comes after it is not missed.
+        let room = session.room.notified();
+        let body_len = head.len() + call.payload.len();
+        // From here on the worker may know of the call, also if sending panics.
+        guard.sent = true;
+        let sent = if body_len > SMALL_SAMPLE_LEN
+            && (body_len > INLINE_LEN || !session.sent_large.load(Ordering::Acquire))
+        {
+            send_large(session, call, guard.id, &head).await
+        } else {
+            send_small(session, call, &head)
+        };
+        let error = match sent {
+            Ok(()) => {
+                buffers::give(head);
+                if waited {
+                    // There may be room for the next sender too.
+                    session.room.notify_one();
+                }
+                return Ok(());
+            }
+            Err(Attempt::Sending(error)) => error,
+            Err(Attempt::Failure(failure)) => {
+                guard.sent = false;
+                return Err(failure);
+            }
+        };
+        guard.sent = false;
+        match error {
+            SendError::Full => {
+                waited = true;
+                ensure_driver(session, call)?;
+                let why = "the worker made no room for it; its threads are busy or wait for the interpreter";
+                until(call, room).await.ok_or_else(|| Failure::Failed(call.too_late(why)))?;
+            }
+            SendError::Gone => {
+                let pid = session.link.peer().pid;
+                session.end_after_draining(Code::Unavailable, &format!("the worker (pid {pid}) is gone"));
+                return Err(Failure::NotSent);
+            }
+            other => {
+                let code = match other {
+                    SendError::TooLarge { .. } => Code::InvalidArgument,
+                    SendError::NoMemory { .. } => Code::ResourceExhausted,
+                    _ => Code::Unavailable,
+                };
+                return Err(Failure::Failed(Error::new(code, call.method, other.to_string())));
+            }
+        }
+    }
+}
+
+/// An attempt at sending that did not succeed.
+enum Attempt {
+    Sending(SendError),
+    Failure(Failure),
+}
+
+/// Sends a frame right here.
+fn send_small(session: &Session, call: &Outgoing<'_>, head: &[u8]) -> Result<(), Attempt> {
+    let body_len = head.len() + call.payload.len();
+    let mut tail = buffers::take();
+    // Reports must not push a frame out of the small pool.
+    let room = SMALL_SAMPLE_LEN.saturating_sub(body_len) / REPORT_LEN;
+    let reports = session.calls.lock().take_reports(REPORTS_BESIDE.min(room), &mut tail);
+    let header = call.header(body_len, reports).map_err(Attempt::Failure)?;
+    let sent = session.link.send(&header.encode(), &[head, &call.payload, &tail]);
+    if sent.is_err() && reports > 0 {
+        session.calls.lock().return_reports(&tail);
+    }
+    buffers::give(tail);
+    sent.map_err(Attempt::Sending)
+}
+
+/// Sends a large frame on a thread that may block.
+async fn send_large(
+    session: &Arc<Session>,
+    call: &mut Outgoing<'_>,
+    id: u64,
+    head: &[u8],
+) -> Result<(), Attempt> {
+    let header = call.header(head.len() + call.payload.len(), 0).map_err(Attempt::Failure)?;
+    let (shared, head) = (Arc::clone(session), head.to_vec());
+    let payload = std::mem::take(&mut call.payload);
+    let task = tokio::task::spawn_blocking(move || {
+        let sent = shared.link.send(&header.encode(), &[&head, &payload]);
+        match &sent {
+            Ok(()) => shared.sent_large.store(true, Ordering::Release),
+            Err(_) => {
+                shared.calls.lock().not_sent(id);
+                shared.slot_is_free();
+            }
+        }
+        (sent, payload)
+    });
+    let (sent, payload) = task.await.map_err(|error| {
+        let reason = format!("sending stopped: {error}");
+        Attempt::Failure(Failure::Failed(Error::new(Code::Unavailable, call.method, reason).maybe_run()))
+    })?;
+    call.payload = payload;
+    sent.map_err(Attempt::Sending)
+}
+
+/// Waits asleep for the answer.
+async fn wait(
+    session: &Arc<Session>,
+    call: &Outgoing<'_>,
+    id: u64,
+) -> Result<Result<Answer, End>, Failure> {
+    ensure_driver(session, call)?;
+    session.drivers.keep_ticking();
+    let answer = poll_fn(|cx| match session.take_answer(id, Some(cx.waker())) {
+        Some(answer) => Poll::Ready(answer),
+        None => Poll::Pending,
+    });
+    if let Some(answer) = until(call, answer).await {
+        return Ok(answer);
+    }
+    // It may have come while the driver had no thread to run on.
+    session.drain();
+    match session.take_answer(id, None) {
+        Some(answer) => Ok(answer),
+        None => Err(Failure::Failed(expired(session, call))),
+    }
+}
+
+/// What `future` gives, or `None` when the call's time is over.
+pub(crate) async fn until<F: Future>(call: &Outgoing<'_>, future: F) -> Option<F::Output> {
+    match call.deadline() {
+        Some(at) => timeout_at(at, future).await.ok(),
+        None => Some(future.await),
+    }
+}
+
+fn ensure_driver(session: &Arc<Session>, call: &Outgoing<'_>) -> Result<(), Failure> {
+    driver::ensure(session).map_err(|error| {
+        let reason = format!("the connection can't be waited for: {error}");
+        Failure::Failed(Error::new(Code::ResourceExhausted, call.method, reason).maybe_run())
+    })
+}
+
+/// What is known of a call whose time is over.
+fn expired(session: &Session, call: &Outgoing<'_>) -> Error {
+    let (pid, timeout) = (session.link.peer().pid, call.timeout);
+    let known = if session.link.peer_exited() {
+        format!("the worker (pid {pid}) has ended")
+    } else if session.heard_ns() > call.started_ns {
+        format!("the worker (pid {pid}) answered other calls meanwhile, so this one is slow or queued behind slow ones")
+    } else {
+        let silent = Duration::from_nanos(monotonic_ns().saturating_sub(session.heard_ns()));
+        format!(
+            "the worker (pid {pid}) lives but has answered nothing for {silent:.1?}: its handler is slow or \
+             waits for the interpreter"
+        )
+    };
+    Error::new(Code::DeadlineExceeded, call.method, format!("no answer within {timeout:?}; {known}")).maybe_run()
+}
+
+/// Takes the time and keeps it for the worker.
+fn finish(session: &Session, call: &Outgoing<'_>, id: u64, answer: Answer) -> Finished {
+    let Answer { header, status, payload } = answer;
+    let received_ns = monotonic_ns();
+    if !call.method.starts_with(RESERVED_PREFIX) {
+        let return_ns = received_ns.saturating_sub(header.common.sent_ns);
+        let report = Report {
+            id,
+            round_trip_ns: received_ns.saturating_sub(call.started_ns),
+            return_ns: u32::try_from(return_ns).unwrap_or(u32::MAX),
+            method_key: header.method_key,
+            version: header.version,
+            status: status.into(),
+        };
+        session.calls.lock().report(report, received_ns);
+        session.drivers.keep_ticking();
+    }
+    Finished { header, status, payload, received_ns }
+}

@@ -1,0 +1,240 @@
+//! The task that waits for the doorbell.
+//!
+//! A call that can't be answered inline sleeps; the driver on its runtime receives for it. A client that is
+//! used on several runtimes has a driver on each: any of them receives for all, and one whose runtime is
+//! shut down, or just isn't run at the moment, takes no call of another runtime with it.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::task::Poll;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use pycrust_protocol::Code;
+use pycrust_transport::{ControlEvent, Link, monotonic_ns};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::runtime::{self, Handle};
+use tokio::sync::Notify;
+use tokio::task::{AbortHandle, JoinHandle};
+use tokio::time::{Instant, sleep_until};
+
+use crate::session::{REPORT_PATIENCE, Session};
+
+/// Time between two looks at what no descriptor announces, while there are calls or reports.
+const TICK: Duration = Duration::from_millis(50);
+
+/// The drivers of a session.
+#[derive(Debug, Default)]
+pub(crate) struct Drivers {
+    running: Mutex<Vec<Entry>>,
+    /// Whether a driver looks after calls and reports from tick to tick.
+    ticking: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    runtime: runtime::Id,
+    /// Wakes the driver; also what tells it from one that ran on an earlier runtime of the same id.
+    nudge: Arc<Notify>,
+    /// Known once the task is spawned.
+    task: Option<AbortHandle>,
+}
+
+impl Drivers {
+    /// Sees to it that calls and reports are looked after from tick to tick.
+    pub(crate) fn keep_ticking(&self) {
+        if !self.ticking.load(Ordering::Relaxed) && !self.ticking.swap(true, Ordering::AcqRel) {
+            self.nudge();
+        }
+    }
+
+    /// Wakes every driver.
+    pub(crate) fn nudge(&self) {
+        self.running.lock().iter().for_each(|entry| entry.nudge.notify_one());
+    }
+
+    /// Ends every driver.
+    pub(crate) fn abort(&self) {
+        self.running.lock().iter().filter_map(|entry| entry.task.as_ref()).for_each(AbortHandle::abort);
+    }
+}
+
+/// Removes the driver from its session when its task ends, also by the end of its runtime.
+struct Registration {
+    session: Weak<Session>,
+    nudge: Arc<Notify>,
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        if let Some(session) = self.session.upgrade() {
+            session.drivers.running.lock().retain(|entry| !Arc::ptr_eq(&entry.nudge, &self.nudge));
+            // Whoever is left takes over the ticks.
+            session.drivers.nudge();
+        }
+    }
+}
+
+/// Sees to it that a driver runs on the current runtime.
+///
+/// # Errors
+/// The system's, if it has no descriptors left.
+///
+/// # Panics
+/// Outside a Tokio runtime, and in one without its I/O or time driver.
+pub(crate) fn ensure(session: &Arc<Session>) -> io::Result<()> {
+    let runtime = Handle::current();
+    let nudge = Arc::new(Notify::new());
+    {
+        let mut running = session.drivers.running.lock();
+        if running.iter().any(|entry| entry.runtime == runtime.id()) {
+            return Ok(());
+        }
+        running.push(Entry { runtime: runtime.id(), nudge: Arc::clone(&nudge), task: None });
+    }
+    let registration = Registration { session: Arc::downgrade(session), nudge: Arc::clone(&nudge) };
+    let bell = watch(session.link.doorbell())?;
+    let control = watch(session.link.hangup_fd())?;
+    // Not under the lock: a runtime that is shutting down drops the task here, and the registration with it.
+    let task = runtime.spawn(drive(registration, bell, control)).abort_handle();
+    let mut running = session.drivers.running.lock();
+    if let Some(entry) = running.iter_mut().find(|entry| Arc::ptr_eq(&entry.nudge, &nudge)) {
+        entry.task = Some(task);
+    }
+    Ok(())
+}
+
+/// Registers a descriptor of the connection with the current runtime.
+fn watch(fd: BorrowedFd<'_>) -> io::Result<AsyncFd<OwnedFd>> {
+    #[expect(
+        deprecated,
+        reason = "its successor is unsafe, for types that may close the descriptor or change their mind about \
+                  it; an OwnedFd does neither, and this crate forbids unsafe code"
+    )]
+    AsyncFd::with_interest(fd.try_clone_to_owned()?, Interest::READABLE)
+}
+
+/// Why the driver woke.
+enum Event {
+    Doorbell,
+    Control,
+    Looked(ControlEvent),
+    Nudge,
+    Tick,
+    RuntimeEnds,
+}
+
+async fn drive(registration: Registration, bell: AsyncFd<OwnedFd>, control: AsyncFd<OwnedFd>) {
+    let mut nudged = pin!(registration.nudge.notified());
+    let mut tick = pin!(sleep_until(Instant::now()));
+    // A look at the control socket opens a bulk service if the worker offers one: it may take milliseconds.
+    let mut look: Option<JoinHandle<ControlEvent>> = None;
+    loop {
+        let ticking = {
+            let Some(session) = registration.session.upgrade() else { return };
+            session.drain();
+            session.room.notify_one();
+            if session.ended() {
+                return;
+            }
+            look_after(&session)
+        };
+        if let Some(at) = ticking {
+            tick.as_mut().reset(at);
+        }
+        let event = poll_fn(|cx| {
+            match bell.poll_read_ready(cx) {
+                Poll::Ready(Ok(mut ready)) => {
+                    // Never read: each ring is a new edge. Cleared before receiving, so that none is missed.
+                    ready.clear_ready();
+                    return Poll::Ready(Event::Doorbell);
+                }
+                Poll::Ready(Err(_)) => return Poll::Ready(Event::RuntimeEnds),
+                Poll::Pending => {}
+            }
+            if let Some(task) = &mut look {
+                if let Poll::Ready(found) = std::pin::Pin::new(task).poll(cx) {
+                    look = None;
+                    return Poll::Ready(Event::Looked(found.unwrap_or(ControlEvent::Nothing)));
+                }
+            } else if let Poll::Ready(Ok(mut ready)) = control.poll_read_ready(cx) {
+                ready.clear_ready();
+                return Poll::Ready(Event::Control);
+            }
+            if nudged.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Event::Nudge);
+            }
+            if ticking.is_some() && tick.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Event::Tick);
+            }
+            Poll::Pending
+        })
+        .await;
+        match event {
+            Event::Doorbell | Event::Tick => {}
+            Event::Nudge => nudged.set(registration.nudge.notified()),
+            Event::Control => {
+                let Some(session) = registration.session.upgrade() else { return };
+                let link = Arc::clone(&session.link);
+                look = Some(tokio::task::spawn_blocking(move || link.on_control()));
+            }
+            Event::Looked(found) => heed(&registration, found),
+            Event::RuntimeEnds => return,
+        }
+    }
+}
+
+/// Does what the control socket asks for.
+fn heed(registration: &Registration, event: ControlEvent) {
+    let Some(session) = registration.session.upgrade() else { return };
+    let pid = session.link.peer().pid;
+    match event {
+        ControlEvent::Nothing => {}
+        ControlEvent::Goodbye(reason) => {
+            let reason = format!("the worker (pid {pid}) said goodbye: {reason}");
+            session.end_after_draining(Code::Unavailable, &reason);
+        }
+        ControlEvent::HungUp => gone(&session),
+    }
+}
+
+/// The worker is gone without a word.
+fn gone(session: &Session) {
+    let pid = session.link.peer().pid;
+    session.end_after_draining(Code::Unavailable, &format!("the worker (pid {pid}) hung up: it ended or was killed"));
+}
+
+/// Looks at what no descriptor announces. When to look again, if there is anything to look after.
+fn look_after(session: &Session) -> Option<Instant> {
+    let work = || {
+        let calls = session.calls.lock();
+        (calls.in_flight() > 0, calls.reports_since())
+    };
+    let (mut waiting, mut reports) = work();
+    if waiting && session.link.peer_exited() {
+        // A child that the worker forked can hold its socket open after its death.
+        gone(session);
+        return None;
+    }
+    if let Some(since) = reports
+        && Duration::from_nanos(monotonic_ns().saturating_sub(since)) >= REPORT_PATIENCE
+    {
+        session.flush_reports();
+        (waiting, reports) = work();
+    }
+    if !waiting && reports.is_none() {
+        // First the word, then another look: a call that begins in between sees to it itself or is seen here.
+        session.drivers.ticking.swap(false, Ordering::AcqRel);
+        (waiting, reports) = work();
+        if !waiting && reports.is_none() {
+            return None;
+        }
+        session.drivers.ticking.store(true, Ordering::Release);
+    }
+    Some(Instant::now() + TICK)
+}

@@ -1,0 +1,202 @@
+//! What a failed call says.
+
+use std::fmt;
+
+use pycrust_protocol::{Code, ErrorPayload, ValidationIssue};
+use serde::de::DeserializeOwned;
+
+/// Why a call, or a connection, failed.
+///
+/// # Examples
+/// ```
+/// use pycrust_client::{Code, Details, Error};
+///
+/// fn explain(error: &Error) -> String {
+///     match error.details() {
+///         Details::Validation(issues) => format!("{} fields are wrong", issues.len()),
+///         _ if error.code() == Code::Unavailable && error.may_have_run() => "ask before trying again".into(),
+///         _ => error.to_string(),
+///     }
+/// }
+/// ```
+#[derive(Debug, Clone)]
+// Boxed: a result of a call is otherwise as large as its error.
+pub struct Error(Box<Inner>);
+
+#[derive(Debug, Clone)]
+struct Inner {
+    code: Code,
+    /// What was called: a method, or nothing where the failure concerns the connection.
+    subject: String,
+    /// The rest of the failure, as the worker sent it or as this side found it.
+    payload: ErrorPayload,
+    /// The details, read.
+    details: Details,
+}
+
+/// The details of an error.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Details {
+    /// There are none.
+    #[default]
+    None,
+    /// What is wrong with the arguments, field by field, as Pydantic lists it.
+    Validation(Vec<ValidationIssue>),
+    /// Anything else, as MessagePack; [`Error::details_as`] reads it.
+    Raw(Vec<u8>),
+}
+
+impl Error {
+    /// A failure that this side found, of a call that was not sent.
+    pub(crate) fn new(code: Code, subject: &str, message: impl Into<String>) -> Self {
+        Self::from_payload(code, subject, ErrorPayload::message(message))
+    }
+
+    /// The same failure, of a call that may have run.
+    pub(crate) fn maybe_run(mut self) -> Self {
+        self.0.payload.may_have_run = true;
+        self
+    }
+
+    /// The failure that the worker answered.
+    pub(crate) fn answered(code: Code, method: &str, payload: &[u8]) -> Self {
+        Self::from_payload(code, method, ErrorPayload::decode(payload))
+    }
+
+    fn from_payload(code: Code, subject: &str, payload: ErrorPayload) -> Self {
+        let details = match code {
+            _ if payload.details.is_empty() => Details::None,
+            Code::InvalidArgument => rmp_serde::from_slice(&payload.details)
+                .map_or_else(|_| Details::Raw(payload.details.clone()), Details::Validation),
+            _ => Details::Raw(payload.details.clone()),
+        };
+        Self(Box::new(Inner { code, subject: subject.into(), payload, details }))
+    }
+
+    /// The status code, one of gRPC's.
+    pub fn code(&self) -> Code {
+        self.0.code
+    }
+
+    /// What happened, where, and what to do about it.
+    pub fn message(&self) -> &str {
+        &self.0.payload.message
+    }
+
+    /// What more the worker said.
+    pub fn details(&self) -> &Details {
+        &self.0.details
+    }
+
+    /// The details as a type of the caller's; `None` if there are none or they don't fit.
+    pub fn details_as<T: DeserializeOwned>(&self) -> Option<T> {
+        rmp_serde::from_slice(&self.0.payload.details).ok()
+    }
+
+    /// The qualified name of the Python exception that the handler raised, if it raised one.
+    pub fn exception(&self) -> Option<&str> {
+        Some(self.0.payload.exception.as_str()).filter(|name| !name.is_empty())
+    }
+
+    /// The Python traceback, where the endpoint allows it.
+    pub fn traceback(&self) -> Option<&str> {
+        Some(self.0.payload.traceback.as_str()).filter(|text| !text.is_empty())
+    }
+
+    /// Whether the handler may have started. A call for which this is `false` has had no effect.
+    pub fn may_have_run(&self) -> bool {
+        self.0.payload.may_have_run
+    }
+}
+
+impl fmt::Display for Error {
+    /// `CODE: method: message`, with the Python exception, the fields that are wrong, and for a call whose
+    /// end is not known whether it may have run.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { code, subject, payload, details } = &*self.0;
+        write!(f, "{code}: ")?;
+        if !subject.is_empty() {
+            write!(f, "{subject}: ")?;
+        }
+        if !payload.exception.is_empty() && !payload.message.starts_with(&payload.exception) {
+            write!(f, "{}: ", payload.exception)?;
+        }
+        f.write_str(&payload.message)?;
+        if let Details::Validation(issues) = details {
+            for issue in issues {
+                let path: Vec<_> = issue.loc.iter().map(step).collect();
+                // The message of a validation error usually lists its issues already.
+                if !payload.message.contains(&issue.msg) {
+                    write!(f, "; {}: {}", path.join("."), issue.msg)?;
+                }
+            }
+        }
+        match code {
+            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled if payload.may_have_run => {
+                f.write_str(" (the call may have run)")
+            }
+            Code::Unavailable | Code::DeadlineExceeded => f.write_str(" (the call did not run)"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+fn step(location: &pycrust_protocol::error::Location) -> String {
+    use pycrust_protocol::error::Location;
+    match location {
+        Location::Index(index) => index.to_string(),
+        Location::Field(name) => name.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pycrust_protocol::error::Location;
+
+    use super::*;
+
+    #[test]
+    fn validation_details_are_read_and_shown() {
+        let issue = ValidationIssue {
+            loc: vec![Location::Field("legs".into()), Location::Index(2)],
+            msg: "Input should be a valid integer".into(),
+            kind: "int_parsing".into(),
+        };
+        let details = rmp_serde::to_vec_named(&vec![issue.clone()]).expect("plain data");
+        let payload = ErrorPayload { details, ..ErrorPayload::message("the arguments don't validate") };
+        let error = Error::answered(Code::InvalidArgument, "walk", &payload.encode());
+        assert_eq!(error.details(), &Details::Validation(vec![issue]));
+        assert_eq!(
+            error.to_string(),
+            "INVALID_ARGUMENT: walk: the arguments don't validate; legs.2: Input should be a valid integer"
+        );
+    }
+
+    #[test]
+    fn a_lost_call_says_whether_it_may_have_run() {
+        let lost = Error::new(Code::Unavailable, "add", "the worker is gone");
+        assert_eq!(lost.to_string(), "UNAVAILABLE: add: the worker is gone (the call did not run)");
+        let lost = lost.maybe_run();
+        assert!(lost.may_have_run());
+        assert_eq!(lost.to_string(), "UNAVAILABLE: add: the worker is gone (the call may have run)");
+    }
+
+    #[test]
+    fn other_details_are_read_on_request() {
+        let details = rmp_serde::to_vec(&("09:30", 5)).expect("plain data");
+        let payload = ErrorPayload {
+            details: details.clone(),
+            exception: "shop.Closed".into(),
+            ..ErrorPayload::message("the market is closed")
+        };
+        let error = Error::answered(Code::PermissionDenied, "buy", &payload.encode());
+        assert_eq!(error.details(), &Details::Raw(details));
+        assert_eq!(error.details_as::<(String, u8)>(), Some(("09:30".into(), 5)));
+        assert_eq!(error.exception(), Some("shop.Closed"));
+        assert_eq!(error.traceback(), None);
+        assert_eq!(error.to_string(), "PERMISSION_DENIED: buy: shop.Closed: the market is closed");
+    }
+}

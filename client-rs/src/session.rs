@@ -1,0 +1,300 @@
+//! One established connection: its calls, whose turn it is to receive, and its end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use pycrust_protocol::control::Response;
+use pycrust_protocol::header::{Common, Header};
+use pycrust_protocol::limits::SMALL_SAMPLE_LEN;
+use pycrust_protocol::report::REPORT_LEN;
+use pycrust_protocol::{Code, Malformed};
+use pycrust_transport::{Connection, Link, monotonic_ns};
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+
+use crate::buffers;
+use crate::calls::{Answer, Calls, Delivery, End};
+use crate::driver::Drivers;
+use crate::spin::{Policy, Spin};
+use crate::turn::Taken;
+use crate::turn::Turn;
+
+/// Frames received before the callers that they answer are woken.
+const BATCH: usize = 64;
+
+/// Looks at the connection between two looks at the clock while polling.
+const LOOKS: u32 = 16;
+
+/// Reports wait this long for a request to travel with.
+pub(crate) const REPORT_PATIENCE: Duration = Duration::from_millis(50);
+
+/// One established connection, shared by the clones of a client.
+pub(crate) struct Session {
+    /// Behind an `Arc`, so that dropping it, which takes milliseconds, can be left to another thread.
+    pub(crate) link: Arc<Connection>,
+    /// Taken for well under a microsecond, never while sending or receiving, and no waker is woken under it.
+    pub(crate) calls: Mutex<Calls>,
+    /// Who receives.
+    turn: Turn,
+    /// Whether to poll before sleeping.
+    spin: Policy,
+    /// Passed from sender to sender while there is room; the driver starts it when the doorbell rings.
+    pub(crate) room: Notify,
+    /// Told of a slot that became free, if anyone waits for one.
+    pub(crate) slot_freed: Notify,
+    /// Callers that wait for a slot.
+    pub(crate) slot_waiters: AtomicUsize,
+    /// The tasks that wait for the doorbell, one on each runtime with a call that had to sleep.
+    pub(crate) drivers: Drivers,
+    /// When the worker was last heard of.
+    heard_ns: AtomicU64,
+    /// Whether a frame has been sent that was too large for the small pool.
+    pub(crate) sent_large: AtomicBool,
+    /// Whether the connection is at its end: `calls` knows why.
+    ended: AtomicBool,
+    /// Whether the last owner may take its time to drop the connection.
+    unhurried: AtomicBool,
+}
+
+impl Session {
+    /// Takes over a connection. At most `max_in_flight` calls at a time.
+    pub(crate) fn new(link: Connection, max_in_flight: usize, spin: Spin) -> Arc<Self> {
+        let limit = max_in_flight.min(link.welcome().max_in_flight as usize).max(1);
+        let session = Self {
+            link: Arc::new(link),
+            calls: Mutex::new(Calls::new(limit)),
+            turn: Turn::default(),
+            spin: Policy::new(spin),
+            room: Notify::new(),
+            slot_freed: Notify::new(),
+            slot_waiters: AtomicUsize::new(0),
+            drivers: Drivers::default(),
+            heard_ns: AtomicU64::new(monotonic_ns()),
+            sent_large: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            unhurried: AtomicBool::new(false),
+        };
+        // From here on, nobody having the turn means that sleep is announced.
+        session.drain();
+        Arc::new(session)
+    }
+
+    /// Whether the connection is at its end.
+    pub(crate) fn ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// When the worker was last heard of, on `CLOCK_MONOTONIC`.
+    pub(crate) fn heard_ns(&self) -> u64 {
+        self.heard_ns.load(Ordering::Relaxed)
+    }
+
+    /// The answer to a call that was just sent, if it can be had without sleeping.
+    pub(crate) fn answer_inline(&self, id: u64, alone: bool) -> Option<Result<Answer, End>> {
+        let budget = if alone { self.spin.budget() } else { None };
+        if let Some(budget) = budget {
+            if let Some(taken) = self.turn.take() {
+                let found = self.poll_for(id, budget);
+                self.spin.learn(found);
+                self.leave(taken);
+            }
+        } else if self.link.ready() {
+            self.drain();
+        } else {
+            return None;
+        }
+        self.take_answer(id, None)
+    }
+
+    /// The answer to a call, if it is there; otherwise `waker` is woken when it is.
+    pub(crate) fn take_answer(&self, id: u64, waker: Option<&Waker>) -> Option<Result<Answer, End>> {
+        let taken = self.calls.lock().take(id, waker);
+        if taken.is_some() {
+            self.slot_is_free();
+        }
+        taken
+    }
+
+    /// Lets the next caller know that waits for a slot.
+    pub(crate) fn slot_is_free(&self) {
+        if self.slot_waiters.load(Ordering::Acquire) > 0 {
+            self.slot_freed.notify_one();
+        }
+    }
+
+    /// Receives everything that is there, here or on the thread that has the turn.
+    pub(crate) fn drain(&self) {
+        if let Some(taken) = self.turn.take_or_ring() {
+            self.link.announce_awake();
+            self.receive(0);
+            self.leave(taken);
+        }
+    }
+
+    /// Receives until the answer to call `id` has come or the budget is used up.
+    fn poll_for(&self, id: u64, budget: Duration) -> bool {
+        self.link.announce_awake();
+        let start = Instant::now();
+        loop {
+            for _ in 0..LOOKS {
+                if self.link.ready() && self.receive(id) {
+                    return true;
+                }
+                std::hint::spin_loop();
+            }
+            if start.elapsed() >= budget || self.ended() {
+                return false;
+            }
+        }
+    }
+
+    /// Gives the turn back, so that nothing that was published is left without a reader or a doorbell.
+    fn leave<'a>(&'a self, mut taken: Taken<'a>) {
+        loop {
+            // First announced, then looked: a worker that publishes after the look rings.
+            self.link.announce_sleep();
+            if self.link.ready() && !self.ended() {
+                self.link.announce_awake();
+                self.receive(0);
+                continue;
+            }
+            if !taken.give_back() {
+                return;
+            }
+            match self.turn.take_or_ring() {
+                Some(again) => taken = again,
+                None => return,
+            }
+        }
+    }
+
+    /// Receives everything that is there and wakes whom it is for. True if it answered call `watched`.
+    fn receive(&self, watched: u64) -> bool {
+        let mut found = false;
+        loop {
+            let mut broken = None;
+            let mut woken = Vec::new();
+            let received = self.link.receive(BATCH, &mut |header, sample| {
+                match self.deliver(header, sample) {
+                    Ok((id, waker)) => {
+                        found |= id == watched;
+                        woken.extend(waker);
+                    }
+                    Err(malformed) => broken = Some(malformed),
+                }
+            });
+            // Only now: a task that is woken may run, drop its call and come back here for the locks.
+            woken.into_iter().for_each(Waker::wake);
+            let pid = self.link.peer().pid;
+            if let Some(malformed) = broken {
+                self.end(Code::Internal, &format!("the worker (pid {pid}) sent a {malformed}"));
+            }
+            match received {
+                Ok(0) => return found,
+                Ok(_) => self.heard_ns.store(monotonic_ns(), Ordering::Relaxed),
+                Err(error) => {
+                    self.end(Code::Unavailable, &format!("the connection to pid {pid} broke: {error}"));
+                    return found;
+                }
+            }
+        }
+    }
+
+    /// Gives an answer to its call.
+    fn deliver(
+        &self,
+        header: &[u8; pycrust_protocol::header::HEADER_LEN],
+        sample: &[u8],
+    ) -> Result<(u64, Option<Waker>), Malformed> {
+        let Header::Response(header) = Header::decode(header)? else {
+            return Err(Malformed::new(6, "a client receives responses only"));
+        };
+        let response = Response::decode(header.common.split(sample)?.control)?;
+        let delivery = self.calls.lock().deliver(response.id, header, response.status, response.payload);
+        match delivery {
+            Delivery::Kept(waker) => Ok((response.id, waker)),
+            Delivery::Freed => {
+                self.slot_is_free();
+                Ok((0, None))
+            }
+            Delivery::Unknown => {
+                log::debug!("an answer to call {:#x}, which has ended, is dropped", response.id);
+                Ok((0, None))
+            }
+        }
+    }
+
+    /// Delivers what has been published and fails the calls that are left. The first end counts.
+    pub(crate) fn end_after_draining(&self, code: Code, reason: &str) {
+        // Whoever has the turn gives it back within the time that a task may poll.
+        let taken = loop {
+            if let Some(taken) = self.turn.take() {
+                break taken;
+            }
+            std::thread::yield_now();
+        };
+        self.receive(0);
+        self.end(code, reason);
+        self.leave(taken);
+    }
+
+    /// Fails every call that has no answer and closes the connection. The first end counts.
+    pub(crate) fn end(&self, code: Code, reason: &str) {
+        let woken = self.calls.lock().end(End { code, reason: reason.into() });
+        self.ended.store(true, Ordering::Release);
+        self.link.close();
+        woken.into_iter().for_each(Waker::wake);
+        self.room.notify_waiters();
+        self.slot_freed.notify_waiters();
+        self.drivers.nudge();
+    }
+
+    /// Gives up a call whose caller went away.
+    pub(crate) fn give_up(&self, id: u64, sent: bool) {
+        if self.calls.lock().abandon(id, sent) {
+            self.link.cancel(id);
+        } else {
+            self.slot_is_free();
+        }
+    }
+
+    /// Sends the reports that wait, in frames of their own.
+    pub(crate) fn flush_reports(&self) {
+        let mut body = buffers::take();
+        loop {
+            body.clear();
+            let count = self.calls.lock().take_reports(SMALL_SAMPLE_LEN / REPORT_LEN, &mut body);
+            let common = Common { reports: count as u32, ..Common::default() };
+            // Reports that find no room are lost: statistics are not worth waiting for.
+            if count == 0 || self.link.send(&common.encode_report(), &[&body]).is_err() {
+                break;
+            }
+        }
+        buffers::give(body);
+    }
+
+    /// Makes the last owner drop the connection on its own thread, which may block.
+    pub(crate) fn drop_in_place(&self) {
+        self.unhurried.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.drivers.abort();
+        if !self.ended() {
+            self.flush_reports();
+            self.end(Code::Cancelled, "the client was dropped");
+        }
+        // Taking down the shared memory takes milliseconds: not on a thread that runs tasks.
+        if !*self.unhurried.get_mut()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            let link = Arc::clone(&self.link);
+            runtime.spawn_blocking(move || drop(link));
+        }
+    }
+}
