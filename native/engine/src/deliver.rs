@@ -47,7 +47,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
     ) {
         // Behind what waits already, so that nobody waits for ever.
         if client.outbox.is_empty() && patience.takes(payload.len()) {
-            match self.send(client, &header, id, status, payload) {
+            match send(client, &header, id, status, payload) {
                 Err(SendError::Full) => {}
                 _ => return,
             }
@@ -64,45 +64,15 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
 
     /// Sends what waits in a client's outbox, as far as there is room.
     pub(crate) fn flush(&self, client: &Arc<Client<L>>, patience: Patience) {
-        let attempt = |answer: &Answer| match self.send(
-            client,
-            &answer.header,
-            answer.id,
-            answer.status,
-            &answer.payload,
-        ) {
-            Err(SendError::Full) => Tried::Full,
-            _ => Tried::Done,
-        };
+        let attempt =
+            |answer: &Answer| match send(client, &answer.header, answer.id, answer.status, &answer.payload) {
+                Err(SendError::Full) => Tried::Full,
+                _ => Tried::Done,
+            };
         client.outbox.empty(|len| patience.takes(len), attempt, || self.admission.release(&client.account));
         if client.outbox.starts_with(|len| !patience.takes(len)) {
             self.courier.call(client);
         }
-    }
-
-    /// Sends one answer, or the error that takes its place. Only `Full` is left to the caller.
-    fn send(
-        &self,
-        client: &Client<L>,
-        header: &ResponseHeader,
-        id: u64,
-        status: Code,
-        payload: &[u8],
-    ) -> Result<(), SendError> {
-        let instead = match send_frame(client, *header, id, status, payload) {
-            Err(SendError::TooLarge { len, max }) => text::too_large(len, max),
-            Err(SendError::NoMemory { len, reason }) => text::no_memory(len, &reason),
-            Err(SendError::Failed(reason)) => text::send_failed(&reason),
-            sent => return sent,
-        };
-        log::warn!("an answer to {} (pid {}): {}", client.peer.name, client.peer.pid, instead.error.message);
-        let sent = send_frame(client, *header, id, instead.code, &instead.error.encode());
-        if let Err(error) = &sent
-            && *error != SendError::Full
-        {
-            log::error!("call {id:#x} of {} stays unanswered: {error}", client.peer.name);
-        }
-        sent
     }
 
     /// Answers a received call that is not started.
@@ -129,6 +99,30 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
     pub(crate) fn count_malformed(&self) {
         self.metrics.malformed_frames.fetch_add(1, Ordering::Relaxed);
     }
+}
+
+/// Sends one answer, or the error that takes its place. Only `Full` is left to the caller.
+fn send<L: Link>(
+    client: &Client<L>,
+    header: &ResponseHeader,
+    id: u64,
+    status: Code,
+    payload: &[u8],
+) -> Result<(), SendError> {
+    let instead = match send_frame(client, *header, id, status, payload) {
+        Err(SendError::TooLarge { len, max }) => text::too_large(len, max),
+        Err(SendError::NoMemory { len, reason }) => text::no_memory(len, &reason),
+        Err(SendError::Failed(reason)) => text::send_failed(&reason),
+        sent => return sent,
+    };
+    log::warn!("an answer to {} (pid {}): {}", client.peer.name, client.peer.pid, instead.error.message);
+    let sent = send_frame(client, *header, id, instead.code, &instead.error.encode());
+    if let Err(error) = &sent
+        && *error != SendError::Full
+    {
+        log::error!("call {id:#x} of {} stays unanswered: {error}", client.peer.name);
+    }
+    sent
 }
 
 fn send_frame<L: Link>(

@@ -61,14 +61,13 @@ impl<L: Link> Queue<L> {
         let client = call.client.id;
         self.len += 1;
         // From the back: a burst comes from one client, and its lane was the last to be touched.
-        match self.lanes.iter_mut().rev().find(|lane| lane.client == client) {
-            Some(lane) => lane.calls.push_back(call),
-            None => {
-                let mut calls = std::mem::take(&mut self.spare);
-                calls.push_back(call);
-                self.lanes.push_back(Lane { client, calls });
-            }
+        if let Some(lane) = self.lanes.iter_mut().rev().find(|lane| lane.client == client) {
+            lane.calls.push_back(call);
+            return;
         }
+        let mut calls = std::mem::take(&mut self.spare);
+        calls.push_back(call);
+        self.lanes.push_back(Lane { client, calls });
     }
 
     /// The next call; the next turn is another client's.

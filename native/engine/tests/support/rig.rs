@@ -1,0 +1,177 @@
+//! A binding without Python: a lock is the interpreter, closures are the handlers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard};
+use pycrust_engine::{Change, Config, DispatchThread, Engine, Job};
+use pycrust_protocol::Code;
+use pycrust_transport::AcceptorEvents;
+
+use super::HANG;
+use super::caller::Caller;
+use super::link::MemoryLink;
+
+pub type TestJob = Job<Handler, MemoryLink>;
+pub type TestEngine = Engine<Handler, MemoryLink>;
+type Run = dyn Fn(&mut Running<'_>) -> (Code, Vec<u8>) + Send + Sync;
+
+/// What a method of the tests does.
+#[derive(Clone)]
+pub struct Handler(pub Arc<Run>);
+
+/// A handler's view of its call.
+pub struct Running<'a> {
+    pub job: &'a TestJob,
+    interpreter: &'a mut MutexGuard<'static, ()>,
+}
+
+impl Running<'_> {
+    /// Runs `body` with the interpreter released, as a sleep or a tensor operation does.
+    pub fn detached<T>(&mut self, body: impl FnOnce() -> T) -> T {
+        MutexGuard::unlocked(self.interpreter, body)
+    }
+}
+
+/// A worker of a test.
+pub struct Rig {
+    pub engine: Arc<TestEngine>,
+    /// The interpreter's lock.
+    pub interpreter: &'static Mutex<()>,
+    /// Threads that are waiting for the interpreter with a job in hand.
+    pub attaching: Arc<AtomicUsize>,
+    /// The most there ever were at once.
+    pub most_attaching: Arc<AtomicUsize>,
+    connections: AtomicU64,
+}
+
+impl Rig {
+    /// A serving worker with the default bounds.
+    pub fn new() -> Self {
+        let rig = Self::with(config());
+        rig.engine.start().unwrap();
+        rig
+    }
+
+    /// A worker that does not serve yet.
+    pub fn with(config: Config) -> Self {
+        // Leaked: dispatch threads that a test abandons may hold it to the end.
+        let interpreter: &'static Mutex<()> = Box::leak(Box::default());
+        let attaching = Arc::new(AtomicUsize::new(0));
+        let most_attaching = Arc::new(AtomicUsize::new(0));
+        let (now, most) = (attaching.clone(), most_attaching.clone());
+        let spawn = Box::new(move |engine: Arc<TestEngine>, thread: DispatchThread| {
+            let (now, most) = (now.clone(), most.clone());
+            std::thread::Builder::new()
+                .name(format!("dispatch-{}", thread.number()))
+                .spawn(move || dispatch(&engine, thread, interpreter, &now, &most))
+                .unwrap();
+        });
+        Self {
+            engine: Engine::new(config, spawn).unwrap(),
+            interpreter,
+            attaching,
+            most_attaching,
+            connections: AtomicU64::new(0),
+        }
+    }
+
+    /// A new client with a window of 64 answers.
+    pub fn connect(&self) -> Caller {
+        self.connect_with(64)
+    }
+
+    /// A new client of whose answers `window` may lie unread.
+    pub fn connect_with(&self, window: usize) -> Caller {
+        let id = self.connections.fetch_add(1, Ordering::Relaxed) + 1;
+        let link = Arc::new(MemoryLink::new(id, window));
+        self.engine.connected(link.clone());
+        Caller::new(link)
+    }
+
+    pub fn disconnect(&self, caller: &Caller) {
+        use pycrust_transport::Link;
+        caller.link.close();
+        self.engine.disconnected(caller.link.id(), "the test said so");
+    }
+
+    /// Publishes a method that runs one call at a time; gives its version.
+    pub fn register(
+        &self,
+        method: &str,
+        run: impl Fn(&mut Running<'_>) -> (Code, Vec<u8>) + Send + Sync + 'static,
+    ) -> u32 {
+        self.engine.publish(vec![register(method, 1, run)])[0]
+    }
+
+    /// Publishes `echo`, which answers with its arguments.
+    pub fn register_echo(&self) {
+        self.register("echo", |running| (Code::Ok, running.job.payload().to_vec()));
+    }
+
+    /// Stops and checks that nothing is left.
+    pub fn finish(self) {
+        assert!(self.engine.stop(HANG), "calls were left");
+        self.check_empty();
+    }
+
+    /// Checks that a stopped engine holds nothing.
+    pub fn check_empty(&self) {
+        assert!(self.engine.join(HANG), "{} threads are left", self.engine.live_threads());
+        assert_eq!(self.engine.in_flight(), 0);
+        assert_eq!(self.engine.queued_bytes(), 0);
+    }
+}
+
+/// The tests' defaults.
+pub fn config() -> Config {
+    Config { max_threads: 8, ..Config::new("test", 77) }
+}
+
+/// A registration without a schema.
+pub fn register(
+    method: &str,
+    concurrency: usize,
+    run: impl Fn(&mut Running<'_>) -> (Code, Vec<u8>) + Send + Sync + 'static,
+) -> Change<Handler> {
+    Change::Register {
+        method: method.into(),
+        handler: Handler(Arc::new(run)),
+        concurrency,
+        exclusive: false,
+        schema_hash: 0,
+        schema_json: String::new(),
+        doc: String::new(),
+    }
+}
+
+/// An answer that is a number.
+pub fn number(value: u64) -> (Code, Vec<u8>) {
+    (Code::Ok, value.to_le_bytes().to_vec())
+}
+
+/// What the binding's threads do.
+fn dispatch(
+    engine: &Arc<TestEngine>,
+    mut thread: DispatchThread,
+    interpreter: &'static Mutex<()>,
+    attaching: &AtomicUsize,
+    most: &AtomicUsize,
+) {
+    while let Some(mut job) = engine.next(&mut thread) {
+        most.fetch_max(attaching.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        let mut held = interpreter.lock();
+        attaching.fetch_sub(1, Ordering::SeqCst);
+        job.attached();
+        job.decoded();
+        let handler = job.handler().clone();
+        let (status, payload) = (handler.0)(&mut Running { job: &job, interpreter: &mut held });
+        job.ran();
+        drop(held);
+        job.respond(status, &payload);
+    }
+}
+
+/// A pause that is long against every handover, for handlers that are to be slow.
+pub const SLOW: Duration = Duration::from_millis(20);
