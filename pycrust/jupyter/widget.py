@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import weakref
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -10,10 +12,13 @@ import anywidget
 from pycrust.jupyter.view import bundle, static
 from pycrust.jupyter.view.publisher import Watched, is_serving, publisher_of, stop_publishing
 
-__all__ = ["LiveView", "stop_publishing"]
+__all__ = ["LiveView", "stop_publishing", "view_of"]
+
+_SAVED_BYTES = 1150
+"""What a notebook file may keep of the static forms beside the widget, whose state takes 2.8 kB of the 4 kB."""
 
 _MOST_SAVED = 8
-"""Methods in the static forms that a notebook file keeps beside the widget; all views stay below 4 kB so."""
+"""Methods in the static forms that are saved, if they fit."""
 
 
 class LiveView(anywidget.AnyWidget):
@@ -56,11 +61,7 @@ class LiveView(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **_kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         stats = self._endpoint.stats()
-        serving = is_serving(self._endpoint, stats)
-        forms: dict[str, Any] = {
-            "text/plain": static.text(stats, serving=serving, most=_MOST_SAVED),
-            "text/html": static.html(stats, serving=serving, most=_MOST_SAVED),
-        }
+        forms: dict[str, Any] = _saved_forms(stats, serving=is_serving(self._endpoint, stats))
         if self.comm is not None:  # a closed view has nothing to show but its numbers
             model = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
             forms["application/vnd.jupyter.widget-view+json"] = model
@@ -86,6 +87,29 @@ class LiveView(anywidget.AnyWidget):
             self._publisher.leave(self)
         else:
             _keep_route(change["new"])
+
+
+_views: weakref.WeakKeyDictionary[Watched, LiveView] = weakref.WeakKeyDictionary()
+
+
+def view_of(endpoint: Watched) -> LiveView:
+    """The endpoint's one view, made at the first call: shown again, it keeps its minute of history."""
+    found = _views.get(endpoint)
+    if found is None or found.comm is None:
+        found = _views[endpoint] = LiveView(endpoint)
+    return found
+
+
+def _saved_forms(stats: Mapping[str, object], *, serving: bool) -> dict[str, str]:
+    """Text and HTML of as many methods as a notebook file may keep."""
+    for most in range(_MOST_SAVED, -1, -1):
+        forms = {
+            "text/plain": static.text(stats, serving=serving, most=most),
+            "text/html": static.html(stats, serving=serving, most=most),
+        }
+        if len(json.dumps(forms)) <= _SAVED_BYTES:
+            return forms
+    return {"text/plain": static.headline(stats, serving=serving)}
 
 
 def _keep_route(comm: Any) -> None:

@@ -29,4 +29,5 @@ def loader() -> str:
     save, so the state has these lines only and the bundle goes as a message.
     """
     text = (_HERE / "loader.js").read_text(encoding="utf-8").replace("@BUNDLE@", identity())
-    return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("//"))
+    lines = (line.strip() for line in text.splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith("//"))

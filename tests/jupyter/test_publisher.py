@@ -1,0 +1,153 @@
+"""The view's messages, from a real kernel to a client that speaks for a browser."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.kernels import PATIENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.kernels import Kernel
+
+SERVE = """\
+import threading
+from pycrust import RpcEndpoint
+from pycrust.jupyter.widget import LiveView
+endpoint = RpcEndpoint("calculator")
+@endpoint.register()
+def ping(): return "pong"
+line = endpoint.serve()
+view = LiveView(endpoint)
+print(view.model_id)"""
+THREADS = "print([thread.name for thread in threading.enumerate() if thread.name == 'pycrust-view'])"
+
+
+class Browser:
+    """Says what a view says, hears what it hears."""
+
+    def __init__(self, kernel: Kernel, model: str, view: str = "one") -> None:
+        self.kernel, self.model, self.view = kernel, model, view
+
+    def say(self, kind: str) -> None:
+        content = {
+            "comm_id": self.model,
+            "data": {"method": "custom", "content": {"kind": kind, "view": self.view}},
+        }
+        session = self.kernel.client.session
+        self.kernel.client.shell_channel.send(session.msg("comm_msg", content))
+
+    def hear(self, wanted: Callable[[dict[str, Any]], bool]) -> tuple[dict[str, Any], Any]:
+        """The next message to this view that is `wanted`; what comes before it is dropped."""
+        while True:
+            message = self.kernel.client.get_iopub_msg(timeout=PATIENCE)
+            if message["msg_type"] != "comm_msg" or message["content"]["comm_id"] != self.model:
+                continue
+            content = message["content"]["data"].get("content", {})
+            if wanted(content):
+                return content, message["buffers"]
+
+    def next(self, kind: str) -> dict[str, Any]:
+        return self.hear(lambda content: content.get("kind") == kind)[0]
+
+
+@pytest.fixture
+def browser(kernel: Kernel) -> Browser:
+    return Browser(kernel, kernel.run(SERVE).split()[-1])
+
+
+def test_hello_is_answered_by_a_snapshot_and_numbered_updates(kernel: Kernel, browser: Browser) -> None:
+    browser.say("hello")
+    snapshot = browser.next("snapshot")
+    assert (snapshot["endpoint"], snapshot["names"], snapshot["serving"]) == ("calculator", ["ping"], True)
+    assert len(snapshot["rows"][0]) == 16
+    assert snapshot["pid"] == kernel.pid
+    numbers = [browser.next("update")["seq"] for _ in range(5)]
+    assert numbers == list(range(snapshot["seq"] + 1, snapshot["seq"] + 6))
+
+
+def test_updates_name_only_what_changed(kernel: Kernel, browser: Browser) -> None:
+    kernel.run("@endpoint.register()\ndef pong(): return 'ping'")
+    browser.say("hello")
+    assert browser.next("snapshot")["names"] == ["ping", "pong"]
+    update = browser.next("update")
+    assert update["rows"] == []
+    assert len(json.dumps(update)) < 200
+    kernel.begin("@endpoint.register()\ndef pong(): return 'ping, again'")
+    changed = browser.hear(lambda content: bool(content.get("rows")))[0]
+    assert [row[:2] for row in changed["rows"]] == [[1, 2]]
+    kernel.begin("@endpoint.register()\ndef another(): return 1")
+    assert browser.next("snapshot")["names"] == ["another", "ping", "pong"]
+
+
+def test_the_front_end_is_a_message_not_a_part_of_the_state(browser: Browser) -> None:
+    browser.say("code")
+    _, buffers = browser.hear(lambda content: content.get("kind") == "code")
+    assert bytes(buffers[0]).startswith(b"// Built by")
+
+
+@pytest.mark.parametrize("how", ["goodbye", "close", "stop"])
+def test_no_thread_while_nobody_looks(kernel: Kernel, browser: Browser, how: str) -> None:
+    assert "[]" in kernel.run(THREADS)
+    browser.say("hello")
+    browser.next("update")
+    assert "['pycrust-view']" in kernel.run(THREADS)
+    if how == "goodbye":
+        browser.say("goodbye")
+    elif how == "close":
+        kernel.run("view.close()")
+    else:
+        kernel.run("endpoint.stop()")
+    while "[]" not in kernel.run(THREADS):
+        pass
+
+
+def test_two_views_share_one_thread(kernel: Kernel, browser: Browser) -> None:
+    other = Browser(kernel, kernel.run("other = LiveView(endpoint); print(other.model_id)").split()[-1], "two")
+    for each in (browser, other):
+        each.say("hello")
+        each.next("snapshot")
+    assert "['pycrust-view']" in kernel.run(THREADS)
+    browser.say("goodbye")
+    other.next("update")
+    assert "['pycrust-view']" in kernel.run(THREADS)
+
+
+def test_a_view_that_outlives_a_stop_goes_on_when_the_endpoint_serves_again(
+    kernel: Kernel, browser: Browser
+) -> None:
+    browser.say("hello")
+    browser.next("update")
+    kernel.run("endpoint.stop()")
+    while "[]" not in kernel.run(THREADS):
+        pass
+    kernel.run("line = endpoint.serve()")
+    browser.say("alive")
+    browser.next("update")
+    assert "['pycrust-view']" in kernel.run(THREADS)
+
+
+def test_nonsense_from_a_view_is_ignored(kernel: Kernel, browser: Browser) -> None:
+    for kind in ("", "x" * 10_000, "hello\0", None):
+        browser.say(kind)
+    browser.say("hello")
+    browser.next("snapshot")
+    assert "2" in kernel.run("print(1 + 1)")
+
+
+def test_a_notebook_keeps_at_most_4_kb_of_a_view(kernel: Kernel, browser: Browser) -> None:
+    kernel.run("for n in range(60): endpoint.register('m' * 200 + str(n))(lambda: None)")
+    assert browser.model
+    sizes = kernel.run(
+        "import json\n"
+        "data, metadata = view._repr_mimebundle_()\n"
+        "state = [view.get_state(), view.layout.get_state()]\n"
+        "print(len(json.dumps([data, metadata, state], default=str).encode()), sorted(data))"
+    )
+    assert int(sizes.split()[0]) <= 4096
+    assert "text/html" in sizes
+    assert "widget-view" in sizes
