@@ -71,11 +71,8 @@ mod pingpong {
 
     fn report(name: &str, mut nanos: Vec<u64>) {
         nanos.sort_unstable();
-        let at = |share: f64| {
-            let index = ((nanos.len() - 1) as f64 * share) as usize;
-            nanos[index] as f64 / 1000.0
-        };
-        println!("{name:<24}{:>8.2}{:>8.2}{:>8.2}", at(0.5), at(0.99), at(0.999));
+        let at = |per_mille: usize| nanos[(nanos.len() - 1) * per_mille / 1000] as f64 / 1000.0;
+        println!("{name:<24}{:>8.2}{:>8.2}{:>8.2}", at(500), at(990), at(999));
     }
 
     fn timed(rounds: usize, mut round: impl FnMut() -> Outcome<()>) -> Outcome<Vec<u64>> {

@@ -1,5 +1,7 @@
 //! An established connection.
 
+mod control;
+
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -11,10 +13,9 @@ use parking_lot::Mutex;
 use pycrust_protocol::handshake::{Message, Welcome};
 use pycrust_protocol::header::HEADER_LEN;
 use pycrust_protocol::limits::{MAX_BODY_LEN, SMALL_SAMPLE_LEN};
-use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::Shutdown;
 
-use crate::control_socket::{self, Received};
+use crate::control_socket;
 use crate::error::{LinkError, SendError, TransportError};
 use crate::fork::Guarded;
 use crate::iox::{self, Size};
@@ -26,19 +27,8 @@ use crate::sending::Sending;
 use crate::words::Words;
 use crate::{doorbell, time};
 
-/// How long the first bulk frame waits for the other side to open the service.
-const BULK_PATIENCE: Duration = Duration::from_secs(5);
-
-/// What the control socket had to say.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ControlEvent {
-    /// Nothing that the caller has to know.
-    Nothing,
-    /// The other side closes the connection in good order, for this reason.
-    Goodbye(String),
-    /// The other side hung up, or broke the protocol.
-    HungUp,
-}
+pub use self::control::ControlEvent;
+use self::control::ControlState;
 
 /// What the handshake has made, from which a connection is built.
 pub(crate) struct Parts {
@@ -107,19 +97,6 @@ struct BulkOut {
     opened: bool,
 }
 
-/// What was read from the control socket and not yet told.
-#[derive(Default)]
-struct ControlState {
-    /// The peer's reason to close.
-    goodbye: Option<String>,
-    /// The peer hung up.
-    hung_up: bool,
-    /// The peer has opened our bulk service.
-    bulk_opened: bool,
-    /// We have opened the peer's bulk service.
-    bulk_accepted: bool,
-}
-
 impl Connection {
     /// A connection that sends through one small port and receives through another.
     pub(crate) fn new(parts: Parts, out: iox::Sender, inn: iox::Receiver) -> Self {
@@ -158,37 +135,14 @@ impl Connection {
         self.parts.side
     }
 
-    /// Reads the control socket without blocking, after [`hangup_fd`](Self::hangup_fd) became readable.
-    ///
-    /// Opens a bulk service that the peer offers, which takes a few milliseconds. After a goodbye, the
-    /// next call tells of the hang-up.
-    pub fn on_control(&self) -> ControlEvent {
-        let mut state = self.control.lock();
-        while !state.hung_up {
-            match control_socket::receive(self.hangup_fd()) {
-                Received::Nothing => break,
-                Received::HungUp => state.hung_up = true,
-                Received::Message(message, _) => {
-                    if let Err(reason) = self.on_message(message, &mut state) {
-                        self.on_breach(&reason, &mut state);
-                    }
-                }
-                Received::Malformed(reason) => self.on_breach(&reason, &mut state),
-            }
-        }
-        if state.hung_up {
-            self.open.store(false, Ordering::Release);
-        }
-        match state.goodbye.take() {
-            Some(reason) => ControlEvent::Goodbye(reason),
-            None if state.hung_up => ControlEvent::HungUp,
-            None => ControlEvent::Nothing,
-        }
-    }
-
     /// Whether the peer's process has ended.
     pub fn peer_exited(&self) -> bool {
-        let exited = time::poll_now(self.parts.pidfd.as_fd());
+        self.exits_within(Duration::ZERO)
+    }
+
+    /// Whether the peer's process has ended, or does so within this time.
+    pub(crate) fn exits_within(&self, time: Duration) -> bool {
+        let exited = time::poll_until(self.parts.pidfd.as_fd(), Instant::now() + time);
         if exited {
             self.parts.lifeline.peer_died();
         }
@@ -218,98 +172,6 @@ impl Connection {
             let _ = control_socket::send(self.hangup_fd(), &Message::Goodbye { reason: reason.into() }, &[]);
         }
         let _ = rustix::net::shutdown(self.hangup_fd(), Shutdown::Both);
-    }
-
-    fn on_message(&self, message: Message, state: &mut ControlState) -> Result<(), String> {
-        match message {
-            Message::Goodbye { reason } => {
-                self.open.store(false, Ordering::Release);
-                state.goodbye = Some(reason);
-            }
-            Message::BulkOffered { service } if service == self.bulk_name(true) && !state.bulk_accepted => {
-                state.bulk_accepted = true;
-                self.open_bulk(&service).map_err(|error| error.to_string())?;
-                let answer = Message::BulkOpened { service };
-                control_socket::send(self.hangup_fd(), &answer, &[]).map_err(|error| error.to_string())?;
-            }
-            Message::BulkOpened { service } if service == self.bulk_name(false) => state.bulk_opened = true,
-            other => return Err(format!("an unexpected message: {other:?}")),
-        }
-        Ok(())
-    }
-
-    /// The peer broke the protocol on the control socket: this connection is over.
-    fn on_breach(&self, reason: &str, state: &mut ControlState) {
-        log::warn!("closing connection {} to pid {}: {reason}", self.id(), self.parts.peer.pid);
-        state.hung_up = true;
-        let _ = rustix::net::shutdown(self.hangup_fd(), Shutdown::Both);
-    }
-
-    /// The name of the bulk service beside a small one.
-    fn bulk_name(&self, incoming: bool) -> String {
-        let welcome = &self.parts.welcome;
-        let requests = (self.parts.side == Side::Worker) == incoming;
-        let small = if requests { &welcome.request_service } else { &welcome.response_service };
-        format!("{small}/bulk")
-    }
-
-    /// Opens the peer's bulk service.
-    fn open_bulk(&self, name: &str) -> Result<(), TransportError> {
-        let service = self.ports.lifeline.with_node(|node| iox::service(node, name, Size::Bulk, false))?;
-        let receiver = iox::receiver(&service, Size::Bulk)?;
-        iox::update(&receiver)?;
-        self.ports.bulk_in.open(receiver);
-        Ok(())
-    }
-
-    /// Makes our bulk service and waits until the peer has opened it.
-    fn offer_bulk(&self, bulk: &mut BulkOut, len: usize) -> Result<(), SendError> {
-        let name = self.bulk_name(false);
-        if bulk.sending.is_none() {
-            let make = || {
-                iox::check_room()?;
-                let service =
-                    self.ports.lifeline.with_node(|node| iox::service(node, &name, Size::Bulk, true))?;
-                iox::sender(&service, Size::Bulk)
-            };
-            let port = make()
-                .map_err(|error: TransportError| SendError::NoMemory { len, reason: error.to_string() })?;
-            bulk.sending = Some(Sending::new(port, Size::Bulk));
-            control_socket::send(self.hangup_fd(), &Message::BulkOffered { service: name }, &[])
-                .map_err(|_| SendError::Gone)?;
-        }
-        let until = Instant::now() + BULK_PATIENCE;
-        loop {
-            self.look_at_control();
-            if self.control.lock().bulk_opened {
-                break;
-            }
-            if !self.is_open() {
-                return Err(SendError::Gone);
-            }
-            if Instant::now() >= until {
-                let seconds = BULK_PATIENCE.as_secs();
-                return Err(SendError::Failed(format!(
-                    "the other side (pid {}) did not open the bulk service within {seconds} s",
-                    self.parts.peer.pid
-                )));
-            }
-            // Another thread may read the answer in our place, so this sleep is short.
-            let mut fds = [PollFd::new(&self.parts.control, PollFlags::IN)];
-            let _ = poll(&mut fds, Some(&time::timespec(Duration::from_millis(10))));
-        }
-        if let Some(sending) = &bulk.sending {
-            iox::update(sending.port()).map_err(|error| SendError::Failed(error.to_string()))?;
-        }
-        bulk.opened = true;
-        Ok(())
-    }
-
-    /// Handles what is on the control socket and keeps what the caller of `on_control` has to be told.
-    fn look_at_control(&self) {
-        if let ControlEvent::Goodbye(reason) = self.on_control() {
-            self.control.lock().goodbye = Some(reason);
-        }
     }
 
     /// Announces that this side waits for room, and looks again: is there still none?

@@ -36,6 +36,9 @@ const CLEAN_TRIES: u32 = 40;
 /// See [`CLEAN_TRIES`].
 const CLEAN_AFTER: Duration = Duration::from_millis(20);
 
+/// How long after its hang-up a process may take to end, to be told from one that lives on.
+const EXIT_AFTER_HANG_UP: Duration = Duration::from_millis(20);
+
 /// One client, by how far it has come.
 enum Client {
     /// Connected its control socket.
@@ -225,9 +228,10 @@ impl ControlThread {
                 self.clients.insert(number, Client::Served(Arc::clone(&link)));
                 let reason = match link.on_control() {
                     ControlEvent::Goodbye(reason) => reason,
-                    _ if link.peer_exited() => "its process ended".into(),
-                    ControlEvent::HungUp => "it hung up".into(),
-                    ControlEvent::Nothing => return,
+                    ControlEvent::Nothing if !link.peer_exited() => return,
+                    // A process that ends closes its files first.
+                    _ if link.exits_within(EXIT_AFTER_HANG_UP) => "its process ended".into(),
+                    _ => "it hung up".into(),
                 };
                 drop(link);
                 self.drop_client(number, &reason);

@@ -11,11 +11,6 @@ pub(crate) fn timespec(duration: Duration) -> Timespec {
     Timespec::try_from(duration).unwrap_or(Timespec { tv_sec: 86_400, tv_nsec: 0 })
 }
 
-/// Is there something to read, or an end, right now?
-pub(crate) fn poll_now(fd: BorrowedFd<'_>) -> bool {
-    poll_until(fd, Instant::now())
-}
-
 /// Waits until there is something to read, or an end; `false` when the time is up.
 pub(crate) fn poll_until(fd: BorrowedFd<'_>, until: Instant) -> bool {
     loop {

@@ -164,3 +164,42 @@ impl Drop for Words {
 fn cancel_mark(id: u64) -> (usize, u32) {
     ((id & 0xffff) as usize, (id >> 16) as u32 | 1 << 31)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn memfd(size: usize, seals: SealFlags) -> OwnedFd {
+        let memfd = rustix::fs::memfd_create(c"test", MemfdFlags::ALLOW_SEALING).expect("a memfd");
+        rustix::fs::ftruncate(&memfd, size as u64).expect("a size");
+        rustix::fs::fcntl_add_seals(&memfd, seals).expect("seals");
+        memfd
+    }
+
+    #[test]
+    fn words_that_could_be_pulled_away_are_refused() {
+        const SIZE: usize = size_of::<Layout>();
+        let said = |fd: BorrowedFd<'_>| Words::open(fd).err().expect("refused").to_string();
+        for seals in [SealFlags::empty(), SealFlags::SHRINK, SealFlags::SHRINK | SealFlags::GROW] {
+            assert!(said(memfd(SIZE, seals).as_fd()).contains("not sealed"));
+        }
+        for size in [0, SIZE - 1, SIZE + 1, 2 * SIZE] {
+            assert!(said(memfd(size, SEALS).as_fd()).contains("bytes, not"));
+        }
+        assert!(said(io::stdin().as_fd()).contains("no memfd"));
+        assert!(Words::open(memfd(SIZE, SEALS).as_fd()).is_ok());
+    }
+
+    #[test]
+    fn one_side_s_outgoing_words_are_the_other_s_incoming() {
+        let (worker, memfd) = Words::create().expect("words");
+        let client = Words::open(memfd.as_fd()).expect("the same words");
+        client.outgoing().small_published.0.store(3, Ordering::Relaxed);
+        worker.outgoing().bulk_consumed.0.store(4, Ordering::Relaxed);
+        client.own_sleep().store(5, Ordering::Relaxed);
+        assert_eq!(worker.incoming().small_published.0.load(Ordering::Relaxed), 3);
+        assert_eq!(client.incoming().bulk_consumed.0.load(Ordering::Relaxed), 4);
+        assert_eq!(worker.peer_sleep().load(Ordering::Relaxed), 5);
+        assert_eq!(worker.own_sleep().load(Ordering::Relaxed), 0);
+    }
+}

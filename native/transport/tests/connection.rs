@@ -1,140 +1,114 @@
-//! Frames through real shared memory, between two ends in one process and between two processes.
+//! Frames through real shared memory: every size, both ways, full windows, sleepers.
 #![cfg(not(loom))]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use std::os::fd::AsFd;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+mod common;
 
-use pycrust_protocol::header::{Common, HEADER_LEN, Header, RequestHeader, ResponseHeader};
-use pycrust_protocol::name::EndpointName;
-use pycrust_transport::{
-    Acceptor, AcceptorEvents, Claim, ClaimError, ConnectError, Connection, ControlEvent, Limits, Link,
-    Runtime, SendError, Waiter, connect,
-};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
-/// What the control thread said, and the links it handed over.
-#[derive(Default)]
-struct Events {
-    links: Mutex<Vec<Arc<Connection>>>,
-    gone: Mutex<Vec<(u64, String)>>,
-}
+use common::{Other, Place, body, driven, echo, receive_one, request, response, role, say, wait_until};
+use pycrust_protocol::limits::{MAX_BODY_LEN, SMALL_WINDOW};
+use pycrust_transport::{Connection, Link, SendError, Waiter};
 
-impl AcceptorEvents<Connection> for Events {
-    fn connected(&self, link: Arc<Connection>) {
-        self.links.lock().unwrap().push(link);
-    }
+const SIZES: [usize; 11] = [0, 1, 127, 4095, 4096, 4097, 65_536, 20 << 20, 70_000, 20 << 20, 3];
 
-    fn disconnected(&self, connection: u64, reason: &str) {
-        self.links.lock().unwrap().retain(|link| link.id() != connection);
-        self.gone.lock().unwrap().push((connection, reason.into()));
-    }
-}
-
-fn name() -> EndpointName {
-    EndpointName::new("tested").unwrap()
-}
-
-fn serve(dir: &Path) -> (Runtime, Acceptor, Arc<Events>) {
-    let runtime = Runtime::at(dir).unwrap();
-    let events = Arc::new(Events::default());
-    let claim = Claim::take(&runtime, &name(), "").unwrap();
-    let acceptor = Acceptor::start(claim, Limits { max_in_flight: 16 }, Arc::clone(&events) as _).unwrap();
-    (runtime, acceptor, events)
-}
-
-fn wait_until(what: &str, condition: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !condition() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "waited a minute for {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
-fn private_dir() -> tempfile::TempDir {
-    use std::os::unix::fs::PermissionsExt;
-    let dir = tempfile::tempdir().unwrap();
-    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
-    dir
-}
-
-/// Files of this runtime directory's endpoint in shared memory.
-fn shared_memory(dir: &Path) -> usize {
-    let marker = dir.join("prefix");
-    let prefix = std::fs::read_to_string(marker).unwrap();
-    std::fs::read_dir("/dev/shm")
-        .unwrap()
-        .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with(&prefix))
-        .count()
-}
-
-fn request(len: u32) -> [u8; HEADER_LEN] {
-    RequestHeader { common: Common { body_len: len, ..Common::default() }, ..RequestHeader::default() }
-        .encode()
-}
-
-fn response(len: u32) -> [u8; HEADER_LEN] {
-    ResponseHeader { common: Common { body_len: len, ..Common::default() }, ..ResponseHeader::default() }
-        .encode()
-}
-
-fn receive_one(link: &Connection) -> Vec<u8> {
-    let mut found = None;
-    wait_until("a frame", || link.ready());
-    let count = link
-        .receive(1, &mut |header, sample| {
-            let header = Header::decode(header).unwrap();
-            assert!(header.common().sent_ns > 0);
-            assert_eq!(header.common().body_len as usize, sample.len());
-            found = Some(sample.to_vec());
-        })
-        .unwrap();
-    assert_eq!(count, 1);
-    found.unwrap()
+/// Not a test of its own: what the tests below run in another process.
+#[test]
+fn other_process() {
+    let Some((runtime, _role)) = role() else { return };
+    let (_acceptor, events) = common::serve(&runtime);
+    say("ready", "");
+    echo(&events);
 }
 
 #[test]
 fn frames_of_all_sizes_cross_both_ways() {
-    let dir = private_dir();
-    let (runtime, acceptor, events) = serve(dir.path());
-    let client = connect(&runtime, &name(), "test").unwrap();
-    let worker = Arc::clone(&events.links.lock().unwrap()[0]);
+    let place = Place::new();
+    let (acceptor, events) = place.serve();
+    let client = place.connect();
+    let worker = events.link();
     assert_eq!(worker.peer().name, "test");
-    let done = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        // Another thread serves the control socket's part of the bulk handshake, as the driver does.
-        scope.spawn(|| {
-            while !done.load(Ordering::Acquire) {
-                assert_eq!(client.on_control(), ControlEvent::Nothing);
-                std::thread::sleep(Duration::from_millis(1));
-            }
-        });
-        for len in [0, 1, 4095, 4096, 4097, 65_536, 20 << 20, 70_000, 3] {
-            let body: Vec<u8> = (0..len).map(|at: u32| (at % 251) as u8).collect();
-            let (head, tail) = body.split_at(body.len() / 3);
+    assert_eq!(worker.peer().pid, std::process::id());
+    assert_eq!(worker.id(), client.id());
+    driven(&client, || {
+        for len in SIZES {
+            let body = body(len);
+            let (head, tail) = body.split_at(len / 3);
             client.send(&request(len), &[head, tail]).unwrap();
             assert!(receive_one(&worker) == body, "{len} bytes to the worker");
             worker.send(&response(len), &[&body]).unwrap();
             assert!(receive_one(&client) == body, "{len} bytes to the client");
         }
-        done.store(true, Ordering::Release);
     });
+    let prefix = common::prefix(&client);
     drop(client);
-    wait_until("the departure", || events.gone.lock().unwrap().len() == 1);
+    wait_until("the departure", || events.gone().len() == 1);
     drop(worker);
     acceptor.stop();
+    acceptor.stop();
+    assert!(place.is_clean(&prefix));
+}
+
+#[test]
+fn frames_of_all_sizes_cross_between_processes() {
+    let place = Place::new();
+    let worker = Other::start(&place, "worker");
+    let client = place.connect();
+    assert_eq!(client.peer().pid, worker.pid());
+    driven(&client, || {
+        for len in SIZES {
+            client.send(&request(len), &[&body(len)]).unwrap();
+            assert!(receive_one(&client) == body(len), "{len} bytes and back");
+        }
+    });
+}
+
+#[test]
+fn samples_are_aligned_and_a_connection_takes_little_memory() {
+    use std::os::unix::fs::MetadataExt;
+    let place = Place::new();
+    let (acceptor, events) = place.serve();
+    let client = place.connect();
+    let worker = events.link();
+    let taken = || -> u64 {
+        let names = common::shared_memory(&client.welcome().prefix);
+        names.iter().map(|name| std::fs::metadata(format!("/dev/shm/{name}")).unwrap().blocks() * 512).sum()
+    };
+    assert!(taken() < 700 << 10, "{} bytes before the first frame", taken());
+    for (len, most) in [(1, 700 << 10), (65_536, 900 << 10), (4 << 20, 6 << 20)] {
+        client.send(&request(len), &[&body(len)]).unwrap();
+        let aligned = |_: &_, sample: &[u8]| assert_eq!(sample.as_ptr().addr() % 64, 0);
+        assert_eq!(worker.receive(1, &mut { aligned }).unwrap(), 1);
+        assert!(taken() < most, "{} bytes after a frame of {len}", taken());
+    }
+    drop((worker, client));
+    acceptor.stop();
+}
+
+#[test]
+fn a_frame_over_the_limit_is_refused() {
+    let place = Place::new();
+    let (acceptor, _events) = place.serve();
+    let client = place.connect();
+    // The same bytes many times: nothing is copied before the length is known.
+    let part = vec![0; 1 << 20];
+    let parts = vec![&part[..]; (MAX_BODY_LEN >> 20) + 1];
+    let len = parts.len() << 20;
+    let error = client.send(&request(0), &parts).unwrap_err();
+    assert_eq!(error, SendError::TooLarge { len, max: MAX_BODY_LEN });
+    client.send(&request(1), &[b"x"]).unwrap();
+    drop(client);
     acceptor.stop();
 }
 
 #[test]
 fn a_full_window_tells_the_sender_when_there_is_room() {
-    let dir = private_dir();
-    let (runtime, acceptor, events) = serve(dir.path());
-    let client = connect(&runtime, &name(), "test").unwrap();
-    let worker = Arc::clone(&events.links.lock().unwrap()[0]);
+    let place = Place::new();
+    let (acceptor, events) = place.serve();
+    let client = place.connect();
+    let worker = events.link();
     let waiter = Waiter::new().unwrap();
     waiter.add(client.doorbell(), 0).unwrap();
     let mut sent = 0_u32;
@@ -145,49 +119,50 @@ fn a_full_window_tells_the_sender_when_there_is_room() {
             Err(other) => panic!("{other}"),
         }
     }
-    assert_eq!(sent, 64);
+    assert_eq!(sent as usize, SMALL_WINDOW);
     std::thread::scope(|scope| {
-        scope.spawn(|| receive_one(&worker));
-        waiter.wait(Some(Duration::from_secs(60)));
+        let first = scope.spawn(|| receive_one(&worker));
+        waiter.wait(None);
         client.send(&request(4), &[&sent.to_le_bytes()]).unwrap();
+        assert_eq!(first.join().unwrap(), 0_u32.to_le_bytes());
     });
     for expected in 1..=sent {
         assert_eq!(receive_one(&worker), expected.to_le_bytes());
     }
     assert!(!worker.ready());
-    drop(worker);
-    drop(client);
+    drop((worker, client));
     acceptor.stop();
+}
+
+/// Sleeps until the link has something.
+fn sleep(link: &Connection, waiter: &Waiter) {
+    while !link.ready() {
+        link.announce_sleep();
+        if !link.ready() {
+            waiter.wait(None);
+        }
+        link.announce_awake();
+    }
 }
 
 #[test]
 fn no_wake_up_is_lost_between_two_sleepers() {
-    const ROUNDS: u32 = 50_000;
-    let dir = private_dir();
-    let (runtime, acceptor, events) = serve(dir.path());
-    let client = connect(&runtime, &name(), "test").unwrap();
-    let worker = Arc::clone(&events.links.lock().unwrap()[0]);
-    let play = |link: &Connection, serves: bool| {
+    const ROUNDS: u32 = 100_000;
+    let place = Place::new();
+    let (acceptor, events) = place.serve();
+    let client = place.connect();
+    let worker = events.link();
+    let play = |link: &Connection, begins: bool| {
         let waiter = Waiter::new().unwrap();
         waiter.add(link.doorbell(), 0).unwrap();
-        let mut next = 0_u32;
-        if serves {
-            link.send(&request(4), &[&next.to_le_bytes()]).unwrap();
-        }
-        while next < ROUNDS {
-            while !link.ready() {
-                link.announce_sleep();
-                if !link.ready() {
-                    waiter.wait(None);
-                }
-                link.announce_awake();
+        for round in 0..ROUNDS {
+            if begins {
+                link.send(&request(4), &[&round.to_le_bytes()]).unwrap();
             }
-            assert_eq!(receive_one(link), next.to_le_bytes());
-            next += 1;
-            if serves && next < ROUNDS {
-                link.send(&request(4), &[&next.to_le_bytes()]).unwrap();
-            } else if !serves {
-                link.send(&response(4), &[&(next - 1).to_le_bytes()]).unwrap();
+            sleep(link, &waiter);
+            assert_eq!(receive_one(link), round.to_le_bytes());
+            if !begins {
+                link.send(&response(4), &[&round.to_le_bytes()]).unwrap();
             }
         }
     };
@@ -195,111 +170,111 @@ fn no_wake_up_is_lost_between_two_sleepers() {
         scope.spawn(|| play(&worker, false));
         play(&client, true);
     });
-    drop(worker);
-    drop(client);
+    drop((worker, client));
     acceptor.stop();
 }
 
+/// A flood with a window that is mostly full: waits for room and waits for frames at the same time, in
+/// small and bulk frames, with order kept among each.
 #[test]
-fn a_name_that_nobody_serves_says_where_it_looked() {
-    let dir = private_dir();
-    let runtime = Runtime::at(dir.path()).unwrap();
-    let error = connect(&runtime, &name(), "test").unwrap_err();
-    assert!(matches!(error, ConnectError::NotFound { .. }));
-    assert!(error.to_string().contains(runtime.dir().to_str().unwrap()));
-}
-
-/// Not a test of its own: what the tests below run in another process.
-#[test]
-fn other_process() {
-    let Some(dir) = std::env::var_os("PYCRUST_TEST_DIR") else { return };
-    let dir = Path::new(&dir);
-    let role = std::env::var("PYCRUST_TEST_ROLE").unwrap();
-    if role == "worker" {
-        let (_runtime, _acceptor, events) = serve(dir);
-        println!("serving");
-        loop {
-            let links = events.links.lock().unwrap().clone();
-            for link in links {
-                let mut bodies = Vec::new();
-                link.receive(64, &mut |_, sample| bodies.push(sample.to_vec())).unwrap();
-                for body in bodies {
-                    link.send(&response(body.len() as u32), &[&body]).unwrap();
+fn a_flood_arrives_in_order_and_complete() {
+    const FRAMES: u32 = 50_000;
+    const BULK_EVERY: u32 = 1_000;
+    let place = Place::new();
+    let (acceptor, events) = place.serve();
+    let client = place.connect();
+    let worker = events.link();
+    let bulk_next = AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let waiter = Waiter::new().unwrap();
+            waiter.add(client.doorbell(), 0).unwrap();
+            let padding = vec![0; 10_000];
+            for number in 0..FRAMES {
+                let tail = if number % BULK_EVERY == 0 { &padding[..] } else { &[] };
+                while let Err(error) = client.send(&request(4 + tail.len()), &[&number.to_le_bytes(), tail]) {
+                    assert_eq!(error, SendError::Full);
+                    waiter.wait(None);
                 }
             }
-            std::thread::sleep(Duration::from_micros(100));
+        });
+        let waiter = Waiter::new().unwrap();
+        waiter.add(worker.doorbell(), 0).unwrap();
+        let (mut small_next, mut received) = (1, 0);
+        while received < FRAMES as usize {
+            sleep(&worker, &waiter);
+            received += worker
+                .receive(17, &mut |_, sample| {
+                    let number = u32::from_le_bytes(sample[..4].try_into().unwrap());
+                    if sample.len() > 4 {
+                        assert_eq!(number, bulk_next.fetch_add(BULK_EVERY, Ordering::Relaxed));
+                    } else {
+                        assert_eq!(number, small_next);
+                        small_next += 1 + u32::from((small_next + 1) % BULK_EVERY == 0);
+                    }
+                })
+                .unwrap();
         }
-    } else {
-        let runtime = Runtime::at(dir).unwrap();
-        let client = connect(&runtime, &name(), "child").unwrap();
-        client.send(&request(3), &[b"abc"]).unwrap();
-        println!("connected");
-        std::thread::sleep(Duration::from_secs(600));
+    });
+    drop((worker, client));
+    acceptor.stop();
+}
+
+#[test]
+fn a_cancelled_call_is_seen_and_no_other() {
+    let place = Place::new();
+    let (acceptor, events) = place.serve();
+    let client = place.connect();
+    let worker = events.link();
+    let id = |sequence: u64, slot: u64| sequence << 16 | slot;
+    client.cancel(id(7, 3));
+    client.cancel(id(1, 65_535));
+    assert!(worker.cancelled(id(7, 3)));
+    assert!(worker.cancelled(id(1, 65_535)));
+    for other in [id(8, 3), id(6, 3), id(7, 2), id(0, 0), id(2, 65_535)] {
+        assert!(!worker.cancelled(other));
     }
-}
-
-fn spawn(dir: &Path, role: &str) -> Child {
-    use std::io::{BufRead, BufReader};
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["other_process", "--exact", "--nocapture"])
-        .env("PYCRUST_TEST_DIR", dir)
-        .env("PYCRUST_TEST_ROLE", role)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let wanted = if role == "worker" { "serving" } else { "connected" };
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    assert!(lines.any(|line| line.unwrap().contains(wanted)));
-    child
+    drop((worker, client));
+    acceptor.stop();
 }
 
 #[test]
-fn a_killed_worker_is_noticed_and_its_name_taken_over() {
-    let dir = private_dir();
-    let mut child = spawn(dir.path(), "worker");
-    let runtime = Runtime::at(dir.path()).unwrap();
-    let Err(ClaimError::Served(owner)) = Claim::take(&runtime, &name(), "") else { panic!("claimed twice") };
-    assert_eq!(owner.pid, child.id());
-    assert_eq!(runtime.live_endpoints()[0].endpoint, "tested");
+fn each_side_learns_of_the_other_s_goodbye() {
+    let place = Place::new();
+    let (acceptor, events) = place.serve();
+    let (first, second) = (place.connect(), place.connect());
+    wait_until("both links", || events.links().len() == 2);
+    let links = events.links();
+    first.send(&request(3), &[b"abc"]).unwrap();
+    first.close();
+    assert_eq!(first.send(&request(3), &[b"abc"]), Err(SendError::Gone));
+    wait_until("the goodbye", || events.gone().len() == 1);
+    assert_eq!(events.gone()[0].0, first.id());
+    let link = links.iter().find(|link| link.id() == first.id()).unwrap();
+    assert!(!link.is_open());
+    assert_eq!(receive_one(link), b"abc", "what was published is still delivered");
+    assert_eq!(link.send(&response(0), &[]), Err(SendError::Gone));
 
-    let client = connect(&runtime, &name(), "test").unwrap();
-    std::fs::write(dir.path().join("prefix"), &client.welcome().prefix).unwrap();
-    client.send(&request(3), &[b"abc"]).unwrap();
-    assert_eq!(receive_one(&client), b"abc");
-    assert!(!client.peer_exited());
-
-    child.kill().unwrap();
-    child.wait().unwrap();
-    assert!(client.peer_exited());
-    let waiter = Waiter::new().unwrap();
-    waiter.add(client.hangup_fd().as_fd(), 0).unwrap();
-    waiter.wait(Some(Duration::from_secs(60)));
-    assert_eq!(client.on_control(), ControlEvent::HungUp);
-    drop(client);
-
-    let (runtime, acceptor, _events) = serve(dir.path());
-    let client = connect(&runtime, &name(), "test").unwrap();
-    drop(client);
+    drop(links);
     acceptor.stop();
-    drop(acceptor);
-    wait_until("shared memory to be freed", || shared_memory(dir.path()) == 0);
-    assert!(!dir.path().join("tested.sock").exists());
-    assert!(!dir.path().join("tested.lock").exists());
+    wait_until("the worker's goodbye", || {
+        second.on_control() == pycrust_transport::ControlEvent::Goodbye("the worker stops".into())
+    });
+    assert_eq!(second.on_control(), pycrust_transport::ControlEvent::HungUp);
+    assert!(!second.is_open());
+    let prefix = common::prefix(&second);
+    drop((first, second));
+    assert!(place.is_clean(&prefix), "the last one out removes what is left");
 }
 
 #[test]
-fn a_killed_client_is_forgotten_and_its_memory_freed() {
-    let dir = private_dir();
-    let (_runtime, acceptor, events) = serve(dir.path());
-    let mut child = spawn(dir.path(), "client");
-    wait_until("the connection", || !events.links.lock().unwrap().is_empty());
-    let worker = Arc::clone(&events.links.lock().unwrap()[0]);
-    std::fs::write(dir.path().join("prefix"), &worker.welcome().prefix).unwrap();
-    child.kill().unwrap();
-    child.wait().unwrap();
-    wait_until("the departure", || !events.gone.lock().unwrap().is_empty());
-    assert_eq!(receive_one(&worker), b"abc", "what was published is still delivered");
-    drop(worker);
-    acceptor.stop();
-    wait_until("shared memory to be freed", || shared_memory(dir.path()) == 0);
+fn a_waiter_is_woken_by_hand_and_by_time() {
+    let waiter = Arc::new(Waiter::new().unwrap());
+    waiter.wait(Some(Duration::from_millis(1)));
+    waiter.wake();
+    waiter.wait(None);
+    std::thread::scope(|scope| {
+        scope.spawn(|| waiter.wait(None));
+        waiter.wake();
+    });
 }

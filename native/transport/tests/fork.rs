@@ -1,0 +1,122 @@
+//! Forked children, such as a data loader's workers: they keep nothing of their parent's alive and break
+//! nothing of it.
+#![cfg(not(loom))]
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Other, Place, name, receive_one, request, role, say, wait_until};
+use pycrust_transport::{ControlEvent, Link, after_fork_in_child, connect};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+
+unsafe extern "C" {
+    fn fork() -> i32;
+    fn _exit(status: i32) -> !;
+}
+
+/// Forks; the child does `work` and goes away without unwinding into the parent's tests.
+fn in_child(work: impl FnOnce()) -> Pid {
+    // SAFETY: the child uses memory, descriptors and system calls alone, and ends by `_exit`.
+    let pid = unsafe { fork() };
+    if pid == 0 {
+        work();
+        // SAFETY: ends the child without running what belongs to the parent.
+        unsafe { _exit(0) }
+    }
+    Pid::from_raw(pid).unwrap()
+}
+
+/// Not a test of its own: what the tests below run in another process.
+#[test]
+fn other_process() {
+    let Some((runtime, role)) = role() else { return };
+    let _held: Box<dyn std::any::Any> = if role == "worker" {
+        Box::new(common::serve(&runtime))
+    } else {
+        Box::new(connect(&runtime, &name(), "child").unwrap())
+    };
+    say("ready", "");
+    let child = in_child(|| {
+        after_fork_in_child();
+        std::thread::sleep(Duration::from_hours(1));
+    });
+    say("child", child.as_raw_nonzero());
+    std::thread::sleep(Duration::from_hours(1));
+}
+
+/// A forked child of another process, ended with the test.
+struct Grandchild(Pid);
+
+impl Grandchild {
+    fn of(other: &mut Other) -> Self {
+        Self(Pid::from_raw(other.hear("child").parse().unwrap()).unwrap())
+    }
+}
+
+impl Drop for Grandchild {
+    fn drop(&mut self) {
+        let _ = kill_process(self.0, Signal::KILL);
+    }
+}
+
+#[test]
+fn a_killed_worker_s_forked_child_keeps_neither_its_name_nor_its_clients() {
+    let place = Place::new();
+    let mut other = Other::start(&place, "worker");
+    let grandchild = Grandchild::of(&mut other);
+    let client = place.connect();
+    other.kill();
+    wait_until("the hang-up", || client.on_control() == ControlEvent::HungUp);
+    drop(client);
+    assert!(place.runtime.live_endpoints().is_empty());
+    let (acceptor, events) = place.serve();
+    let client = place.connect();
+    client.send(&request(3), &[b"abc"]).unwrap();
+    assert_eq!(receive_one(&events.link()), b"abc");
+    rustix::process::test_kill_process(grandchild.0).unwrap();
+    drop(client);
+    acceptor.stop();
+}
+
+#[test]
+fn a_killed_client_s_forked_child_does_not_keep_it_connected() {
+    let place = Place::new();
+    let (acceptor, events) = place.serve();
+    let mut other = Other::start(&place, "client");
+    let grandchild = Grandchild::of(&mut other);
+    let link = events.link();
+    other.kill();
+    wait_until("the departure", || !events.gone().is_empty());
+    assert_eq!(events.gone(), [(link.id(), "its process ended".to_owned())]);
+    rustix::process::test_kill_process(grandchild.0).unwrap();
+    drop(link);
+    acceptor.stop();
+}
+
+#[test]
+fn a_child_that_drops_everything_breaks_nothing_of_its_parent() {
+    let place = Place::new();
+    let (acceptor, events) = place.serve();
+    let client = place.connect();
+    let link = events.link();
+    let lock = place.path().join("tested.lock");
+    // The child owns copies of these, as a forked interpreter that finalises does.
+    let mut held = Some((acceptor, client));
+    let child = in_child(|| {
+        after_fork_in_child();
+        drop(held.take());
+    });
+    assert!(waitpid(Some(child), WaitOptions::empty()).unwrap().unwrap().1.exited());
+    let (acceptor, client) = held.unwrap();
+    assert!(lock.exists());
+    client.send(&request(3), &[b"abc"]).unwrap();
+    assert_eq!(receive_one(&link), b"abc");
+    assert_eq!(client.on_control(), ControlEvent::Nothing);
+    let prefix = common::prefix(&client);
+    drop((client, link));
+    acceptor.stop();
+    drop(acceptor);
+    assert!(place.is_clean(&prefix));
+}
