@@ -10,7 +10,7 @@ from pycrust.display import PrintedLine, mimebundle
 from pycrust.method import Method
 from pycrust.naming import check_endpoint, check_method
 from pycrust.registration import Options, Registration, locals_around, make_registration
-from pycrust.service import Service
+from pycrust.service import Service, on_sigterm
 from pycrust.services import marked_methods
 from pycrust.settings import Settings
 from pycrust.statistics import Stats, counted
@@ -317,13 +317,15 @@ class RpcEndpoint:
         Raises:
             AlreadyServed: Another live process serves this name.
         """
-        try:
-            self.serve(expect=expect)
-            self._service.wait()
-        except KeyboardInterrupt:
-            pass  # how a user ends it
-        finally:
-            self.stop()
+        # The signal is heard before the line is printed: who reads it may send one at once.
+        with on_sigterm() as terminated:
+            try:
+                self.serve(expect=expect)
+                self._service.wait(terminated)
+            except KeyboardInterrupt:
+                pass  # how a user ends it
+            finally:
+                self.stop()
 
     def stop(self, grace: float = 2.0) -> bool:
         """Stops serving: refuses new calls, waits for running ones. Handlers stay registered.

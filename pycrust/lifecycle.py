@@ -84,15 +84,16 @@ def stop_all() -> None:
 
 
 class _Handlers:
-    """Looks at the exit handlers, which `atexit.unregister` compares with what it is given."""
+    """Looks at the exit handlers in their order, since `atexit.unregister` compares each with what it is given."""
 
-    def __init__(self, remove: list[object]) -> None:
+    def __init__(self, remove: range) -> None:
         self.found: list[object] = []
-        self._remove = {id(handler) for handler in remove}
+        #: Places of the handlers to be unregistered: the same function may be registered in several.
+        self._remove = remove
 
     def __eq__(self, handler: object) -> bool:
         self.found.append(handler)
-        return id(handler) in self._remove
+        return len(self.found) - 1 in self._remove
 
     __hash__ = object.__hash__
 
@@ -104,10 +105,11 @@ def _forget_what_ran() -> None:
         """Tells in which order the interpreter keeps its handlers."""
 
     atexit.register(newest)
-    seen = _Handlers([])
+    seen = _Handlers(range(0))
     atexit.unregister(seen)  # pyright: ignore[reportArgumentType] - it only compares
-    oldest_first = seen.found if seen.found[-1] is newest else seen.found[::-1]
-    atexit.unregister(_Handlers(oldest_first[oldest_first.index(stop_all) :]))  # pyright: ignore[reportArgumentType] - it only compares
+    ours = seen.found.index(stop_all)
+    ran = range(ours, len(seen.found)) if seen.found[-1] is newest else range(ours + 1)
+    atexit.unregister(_Handlers(ran))  # pyright: ignore[reportArgumentType] - it only compares
 
 
 def _exit_now() -> None:

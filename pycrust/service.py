@@ -86,13 +86,11 @@ class Service:
                 self._stopped.set()
                 lifecycle.switch_interval.release(self.name)
 
-    def wait(self) -> None:
-        """Waits until this is stopped, or until SIGTERM, where Python can hear it: on the main thread."""
-        terminated = threading.Event()
-        with _sigterm(terminated):
-            # In slices: a wait without end would keep a signal waiting, too.
-            while not terminated.is_set() and not self._stopped.wait(_SLICE):
-                pass
+    def wait(self, terminated: threading.Event) -> None:
+        """Waits until this is stopped or `terminated` is set."""
+        # In slices: a wait without end would keep a signal waiting, too.
+        while not terminated.is_set() and not self._stopped.wait(_SLICE):
+            pass
 
     def forked(self) -> None:
         """In a forked child: what serves is the parent's; this copy has its handlers and serves nothing."""
@@ -109,13 +107,14 @@ _left_alone: list[Worker] = []
 
 
 @contextmanager
-def _sigterm(terminated: threading.Event) -> Generator[None]:
-    """Lets SIGTERM set an event."""
+def on_sigterm() -> Generator[threading.Event]:
+    """An event that SIGTERM sets, where Python can hear it: on the main thread."""
+    terminated = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield terminated
         return
     before = signal.signal(signal.SIGTERM, lambda _number, _frame: terminated.set())
     try:
-        yield
+        yield terminated
     finally:
         signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)
