@@ -93,6 +93,16 @@ impl Caller {
     }
 }
 
+impl Caller {
+    /// Calls and expects RESOURCE_EXHAUSTED; gives the message.
+    pub fn call_refused(&self, method: &str) -> String {
+        let answer = self.call(method, b"");
+        assert_eq!(answer.status, Code::ResourceExhausted);
+        assert!(!answer.error().may_have_run);
+        answer.error().message
+    }
+}
+
 /// A header with a deadline.
 pub fn deadline(after: Duration) -> RequestHeader {
     RequestHeader { deadline_ns: after.as_nanos() as u64, ..RequestHeader::default() }
