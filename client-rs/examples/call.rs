@@ -18,7 +18,7 @@ struct Options {
     #[arg(long)]
     method: String,
     /// The arguments as JSON.
-    #[arg(long, default_value = "null")]
+    #[arg(long, default_value = "null", value_parser = json_value)]
     args: Value,
 }
 
@@ -54,4 +54,8 @@ fn describe(error: &Error) -> Value {
         "traceback": error.traceback(),
         "may_have_run": error.may_have_run(),
     })
+}
+
+fn json_value(text: &str) -> Result<Value, serde_json::Error> {
+    serde_json::from_str(text)
 }

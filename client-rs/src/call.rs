@@ -139,9 +139,7 @@ pub(crate) async fn run(session: &Arc<Session>, call: &mut Outgoing<'_>) -> Resu
     guard.done = true;
     match answer {
         Ok(answer) => Ok(finish(session, call, guard.id, answer)),
-        Err(End { code, reason }) => {
-            Err(Failure::Lost(Error::new(code, call.method, &*reason).maybe_run()))
-        }
+        Err(End { code, reason }) => Err(Failure::Lost(Error::new(code, call.method, &*reason).maybe_run())),
     }
 }
 
@@ -305,11 +303,7 @@ async fn send_large(
 }
 
 /// Waits asleep for the answer.
-async fn wait(
-    session: &Arc<Session>,
-    call: &Outgoing<'_>,
-    id: u64,
-) -> Result<Result<Answer, End>, Failure> {
+async fn wait(session: &Arc<Session>, call: &Outgoing<'_>, id: u64) -> Result<Result<Answer, End>, Failure> {
     ensure_driver(session, call)?;
     session.drivers.keep_ticking();
     let answer = poll_fn(|cx| match session.take_answer(id, Some(cx.waker())) {
@@ -348,7 +342,9 @@ fn expired(session: &Session, call: &Outgoing<'_>) -> Error {
     let known = if session.link.peer_exited() {
         format!("the worker (pid {pid}) has ended")
     } else if session.heard_ns() > call.started_ns {
-        format!("the worker (pid {pid}) answered other calls meanwhile, so this one is slow or queued behind slow ones")
+        format!(
+            "the worker (pid {pid}) answered other calls meanwhile, so this one is slow or queued behind slow ones"
+        )
     } else {
         let silent = Duration::from_nanos(monotonic_ns().saturating_sub(session.heard_ns()));
         format!(
@@ -356,7 +352,8 @@ fn expired(session: &Session, call: &Outgoing<'_>) -> Error {
              waits for the interpreter"
         )
     };
-    Error::new(Code::DeadlineExceeded, call.method, format!("no answer within {timeout:?}; {known}")).maybe_run()
+    Error::new(Code::DeadlineExceeded, call.method, format!("no answer within {timeout:?}; {known}"))
+        .maybe_run()
 }
 
 /// Takes the time and keeps it for the worker.

@@ -53,7 +53,10 @@ struct Slot {
 enum State {
     Free,
     /// No answer yet. The buffer is for its payload.
-    Waiting { waker: Option<Waker>, buffer: Vec<u8> },
+    Waiting {
+        waker: Option<Waker>,
+        buffer: Vec<u8>,
+    },
     Answered(Answer),
     Abandoned,
 }
@@ -242,11 +245,6 @@ impl Calls {
                 _ => None,
             })
             .collect()
-    }
-
-    /// Why the connection is at its end, if it is.
-    pub(crate) fn ended(&self) -> Option<&End> {
-        self.end.as_ref()
     }
 
     /// Keeps a round trip for the worker. `now_ns` is its end.

@@ -206,7 +206,10 @@ fn heed(registration: &Registration, event: ControlEvent) {
 /// The worker is gone without a word.
 fn gone(session: &Session) {
     let pid = session.link.peer().pid;
-    session.end_after_draining(Code::Unavailable, &format!("the worker (pid {pid}) hung up: it ended or was killed"));
+    session.end_after_draining(
+        Code::Unavailable,
+        &format!("the worker (pid {pid}) hung up: it ended or was killed"),
+    );
 }
 
 /// Looks at what no descriptor announces. When to look again, if there is anything to look after.

@@ -177,15 +177,14 @@ impl Session {
         loop {
             let mut broken = None;
             let mut woken = Vec::new();
-            let received = self.link.receive(BATCH, &mut |header, sample| {
-                match self.deliver(header, sample) {
+            let received =
+                self.link.receive(BATCH, &mut |header, sample| match self.deliver(header, sample) {
                     Ok((id, waker)) => {
                         found |= id == watched;
                         woken.extend(waker);
                     }
                     Err(malformed) => broken = Some(malformed),
-                }
-            });
+                });
             // Only now: a task that is woken may run, drop its call and come back here for the locks.
             woken.into_iter().for_each(Waker::wake);
             let pid = self.link.peer().pid;
