@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 from jupyter_client.manager import KernelManager
@@ -21,7 +22,9 @@ class Kernel:
     """One kernel process, its cells executed one after the other."""
 
     def __init__(self) -> None:
-        self.manager = KernelManager(kernel_name="python3")
+        self._sockets = tempfile.TemporaryDirectory(prefix="pycrust-kernel-")
+        sockets = f"{self._sockets.name}/kernel"
+        self.manager = KernelManager(kernel_name="python3", transport="ipc", ip=sockets)
         self.manager.start_kernel()
         self.client: BlockingKernelClient = self.manager.client()
         self.client.start_channels()
@@ -80,3 +83,4 @@ class Kernel:
         if self.manager.is_alive():
             self.manager.shutdown_kernel(now=False)
         self.manager.cleanup_resources()
+        self._sockets.cleanup()

@@ -126,7 +126,7 @@ async fn main() -> anyhow::Result<()> {
         .wait_for_worker(Duration::from_secs(10))
         .connect()
         .await?;
-    let mut trips = Histogram::<u64>::new(3)?;
+    let mut trips = Histogram::<u64>::new_with_max(3_600_000_000_000, 3)?;
     let run = balance(&client, &options, &mut trips).await?;
     client.close().await;
     report(&options, &run, &trips);

@@ -141,7 +141,7 @@ fn write_history(out: &mut impl Write, calls: &[Call]) -> anyhow::Result<()> {
 }
 
 fn report(options: &Options, calls: &[Call], took: Duration) -> anyhow::Result<()> {
-    let mut trips = Histogram::<u64>::new(3)?;
+    let mut trips = Histogram::<u64>::new_with_max(3_600_000_000_000, 3)?;
     let (mut errors, mut versions) = (BTreeMap::<&str, u64>::new(), BTreeMap::<u32, u64>::new());
     for call in calls {
         trips.saturating_record(call.received_ns - call.sent_ns);

@@ -1,61 +1,37 @@
-//! How a client is set up.
+//! How a client is made.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-use pycrust_protocol::limits::MAX_IN_FLIGHT;
 
 use crate::client::RpcClient;
 use crate::error::Error;
 use crate::spin::Spin;
 
-/// A call's time, where nothing else is said.
-pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// How structs are written. Handlers take both.
+/// How structs are written. Both bind: a map by name, an array by position.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Encoding {
-    /// As arrays, by position: shorter, and what `rmp_serde` does by default.
+    /// As arrays, as `rmp_serde` does by default: smaller, and bound by the order of the fields.
     #[default]
     Array,
-    /// As maps, by name: fields may be left out or come in another order.
+    /// As maps with the fields' names: bound by name, whatever their order.
     Map,
 }
 
-/// What a call does when as many calls as allowed are in flight.
+/// What a call does when as many calls are in flight as may be.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WhenFull {
-    /// Fail at once with RESOURCE_EXHAUSTED.
+    /// It fails with `RESOURCE_EXHAUSTED` at once.
     #[default]
     Fail,
-    /// Wait for one to end, within the call's time.
+    /// It waits within its deadline.
     Wait,
 }
 
-/// Sets up an [`RpcClient`].
-///
-/// # Examples
-/// ```no_run
-/// use std::time::Duration;
-///
-/// use pycrust_client::{RpcClient, Spin};
-///
-/// # async fn run() -> Result<(), pycrust_client::Error> {
-/// let client = RpcClient::builder("policy")
-///     .timeout(Duration::from_millis(50))
-///     .spin(Spin::Off)
-///     .wait_for_worker(Duration::from_secs(10))
-///     .connect()
-///     .await?;
-/// # Ok(())
-/// # }
-/// ```
+/// What a client was told.
 #[derive(Debug, Clone)]
-#[must_use = "a builder connects nothing before `connect`"]
-pub struct Builder {
-    pub(crate) endpoint: String,
+pub(crate) struct Options {
     pub(crate) timeout: Duration,
     pub(crate) runtime_dir: Option<PathBuf>,
     pub(crate) client_name: String,
@@ -66,86 +42,109 @@ pub struct Builder {
     pub(crate) when_full: WhenFull,
 }
 
-impl Builder {
-    pub(crate) fn new(endpoint: &str) -> Self {
-        Self {
-            endpoint: endpoint.into(),
-            timeout: DEFAULT_TIMEOUT,
-            runtime_dir: None,
-            client_name: executable(),
-            max_in_flight: MAX_IN_FLIGHT,
-            spin: Spin::default(),
-            wait_for_worker: Duration::ZERO,
-            encoding: Encoding::default(),
-            when_full: WhenFull::default(),
-        }
-    }
-
-    /// A call's time, where the call says nothing else: 30 s by default.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    /// Where workers are looked for, instead of `PYCRUST_RUNTIME_DIR` or `/tmp/pycrust-<uid>`.
-    pub fn runtime_dir(mut self, dir: impl Into<PathBuf>) -> Self {
-        self.runtime_dir = Some(dir.into());
-        self
-    }
-
-    /// What the worker's side shows as this client's name: the executable's by default.
-    pub fn client_name(mut self, name: impl Into<String>) -> Self {
-        self.client_name = name.into();
-        self
-    }
-
-    /// Calls that may be in flight at a time. The worker may allow fewer.
-    pub fn max_in_flight(mut self, calls: usize) -> Self {
-        self.max_in_flight = calls;
-        self
-    }
-
-    /// Whether a call polls for its answer before it sleeps.
-    pub fn spin(mut self, spin: Spin) -> Self {
-        self.spin = spin;
-        self
-    }
-
-    /// How long [`connect`](Self::connect) waits for a worker to appear; by default it fails at once.
-    pub fn wait_for_worker(mut self, time: Duration) -> Self {
-        self.wait_for_worker = time;
-        self
-    }
-
-    /// How structs are written.
-    pub fn encoding(mut self, encoding: Encoding) -> Self {
-        self.encoding = encoding;
-        self
-    }
-
-    /// What a call does when as many calls as allowed are in flight.
-    pub fn when_full(mut self, when_full: WhenFull) -> Self {
-        self.when_full = when_full;
-        self
-    }
-
-    /// Connects, and asks the worker whether it is well.
-    ///
-    /// # Errors
-    /// INVALID_ARGUMENT for a name that no endpoint can have; UNAVAILABLE if no worker serves it, with where
-    /// it was looked for and which endpoints live there; the worker's refusal.
-    ///
-    /// # Panics
-    /// Outside a Tokio runtime, and in one without its I/O and time drivers.
-    pub async fn connect(self) -> Result<RpcClient, Error> {
-        RpcClient::open(self).await
-    }
+/// Makes a client that differs from the usual one; see [`RpcClient::builder`].
+///
+/// # Examples
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use pycrust_client::{Encoding, Error, RpcClient};
+///
+/// # async fn connect() -> Result<(), Error> {
+/// let client = RpcClient::builder("calculator")
+///     .timeout(Duration::from_millis(50))
+///     .wait_for_worker(Duration::from_secs(10))
+///     .encoding(Encoding::Map)
+///     .connect()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "a builder does nothing before `connect`"]
+pub struct Builder {
+    name: String,
+    options: Options,
 }
 
-/// The name of this program.
-fn executable() -> String {
-    std::env::current_exe()
-        .ok()
-        .and_then(|path| path.file_name().map(|name| name.to_string_lossy().into_owned()))
-        .unwrap_or_else(|| "client".into())
+impl Builder {
+    pub(crate) fn new(name: &str) -> Self {
+        let executable = std::env::current_exe().ok();
+        let client_name = executable
+            .as_deref()
+            .and_then(Path::file_name)
+            .map_or_else(|| "rust".into(), |name| name.to_string_lossy().into_owned());
+        let options = Options {
+            timeout: Duration::from_secs(30),
+            runtime_dir: None,
+            client_name,
+            max_in_flight: pycrust_protocol::limits::MAX_IN_FLIGHT,
+            spin: Spin::Adaptive,
+            wait_for_worker: Duration::ZERO,
+            encoding: Encoding::Array,
+            when_full: WhenFull::Fail,
+        };
+        Self { name: name.into(), options }
+    }
+
+    /// The time that a call has unless it says otherwise; 30 s by default. [`Duration::MAX`] is no limit.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.options.timeout = timeout;
+        self
+    }
+
+    /// Where workers are looked for; by default in `PYCRUST_RUNTIME_DIR` or `/tmp/pycrust-<uid>`.
+    pub fn runtime_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.options.runtime_dir = Some(dir.into());
+        self
+    }
+
+    /// What the worker's side calls this client; by default the executable's name.
+    pub fn client_name(mut self, name: impl Into<String>) -> Self {
+        self.options.client_name = name.into();
+        self
+    }
+
+    /// Calls in flight, at most; the worker may allow fewer.
+    pub fn max_in_flight(mut self, calls: usize) -> Self {
+        self.options.max_in_flight = calls;
+        self
+    }
+
+    /// What a call does when as many are in flight as may be; by default it fails.
+    pub fn when_full(mut self, choice: WhenFull) -> Self {
+        self.options.when_full = choice;
+        self
+    }
+
+    /// Whether calls poll before they sleep; by default while it pays.
+    pub fn spin(mut self, spin: Spin) -> Self {
+        self.options.spin = spin;
+        self
+    }
+
+    /// How long [`connect`](Self::connect) waits for a worker to appear; by default it doesn't.
+    pub fn wait_for_worker(mut self, patience: Duration) -> Self {
+        self.options.wait_for_worker = patience;
+        self
+    }
+
+    /// How structs are written; by default as arrays.
+    pub fn encoding(mut self, encoding: Encoding) -> Self {
+        self.options.encoding = encoding;
+        self
+    }
+
+    /// Connects, and asks the worker through the data path whether it is there.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` for a name that no endpoint can have, `UNAVAILABLE` if nobody serves it (the
+    /// message says where was looked and which endpoints live there), `FAILED_PRECONDITION` if the runtime
+    /// directory can't be trusted or the caller is in no Tokio runtime, or what the worker refused with.
+    ///
+    /// # Panics
+    /// In a Tokio runtime without its I/O or time driver (`enable_all`).
+    pub async fn connect(self) -> Result<RpcClient, Error> {
+        RpcClient::connect_with(&self.name, self.options).await
+    }
 }

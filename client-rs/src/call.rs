@@ -145,6 +145,7 @@ pub(crate) async fn run(session: &Arc<Session>, call: &mut Outgoing<'_>) -> Resu
 
 /// Finds a slot.
 async fn begin<'a>(session: &'a Session, call: &Outgoing<'_>) -> Result<InFlight<'a>, Failure> {
+    let mut waited = false;
     loop {
         let freed = session.slot_freed.notified();
         let begun = {
@@ -152,7 +153,13 @@ async fn begin<'a>(session: &'a Session, call: &Outgoing<'_>) -> Result<InFlight
             calls.begin(buffers::take()).map(|id| (id, calls.in_flight() == 1))
         };
         match begun {
-            Ok((id, alone)) => return Ok(InFlight { session, id, sent: false, alone, done: false }),
+            Ok((id, alone)) => {
+                if waited && session.calls.lock().has_room() {
+                    // Two slots freed at once wake one caller if neither of two slept yet.
+                    session.slot_is_free();
+                }
+                return Ok(InFlight { session, id, sent: false, alone, done: false });
+            }
             Err(NoSlot::Ended) => return Err(Failure::NotSent),
             Err(NoSlot::Full { limit, abandoned }) => {
                 let full = format!(
@@ -162,6 +169,7 @@ async fn begin<'a>(session: &'a Session, call: &Outgoing<'_>) -> Result<InFlight
                 if call.when_full == WhenFull::Fail {
                     return Err(Failure::Failed(Error::new(Code::ResourceExhausted, call.method, full)));
                 }
+                waited = true;
                 let _waiting = SlotWaiter::new(session);
                 // Freed between the look and the announcement?
                 if session.calls.lock().has_room() {

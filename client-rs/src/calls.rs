@@ -140,6 +140,11 @@ impl Calls {
         self.end.is_some() || !self.free.is_empty() || self.slots.len() < self.limit
     }
 
+    /// Whether a call could begin now, or would learn why not.
+    pub(crate) fn has_room(&self) -> bool {
+        !self.free.is_empty() || self.slots.len() < self.limit || self.end.is_some()
+    }
+
     /// The call's slot, if the call is still in it.
     fn slot(&mut self, id: u64) -> Option<&mut Slot> {
         self.slots.get_mut((id & 0xffff) as usize).filter(|slot| slot.id == id && id != 0)
@@ -271,6 +276,16 @@ impl Calls {
         let returned: Vec<_> = Report::read_all(bytes).collect();
         for report in returned.into_iter().rev() {
             if self.end.is_none() && self.reports.len() < MAX_REPORTS {
+                self.reports.push_front(report);
+            }
+        }
+    }
+
+    /// Puts back reports that could not be sent; they are the oldest again.
+    pub(crate) fn return_reports(&mut self, bytes: &[u8]) {
+        let returned: Vec<_> = Report::read_all(bytes).collect();
+        for report in returned.into_iter().rev() {
+            if self.reports.len() < MAX_REPORTS && self.end.is_none() {
                 self.reports.push_front(report);
             }
         }

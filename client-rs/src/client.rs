@@ -1,280 +1,322 @@
-//! The client: which connection a call takes, and what happens when that one ends.
+//! The client.
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
-use pycrust_protocol::Code;
 use pycrust_protocol::header::TraceContext;
+use pycrust_protocol::limits::MAX_METHOD_LEN;
 use pycrust_protocol::name::EndpointName;
 use pycrust_protocol::reserved::{HEALTH, Health};
-use pycrust_transport::{ConnectError, Connection, Runtime, TransportError, connect, monotonic_ns};
+use pycrust_protocol::{Code, ErrorPayload};
+use pycrust_transport::monotonic_ns;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::task::spawn_blocking;
-use tokio::time::{Instant, sleep};
+use tokio::runtime::Handle;
 
-use crate::builder::{Builder, Encoding, WhenFull};
+use crate::buffers;
+use crate::builder::{Builder, Encoding, Options};
 use crate::call::{self, Failure, Finished, Outgoing, until};
-use crate::driver;
+use crate::connector::Connector;
 use crate::error::Error;
+use crate::reply::Reply;
 use crate::request::Request;
-use crate::session::Session;
 
-/// Connections that one call is tried on.
-const ATTEMPTS: u32 = 3;
-/// Time between two looks for a worker that has not appeared yet.
-const LOOK: Duration = Duration::from_millis(20);
-/// How long a new connection may take to prove itself.
-const PROBE: Duration = Duration::from_secs(5);
+/// Connections that a call tries when each ends before the call could be sent.
+const MAX_CONNECTIONS: usize = 3;
 
-/// Calls the handlers of one endpoint. Clones share one connection.
+/// The first pause of an idempotent call before it is made again; each next one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+
+/// The longest such pause.
+const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+
+/// How long a worker has for its first sign of life on a new connection.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Time limits from here on are none.
+const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// Calls the handlers of one endpoint.
 ///
-/// The client survives its worker: calls in flight at the worker's end fail with UNAVAILABLE, and the next
-/// call connects to whoever serves the endpoint then.
+/// Cloning is cheap, and clones share one connection. When the worker goes away, the calls in flight end in
+/// `UNAVAILABLE`, and the next call connects to the worker that serves the name then.
+///
+/// It is used on a Tokio runtime with I/O and time enabled, multi-thread or current-thread; clones may be
+/// used on different runtimes at the same time. No call blocks a runtime's thread.
+///
+/// # Examples
+/// ```no_run
+/// use pycrust_client::RpcClient;
+///
+/// #[derive(serde::Serialize)]
+/// struct AddArgs { a: i32, b: i32 }
+///
+/// # async fn add() -> Result<(), pycrust_client::Error> {
+/// let client = RpcClient::connect("calculator").await?;
+/// let sum: i32 = client.call("add", &AddArgs { a: 10, b: 20 }).await?;
+/// assert_eq!(sum, 30);
+/// client.close().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct RpcClient {
-    inner: Arc<Inner>,
+    shared: Arc<Shared>,
 }
 
-struct Inner {
-    name: EndpointName,
-    options: Builder,
-    /// The connection, if there was one.
-    session: Mutex<Option<Arc<Session>>>,
-    /// Held while connecting: one connection is made at a time.
-    connecting: tokio::sync::Mutex<()>,
-    closed: AtomicBool,
+struct Shared {
+    options: Options,
+    /// Finds, keeps and replaces the connection.
+    connector: Arc<Connector>,
+}
+
+/// A call and its options, before its arguments.
+#[derive(Debug)]
+pub(crate) struct Call<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) timeout: Duration,
+    pub(crate) idempotent: bool,
+    pub(crate) schema_pin: u64,
+    pub(crate) trace: TraceContext,
+}
+
+impl<'a> Call<'a> {
+    pub(crate) fn new(method: &'a str, timeout: Duration) -> Self {
+        Self { method, timeout, idempotent: false, schema_pin: 0, trace: TraceContext::default() }
+    }
 }
 
 impl RpcClient {
-    /// Connects to the worker that serves `endpoint`, with default options.
+    /// Connects to the worker that serves `name`.
     ///
     /// # Errors
-    /// See [`Builder::connect`].
+    /// Those of [`Builder::connect`].
     ///
     /// # Panics
-    /// See [`Builder::connect`].
-    pub async fn connect(endpoint: &str) -> Result<Self, Error> {
-        Self::builder(endpoint).connect().await
+    /// In a Tokio runtime without its I/O or time driver (`enable_all`).
+    pub async fn connect(name: &str) -> Result<Self, Error> {
+        Self::builder(name).connect().await
     }
 
-    /// Options for connecting to `endpoint`.
-    pub fn builder(endpoint: &str) -> Builder {
-        Builder::new(endpoint)
+    /// A client that differs from the usual one.
+    pub fn builder(name: &str) -> Builder {
+        Builder::new(name)
     }
 
-    pub(crate) async fn open(options: Builder) -> Result<Self, Error> {
-        let name = EndpointName::new(&options.endpoint)
+    pub(crate) async fn connect_with(name: &str, options: Options) -> Result<Self, Error> {
+        let name = EndpointName::new(name)
             .map_err(|error| Error::new(Code::InvalidArgument, "connect", error.to_string()))?;
-        let wait_until = Instant::now() + options.wait_for_worker;
-        let inner = Inner {
-            name,
-            options,
-            session: Mutex::new(None),
-            connecting: tokio::sync::Mutex::new(()),
-            closed: AtomicBool::new(false),
-        };
-        let client = Self { inner: Arc::new(inner) };
+        let connector = Connector::new(name, &options)?;
+        let client = Self { shared: Arc::new(Shared { options, connector }) };
+        let started_ns = monotonic_ns();
+        let patience = client.shared.options.wait_for_worker;
+        let mut pause = FIRST_PAUSE;
         loop {
-            match client.session().await {
-                Ok(_) => return Ok(client),
-                Err(error) if error.code() == Code::Unavailable && Instant::now() < wait_until => {
-                    sleep(LOOK).await;
+            match client.probe().await {
+                Ok(()) => return Ok(client),
+                Err(error) => {
+                    let waited = Duration::from_nanos(monotonic_ns() - started_ns);
+                    if error.code() != Code::Unavailable || waited >= patience {
+                        return Err(error);
+                    }
+                    tokio::time::sleep(pause.min(patience - waited)).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
                 }
-                Err(error) => return Err(error),
             }
         }
     }
 
-    /// Calls `method` and waits for its answer, for the client's default time.
+    /// Connects if need be, and asks the worker through the data path whether it is there.
+    async fn probe(&self) -> Result<(), Error> {
+        let call = Call::new(HEALTH, self.default_timeout().min(PROBE_TIMEOUT));
+        self.send::<_, Health>(call, &()).await.map(drop)
+    }
+
+    /// Calls a handler with the client's usual time limit and waits for its result.
     ///
-    /// Arguments are a struct, a tuple, a map or, for a single one, a value; `&()` is none. Dropping the future
-    /// cancels the call.
+    /// The arguments are encoded before this returns; the call is made when the future is first polled.
+    /// Dropping the future cancels the call: one that is still queued never runs.
     ///
     /// # Errors
-    /// See [`Request::send`].
-    pub async fn call<A, R>(&self, method: &str, args: &A) -> Result<R, Error>
+    /// Each call gets exactly one answer or one error, and [`Error::code`] says which:
+    /// `INVALID_ARGUMENT` if the arguments don't validate ([`Error::details`] lists what is wrong) or can't be
+    /// encoded, `UNIMPLEMENTED` if there is no such method, `UNKNOWN` if the handler raised
+    /// ([`Error::exception`], [`Error::traceback`]), or the code that it chose, `DEADLINE_EXCEEDED`,
+    /// `RESOURCE_EXHAUSTED` if a queue is full, `INTERNAL` if the result can't be encoded or decoded,
+    /// `UNAVAILABLE` if the worker is not there or went away, `CANCELLED` if the client was closed,
+    /// `FAILED_PRECONDITION` outside a Tokio runtime.
+    pub fn call<'a, A, R>(
+        &'a self,
+        method: &'a str,
+        args: &A,
+    ) -> impl Future<Output = Result<R, Error>> + Send + use<'a, A, R>
     where
         A: Serialize + ?Sized,
         R: DeserializeOwned,
     {
-        Ok(self.request(method).send(args).await?.into_value())
+        self.call_with_timeout(method, args, self.default_timeout())
     }
 
-    /// The same, within `timeout`.
+    /// Like [`call`](Self::call), with a time limit of its own. [`Duration::MAX`] is no limit.
     ///
     /// # Errors
-    /// See [`Request::send`].
-    pub async fn call_with_timeout<A, R>(&self, method: &str, args: &A, timeout: Duration) -> Result<R, Error>
+    /// Those of [`call`](Self::call).
+    pub fn call_with_timeout<'a, A, R>(
+        &'a self,
+        method: &'a str,
+        args: &A,
+        timeout: Duration,
+    ) -> impl Future<Output = Result<R, Error>> + Send + use<'a, A, R>
     where
         A: Serialize + ?Sized,
         R: DeserializeOwned,
     {
-        Ok(self.request(method).timeout(timeout).send(args).await?.into_value())
+        let encoded = self.encode(Call::new(method, timeout), args);
+        async move {
+            let call = encoded?;
+            let (finished, _) = self.make(call).await?;
+            decode(method, finished)
+        }
     }
 
-    /// A call with options of its own, whose answer says which version made it and where the time went.
+    /// A call with options, whose answer says more than the value.
     pub fn request<'a>(&'a self, method: &'a str) -> Request<'a> {
-        Request::new(self, method, self.inner.options.timeout)
+        Request::new(self, method)
+    }
+
+    pub(crate) fn send<'a, A, R>(
+        &'a self,
+        call: Call<'a>,
+        args: &A,
+    ) -> impl Future<Output = Result<Reply<R>, Error>> + Send + use<'a, A, R>
+    where
+        A: Serialize + ?Sized,
+        R: DeserializeOwned,
+    {
+        let method = call.method;
+        let encoded = self.encode(call, args);
+        async move {
+            let call = encoded?;
+            let (finished, started_ns) = self.make(call).await?;
+            let (header, received_ns) = (finished.header, finished.received_ns);
+            Ok(Reply::new(decode(method, finished)?, &header, started_ns, received_ns))
+        }
+    }
+
+    /// The time that a call has unless it says otherwise.
+    pub(crate) fn default_timeout(&self) -> Duration {
+        self.shared.options.timeout
+    }
+
+    /// Checks the method's name and encodes the arguments.
+    fn encode<'a, A: Serialize + ?Sized>(&self, call: Call<'a>, args: &A) -> Result<Outgoing<'a>, Error> {
+        let started_ns = monotonic_ns();
+        let Call { method, timeout, idempotent, schema_pin, trace } = call;
+        let refuse = |reason: String| Err(Error::new(Code::InvalidArgument, method, reason));
+        if !(1..=MAX_METHOD_LEN).contains(&method.len()) {
+            let len = method.len();
+            return refuse(format!("a method's name has 1 to {MAX_METHOD_LEN} bytes, this one has {len}"));
+        }
+        let mut payload = buffers::take();
+        let written = match self.shared.options.encoding {
+            Encoding::Array => rmp_serde::encode::write(&mut payload, args),
+            Encoding::Map => rmp_serde::encode::write_named(&mut payload, args),
+        };
+        if let Err(error) = written {
+            let name = std::any::type_name::<A>();
+            return refuse(format!("arguments of type {name} can't be encoded: {error}"));
+        }
+        let expires_ns = (timeout < FOREVER).then(|| started_ns.saturating_add(timeout.as_nanos() as u64));
+        let when_full = self.shared.options.when_full;
+        Ok(Outgoing {
+            method,
+            payload,
+            started_ns,
+            timeout,
+            expires_ns,
+            idempotent,
+            schema_pin,
+            trace,
+            when_full,
+        })
+    }
+
+    /// Makes a call, on as many connections as it takes and may. The answer, and when the call started.
+    async fn make(&self, mut call: Outgoing<'_>) -> Result<(Finished, u64), Error> {
+        if Handle::try_current().is_err() {
+            let reason = "there is no Tokio runtime here: call from a task, or from block_on of one";
+            return Err(Error::new(Code::FailedPrecondition, call.method, reason));
+        }
+        let mut pause = FIRST_PAUSE;
+        let mut connections = 0;
+        let finished = loop {
+            let error = match self.attempt(&mut call).await {
+                Ok(finished) => break finished,
+                Err(Failure::NotSent) => {
+                    connections += 1;
+                    if connections < MAX_CONNECTIONS {
+                        continue;
+                    }
+                    let reason = format!("{MAX_CONNECTIONS} connections ended before the call could be sent");
+                    Error::new(Code::Unavailable, call.method, reason)
+                }
+                Err(Failure::Lost(error) | Failure::Failed(error)) => error,
+            };
+            if !call.idempotent || error.code() != Code::Unavailable {
+                return Err(error);
+            }
+            // Made again until its time is over; what it is told then is why the last attempt failed.
+            if until(&call, async {
+                tokio::time::sleep(pause).await;
+            })
+            .await
+            .is_none()
+            {
+                return Err(error);
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        };
+        buffers::give(call.payload);
+        if finished.status == Code::Ok {
+            return Ok((finished, call.started_ns));
+        }
+        let error = Error::answered(finished.status, call.method, &finished.payload);
+        buffers::give(finished.payload);
+        Err(error)
+    }
+
+    /// Makes a call on the connection of the moment.
+    async fn attempt(&self, call: &mut Outgoing<'_>) -> Result<Finished, Failure> {
+        let connector = &self.shared.connector;
+        let session = match connector.current() {
+            Some(session) => session,
+            None => match until(call, connector.connect()).await {
+                Some(connected) => connected.map_err(|error| Failure::Failed(error.of(call.method)))?,
+                None => {
+                    return Err(Failure::Failed(call.too_late("the connection took longer than that")));
+                }
+            },
+        };
+        call::run(&session, call).await
+    }
+
+    /// Closes the connection, also for all clones, and waits until it is taken down.
+    ///
+    /// Calls in flight end in `CANCELLED`, and so does every later call. Closing again does nothing.
+    pub async fn close(&self) {
+        self.shared.connector.close().await;
     }
 
     /// The endpoint's name.
     pub fn endpoint(&self) -> &str {
-        self.inner.name.as_str()
+        self.shared.connector.name().as_str()
     }
 
-    /// Whether there is a connection, as far as this side knows.
+    /// Whether there is a connection right now. The next call makes one if there is not.
     pub fn is_connected(&self) -> bool {
-        self.inner.session.lock().as_ref().is_some_and(|session| !session.ended())
+        self.shared.connector.current().is_some()
     }
-
-    /// Closes the connection, for all clones. Calls in flight and later ones fail with CANCELLED. A second time
-    /// it does nothing.
-    pub async fn close(&self) {
-        self.inner.closed.store(true, Ordering::Release);
-        let session = self.inner.session.lock().take();
-        if let Some(session) = session {
-            session.flush_reports();
-            session.end(Code::Cancelled, "the client was closed");
-            session.drop_in_place();
-            // Taking down the shared memory takes milliseconds; when this returns, that is done, unless a call
-            // still holds on to it.
-            let _ = spawn_blocking(move || drop(session)).await;
-        }
-    }
-
-    pub(crate) fn encoding(&self) -> Encoding {
-        self.inner.options.encoding
-    }
-
-    pub(crate) fn when_full(&self) -> WhenFull {
-        self.inner.options.when_full
-    }
-
-    /// Makes a call, on a new connection if the one that there was has ended.
-    pub(crate) async fn run(&self, call: &mut Outgoing<'_>) -> Result<Finished, Error> {
-        let mut attempt = 0;
-        loop {
-            attempt += 1;
-            let session = match self.ready_session() {
-                Some(session) => session,
-                None => until(call, self.session())
-                    .await
-                    .ok_or_else(|| call.too_late("the connection took longer"))??,
-            };
-            match call::run(&session, call).await {
-                Ok(finished) => return Ok(finished),
-                Err(Failure::Failed(error)) => return Err(error),
-                Err(Failure::NotSent) if attempt < ATTEMPTS => {}
-                Err(Failure::NotSent) => {
-                    let reason = "every connection ended before the call could be sent";
-                    return Err(Error::new(Code::Unavailable, call.method, reason));
-                }
-                Err(Failure::Lost(error)) => {
-                    let again = call.idempotent && error.code() == Code::Unavailable && attempt < ATTEMPTS;
-                    if !again {
-                        return Err(error);
-                    }
-                }
-            }
-        }
-    }
-
-    /// The connection, if it lives.
-    fn ready_session(&self) -> Option<Arc<Session>> {
-        let session = self.inner.session.lock();
-        session.as_ref().filter(|session| !session.ended()).cloned()
-    }
-
-    /// The connection; a new one if there is none that lives.
-    async fn session(&self) -> Result<Arc<Session>, Error> {
-        let _connecting = self.inner.connecting.lock().await;
-        if let Some(session) = self.ready_session() {
-            return Ok(session);
-        }
-        self.check_open()?;
-        let before = self.inner.session.lock().take();
-        drop(before);
-        let link = self.link().await?;
-        let options = &self.inner.options;
-        let session = Session::new(link, options.max_in_flight, options.spin);
-        driver::ensure(&session).map_err(|error| {
-            let reason = format!("the connection can't be waited for: {error}");
-            Error::new(Code::ResourceExhausted, "connect", reason)
-        })?;
-        self.probe(&session).await?;
-        let mut current = self.inner.session.lock();
-        self.check_open()?;
-        *current = Some(Arc::clone(&session));
-        Ok(session)
-    }
-
-    fn check_open(&self) -> Result<(), Error> {
-        if self.inner.closed.load(Ordering::Acquire) {
-            return Err(Error::new(Code::Cancelled, "connect", "the client was closed"));
-        }
-        Ok(())
-    }
-
-    /// Shakes hands with the worker, on a thread that may block.
-    async fn link(&self) -> Result<Connection, Error> {
-        let inner = Arc::clone(&self.inner);
-        let connected = spawn_blocking(move || {
-            let runtime = match &inner.options.runtime_dir {
-                Some(dir) => Runtime::at(dir)?,
-                None => Runtime::discover()?,
-            };
-            connect(&runtime, &inner.name, &inner.options.client_name)
-        });
-        match connected.await {
-            Ok(Ok(link)) => Ok(link),
-            Ok(Err(error)) => Err(refused(&error)),
-            Err(error) => Err(Error::new(Code::Internal, "connect", format!("connecting stopped: {error}"))),
-        }
-    }
-
-    /// Asks the worker through the data path whether it is well.
-    async fn probe(&self, session: &Arc<Session>) -> Result<(), Error> {
-        let started_ns = monotonic_ns();
-        let mut call = Outgoing {
-            method: HEALTH,
-            payload: vec![0xc0],
-            started_ns,
-            timeout: PROBE,
-            expires_ns: Some(started_ns + PROBE.as_nanos() as u64),
-            idempotent: true,
-            schema_pin: 0,
-            trace: TraceContext::default(),
-            when_full: WhenFull::Wait,
-        };
-        let finished = match call::run(session, &mut call).await {
-            Ok(finished) => finished,
-            Err(Failure::NotSent) => {
-                return Err(Error::new(Code::Unavailable, "connect", "the worker went away at once"));
-            }
-            Err(Failure::Lost(error) | Failure::Failed(error)) => return Err(error),
-        };
-        if finished.status != Code::Ok {
-            return Err(Error::answered(finished.status, HEALTH, &finished.payload));
-        }
-        let health: Health = rmp_serde::from_slice(&finished.payload)
-            .map_err(|error| Error::new(Code::Internal, HEALTH, error.to_string()))?;
-        log::debug!("connected to {} (pid {}), {}", health.endpoint, health.pid, health.status);
-        Ok(())
-    }
-}
-
-/// What a caller is told of a connection that did not come about.
-fn refused(error: &ConnectError) -> Error {
-    let code = match error {
-        ConnectError::Refused { code, .. } => *code,
-        ConnectError::Transport(TransportError::RuntimeDir { .. }) => Code::FailedPrecondition,
-        _ => Code::Unavailable,
-    };
-    Error::new(code, "connect", error.to_string())
 }
 
 impl fmt::Debug for RpcClient {
@@ -284,4 +326,19 @@ impl fmt::Debug for RpcClient {
             .field("connected", &self.is_connected())
             .finish_non_exhaustive()
     }
+}
+
+/// Reads a result.
+fn decode<R: DeserializeOwned>(method: &str, finished: Finished) -> Result<R, Error> {
+    let value = rmp_serde::from_slice(&finished.payload).map_err(|error| {
+        let (name, len) = (std::any::type_name::<R>(), finished.payload.len());
+        let reason = format!("the result ({len} bytes of MessagePack) is no {name}: {error}");
+        Error::from_parts(
+            Code::Internal,
+            method,
+            ErrorPayload { may_have_run: true, ..ErrorPayload::message(reason) },
+        )
+    });
+    buffers::give(finished.payload);
+    value
 }

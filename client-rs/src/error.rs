@@ -50,7 +50,7 @@ pub enum Details {
 impl Error {
     /// A failure that this side found, of a call that was not sent.
     pub(crate) fn new(code: Code, subject: &str, message: impl Into<String>) -> Self {
-        Self::from_payload(code, subject, ErrorPayload::message(message))
+        Self::from_parts(code, subject, ErrorPayload::message(message))
     }
 
     /// The same failure, of a call that may have run.
@@ -59,12 +59,18 @@ impl Error {
         self
     }
 
-    /// The failure that the worker answered.
-    pub(crate) fn answered(code: Code, method: &str, payload: &[u8]) -> Self {
-        Self::from_payload(code, method, ErrorPayload::decode(payload))
+    /// The same failure, of this call.
+    pub(crate) fn of(mut self, method: &str) -> Self {
+        self.0.subject = method.into();
+        self
     }
 
-    fn from_payload(code: Code, subject: &str, payload: ErrorPayload) -> Self {
+    /// The failure that the worker answered.
+    pub(crate) fn answered(code: Code, method: &str, payload: &[u8]) -> Self {
+        Self::from_parts(code, method, ErrorPayload::decode(payload))
+    }
+
+    pub(crate) fn from_parts(code: Code, subject: &str, payload: ErrorPayload) -> Self {
         let details = match code {
             _ if payload.details.is_empty() => Details::None,
             Code::InvalidArgument => rmp_serde::from_slice(&payload.details)

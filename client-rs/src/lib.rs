@@ -1,26 +1,21 @@
-//! An async client of PyCrust endpoints: calls Python handlers in another process from Tokio.
+//! Calls Python handlers in another process of this machine from Tokio, over shared memory.
 //!
 //! ```no_run
 //! use pycrust_client::RpcClient;
 //!
 //! #[derive(serde::Serialize)]
-//! struct AddArgs {
-//!     a: i32,
-//!     b: i32,
-//! }
+//! struct AddArgs { a: i32, b: i32 }
 //!
-//! # async fn run() -> Result<(), pycrust_client::Error> {
+//! # async fn add() -> Result<(), pycrust_client::Error> {
 //! let client = RpcClient::connect("calculator").await?;
 //! let sum: i32 = client.call("add", &AddArgs { a: 10, b: 20 }).await?;
 //! client.close().await;
-//! # let _ = sum;
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! A call's way: [`client`](RpcClient) finds the connection, `call` begins, sends and waits, `calls` is the
-//! table of calls in flight, `session` is one connection and whose turn it is to receive, `driver` waits for
-//! the doorbell.
+//! Arguments are whatever serde serialises: a struct or a tuple binds by position, a map (or a struct with
+//! [`Encoding::Map`]) by name, `()` is no argument. Results are whatever serde deserialises.
 #![forbid(unsafe_code)]
 
 mod buffers;
@@ -28,6 +23,7 @@ mod builder;
 mod call;
 mod calls;
 mod client;
+mod connector;
 mod driver;
 mod error;
 mod reply;
@@ -36,13 +32,12 @@ mod session;
 mod spin;
 mod turn;
 
+pub use builder::{Builder, Encoding, WhenFull};
+pub use client::RpcClient;
+pub use error::{Details, Error};
 pub use pycrust_protocol::error::Location;
 pub use pycrust_protocol::header::TraceContext;
 pub use pycrust_protocol::{Code, ValidationIssue};
-
-pub use self::builder::{Builder, Encoding, WhenFull};
-pub use self::client::RpcClient;
-pub use self::error::{Details, Error};
-pub use self::reply::{Reply, Timing};
-pub use self::request::Request;
-pub use self::spin::{MAX_SPIN, Spin};
+pub use reply::{Reply, Timing};
+pub use request::Request;
+pub use spin::{MAX_SPIN, Spin};

@@ -1,56 +1,29 @@
-//! A call's answer and how long it took.
+//! An answer with what is known about it.
 
 use std::time::Duration;
 
 use pycrust_protocol::header::ResponseHeader;
 
-use crate::call::Finished;
-
-/// A call's answer.
-#[derive(Debug, Clone)]
+/// The answer to a [`Request`](crate::Request).
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply<R> {
     value: R,
     version: u32,
+    schema_hash: u64,
     timing: Timing,
 }
 
-impl<R> Reply<R> {
-    pub(crate) fn new(value: R, version: u32, timing: Timing) -> Self {
-        Self { value, version, timing }
-    }
-
-    /// What the handler returned.
-    pub fn value(&self) -> &R {
-        &self.value
-    }
-
-    /// What the handler returned.
-    pub fn into_value(self) -> R {
-        self.value
-    }
-
-    /// The handler's version that made it, from 1; 0 for an answer of the worker itself.
-    pub fn version(&self) -> u32 {
-        self.version
-    }
-
-    /// Where the time went.
-    pub fn timing(&self) -> Timing {
-        self.timing
-    }
-}
-
-/// Where a call's time went.
+/// Where the time of a call went. What no stage has is the client's own: encoding and sending.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timing {
-    /// From before the arguments were encoded to the answer's reaching this caller.
+    /// From before encoding the arguments to the answer's reaching the caller.
     pub round_trip: Duration,
     /// On the way to the worker.
     pub transit: Duration,
     /// In the worker's queue.
     pub queue: Duration,
-    /// Waiting for the interpreter.
+    /// Waiting for the Python interpreter.
     pub interpreter: Duration,
     /// Decoding and validating the arguments.
     pub decode: Duration,
@@ -62,19 +35,45 @@ pub struct Timing {
     pub back: Duration,
 }
 
-impl Timing {
-    pub(crate) fn new(started_ns: u64, finished: &Finished) -> Self {
-        let ResponseHeader { common, stages, .. } = &finished.header;
-        let took = |from_ns| Duration::from_nanos(finished.received_ns.saturating_sub(from_ns));
-        Self {
-            round_trip: took(started_ns),
+impl<R> Reply<R> {
+    pub(crate) fn new(value: R, header: &ResponseHeader, started_ns: u64, received_ns: u64) -> Self {
+        let since = |ns: u64| Duration::from_nanos(received_ns.saturating_sub(ns));
+        let stages = &header.stages;
+        let timing = Timing {
+            round_trip: since(started_ns),
             transit: Duration::from_nanos(stages.transit_ns),
             queue: Duration::from_nanos(stages.queue_ns),
             interpreter: Duration::from_nanos(stages.interpreter_ns),
             decode: Duration::from_nanos(stages.decode_ns),
             handler: Duration::from_nanos(stages.handler_ns),
             encode: Duration::from_nanos(stages.encode_ns),
-            back: took(common.sent_ns),
-        }
+            back: since(header.common.sent_ns),
+        };
+        Self { value, version: header.version, schema_hash: header.schema_hash, timing }
+    }
+
+    /// What the handler returned.
+    pub fn value(&self) -> &R {
+        &self.value
+    }
+
+    /// What the handler returned, by value.
+    pub fn into_value(self) -> R {
+        self.value
+    }
+
+    /// The handler version that answered, from 1.
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// The hash of the method's schema, to pin with [`Request::schema`](crate::Request::schema).
+    pub fn schema_hash(&self) -> u64 {
+        self.schema_hash
+    }
+
+    /// Where the time went.
+    pub fn timing(&self) -> Timing {
+        self.timing
     }
 }

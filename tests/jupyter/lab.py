@@ -120,7 +120,7 @@ class Notebook:
         if source is not None:
             self.page.keyboard.press("Control+a")
             self.page.keyboard.insert_text(source)
-        self.page.keyboard.press("Control+Enter")
+        self.page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-cell') && null")
 
     def busy(self, at: int) -> bool:
         return "*" in (self.cell(at).locator(".jp-InputPrompt").text_content() or "")
@@ -181,8 +181,15 @@ def opened(directory: Path, cells: list[str]) -> Iterator[Notebook]:
             failures: list[str] = []
             page.on("pageerror", lambda failure: failures.append(str(failure)))
             page.goto(url.format("live.ipynb"))
+            page.wait_for_function("window.jupyterapp !== undefined")
+            page.evaluate("() => window.jupyterapp.restored.then(() => null)")
             page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').wait_for()
             yield Notebook(page)
             assert failures == []
+        except BaseException:
+            PICTURES.mkdir(exist_ok=True)
+            for open_page in browser.contexts[0].pages:
+                open_page.screenshot(path=PICTURES / "failed.png")
+            raise
         finally:
             browser.close()
