@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
     from pycrust._binding import Change
-    from pycrust._native import Worker
+    from pycrust._binding import Worker
     from pycrust.endpoint import RpcEndpoint
     from pycrust.settings import Settings
 

@@ -31,10 +31,13 @@ fn described(
 ) -> Code {
     out.clear();
     let mut description = || -> PyResult<Code> {
+        let value = error.value(py);
+        // Before Python 3.12 the traceback travels beside the exception, not in it.
+        value.setattr("__traceback__", error.traceback(py))?;
         let describe = py.import("pycrust.errors")?.getattr(how)?;
         let described = match traceback {
-            Some(traceback) => describe.call1((error.value(py), traceback))?,
-            None => describe.call1((error.value(py),))?,
+            Some(traceback) => describe.call1((value, traceback))?,
+            None => describe.call1((value,))?,
         };
         let (code, payload) = described.extract::<(u8, Bound<'_, PyDict>)>()?;
         payload.set_item("may_have_run", may_have_run)?;
