@@ -15,8 +15,7 @@ from pycrust.catalog import Catalog
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-    from pycrust._binding import Change
-    from pycrust._binding import Worker
+    from pycrust._binding import Change, Worker
     from pycrust.endpoint import RpcEndpoint
     from pycrust.settings import Settings
 

@@ -135,11 +135,6 @@ impl Calls {
         self.slots.len() - self.free.len()
     }
 
-    /// Whether [`begin`](Self::begin) would find a slot, or fail for another reason than that there is none.
-    pub(crate) fn has_room(&self) -> bool {
-        self.end.is_some() || !self.free.is_empty() || self.slots.len() < self.limit
-    }
-
     /// Whether a call could begin now, or would learn why not.
     pub(crate) fn has_room(&self) -> bool {
         !self.free.is_empty() || self.slots.len() < self.limit || self.end.is_some()
@@ -269,16 +264,6 @@ impl Calls {
         let count = self.reports.len().min(max);
         self.reports.drain(..count).for_each(|report| report.put(out));
         count
-    }
-
-    /// Takes reports back that could not be sent, in front of the others.
-    pub(crate) fn return_reports(&mut self, bytes: &[u8]) {
-        let returned: Vec<_> = Report::read_all(bytes).collect();
-        for report in returned.into_iter().rev() {
-            if self.end.is_none() && self.reports.len() < MAX_REPORTS {
-                self.reports.push_front(report);
-            }
-        }
     }
 
     /// Puts back reports that could not be sent; they are the oldest again.

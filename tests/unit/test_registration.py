@@ -143,7 +143,7 @@ class TestRefused:
         with pytest.raises(TypeError, match="can't be resolved"):
 
             @endpoint.register
-            def other(a: "1 +"): ...  # noqa: F722, UP037
+            def other(a: "1 +"): ...  # noqa: F722
 
     def test_a_failed_registration_leaves_the_live_one(self, endpoint):
         @endpoint.register

@@ -145,7 +145,7 @@ def test_undeclared(value, _declared, expected):
         (np.float64(1.5), 1.5),
         (np.float32(1.5), 1.5),
         (np.int64(-3), -3),
-        (np.bool_(True), True),  # noqa: FBT003 - what NumPy's comparisons give
+        (np.bool_(True), True),
     ],
 )
 def test_kinds_of_the_basic_types(value, expected):

@@ -309,8 +309,8 @@ class TestBesideTheCell:
 
     def test_a_task_that_outlives_its_cell_publishes_at_once(self, shell):
         shell.run(shell.define("first", 1))
-        shell.run(self.TASK + "gate = asyncio.Event()\nasync def wait():\n    await gate.wait()\n    await later('g')\n"
-                  "task = asyncio.create_task(wait())\nawait asyncio.sleep(0)")  # fmt: skip
+        wait = "gate = asyncio.Event()\nasync def wait():\n    await gate.wait()\n    await later('g')\n"
+        shell.run(self.TASK + wait + "task = asyncio.create_task(wait())\nawait asyncio.sleep(0)")
         assert shell.live() == {"first": 1}
         # It registers while an unrelated cell runs, which then fails.
         assert not shell.run(shell.define("f", 1) + "gate.set()\nawait task\n1 / 0")
