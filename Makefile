@@ -65,6 +65,7 @@ format:
 	$(BIN)/ruff check --fix-only pycrust tests
 
 bench: build
+	cargo build --release --quiet -p pycrust-transport --example floors
 	$(BIN)/python tests/benchmarks/run.py
 
 clean:
