@@ -120,7 +120,7 @@ impl RpcClient {
                     if error.code() != Code::Unavailable || waited >= patience {
                         return Err(error);
                     }
-                    tokio::time::sleep(pause.min(patience - waited)).await;
+                    tokio::time::sleep(pause.min(patience.saturating_sub(waited))).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
             }
@@ -195,7 +195,7 @@ impl RpcClient {
         R: DeserializeOwned,
     {
         let method = call.method;
-        let encoded = self.encode(call, args);
+        let encoded = self.encode(&call, args);
         async move {
             let call = encoded?;
             let (finished, started_ns) = self.make(call).await?;
@@ -210,9 +210,9 @@ impl RpcClient {
     }
 
     /// Checks the method's name and encodes the arguments.
-    fn encode<'a, A: Serialize + ?Sized>(&self, call: Call<'a>, args: &A) -> Result<Outgoing<'a>, Error> {
+    fn encode<'a, A: Serialize + ?Sized>(&self, call: &Call<'a>, args: &A) -> Result<Outgoing<'a>, Error> {
         let started_ns = monotonic_ns();
-        let Call { method, timeout, idempotent, schema_pin, trace } = call;
+        let &Call { method, timeout, idempotent, schema_pin, trace } = call;
         let refuse = |reason: String| Err(Error::new(Code::InvalidArgument, method, reason));
         if !(1..=MAX_METHOD_LEN).contains(&method.len()) {
             let len = method.len();

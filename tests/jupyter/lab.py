@@ -183,7 +183,11 @@ def opened(directory: Path, cells: list[str]) -> Iterator[Notebook]:
             page.goto(url.format("live.ipynb"))
             page.wait_for_function("window.jupyterapp !== undefined")
             page.evaluate("() => window.jupyterapp.restored.then(() => null)")
-            page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').wait_for()
+            # Before this the indicator already reads idle, but a cell that is run then is dropped.
+            page.wait_for_function(
+                "window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
+            )
+            page.evaluate("() => window.jupyterapp.shell.collapseLeft()")
             yield Notebook(page)
             assert failures == []
         except BaseException:

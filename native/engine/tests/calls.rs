@@ -204,7 +204,7 @@ fn a_retired_version_is_let_go_of_after_its_last_call() {
     let (started, gate) = (Arc::new(Gate::default()), Arc::new(Gate::default()));
     let (kept, begun, held) = (model.clone(), started.clone(), gate.clone());
     rig.register("m", move |running| {
-        let _kept = &kept;
+        std::hint::black_box(&kept);
         begun.open();
         running.detached(|| held.pass());
         number(1)
