@@ -67,7 +67,7 @@ impl Caller {
 
     fn send(&mut self, method: &str, payload: &[u8]) -> u64 {
         self.calls += 1;
-        let id = self.calls << 16 | self.calls % 16;
+        let id = (self.calls << 16) | (self.calls % 16);
         let mut head = Vec::new();
         put_request_head(&mut head, id, method, payload.len());
         let common = Common { body_len: (head.len() + payload.len()) as u32, ..Common::default() };

@@ -58,7 +58,7 @@ impl Caller {
     /// Sends a request with this header, whose lengths and time are filled in.
     pub fn send_as(&self, method: &str, payload: &[u8], mut header: RequestHeader) -> u64 {
         let call = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
-        let id = call << 16 | call & 0xffff;
+        let id = (call << 16) | (call & 0xffff);
         let mut body = Vec::new();
         put_request_head(&mut body, id, method, payload.len());
         body.extend_from_slice(payload);
