@@ -33,7 +33,7 @@ const TRACK: f64 = 2.4;
 /// Balances a pole on a cart with a Python policy.
 #[derive(Parser)]
 struct Options {
-    /// The endpoint whose method `policy` is asked: x, x_dot, theta, theta_dot in m, m/s, rad and rad/s; its
+    /// The endpoint whose method `policy` is asked with position, speed, angle and angular speed in m, m/s, rad and rad/s; its
     /// answer is the share of the full force, from -1 to 1.
     #[arg(long, default_value = "cart_pole")]
     endpoint: String,

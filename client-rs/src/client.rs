@@ -72,7 +72,7 @@ struct Shared {
 }
 
 /// A call and its options, before its arguments.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Call<'a> {
     pub(crate) method: &'a str,
     pub(crate) timeout: Duration,
@@ -172,7 +172,7 @@ impl RpcClient {
         A: Serialize + ?Sized,
         R: DeserializeOwned,
     {
-        let encoded = self.encode(Call::new(method, timeout), args);
+        let encoded = self.encode(&Call::new(method, timeout), args);
         async move {
             let call = encoded?;
             let (finished, _) = self.make(call).await?;

@@ -79,7 +79,6 @@ impl Worker {
     }
 
     /// Registers or, with `None`, removes methods in one atomic step; gives their version numbers.
-    #[expect(clippy::needless_pass_by_value, reason = "extracted from Python")]
     fn publish(
         &self,
         py: Python<'_>,

@@ -40,6 +40,7 @@ impl Lifeline {
     pub(crate) fn new(runtime_dir: &Path, prefix: &str) -> Result<Self, TransportError> {
         let config = iox::config(&remains::root(runtime_dir, prefix), prefix)?;
         let node = iox::node(&config)?;
+        remains::close_to_others(prefix);
         Ok(Self {
             node: ManuallyDrop::new(Mutex::new(node)),
             config,

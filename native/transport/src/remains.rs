@@ -3,7 +3,8 @@
 //! Each worker's life has a prefix of its own, so its remains can go as a whole once no living process has
 //! a node there: the worker has one from its start to its end, a client from before it opens a service.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -85,6 +86,15 @@ pub(crate) fn sweep_others(runtime_dir: &Path, common: &str, own: &str) {
     prefixes.dedup();
     for prefix in prefixes.iter().filter(|prefix| *prefix != own) {
         sweep(runtime_dir, prefix);
+    }
+}
+
+/// Takes other users' access to the shared memory of `prefix` away: iceoryx2 lets everyone write its node
+/// counter.
+pub(crate) fn close_to_others(prefix: &str) {
+    for name in shared_memory(prefix).iter().filter(|name| name.ends_with(".global_mgmt")) {
+        // A client finds it closed already, or gone with its worker.
+        let _ = fs::set_permissions(Path::new(SHM).join(name), Permissions::from_mode(0o600));
     }
 }
 

@@ -88,6 +88,22 @@ fn samples_are_aligned_and_a_connection_takes_little_memory() {
 }
 
 #[test]
+fn other_users_have_no_access_to_a_connection_s_memory() {
+    use std::os::unix::fs::MetadataExt;
+    let place = Place::new();
+    let (acceptor, events) = place.serve();
+    let client = place.connect();
+    let names = common::shared_memory(&client.welcome().prefix);
+    assert!(names.len() > 5, "{names:?}");
+    for name in names {
+        let mode = std::fs::metadata(format!("/dev/shm/{name}")).unwrap().mode();
+        assert_eq!(mode & 0o077, 0, "{name} has mode {mode:o}");
+    }
+    drop((client, events));
+    acceptor.stop();
+}
+
+#[test]
 fn a_frame_over_the_limit_is_refused() {
     let place = Place::new();
     let (acceptor, _events) = place.serve();
