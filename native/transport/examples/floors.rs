@@ -49,8 +49,8 @@ mod floors {
     fn summary(mut nanos: Vec<u64>) -> String {
         nanos.drain(..WARM_UP.min(nanos.len()));
         nanos.sort_unstable();
-        let at = |share: f64| nanos[((nanos.len() - 1) as f64 * share) as usize] as f64 / 1e3;
-        let (p50, p90, p99, p999) = (at(0.5), at(0.9), at(0.99), at(0.999));
+        let at = |per_mille: usize| nanos[(nanos.len() - 1) * per_mille / 1000] as f64 / 1e3;
+        let (p50, p90, p99, p999) = (at(500), at(900), at(990), at(999));
         format!("{{\"p50\": {p50}, \"p90\": {p90}, \"p99\": {p99}, \"p999\": {p999}}}")
     }
 
