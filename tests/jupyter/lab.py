@@ -114,28 +114,31 @@ class Notebook:
     def cell(self, at: int) -> Locator:
         return self.page.locator(".jp-Notebook .jp-CodeCell").nth(at)
 
+    def ready(self) -> None:
+        """Waits for the kernel: a cell that is run before is dropped."""
+        self.page.wait_for_function(
+            "window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
+        )
+
     def begin(self, at: int, source: str | None = None) -> None:
         """Runs a cell, with a new source if one is given; doesn't wait for its end."""
+        self._select(at, source)
+        self.page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-cell'); }")
+
+    def run(self, at: int, source: str | None = None) -> str:
+        """Runs a cell to its end; gives its output as text."""
+        self._select(at, source)
+        self.page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-cell').then(() => null)")
+        return "\n".join(self.cell(at).locator(".jp-OutputArea-output").all_text_contents())
+
+    def _select(self, at: int, source: str | None) -> None:
         self.cell(at).locator(".cm-content").click()
         if source is not None:
             self.page.keyboard.press("Control+a")
             self.page.keyboard.insert_text(source)
-        self.page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-cell') && null")
 
     def busy(self, at: int) -> bool:
         return "*" in (self.cell(at).locator(".jp-InputPrompt").text_content() or "")
-
-    def run(self, at: int, source: str | None = None) -> str:
-        """Runs a cell to its end; gives its output as text."""
-        before = self.cell(at).locator(".jp-InputPrompt").text_content()
-        self.begin(at, source)
-
-        def ended() -> bool:
-            now = self.cell(at).locator(".jp-InputPrompt").text_content()
-            return now != before and "*" not in (now or "")
-
-        self.wait(ended, f"cell {at} to end")
-        return "\n".join(self.cell(at).locator(".jp-OutputArea-output").all_text_contents())
 
     def wait(self, condition: object, what: str) -> None:
         """Waits in the browser's own loop, so that the page goes on meanwhile."""
@@ -183,12 +186,10 @@ def opened(directory: Path, cells: list[str]) -> Iterator[Notebook]:
             page.goto(url.format("live.ipynb"))
             page.wait_for_function("window.jupyterapp !== undefined")
             page.evaluate("() => window.jupyterapp.restored.then(() => null)")
-            # Before this the indicator already reads idle, but a cell that is run then is dropped.
-            page.wait_for_function(
-                "window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
-            )
+            notebook = Notebook(page)
+            notebook.ready()
             page.evaluate("() => window.jupyterapp.shell.collapseLeft()")
-            yield Notebook(page)
+            yield notebook
             assert failures == []
         except BaseException:
             PICTURES.mkdir(exist_ok=True)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import EXAMPLES
+from tests.conftest import EXAMPLES, Program
 from tests.jupyter.lab import CHROMIUM, Notebook, opened
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def moves(notebook: Notebook, times: int) -> None:
         notebook.wait(lambda before=before: notebook.calls("add") > before, "the view to show more calls")
 
 
-def traffic(rust: Callable, seconds: int) -> object:
+def traffic(rust: Callable[..., Program], seconds: int) -> Program:
     if not (EXAMPLES / "load").exists():
         pytest.skip("needs the client's `load` example (make build)")
     return rust(
@@ -68,7 +68,7 @@ def test_live_view_shows_rust_traffic_while_it_happens(tmp_path: Path, rust: Cal
         assert notebook.row("add").get_attribute("data-version") == "1"
         assert notebook.calls("add") == 0
 
-        traffic(rust, 60)
+        load = traffic(rust, 100)
         moves(notebook, 3)
         notebook.wait(lambda: notebook.tile("calls") > 0, "a rate")
         notebook.wait(lambda: 0 < notebook.tile("p50") <= notebook.tile("p99"), "round trips")
@@ -94,6 +94,10 @@ def test_live_view_shows_rust_traffic_while_it_happens(tmp_path: Path, rust: Cal
 
         pictures(notebook)
 
+        # The worker must be there to free what a killed client leaves.
+        load.stop()
+        clients = notebook.view.locator(".pycrust-facts")
+        notebook.wait(lambda: "0 clients" in (clients.text_content() or ""), "the client to be gone")
         assert "pycrust-view" in notebook.run(5)
         notebook.run(6)
         notebook.wait(lambda: notebook.condition() == "stopped", "the view to say that the endpoint stopped")
@@ -196,3 +200,9 @@ def test_view_of_a_killed_kernel_says_so(tmp_path: Path) -> None:
         notebook.wait(lambda: notebook.condition() == "disconnected", "the view to say that the kernel is gone")
         assert notebook.view.get_by_role("status").text_content() == "disconnected"
         notebook.picture("live-view-disconnected")
+        # Jupyter starts the kernel again; the cells, run again, make a new view (and free what the dead one left).
+        notebook.page.locator(".jp-Dialog .jp-mod-accept").click()
+        notebook.ready()
+        notebook.run(0)
+        notebook.run(1)
+        notebook.wait(lambda: notebook.condition() == "live", "the new view")
