@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic.errors import PydanticInvalidForJsonSchema
 from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import PydanticSerializationError
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -17,6 +18,13 @@ class _Generator(GenerateJsonSchema):
     """Leaves out, without a warning, the defaults that JSON has no form for (bytes)."""
 
     ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}  # noqa: RUF012 - as in the base class
+
+    def encode_default(self, dft: Any) -> Any:
+        """The JSON form of a default."""
+        try:
+            return super().encode_default(dft)
+        except UnicodeDecodeError as error:  # Pydantic 2.13 lets it through
+            raise PydanticSerializationError(str(error)) from error
 
 
 def request_schema(adapter: TypeAdapter[Any]) -> dict[str, Any]:

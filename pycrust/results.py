@@ -110,9 +110,13 @@ def plan_result(method: str, annotation: Any) -> ResultPlan:
     if _contains_struct(core):
         # An instance of a class that was defined again under the same name is read field by field.
         validate = functools.partial(validate, from_attributes=True)
-    serialize = None if _as_it_is(core) else functools.partial(
-        adapter.serializer.to_python, by_alias=True, warnings="error"
-    )  # fmt: skip
+    serialize: Callable[[Any], Any] | None = None
+    if not _as_it_is(core):
+        # Without keywords where there is a choice: parsing them takes as long as serialising a small model
+        # (1.4 µs alone, 2.1 µs with `by_alias`, 5 µs with `warnings="error"`, measured here).
+        serialize = adapter.serializer.to_python
+        if _has_alias(core):
+            serialize = functools.partial(serialize, by_alias=True)
     return ResultPlan(validate, serialize, response_schema(adapter))
 
 
@@ -131,7 +135,7 @@ def fallback(value: Any) -> Any:  # noqa: PLR0911 - one return for each kind
         '00000000-0000-0000-0000-000000000001'
     """
     if isinstance(value, BaseModel):
-        return value.model_dump(by_alias=True, warnings="error")
+        return value.model_dump(by_alias=True)
     if isinstance(value, enum.Enum):
         return value.value
     cls = kind_of(value)
@@ -152,7 +156,7 @@ def _dataclass_to_dict(value: Any) -> dict[str, Any]:
     cls = kind_of(value)
     serializer: Any = getattr(cls, "__pydantic_serializer__", None)
     if serializer is not None:
-        return serializer.to_python(value, by_alias=True, warnings="error")
+        return serializer.to_python(value, by_alias=True)
     return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
 
 
@@ -219,3 +223,15 @@ def _as_it_is(schema: dict[str, Any]) -> bool:
 
 def _contains_struct(schema: dict[str, Any]) -> bool:
     return not _as_it_is(schema)
+
+
+def _has_alias(part: Any) -> bool:
+    """Whether anything in a core schema has another name outside."""
+    if isinstance(part, dict):
+        schema = cast("dict[str, Any]", part)
+        if schema.get("serialization_alias") is not None or (
+            schema.get("type") == "computed-field" and "alias" in schema
+        ):
+            return True
+        return any(_has_alias(value) for key, value in schema.items() if key not in {"metadata", "default"})
+    return isinstance(part, (list, tuple)) and any(_has_alias(item) for item in cast("list[Any]", part))
