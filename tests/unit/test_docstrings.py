@@ -1,0 +1,27 @@
+"""Every example in a docstring runs."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+
+import pytest
+
+import pycrust
+
+MODULES = sorted(module.name for module in pkgutil.iter_modules(pycrust.__path__, "pycrust.") if not module.ispkg)
+
+
+def test_there_are_modules():
+    assert "pycrust.endpoint" in MODULES
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name not in {"pycrust.__main__", "pycrust._native"}])
+def test_examples(name):
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
+
+
+def test_the_package():
+    results = doctest.testmod(pycrust)
+    assert (results.failed, results.attempted > 0) == (0, True)
