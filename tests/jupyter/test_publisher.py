@@ -90,7 +90,10 @@ def test_the_front_end_is_a_message_not_a_part_of_the_state(browser: Browser) ->
     assert bytes(buffers[0]).startswith(b"// Built by")
 
 
-@pytest.mark.parametrize("how", ["goodbye", "close", "stop"])
+SOON = "from pycrust.jupyter.view import publisher; publisher.SILENCE_S = publisher.GRACE_S = 0.5"
+
+
+@pytest.mark.parametrize("how", ["goodbye", "close", "stop", "silence"])
 def test_no_thread_while_nobody_looks(kernel: Kernel, browser: Browser, how: str) -> None:
     assert "[]" in kernel.run(THREADS)
     browser.say("hello")
@@ -100,10 +103,20 @@ def test_no_thread_while_nobody_looks(kernel: Kernel, browser: Browser, how: str
         browser.say("goodbye")
     elif how == "close":
         kernel.run("view.close()")
+    elif how == "silence":
+        kernel.run(SOON)
     else:
         kernel.run("endpoint.stop()")
     while "[]" not in kernel.run(THREADS):
         pass
+
+
+def test_updates_go_on_while_a_cell_is_busy_and_views_cannot_be_heard(kernel: Kernel, browser: Browser) -> None:
+    kernel.run(SOON)
+    browser.say("hello")
+    first = browser.next("snapshot")["seq"]
+    kernel.begin("threading.Event().wait(3)")
+    assert [browser.next("update")["seq"] for _ in range(10)] == list(range(first + 1, first + 11))
 
 
 def test_two_views_share_one_thread(kernel: Kernel, browser: Browser) -> None:

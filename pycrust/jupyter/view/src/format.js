@@ -52,6 +52,16 @@ export function count(value) {
   return `${digits(value / scale)} ${prefix}`;
 }
 
+/**
+ * A whole number for a narrow place: exact up to five digits, three digits and a prefix above.
+ * @param {number | null} value
+ */
+export function compact(value) {
+  if (value === null || !Number.isFinite(value) || value < 99_999.5) return count(value);
+  const [scale, prefix] = value < 999_500 ? [1e3, "k"] : value < 999_500_000 ? [1e6, "M"] : [1e9, "G"];
+  return `${digits(value / scale)} ${prefix}`;
+}
+
 /** @param {number} value */
 function group(value) {
   return String(value).replace(/\B(?=(\d{3})+(?!\d))/g, ",");

@@ -1,6 +1,6 @@
 // One row a method: numbers, and where the time went.
 import { element, write, attribute } from "./dom.js";
-import { LATENCY, NOTHING, RATE, count, digits, latency, measured, unitFor } from "./format.js";
+import { LATENCY, NOTHING, RATE, compact, count, digits, latency, measured, unitFor } from "./format.js";
 import { STAGES, longest, shares } from "./stages.js";
 
 const COLUMNS = [
@@ -124,9 +124,9 @@ export class Table {
       write(cells[key], value === null ? NOTHING : digits(value / (this.in[key]?.scale ?? 1)));
     }
     write(cells.calls, count(method.calls));
-    write(cells.errors, count(method.errors));
+    write(cells.errors, compact(method.errors));
     attribute(cells.errors, "data-bad", method.errors > 0 ? "true" : null);
-    write(cells.inFlight, count(method.inFlight));
+    write(cells.inFlight, compact(method.inFlight));
     row.drawStages(method.stages);
   }
 

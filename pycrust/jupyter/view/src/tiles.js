@@ -1,6 +1,6 @@
 // Five numbers that answer "is it well?" at a glance.
 import { element, write, attribute } from "./dom.js";
-import { LATENCY, NOTHING, RATE, count, measured, single } from "./format.js";
+import { LATENCY, NOTHING, RATE, compact, measured, single } from "./format.js";
 
 const TILES = [
   { key: "calls", label: "calls/s", title: "Calls answered a second, over the last second, all methods" },
@@ -60,8 +60,8 @@ export class Tiles {
     }
     const errors = endpoint.methods.reduce((sum, method) => sum + method.errors, endpoint.unknown);
     const inFlight = endpoint.methods.reduce((sum, method) => sum + method.inFlight, 0);
-    this.put("errors", errors, count(errors), "");
-    this.put("inflight", inFlight, count(inFlight), "");
+    this.put("errors", errors, compact(errors), "");
+    this.put("inflight", inFlight, compact(inFlight), "");
     attribute(/** @type {any} */ (this.tiles.get("errors")).root, "data-bad", errors > 0 ? "true" : null);
   }
 }

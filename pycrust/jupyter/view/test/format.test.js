@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { LATENCY, RATE, count, digits, latency, measured, single, span, unitFor } from "../src/format.js";
+import { LATENCY, RATE, compact, count, digits, latency, measured, single, span, unitFor } from "../src/format.js";
 
 test("three significant digits, whatever the size", () => {
   const shown = [0.00512, 0.0512, 5.123, 51.23, 512.3, 999.4, 999.6, 5123, 51234, 0].map(digits);
@@ -16,6 +16,11 @@ test("what is no number is a dash, never NaN", () => {
 test("counts are exact up to nine digits", () => {
   assert.deepEqual([0, 999, 1000, 999999999, 1234567890, 2e12, NaN].map(count),
     ["0", "999", "1,000", "999,999,999", "1.23 G", "2.00 T", "–"]);
+});
+
+test("counts in narrow places", () => {
+  assert.deepEqual([0, 99_999, 100_000, 999_499, 999_500, 12_345_678, 5e9, null].map(compact),
+    ["0", "99,999", "100 k", "999 k", "1.00 M", "12.3 M", "5.00 G", "–"]);
 });
 
 test("a column has the unit of its largest value", () => {
