@@ -243,7 +243,7 @@ async fn send(
                 until(call, room).await.ok_or_else(|| Failure::Failed(call.too_late(why)))?;
             }
             SendError::Gone => {
-                let pid = session.link.peer().pid;
+                let pid = session.link.welcome().pid;
                 session.end_after_draining(Code::Unavailable, &format!("the worker (pid {pid}) is gone"));
                 return Err(Failure::NotSent);
             }
@@ -346,7 +346,7 @@ fn ensure_driver(session: &Arc<Session>, call: &Outgoing<'_>) -> Result<(), Fail
 
 /// What is known of a call whose time is over.
 fn expired(session: &Session, call: &Outgoing<'_>) -> Error {
-    let (pid, timeout) = (session.link.peer().pid, call.timeout);
+    let (pid, timeout) = (session.link.welcome().pid, call.timeout);
     let known = if session.link.peer_exited() {
         format!("the worker (pid {pid}) has ended")
     } else if session.heard_ns() > call.started_ns {

@@ -192,7 +192,7 @@ async fn drive(registration: Registration, bell: AsyncFd<OwnedFd>, control: Asyn
 /// Does what the control socket asks for.
 fn heed(registration: &Registration, event: ControlEvent) {
     let Some(session) = registration.session.upgrade() else { return };
-    let pid = session.link.peer().pid;
+    let pid = session.link.welcome().pid;
     match event {
         ControlEvent::Nothing => {}
         ControlEvent::Goodbye(reason) => {
@@ -205,7 +205,7 @@ fn heed(registration: &Registration, event: ControlEvent) {
 
 /// The worker is gone without a word.
 fn gone(session: &Session) {
-    let pid = session.link.peer().pid;
+    let pid = session.link.welcome().pid;
     session.end_after_draining(
         Code::Unavailable,
         &format!("the worker (pid {pid}) hung up: it ended or was killed"),

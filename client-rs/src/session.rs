@@ -187,14 +187,15 @@ impl Session {
                 });
             // Only now: a task that is woken may run, drop its call and come back here for the locks.
             woken.into_iter().for_each(Waker::wake);
-            let pid = self.link.peer().pid;
             if let Some(malformed) = broken {
+                let pid = self.link.welcome().pid;
                 self.end(Code::Internal, &format!("the worker (pid {pid}) sent a {malformed}"));
             }
             match received {
                 Ok(0) => return found,
                 Ok(_) => self.heard_ns.store(monotonic_ns(), Ordering::Relaxed),
                 Err(error) => {
+                    let pid = self.link.welcome().pid;
                     self.end(Code::Unavailable, &format!("the connection to pid {pid} broke: {error}"));
                     return found;
                 }

@@ -1,0 +1,287 @@
+//! A worker in Rust, over the real transport: what Python workers do, and what they must never do.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use pycrust_protocol::control::{Request, put_response_head};
+use pycrust_protocol::error::Location;
+use pycrust_protocol::header::{Common, HEADER_LEN, Header, RequestHeader, ResponseHeader, Stages};
+use pycrust_protocol::name::EndpointName;
+use pycrust_protocol::report::Report;
+use pycrust_protocol::reserved::{HEALTH, Health};
+use pycrust_protocol::{Code, ErrorPayload, ValidationIssue};
+use pycrust_transport::{
+    Acceptor, AcceptorEvents, Claim, Connection, Limits, Link, Runtime, SendError, Waiter, monotonic_ns,
+};
+
+/// The endpoint of every test; each has a runtime directory of its own.
+pub const ENDPOINT: &str = "tested";
+/// How long anything may hang before the test says so. Nothing is measured by it.
+pub const HANG: Duration = Duration::from_secs(60);
+
+/// Waits for a condition that another thread or process makes true.
+pub async fn eventually(what: &str, condition: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < HANG, "waited a minute for {what}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// A runtime directory of a test's own, removed at its end.
+pub struct Place(tempfile::TempDir);
+
+impl Place {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.0.path().join("run")
+    }
+
+    pub fn client(&self) -> pycrust_client::Builder {
+        pycrust_client::RpcClient::builder(ENDPOINT).runtime_dir(self.path()).timeout(HANG)
+    }
+
+    pub fn worker(&self) -> Worker {
+        Worker::start(&self.path())
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // Removes what killed processes left.
+        let name = EndpointName::new(ENDPOINT).unwrap();
+        drop(Runtime::at(&self.path()).map(|runtime| Claim::take(&runtime, &name, "")));
+    }
+}
+
+/// What a test may look at while the worker runs.
+#[derive(Default)]
+pub struct Seen {
+    links: Mutex<Vec<(u64, Arc<Connection>)>>,
+    /// Calls that ran, by method.
+    pub ran: Mutex<Vec<String>>,
+    /// Calls that were cancelled before they ran or ended.
+    pub cancelled: AtomicU64,
+    /// Round trips that clients reported.
+    pub reports: Mutex<Vec<Report>>,
+    /// Headers of the requests, in order.
+    pub headers: Mutex<Vec<RequestHeader>>,
+    /// Calls that hang until told otherwise.
+    pub release: AtomicBool,
+    stop: AtomicBool,
+}
+
+impl Seen {
+    pub fn ran(&self, method: &str) -> usize {
+        self.ran.lock().unwrap().iter().filter(|ran| *ran == method).count()
+    }
+}
+
+struct Events {
+    seen: Arc<Seen>,
+    waiter: Arc<Waiter>,
+}
+
+impl AcceptorEvents<Connection> for Events {
+    fn connected(&self, link: Arc<Connection>) {
+        self.waiter.add(link.doorbell(), link.id()).unwrap();
+        self.seen.links.lock().unwrap().push((link.id(), link));
+        self.waiter.wake();
+    }
+
+    fn disconnected(&self, connection: u64, _reason: &str) {
+        let mut links = self.seen.links.lock().unwrap();
+        if let Some(at) = links.iter().position(|(id, _)| *id == connection) {
+            let (_, link) = links.remove(at);
+            let _ = self.waiter.remove(link.doorbell());
+        }
+    }
+}
+
+/// One worker: a thread that answers, and the control thread.
+pub struct Worker {
+    pub seen: Arc<Seen>,
+    acceptor: Acceptor,
+    waiter: Arc<Waiter>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Worker {
+    pub fn start(dir: &Path) -> Self {
+        Self::with_limit(dir, 16_384)
+    }
+
+    pub fn with_limit(dir: &Path, max_in_flight: u32) -> Self {
+        let runtime = Runtime::at(dir).unwrap();
+        let claim = Claim::take(&runtime, &EndpointName::new(ENDPOINT).unwrap(), "").unwrap();
+        let seen = Arc::new(Seen::default());
+        let waiter = Arc::new(Waiter::new().unwrap());
+        let events = Events { seen: Arc::clone(&seen), waiter: Arc::clone(&waiter) };
+        let acceptor = Acceptor::start(claim, Limits { max_in_flight }, Arc::new(events)).unwrap();
+        let thread = {
+            let (seen, waiter) = (Arc::clone(&seen), Arc::clone(&waiter));
+            std::thread::spawn(move || serve(&seen, &waiter))
+        };
+        Self { seen, acceptor, waiter, thread: Some(thread) }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.seen.stop.store(true, Ordering::Release);
+        self.waiter.wake();
+        let ended = self.thread.take().map(JoinHandle::join);
+        self.acceptor.stop();
+        if !std::thread::panicking() {
+            ended.unwrap().unwrap();
+        }
+    }
+}
+
+/// A call that was received and not answered.
+struct Open {
+    link: Arc<Connection>,
+    id: u64,
+    method: String,
+    payload: Vec<u8>,
+    /// When to answer.
+    due_ns: u64,
+}
+
+/// An answer that may have to wait for room.
+struct Outgoing {
+    link: Arc<Connection>,
+    id: u64,
+    status: Code,
+    payload: Vec<u8>,
+}
+
+fn serve(seen: &Seen, waiter: &Waiter) {
+    let mut open: Vec<Open> = Vec::new();
+    let mut outbox = VecDeque::new();
+    while !seen.stop.load(Ordering::Acquire) {
+        let links: Vec<_> = seen.links.lock().unwrap().iter().map(|(_, link)| Arc::clone(link)).collect();
+        for link in &links {
+            link.announce_awake();
+            link.receive(64, &mut |header, sample| accept(seen, link, header, sample, &mut open)).unwrap();
+        }
+        let now = monotonic_ns();
+        open.retain(|call| !work(seen, call, now, &mut outbox));
+        flush(&mut outbox);
+        links.iter().for_each(|link| link.announce_sleep());
+        if !links.iter().any(|link| link.ready()) {
+            let idle = open.is_empty() && outbox.is_empty();
+            waiter.wait(Some(Duration::from_millis(if idle { 1000 } else { 1 })));
+        }
+    }
+}
+
+fn accept(
+    seen: &Seen,
+    link: &Arc<Connection>,
+    header: &[u8; HEADER_LEN],
+    sample: &[u8],
+    open: &mut Vec<Open>,
+) {
+    let header = Header::decode(header).unwrap();
+    let parts = header.common().split(sample).unwrap();
+    seen.reports.lock().unwrap().extend(Report::read_all(parts.reports));
+    let Header::Request(header) = header else { return };
+    seen.headers.lock().unwrap().push(header);
+    let request = Request::decode(parts.control).unwrap();
+    let wait_ms = match request.method {
+        "delay" => rmp_serde::from_slice::<(u64, i64)>(request.payload).unwrap().0,
+        _ => 0,
+    };
+    open.push(Open {
+        link: Arc::clone(link),
+        id: request.id,
+        method: request.method.into(),
+        payload: request.payload.into(),
+        due_ns: monotonic_ns() + wait_ms * 1_000_000,
+    });
+}
+
+/// True once the call has its answer.
+fn work(seen: &Seen, call: &Open, now_ns: u64, outbox: &mut VecDeque<Outgoing>) -> bool {
+    let answer = |status, payload| Outgoing { link: Arc::clone(&call.link), id: call.id, status, payload };
+    if call.link.cancelled(call.id) {
+        seen.cancelled.fetch_add(1, Ordering::AcqRel);
+        outbox.push_back(answer(Code::Cancelled, ErrorPayload::message("cancelled").encode()));
+        return true;
+    }
+    if now_ns < call.due_ns || call.method == "hang" && !seen.release.load(Ordering::Acquire) {
+        return false;
+    }
+    seen.ran.lock().unwrap().push(call.method.clone());
+    match call.method.as_str() {
+        "add" => {
+            let (a, b): (i64, i64) = rmp_serde::from_slice(&call.payload).unwrap();
+            outbox.push_back(answer(Code::Ok, rmp_serde::to_vec(&(a + b)).unwrap()));
+        }
+        "delay" => {
+            let (_, value): (u64, i64) = rmp_serde::from_slice(&call.payload).unwrap();
+            outbox.push_back(answer(Code::Ok, rmp_serde::to_vec(&value).unwrap()));
+        }
+        "twice" => {
+            outbox.push_back(answer(Code::Ok, call.payload.clone()));
+            outbox.push_back(answer(Code::Ok, rmp_serde::to_vec("the second answer").unwrap()));
+        }
+        "silent" => {}
+        "raise" => {
+            let payload = ErrorPayload {
+                exception: "ValueError".into(),
+                traceback: "Traceback: in raise".into(),
+                may_have_run: true,
+                ..ErrorPayload::message("no such luck")
+            };
+            outbox.push_back(answer(Code::Unknown, payload.encode()));
+        }
+        "validate" => {
+            let issue = ValidationIssue {
+                loc: vec![Location::Field("a".into())],
+                msg: "Input should be a valid integer".into(),
+                kind: "int_type".into(),
+            };
+            let details = rmp_serde::to_vec_named(&vec![issue]).unwrap();
+            let payload = ErrorPayload { details, ..ErrorPayload::message("1 validation error") };
+            outbox.push_back(answer(Code::InvalidArgument, payload.encode()));
+        }
+        HEALTH => {
+            let health = Health {
+                status: "serving".into(),
+                endpoint: ENDPOINT.into(),
+                pid: std::process::id(),
+                generation: 1,
+                uptime_ns: 1,
+            };
+            outbox.push_back(answer(Code::Ok, rmp_serde::to_vec_named(&health).unwrap()));
+        }
+        _ => outbox.push_back(answer(Code::Ok, call.payload.clone())),
+    }
+    true
+}
+
+fn flush(outbox: &mut VecDeque<Outgoing>) {
+    for _ in 0..outbox.len() {
+        let Some(answer) = outbox.pop_front() else { return };
+        let mut head = Vec::new();
+        put_response_head(&mut head, answer.id, answer.status, answer.payload.len());
+        let common = Common { body_len: (head.len() + answer.payload.len()) as u32, ..Common::default() };
+        let stages = Stages { handler_ns: 1000, ..Stages::default() };
+        let header =
+            ResponseHeader { common, version: 3, method_key: 9, stages, ..ResponseHeader::default() };
+        match answer.link.send(&header.encode(), &[&head, &answer.payload]) {
+            Err(SendError::Full) => outbox.push_back(answer),
+            Ok(()) | Err(_) => {}
+        }
+    }
+}
