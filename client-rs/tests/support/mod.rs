@@ -76,10 +76,17 @@ pub struct Seen {
     pub headers: Mutex<Vec<RequestHeader>>,
     /// Calls that hang until told otherwise.
     pub release: AtomicBool,
+    /// Connections made so far.
+    pub connected: AtomicU64,
     stop: AtomicBool,
 }
 
 impl Seen {
+    /// Connections that there are.
+    pub fn links(&self) -> usize {
+        self.links.lock().unwrap().len()
+    }
+
     pub fn ran(&self, method: &str) -> usize {
         self.ran.lock().unwrap().iter().filter(|ran| *ran == method).count()
     }
@@ -92,6 +99,7 @@ struct Events {
 
 impl AcceptorEvents<Connection> for Events {
     fn connected(&self, link: Arc<Connection>) {
+        self.seen.connected.fetch_add(1, Ordering::AcqRel);
         self.waiter.add(link.doorbell(), link.id()).unwrap();
         self.seen.links.lock().unwrap().push((link.id(), link));
         self.waiter.wake();

@@ -1,0 +1,189 @@
+//! Workers that stop, die and come back under a client that stays.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use pycrust_client::{Code, Error, RpcClient};
+use support::{ENDPOINT, HANG, Place, Worker, eventually};
+
+/// In the process that [`Process`] starts, where the worker is to live.
+const WORKER_DIR: &str = "PYCRUST_TEST_WORKER_DIR";
+
+/// A worker in a process of its own.
+struct Process(Child);
+
+impl Process {
+    /// Starts this very test binary as a worker.
+    fn start(dir: &Path) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "worker_process", "--nocapture"])
+            .env(WORKER_DIR, dir)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        assert!(out.lines().any(|line| line.unwrap().ends_with("serving")));
+        Self(child)
+    }
+
+    /// SIGKILL.
+    fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// No test of its own: the body of [`Process`].
+#[test]
+fn worker_process() {
+    let Some(dir) = std::env::var_os(WORKER_DIR) else { return };
+    let _worker = Worker::start(Path::new(&dir));
+    #[expect(clippy::print_stdout, reason = "the parent waits for it")]
+    {
+        println!("serving");
+    }
+    // Until the parent ends.
+    let _ = std::io::stdin().read_line(&mut String::new());
+}
+
+/// Calls until the successor answers; what the calls before that said.
+async fn until_answered(client: &RpcClient) -> Vec<Error> {
+    let mut errors = Vec::new();
+    loop {
+        match client.call::<_, i64>("add", &(1, 2)).await {
+            Ok(sum) => {
+                assert_eq!(sum, 3);
+                return errors;
+            }
+            Err(error) => errors.push(error),
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn survives_kills(client: RpcClient, place: &Place, mut process: Process) {
+    for _ in 0..3 {
+        let hanging: Vec<_> = (0..10)
+            .map(|_| {
+                let client = client.clone();
+                tokio::spawn(async move { client.call::<_, ()>("hang", &()).await })
+            })
+            .collect();
+        // Sent after the ten, so they are in flight once it is answered.
+        tokio::task::yield_now().await;
+        client.call::<_, i64>("add", &(1, 2)).await.unwrap();
+        process.kill();
+        for call in hanging {
+            let error = call.await.unwrap().unwrap_err();
+            assert_eq!((error.code(), error.may_have_run()), (Code::Unavailable, true), "{error}");
+            assert!(error.message().contains(&format!("pid {}", process.0.id())), "{error}");
+        }
+        let gone = client.call::<_, ()>("echo", &()).await.unwrap_err();
+        assert_eq!((gone.code(), gone.may_have_run()), (Code::Unavailable, false), "{gone}");
+        assert!(gone.message().contains(&place.path().display().to_string()), "{gone}");
+        process = Process::start(&place.path());
+        let errors = until_answered(&client).await;
+        assert!(errors.iter().all(|error| error.code() == Code::Unavailable), "{errors:?}");
+        assert!(errors.iter().all(|error| !error.may_have_run()), "{errors:?}");
+    }
+    client.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_survives_killed_workers_on_many_threads() {
+    let place = Place::new();
+    let process = Process::start(&place.path());
+    let client = place.client().connect().await.unwrap();
+    survives_kills(client, &place, process).await;
+}
+
+#[tokio::test]
+async fn a_client_survives_killed_workers_on_one_thread() {
+    let place = Place::new();
+    let process = Process::start(&place.path());
+    let client = place.client().connect().await.unwrap();
+    survives_kills(client, &place, process).await;
+}
+
+#[tokio::test]
+async fn a_worker_that_stops_says_why() {
+    let place = Place::new();
+    let worker = place.worker();
+    let client = place.client().connect().await.unwrap();
+    let clone = client.clone();
+    let hanging = tokio::spawn(async move { clone.call::<_, ()>("hang", &()).await });
+    eventually("the call", || worker.seen.headers.lock().unwrap().len() == 2).await;
+    tokio::task::spawn_blocking(move || drop(worker)).await.unwrap();
+    let error = hanging.await.unwrap().unwrap_err();
+    assert_eq!((error.code(), error.may_have_run()), (Code::Unavailable, true));
+    assert!(error.message().contains("goodbye"), "{error}");
+    let _successor = place.worker();
+    until_answered(&client).await;
+}
+
+#[tokio::test]
+async fn an_idempotent_call_is_made_again_and_another_is_not() {
+    let place = Place::new();
+    let mut first = Process::start(&place.path());
+    let client = place.client().connect().await.unwrap();
+    let (once, again) = (client.clone(), client.clone());
+    let once = tokio::spawn(async move { once.call::<_, i64>("delay", &(300_u64, 7)).await });
+    let again = tokio::spawn(async move {
+        let request = again.request("delay").idempotent(true).timeout(HANG);
+        request.send::<_, i64>(&(300_u64, 7)).await.map(pycrust_client::Reply::into_value)
+    });
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    client.call::<_, ()>("echo", &()).await.unwrap();
+    first.kill();
+    assert_eq!(once.await.unwrap().unwrap_err().code(), Code::Unavailable);
+    let second = place.worker();
+    assert_eq!(again.await.unwrap().unwrap(), 7);
+    assert_eq!(second.seen.ran("delay"), 1);
+}
+
+#[tokio::test]
+async fn connecting_waits_for_a_worker_if_asked_to() {
+    let place = Place::new();
+    let nobody = place.client().connect().await.unwrap_err();
+    assert_eq!((nobody.code(), nobody.may_have_run()), (Code::Unavailable, false));
+    assert!(nobody.message().contains(ENDPOINT), "{nobody}");
+    let waiting = tokio::spawn(place.client().wait_for_worker(HANG).connect());
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let _worker = place.worker();
+    let client = waiting.await.unwrap().unwrap();
+    client.call::<_, ()>("echo", &()).await.unwrap();
+}
+
+#[tokio::test]
+async fn callers_without_a_connection_share_one_attempt() {
+    let place = Place::new();
+    let worker = place.worker();
+    let client = place.client().connect().await.unwrap();
+    tokio::task::spawn_blocking(move || drop(worker)).await.unwrap();
+    eventually("the end", || !client.is_connected()).await;
+    let successor = place.worker();
+    let calls: Vec<_> = (0..100_i64)
+        .map(|value| {
+            let client = client.clone();
+            tokio::spawn(async move { client.call::<_, i64>("echo", &value).await })
+        })
+        .collect();
+    for (value, call) in calls.into_iter().enumerate() {
+        assert_eq!(call.await.unwrap().unwrap(), value as i64);
+    }
+    assert_eq!(successor.seen.connected.load(Ordering::Acquire), 1);
+}
