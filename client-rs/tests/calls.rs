@@ -156,8 +156,8 @@ async fn more_calls_at_once_than_the_window_holds() {
             tokio::spawn(async move { client.call::<_, i64>("delay", &(20_u64, call)).await })
         })
         .collect();
-    for (call, task) in tasks.into_iter().enumerate() {
-        assert_eq!(task.await.unwrap().unwrap(), call as i64);
+    for (call, task) in (0..).zip(tasks) {
+        assert_eq!(task.await.unwrap().unwrap(), call);
     }
     assert_eq!(worker.seen.ran("delay"), 5_000);
 }

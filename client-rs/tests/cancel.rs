@@ -3,19 +3,12 @@
 
 mod support;
 
-use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use pycrust_client::{Code, WhenFull};
-use support::{HANG, Place, Worker, eventually};
-
-/// Polls once, with a waker that does nothing.
-fn poll_once<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
-    future.poll(&mut Context::from_waker(Waker::noop()))
-}
+use support::{HANG, Place, Worker, eventually, poll_once};
 
 #[tokio::test]
 async fn a_call_dropped_before_it_was_polled_is_not_sent() {
@@ -67,7 +60,7 @@ async fn late_and_second_answers_reach_nobody() {
     let client = place.client().connect().await.unwrap();
     for round in 0..50_i64 {
         // Given up while its answer is on its way.
-        let short = Duration::from_micros(100 * (round as u64 % 20));
+        let short = Duration::from_micros(100 * (round.unsigned_abs() % 20));
         let _ = tokio::time::timeout(short, client.call::<_, i64>("delay", &(1_u64, -1_i64))).await;
         assert_eq!(client.call::<_, i64>("twice", &round).await.unwrap(), round);
         assert_eq!(client.call::<_, i64>("add", &(round, 1)).await.unwrap(), round + 1);
@@ -125,8 +118,8 @@ async fn when_all_slots_are_taken_a_call_fails_or_waits() {
         })
         .collect();
     worker.seen.release.store(true, Ordering::Release);
-    for (value, call) in queued.into_iter().enumerate() {
-        assert_eq!(call.await.unwrap().unwrap(), value as i64);
+    for (value, call) in (0..).zip(queued) {
+        assert_eq!(call.await.unwrap().unwrap(), value);
     }
     for call in held {
         call.await.unwrap();

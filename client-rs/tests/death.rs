@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use pycrust_client::{Code, Error, RpcClient};
-use support::{ENDPOINT, HANG, Place, Worker, eventually};
+use support::{ENDPOINT, HANG, Place, Worker, eventually, poll_once};
 
 /// In the process that [`Process`] starts, where the worker is to live.
 const WORKER_DIR: &str = "PYCRUST_TEST_WORKER_DIR";
@@ -77,18 +77,13 @@ async fn until_answered(client: &RpcClient) -> Vec<Error> {
 
 async fn survives_kills(client: RpcClient, place: &Place, mut process: Process) {
     for _ in 0..3 {
-        let hanging: Vec<_> = (0..10)
-            .map(|_| {
-                let client = client.clone();
-                tokio::spawn(async move { client.call::<_, ()>("hang", &()).await })
-            })
-            .collect();
-        // Sent after the ten, so they are in flight once it is answered.
-        tokio::task::yield_now().await;
-        client.call::<_, i64>("add", &(1, 2)).await.unwrap();
+        let mut hanging: Vec<_> = (0..10).map(|_| Box::pin(client.call::<_, ()>("hang", &()))).collect();
+        for call in &mut hanging {
+            assert!(poll_once(call.as_mut()).is_pending());
+        }
         process.kill();
         for call in hanging {
-            let error = call.await.unwrap().unwrap_err();
+            let error = call.await.unwrap_err();
             assert_eq!((error.code(), error.may_have_run()), (Code::Unavailable, true), "{error}");
             assert!(error.message().contains(&format!("pid {}", process.0.id())), "{error}");
         }
@@ -182,8 +177,8 @@ async fn callers_without_a_connection_share_one_attempt() {
             tokio::spawn(async move { client.call::<_, i64>("echo", &value).await })
         })
         .collect();
-    for (value, call) in calls.into_iter().enumerate() {
-        assert_eq!(call.await.unwrap().unwrap(), value as i64);
+    for (value, call) in (0..).zip(calls) {
+        assert_eq!(call.await.unwrap().unwrap(), value);
     }
     assert_eq!(successor.seen.connected.load(Ordering::Acquire), 1);
 }

@@ -3,8 +3,10 @@
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -31,6 +33,11 @@ pub async fn eventually(what: &str, condition: impl Fn() -> bool) {
         assert!(begun.elapsed() < HANG, "waited a minute for {what}");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
+}
+
+/// Polls once, with a waker that does nothing.
+pub fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
 /// A runtime directory of a test's own, removed at its end.
@@ -109,7 +116,7 @@ impl AcceptorEvents<Connection> for Events {
         let mut links = self.seen.links.lock().unwrap();
         if let Some(at) = links.iter().position(|(id, _)| *id == connection) {
             let (_, link) = links.remove(at);
-            let _ = self.waiter.remove(link.doorbell());
+            self.waiter.remove(link.doorbell());
         }
     }
 }
@@ -184,7 +191,9 @@ fn serve(seen: &Seen, waiter: &Waiter) {
         let now = monotonic_ns();
         open.retain(|call| !work(seen, call, now, &mut outbox));
         flush(&mut outbox);
-        links.iter().for_each(|link| link.announce_sleep());
+        for link in &links {
+            link.announce_sleep();
+        }
         if !links.iter().any(|link| link.ready()) {
             let idle = open.is_empty() && outbox.is_empty();
             waiter.wait(Some(Duration::from_millis(if idle { 1000 } else { 1 })));
@@ -287,9 +296,9 @@ fn flush(outbox: &mut VecDeque<Outgoing>) {
         let stages = Stages { handler_ns: 1000, ..Stages::default() };
         let header =
             ResponseHeader { common, version: 3, method_key: 9, stages, ..ResponseHeader::default() };
-        match answer.link.send(&header.encode(), &[&head, &answer.payload]) {
-            Err(SendError::Full) => outbox.push_back(answer),
-            Ok(()) | Err(_) => {}
+        let sent = answer.link.send(&header.encode(), &[&head, &answer.payload]);
+        if sent == Err(SendError::Full) {
+            outbox.push_back(answer);
         }
     }
 }
