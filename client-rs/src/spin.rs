@@ -9,8 +9,16 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 /// 20 µs; to poll much longer than that can't pay.
 pub const MAX_SPIN: Duration = Duration::from_micros(30);
 
-/// Polls in vain after which polling is tried least often: once in 2^8 calls.
-const MAX_BACKOFF: u32 = 8;
+/// Polls in vain after which polling pauses. Not fewer: a worker that sleeps notices only after some quick
+/// calls that polling would pay on its side too, and until then these calls poll in vain.
+const PATIENCE: u32 = 16;
+
+/// Polls in vain that one that paid makes up for: a poll in vain costs about as much as a sleep and a wake-up,
+/// a poll that paid a quarter of that.
+const WORTH: u32 = 4;
+
+/// Pauses end after `PATIENCE << 6` calls at the latest.
+const MAX_BACKOFF: u32 = 6;
 
 /// Whether a call polls for its answer before it sleeps.
 ///
@@ -36,8 +44,10 @@ pub(crate) struct Policy {
     choice: Spin,
     /// Whether there is a core to spare for polling.
     spare_core: bool,
-    /// Polls in vain since the last that paid.
-    misses: AtomicU32,
+    /// Polls in vain that are left before polling pauses.
+    patience: AtomicU32,
+    /// Pauses since polling last paid.
+    pauses: AtomicU32,
     /// Calls that sleep at once before polling is tried again.
     skip: AtomicU32,
 }
@@ -45,7 +55,13 @@ pub(crate) struct Policy {
 impl Policy {
     pub(crate) fn new(choice: Spin) -> Self {
         let spare_core = std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1);
-        Self { choice, spare_core, misses: AtomicU32::new(0), skip: AtomicU32::new(0) }
+        Self {
+            choice,
+            spare_core,
+            patience: AtomicU32::new(PATIENCE),
+            pauses: AtomicU32::new(0),
+            skip: AtomicU32::new(0),
+        }
     }
 
     /// How long the call that is about to wait polls first.
@@ -68,14 +84,19 @@ impl Policy {
 
     /// Learns whether polling brought the answer.
     pub(crate) fn learn(&self, paid: bool) {
+        let patience = self.patience.load(Ordering::Relaxed);
         if paid {
-            if self.misses.load(Ordering::Relaxed) != 0 {
-                self.misses.store(0, Ordering::Relaxed);
+            if patience < PATIENCE {
+                self.patience.store((patience + WORTH).min(PATIENCE), Ordering::Relaxed);
+                self.pauses.store(0, Ordering::Relaxed);
             }
+        } else if patience > 1 {
+            self.patience.store(patience - 1, Ordering::Relaxed);
         } else {
-            let misses = (self.misses.load(Ordering::Relaxed) + 1).min(MAX_BACKOFF);
-            self.misses.store(misses, Ordering::Relaxed);
-            self.skip.store((1 << misses) - 1, Ordering::Relaxed);
+            let pauses = self.pauses.load(Ordering::Relaxed);
+            self.skip.store(PATIENCE << pauses, Ordering::Relaxed);
+            self.pauses.store((pauses + 1).min(MAX_BACKOFF), Ordering::Relaxed);
+            self.patience.store(PATIENCE, Ordering::Relaxed);
         }
     }
 }
@@ -89,25 +110,41 @@ fn on_many_threads() -> bool {
 mod tests {
     use super::*;
 
-    /// Calls until the next one that would poll, at most 1,000.
-    fn calls_until_poll(policy: &Policy) -> usize {
-        (0..1000).take_while(|_| policy.budget().is_none()).count()
+    /// Calls before the next one that polls, at most 10,000.
+    fn pause(policy: &Policy) -> usize {
+        (0..10_000).take_while(|_| policy.budget().is_none()).count()
+    }
+
+    fn learn(policy: &Policy, paid: bool, times: u32) {
+        (0..times).for_each(|_| policy.learn(paid));
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn polling_in_vain_becomes_rare_and_returns_when_it_pays() {
         let policy = Policy { spare_core: true, ..Policy::new(Spin::Adaptive) };
         assert_eq!(policy.budget(), Some(MAX_SPIN));
+        learn(&policy, false, PATIENCE - 1);
+        assert_eq!(pause(&policy), 0);
         policy.learn(false);
-        assert_eq!(calls_until_poll(&policy), 1);
-        policy.learn(false);
-        assert_eq!(calls_until_poll(&policy), 3);
-        for _ in 0..20 {
-            policy.learn(false);
-        }
-        assert_eq!(calls_until_poll(&policy), 255);
+        assert_eq!(pause(&policy), 16);
+        learn(&policy, false, PATIENCE);
+        assert_eq!(pause(&policy), 32);
+        learn(&policy, false, 20 * PATIENCE);
+        assert_eq!(pause(&policy), 1024);
+        learn(&policy, false, PATIENCE / 2);
         policy.learn(true);
-        assert_eq!(calls_until_poll(&policy), 0);
+        learn(&policy, false, PATIENCE);
+        assert_eq!(pause(&policy), 16);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn polling_goes_on_while_one_in_four_pays() {
+        let policy = Policy { spare_core: true, ..Policy::new(Spin::Adaptive) };
+        for _ in 0..1000 {
+            learn(&policy, false, WORTH);
+            policy.learn(true);
+            assert_eq!(pause(&policy), 0);
+        }
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
