@@ -79,7 +79,7 @@ impl Outgoing<'_> {
     }
 
     /// The header for sending now.
-    fn header(&self, body_len: usize, reports: usize) -> Result<RequestHeader, Failure> {
+    fn header(&self, body_len: usize) -> Result<RequestHeader, Failure> {
         let deadline_ns = match self.expires_ns {
             None => 0,
             Some(at) => match at.saturating_sub(monotonic_ns()) {
@@ -91,7 +91,6 @@ impl Outgoing<'_> {
             common: Common {
                 flags: if self.idempotent { flags::IDEMPOTENT } else { 0 },
                 body_len: body_len as u32,
-                reports: reports as u32,
                 ..Common::default()
             },
             deadline_ns,
@@ -268,11 +267,12 @@ enum Attempt {
 /// Sends a frame right here.
 fn send_small(session: &Session, call: &Outgoing<'_>, head: &[u8]) -> Result<(), Attempt> {
     let body_len = head.len() + call.payload.len();
+    let mut header = call.header(body_len).map_err(Attempt::Failure)?;
     let mut tail = buffers::take();
     // Reports must not push a frame out of the small pool.
     let room = SMALL_SAMPLE_LEN.saturating_sub(body_len) / REPORT_LEN;
     let reports = session.calls.lock().take_reports(REPORTS_BESIDE.min(room), &mut tail);
-    let header = call.header(body_len, reports).map_err(Attempt::Failure)?;
+    header.common.reports = reports as u32;
     let sent = session.link.send(&header.encode(), &[head, &call.payload, &tail]);
     if sent.is_err() && reports > 0 {
         session.calls.lock().return_reports(&tail);
@@ -288,7 +288,7 @@ async fn send_large(
     id: u64,
     head: &[u8],
 ) -> Result<(), Attempt> {
-    let header = call.header(head.len() + call.payload.len(), 0).map_err(Attempt::Failure)?;
+    let header = call.header(head.len() + call.payload.len()).map_err(Attempt::Failure)?;
     let (shared, head) = (Arc::clone(session), head.to_vec());
     let payload = std::mem::take(&mut call.payload);
     let task = tokio::task::spawn_blocking(move || {

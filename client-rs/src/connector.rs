@@ -120,18 +120,6 @@ impl Connector {
     }
 }
 
-impl Drop for Connector {
-    fn drop(&mut self) {
-        if let State::Up(session) = self.state.get_mut() {
-            log::debug!(
-                "the last client of {} is gone, {} owners of its connection",
-                self.name,
-                Arc::strong_count(session)
-            );
-        }
-    }
-}
-
 /// An attempt under way. Dropped without having run if the runtime ends first.
 struct Connecting {
     connector: Arc<Connector>,

@@ -182,3 +182,21 @@ async fn callers_without_a_connection_share_one_attempt() {
     }
     assert_eq!(successor.seen.connected.load(Ordering::Acquire), 1);
 }
+
+#[tokio::test]
+async fn a_worker_that_sends_garbage_loses_its_connection() {
+    let place = Place::new();
+    let worker = place.worker();
+    let client = place.client().connect().await.unwrap();
+    let clone = client.clone();
+    let bystander = tokio::spawn(async move { clone.call::<_, ()>("hang", &()).await });
+    eventually("the call", || worker.seen.headers.lock().unwrap().len() == 2).await;
+    for error in
+        [client.call::<_, ()>("garbage", &()).await.unwrap_err(), bystander.await.unwrap().unwrap_err()]
+    {
+        assert_eq!((error.code(), error.may_have_run()), (Code::Internal, true));
+        assert!(error.message().contains("malformed frame at byte 0"), "{error}");
+    }
+    client.call::<_, ()>("echo", &()).await.unwrap();
+    assert_eq!(worker.seen.connected.load(Ordering::Acquire), 2);
+}

@@ -253,6 +253,12 @@ fn work(seen: &Seen, call: &Open, now_ns: u64, outbox: &mut VecDeque<Outgoing>) 
             outbox.push_back(answer(Code::Ok, rmp_serde::to_vec("the second answer").unwrap()));
         }
         "silent" => {}
+        "garbage" => {
+            // The header is whole; what should be a control message is none.
+            let common = Common { body_len: 4, ..Common::default() };
+            let header = ResponseHeader { common, ..ResponseHeader::default() };
+            call.link.send(&header.encode(), &[b"what"]).unwrap();
+        }
         "raise" => {
             let payload = ErrorPayload {
                 exception: "ValueError".into(),
