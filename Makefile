@@ -8,7 +8,7 @@ RUST_SOURCES := $(shell find native client-rs -name '*.rs' -not -path '*/target/
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 export CARGO_TERM_COLOR ?= never
 
-.PHONY: demo lab test test-rust test-loom test-python lint format setup build bench soak fuzz notebooks clean chromium
+.PHONY: demo lab test test-rust test-loom test-python lint format setup build bench clean chromium
 
 demo: build
 	$(BIN)/python notebooks/demo.py

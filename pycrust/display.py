@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pycrust.endpoint import RpcEndpoint
@@ -20,7 +20,7 @@ class PrintedLine(str):
 
 
 def mimebundle(endpoint: RpcEndpoint, **options: Any) -> Any:
-    """The live view where its widget is installed and a front end can show it; always text.
+    """The live view in a kernel that has its widget installed; always text.
 
     Args:
         endpoint: What is shown.
@@ -30,15 +30,16 @@ def mimebundle(endpoint: RpcEndpoint, **options: Any) -> Any:
         Data by MIME type, or a pair of those and their metadata.
     """
     plain = {"text/plain": repr(endpoint)}
-    if "ipykernel" not in sys.modules or importlib.util.find_spec("anywidget") is None:
+    if not _in_kernel() or importlib.util.find_spec("anywidget") is None:
         return plain
-    try:
-        from pycrust.jupyter import widget  # noqa: PLC0415 - it imports ipywidgets
-    except ImportError:
-        return plain
-    view: Any = widget.LiveView(endpoint)
-    bundle: Any = view._repr_mimebundle_(**options)
-    if isinstance(bundle, tuple):
-        data, metadata = cast("tuple[dict[str, Any], dict[str, Any]]", bundle)
-        return {**data, **plain}, metadata
-    return {**cast("dict[str, Any]", bundle or {}), **plain}
+    from pycrust.jupyter import widget  # noqa: PLC0415 - it imports ipywidgets
+
+    view: Any = widget.view_of(endpoint)
+    data, metadata = view._repr_mimebundle_(**options)
+    return {**data, **plain}, metadata
+
+
+def _in_kernel() -> bool:
+    """Whether this process is a Jupyter kernel, whose front end may show widgets."""
+    kernelbase: Any = sys.modules.get("ipykernel.kernelbase")
+    return kernelbase is not None and kernelbase.Kernel.initialized()

@@ -10,9 +10,9 @@ from typing import Any, cast
 import anywidget
 
 from pycrust.jupyter.view import bundle, static
-from pycrust.jupyter.view.publisher import Watched, is_serving, publisher_of, stop_publishing
+from pycrust.jupyter.view.publisher import Watched, is_serving, publisher_of
 
-__all__ = ["LiveView", "stop_publishing", "view_of"]
+__all__ = ["LiveView", "view_of"]
 
 _SAVED_BYTES = 1150
 """What a notebook file may keep of the static forms beside the widget, whose state takes 2.8 kB of the 4 kB."""

@@ -144,6 +144,13 @@ def test_a_view_that_outlives_a_stop_goes_on_when_the_endpoint_serves_again(
     assert "['pycrust-view']" in kernel.run(THREADS)
 
 
+def test_an_endpoint_shown_again_is_the_same_view(kernel: Kernel, browser: Browser) -> None:
+    shown = "data, metadata = endpoint._repr_mimebundle_()\nprint(data['application/vnd.jupyter.widget-view+json'])"
+    first = kernel.run(shown)
+    assert kernel.run(shown) == first
+    assert browser.model not in first  # a view that a user makes is their own
+
+
 def test_nonsense_from_a_view_is_ignored(kernel: Kernel, browser: Browser) -> None:
     for kind in ("", "x" * 10_000, "hello\0", None):
         browser.say(kind)

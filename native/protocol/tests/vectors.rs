@@ -1,94 +1,229 @@
-//! The test vectors of the control messages, which the Python tests read too.
-#![allow(clippy::unwrap_used, missing_docs)]
+//! The vectors of everything but payloads, names and codes: decoding, refusing, encoding.
 
-use pycrust_protocol::Malformed;
+mod support;
+
 use pycrust_protocol::control::{Request, Response, put_request_head, put_response_head};
+use pycrust_protocol::handshake::{Hello, Message, Welcome};
+use pycrust_protocol::header::{Common, Header, Parts, RequestHeader, ResponseHeader, Stages, TraceContext};
+use pycrust_protocol::report::Report;
+use pycrust_protocol::{Code, ErrorPayload, ValidationIssue};
 use serde_json::Value;
-
-fn vectors(file: &str) -> Vec<Value> {
-    let path = format!("{}/vectors/{file}.json", env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(path).unwrap();
-    let mut whole: Value = serde_json::from_str(&text).unwrap();
-    let Value::Array(vectors) = whole["vectors"].take() else { panic!("{file} holds no vectors") };
-    assert!(vectors.len() > 5);
-    vectors
-}
-
-/// The bytes of hexadecimal digits; `2a*3` is `2a2a2a`.
-fn hex(text: &Value) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for group in text.as_str().unwrap().split_whitespace() {
-        let (digits, count) = group.split_once('*').unwrap_or((group, "1"));
-        let once: Vec<u8> = (0..digits.len())
-            .step_by(2)
-            .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap())
-            .collect();
-        bytes.extend(once.repeat(count.parse().unwrap()));
-    }
-    bytes
-}
-
-/// A string; `{"$repeat": ["a", 3]}` is `aaa`.
-fn string(value: &Value) -> String {
-    match &value["$repeat"] {
-        Value::Array(parts) => parts[0].as_str().unwrap().repeat(parts[1].as_u64().unwrap() as usize),
-        _ => value.as_str().unwrap().into(),
-    }
-}
-
-/// Holds an error against what the vector says of it.
-fn check_error(vector: &Value, error: &Malformed) {
-    let (name, expected) = (&vector["name"], &vector["error"]);
-    assert_eq!(error.offset as u64, expected["offset"].as_u64().unwrap(), "{name}: {error}");
-    assert!(error.reason.contains(expected["reason"].as_str().unwrap()), "{name}: {error}");
-}
+use support::{hex, number, text, vectors};
 
 #[test]
 fn requests() {
-    for vector in vectors("control_requests") {
-        let bytes = hex(&vector["hex"]);
-        let expected = &vector["value"];
-        match Request::decode(&bytes) {
-            Ok(request) => {
-                assert_eq!(request.id, expected["id"].as_u64().unwrap(), "{}", vector["name"]);
-                assert_eq!(request.method, string(&expected["method"]), "{}", vector["name"]);
-                assert_eq!(request.payload, hex(&expected["payload"]), "{}", vector["name"]);
-                if vector["canonical"] == true {
-                    let mut again = Vec::new();
-                    put_request_head(&mut again, request.id, request.method, request.payload.len());
-                    again.extend_from_slice(request.payload);
-                    assert_eq!(again, bytes, "{}", vector["name"]);
-                }
-            }
-            Err(error) => check_error(&vector, &error),
-        }
-        // However a good one is torn, it is an error and nothing worse.
-        let torn = if expected.is_null() { 0 } else { bytes.len().min(600) };
-        for len in 0..torn {
-            assert!(Request::decode(&bytes[..len]).is_err(), "{} cut to {len}", vector["name"]);
-        }
+    for vector in vectors("control_requests.json") {
+        let decoded = Request::decode(&vector.bytes);
+        let Some(value) = vector.value() else {
+            vector.assert_refused(decoded);
+            continue;
+        };
+        let (method, payload) = (text(&value["method"]), hex(&value["payload"]));
+        let expected = Request { id: number(value, "id"), method: &method, payload: &payload };
+        assert_eq!(decoded, Ok(expected), "{}", vector.name);
+        let mut encoded = Vec::new();
+        put_request_head(&mut encoded, expected.id, &method, payload.len());
+        encoded.extend_from_slice(&payload);
+        assert_eq!(encoded == vector.bytes, vector.canonical(), "{}", vector.name);
     }
 }
 
 #[test]
 fn responses() {
-    for vector in vectors("control_responses") {
-        let bytes = hex(&vector["hex"]);
-        let expected = &vector["value"];
-        match Response::decode(&bytes) {
-            Ok(response) => {
-                assert_eq!(response.id, expected["id"].as_u64().unwrap(), "{}", vector["name"]);
-                let status = u64::from(u8::from(response.status));
-                assert_eq!(status, expected["status"].as_u64().unwrap(), "{}", vector["name"]);
-                assert_eq!(response.payload, hex(&expected["payload"]), "{}", vector["name"]);
-                if vector["canonical"] == true {
-                    let mut again = Vec::new();
-                    put_response_head(&mut again, response.id, response.status, response.payload.len());
-                    again.extend_from_slice(response.payload);
-                    assert_eq!(again, bytes, "{}", vector["name"]);
-                }
-            }
-            Err(error) => check_error(&vector, &error),
+    for vector in vectors("control_responses.json") {
+        let decoded = Response::decode(&vector.bytes);
+        let Some(value) = vector.value() else {
+            vector.assert_refused(decoded);
+            continue;
+        };
+        let payload = hex(&value["payload"]);
+        let status = Code::from_u8(number(value, "status")).expect("a status");
+        let expected = Response { id: number(value, "id"), status, payload: &payload };
+        assert_eq!(decoded, Ok(expected), "{}", vector.name);
+        let mut encoded = Vec::new();
+        put_response_head(&mut encoded, expected.id, status, payload.len());
+        encoded.extend_from_slice(&payload);
+        assert_eq!(encoded == vector.bytes, vector.canonical(), "{}", vector.name);
+    }
+}
+
+fn common(value: &Value) -> Common {
+    Common {
+        flags: number(value, "flags"),
+        body_len: number(value, "body_len"),
+        metadata_len: number(value, "metadata_len"),
+        attachments: 0,
+        reports: number(value, "reports"),
+        sent_ns: number(value, "sent_ns"),
+    }
+}
+
+fn array<const N: usize>(value: &Value, key: &str) -> [u8; N] {
+    value.get(key).map_or([0; N], |bytes| hex(bytes).try_into().expect("bytes of the right number"))
+}
+
+fn header(value: &Value) -> Header {
+    match text(&value["kind"]).as_str() {
+        "request" => Header::Request(RequestHeader {
+            common: common(value),
+            deadline_ns: number(value, "deadline_ns"),
+            schema_pin: number(value, "schema_pin"),
+            trace: TraceContext {
+                trace_id: array(value, "trace_id"),
+                span_id: array(value, "span_id"),
+                flags: number(value, "trace_flags"),
+            },
+            stream_credit: number(value, "stream_credit"),
+        }),
+        "response" => Header::Response(ResponseHeader {
+            common: common(value),
+            version: number(value, "version"),
+            method_key: number(value, "method_key"),
+            stream_seq: number(value, "stream_seq"),
+            schema_hash: number(value, "schema_hash"),
+            stages: Stages {
+                transit_ns: number(value, "transit_ns"),
+                queue_ns: number(value, "queue_ns"),
+                interpreter_ns: number(value, "interpreter_ns"),
+                decode_ns: number(value, "decode_ns"),
+                handler_ns: number(value, "handler_ns"),
+                encode_ns: number(value, "encode_ns"),
+            },
+        }),
+        "report" => Header::Report(common(value)),
+        kind => panic!("no kind {kind}"),
+    }
+}
+
+#[test]
+fn headers() {
+    for vector in vectors("headers.json") {
+        let raw = vector.bytes.as_slice().try_into().expect("128 bytes");
+        let decoded = Header::decode(raw);
+        let Some(value) = vector.value() else {
+            vector.assert_refused(decoded);
+            continue;
+        };
+        assert_eq!(decoded, Ok(header(value)), "{}", vector.name);
+        let encoded = match header(value) {
+            Header::Request(header) => header.encode(),
+            Header::Response(header) => header.encode(),
+            Header::Report(common) => common.encode_report(),
+        };
+        assert_eq!(encoded == *raw, vector.canonical(), "{}", vector.name);
+    }
+}
+
+#[test]
+fn samples() {
+    for vector in vectors("samples.json") {
+        let common = common(&vector.json["header"]);
+        let parts = common.split(&vector.bytes);
+        let Some(value) = vector.value() else {
+            vector.assert_refused(parts);
+            continue;
+        };
+        let (control, metadata) = (hex(&value["control"]), hex(&value["metadata"]));
+        let reports = hex(&value["reports"]);
+        let expected = Parts { control: &control, metadata: &metadata, reports: &reports };
+        assert_eq!(parts, Ok(expected), "{}", vector.name);
+    }
+}
+
+#[test]
+fn reports() {
+    for vector in vectors("reports.json") {
+        let reports: Vec<_> = Report::read_all(&vector.bytes).collect();
+        let expected: Vec<_> = vector.json["value"].as_array().expect("a list").iter().map(report).collect();
+        assert_eq!(reports, expected, "{}", vector.name);
+        let mut encoded = Vec::new();
+        for report in reports {
+            report.put(&mut encoded);
         }
+        assert_eq!(encoded == vector.bytes, vector.canonical(), "{}", vector.name);
+    }
+}
+
+fn report(value: &Value) -> Report {
+    Report {
+        id: number(value, "id"),
+        round_trip_ns: number(value, "round_trip_ns"),
+        return_ns: number(value, "return_ns"),
+        method_key: number(value, "method_key"),
+        version: number(value, "version"),
+        status: number(value, "status"),
+    }
+}
+
+#[test]
+fn errors() {
+    for vector in vectors("errors.json") {
+        let name = &vector.name;
+        let decoded = ErrorPayload::decode(&vector.bytes);
+        let Some(value) = vector.value() else {
+            // An error that can't be read is an error still: it says where and why.
+            let error = &vector.json["error"];
+            let place = format!("byte {}: ", error["offset"]);
+            assert!(decoded.message.contains(&place), "{name}: {}, not {place}", decoded.message);
+            assert!(decoded.message.contains(&text(&error["reason"])), "{name}: {}", decoded.message);
+            continue;
+        };
+        let expected = ErrorPayload {
+            message: text(&value["message"]),
+            exception: value.get("type").map(text).unwrap_or_default(),
+            details: value.get("details").map(hex).unwrap_or_default(),
+            traceback: value.get("traceback").map(text).unwrap_or_default(),
+            may_have_run: value["may_have_run"] == true,
+        };
+        assert_eq!(decoded, expected, "{name}");
+        assert_eq!(decoded.encode() == vector.bytes, vector.canonical(), "{name}");
+        if let Some(issues) = vector.json.get("issues") {
+            let expected: Vec<ValidationIssue> = serde_json::from_value(issues.clone()).expect("issues");
+            let issues: Vec<ValidationIssue> = rmp_serde::from_slice(&decoded.details).expect("a list");
+            assert_eq!(issues, expected, "{name}");
+        }
+    }
+}
+
+fn message(value: &Value) -> Message {
+    match text(&value["say"]).as_str() {
+        "hello" => Message::Hello(Hello {
+            protocol: number(value, "protocol"),
+            endpoint: text(&value["endpoint"]),
+            client: text(&value["client"]),
+        }),
+        "welcome" => Message::Welcome(Welcome {
+            protocol: number(value, "protocol"),
+            pid: number(value, "pid"),
+            generation: number(value, "generation"),
+            connection: number(value, "connection"),
+            prefix: text(&value["prefix"]),
+            request_service: text(&value["request_service"]),
+            response_service: text(&value["response_service"]),
+            max_in_flight: number(value, "max_in_flight"),
+        }),
+        "refused" => Message::Refused {
+            code: Code::from_u8(number(value, "code")).expect("a code"),
+            reason: text(&value["reason"]),
+        },
+        "opened" => Message::Opened,
+        "serving" => Message::Serving,
+        "bulk_offered" => Message::BulkOffered { service: text(&value["service"]) },
+        "bulk_opened" => Message::BulkOpened { service: text(&value["service"]) },
+        "goodbye" => Message::Goodbye { reason: text(&value["reason"]) },
+        say => panic!("no message {say}"),
+    }
+}
+
+#[test]
+fn handshake() {
+    for vector in vectors("handshake.json") {
+        let decoded = Message::decode(&vector.bytes);
+        let Some(value) = vector.value() else {
+            vector.assert_refused(decoded);
+            continue;
+        };
+        assert_eq!(decoded, Ok(message(value)), "{}", vector.name);
+        assert_eq!(message(value).encode() == vector.bytes, vector.canonical(), "{}", vector.name);
     }
 }

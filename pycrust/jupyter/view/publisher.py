@@ -219,14 +219,6 @@ def publisher_of(endpoint: Watched) -> Publisher:
         return found
 
 
-def stop_publishing(endpoint: Watched) -> None:
-    """Ends the endpoint's publisher thread, if it runs, after one last message that says "stopped"."""
-    with _registry:
-        found = _publishers.get(endpoint)
-    if found is not None:
-        found.stop()
-
-
 def _stop_all() -> None:
     with _registry:
         running = list(_publishers.values())
