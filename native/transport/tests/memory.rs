@@ -1,6 +1,6 @@
 //! A small /dev/shm, as containers have: frames that don't fit are errors, and no signal comes.
 #![cfg(not(loom))]
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::print_stderr, clippy::unwrap_used, missing_docs)]
 
 mod common;
 
