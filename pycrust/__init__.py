@@ -10,6 +10,7 @@ Examples:
     30
 """
 
+from pycrust.current import current_call
 from pycrust.endpoint import RpcEndpoint
 from pycrust.errors import (
     Aborted,
@@ -67,6 +68,7 @@ __all__ = [
     "UnknownMethod",
     "Version",
     "__version__",
+    "current_call",
     "rpc_method",
     "validate_arguments",
     "validate_result",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pycrust import _native
-from pycrust._native import Handler, decode, encode
+from pycrust._native import AsyncCall, CurrentCall, Handler, Inbox, current_call, decode, encode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,11 +16,16 @@ if TYPE_CHECKING:
     Change = tuple[str, Handler | None, dict[str, Any]]
 
 __all__ = [
+    "AsyncCall",
+    "CurrentCall",
     "Handler",
+    "Inbox",
     "after_fork_in_child",
+    "current_call",
     "decode",
     "encode",
     "live_endpoints",
+    "make_inbox",
     "make_worker",
     "publish",
 ]
@@ -29,6 +34,11 @@ __all__ = [
 def make_worker(name: str, **options: Any) -> Worker:
     """Makes the native worker of an endpoint; it serves nothing before `start()`."""
     return _native.Worker(name, **options)
+
+
+def make_inbox() -> Inbox:
+    """Makes an inbox, which takes calls for an event loop once it is open."""
+    return Inbox()
 
 
 def publish(worker: Worker, changes: Sequence[Change]) -> list[int]:

@@ -3,6 +3,98 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
+class Items:
+    """The arguments that a caller streams, as an iterator for a sync handler."""
+
+    def __iter__(self) -> Items: ...
+    def __next__(self) -> Any: ...
+
+class CurrentCall:
+    """The call that a handler runs for. It may be kept beyond the call's end."""
+
+    @property
+    def id(self) -> int:
+        """The caller's number for the call; unique on its connection only."""
+    @property
+    def method(self) -> str:
+        """The method's name."""
+    @property
+    def version(self) -> int:
+        """The version of the handler that runs, from 1."""
+    @property
+    def client(self) -> str:
+        """What the caller calls itself."""
+    @property
+    def client_pid(self) -> int:
+        """The caller's process id."""
+    @property
+    def connection(self) -> int:
+        """The number of the caller's connection."""
+    @property
+    def time_left(self) -> float | None:
+        """Seconds until the deadline, 0.0 once it has passed; `None` if there is none."""
+    @property
+    def cancelled(self) -> bool:
+        """Whether the caller cancelled the call, gave it up or is gone."""
+    @property
+    def idempotent(self) -> bool:
+        """Whether the caller said that running the call twice does no harm."""
+    @property
+    def metadata(self) -> dict[str, str | bytes]:
+        """The caller's metadata: strings to strings or bytes."""
+    @property
+    def traceparent(self) -> str | None:
+        """The caller's trace context as a W3C `traceparent`; `None` if it has none."""
+    def set_metadata(self, metadata: dict[str, str | bytes]) -> None:
+        """Sends metadata back with the answer, in place of what was set before."""
+
+class AsyncCall:
+    """One call of an `async def` handler or an async generator."""
+
+    @property
+    def number(self) -> int:
+        """Tells it from the loop's other calls."""
+    @property
+    def cancelled(self) -> bool:
+        """Whether the caller cancelled the call or is gone."""
+    @property
+    def may_send(self) -> bool:
+        """Whether the caller takes one more item now."""
+    @property
+    def streams(self) -> bool:
+        """Whether the handler is an async generator."""
+    def context(self) -> CurrentCall:
+        """What `pycrust.current_call()` gives in the handler."""
+    def begin(self, items: object) -> Any:
+        """Binds the arguments and calls the handler; `None` if they don't fit, which is answered."""
+    def finish(self, result: object) -> None:
+        """Answers with the coroutine's result."""
+    def send(self, item: object) -> bool:
+        """Sends an item of the answer. False if it can't cross, which is answered."""
+    def end(self) -> None:
+        """Ends the streamed answer."""
+    def fail(self, error: BaseException) -> None:
+        """Answers with what the handler raised."""
+    def abandon(self) -> None:
+        """Answers that the call was cancelled, by its caller or by the worker's stop."""
+    def take_argument(self) -> tuple[bool, Any] | None:
+        """The next streamed argument; `(False, None)` at the end, `None` if it is not here yet."""
+
+class Inbox:
+    """Calls for one event loop, and the descriptor that tells of them."""
+
+    def __new__(cls) -> Inbox: ...
+    def fileno(self) -> int:
+        """The descriptor that becomes readable when there is something to take."""
+    def take(self) -> list[AsyncCall | int]:
+        """Takes what waits: calls to run, and numbers of calls to look at again."""
+    def open(self) -> None:
+        """Takes calls from now on."""
+    def close(self) -> None:
+        """Takes no more calls; those that wait are answered with UNAVAILABLE."""
+    def forked(self) -> None:
+        """In a forked child: a bell of its own, and nothing that the parent's callers sent."""
+
 class Handler:
     """One immutable handler: binding, validation, function, validation and serialisation of the result."""
 
@@ -10,15 +102,19 @@ class Handler:
         cls,
         function: Callable[..., object],
         *,
-        mode: Literal["none", "raw", "fields", "model", "args"],
+        mode: Literal["none", "raw", "fields", "model", "args", "items"],
         validate: Callable[[Any], Any] | None = None,
         fields: Sequence[str] = (),
         validate_result: Callable[[Any], Any] | None = None,
         serialize_result: Callable[[Any], Any] | None = None,
         context: Callable[[], Any] | None = None,
+        kind: Literal["function", "generator", "coroutine", "async_generator"] = "function",
+        inbox: Inbox | None = None,
     ) -> Handler: ...
-    def invoke(self, arguments: object) -> Any:
-        """One call in this process: bind, validate, run, validate and serialise the result."""
+    def start(self, arguments: object) -> Any:
+        """Binds and validates arguments and calls the function: its result, coroutine or generator."""
+    def finish(self, result: object) -> Any:
+        """Validates and serialises a result, or an item of a streamed one."""
 
 class Worker:
     """Serves one endpoint: claims its name, holds its handlers, runs its dispatch threads."""
@@ -47,6 +143,9 @@ class Worker:
         """Stops serving; waits up to `grace` seconds for running calls. Whether every thread ended."""
     def stats(self) -> dict[str, Any]:
         """The answer to `pycrust.stats`."""
+
+def current_call() -> CurrentCall | None:
+    """The call that this thread runs a sync handler for; `None` if it runs none."""
 
 def encode(value: object) -> bytes:
     """MessagePack of `value`."""

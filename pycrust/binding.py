@@ -7,6 +7,7 @@ The modes of `pycrust._native.Handler`, and what its `validate` then takes and g
 - `args`: `validate(ArgsKwargs)` gives `(args, kwargs)`.
 - `fields`: `validate(dict)` gives an instance of the request model, whose fields are the keywords.
 - `model`: the same, and the instance is the one argument.
+- `items`: `validate(item)` gives each item of the iterator that is the one argument.
 
 `validate` is a method of pydantic-core's, so that a validated call runs no Python code of this package,
 except for nested structs that come as arrays (`structs`) and keyword-only parameters (below).
@@ -15,9 +16,10 @@ except for nested structs that come as arrays (`structs`) and keyword-only param
 from __future__ import annotations
 
 import inspect
+import types
 import typing
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, cast
+from dataclasses import dataclass, is_dataclass
+from typing import TYPE_CHECKING, Any, Literal, cast, is_typeddict
 
 from pydantic import BaseModel, ConfigDict, RootModel, TypeAdapter
 from pydantic_core import ArgsKwargs, SchemaValidator
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 #: Classes that Pydantic doesn't know are checked with isinstance.
 ARBITRARY = ConfigDict(arbitrary_types_allowed=True)
 
-Mode = Literal["none", "raw", "fields", "model", "args"]
+Mode = Literal["none", "raw", "fields", "model", "args", "items"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,42 @@ class ArgumentPlan:
     fields: tuple[str, ...]
     #: The JSON Schema of a request.
     schema: dict[str, Any]
+
+
+def plan_items(method: str, parameter: str, declared: Any) -> ArgumentPlan:
+    """How the arguments of a handler that takes a stream are validated: one by one.
+
+    Args:
+        method: The method's name, for errors.
+        parameter: The name of the handler's one parameter.
+        declared: The type of the items.
+
+    Returns:
+        The plan.
+
+    Raises:
+        TypeError: Pydantic can't make a schema.
+    """
+    if declared is Any:
+        return ArgumentPlan("items", None, (parameter,), {"type": "array"})
+    try:
+        of_all: Any = types.GenericAlias(list, (declared,))
+        adapter: TypeAdapter[Any] = TypeAdapter(of_all, config=ARBITRARY)
+        config = None if _is_class_with_config(declared) else ARBITRARY
+        items: TypeAdapter[Any] = TypeAdapter(declared, config=config)
+    except Exception as error:  # Pydantic's errors have no common class, and annotations run a user's code
+        raise TypeError(f"{method}: no validator can be made for the arguments: {error}") from error
+    core = accept_arrays(cast("Schema", items.core_schema)).schema
+    validator = SchemaValidator(cast("Any", core), {"title": method}, _use_prebuilt=False)
+    return ArgumentPlan("items", validator.validate_python, (parameter,), request_schema(adapter))
+
+
+def _is_class_with_config(declared: Any) -> bool:
+    """Whether Pydantic refuses a configuration beside the type's own."""
+    if not isinstance(declared, type):
+        return False
+    cls = cast("type[Any]", declared)
+    return issubclass(cls, BaseModel) or is_dataclass(cls) or is_typeddict(cls)
 
 
 def plan_arguments(

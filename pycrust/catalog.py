@@ -9,6 +9,7 @@ from pycrust import staging
 from pycrust._binding import decode, encode
 from pycrust.errors import UnknownMethod
 from pycrust.naming import near_matches
+from pycrust.registration import call_here
 from pycrust.versions import Version, now
 
 if TYPE_CHECKING:
@@ -150,12 +151,17 @@ class Catalog:
     def call(self, method: str, arguments: Any) -> Any:
         """Makes one call in this process: what is given and got passes through MessagePack, as a caller's does.
 
+        Of a handler that streams, gives an iterator over the items.
+
         Raises:
             UnknownMethod: There is no such method.
         """
-        handler = self.registered(method).handler
-        assert handler is not None  # noqa: S101 - only registrations with one are visible
-        return decode(encode(handler.invoke(decode(encode(arguments)))))
+        registered = self.registered(method)
+        assert registered.handler is not None  # noqa: S101 - only registrations with one are visible
+        result = call_here(registered.handler, registered.kind, decode(encode(arguments)))
+        if registered.kind in {"generator", "async_generator"}:
+            return (decode(encode(item)) for item in result)
+        return decode(encode(result))
 
     def made_again(self) -> None:
         """Marks what is live now, until it is registered again."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast, overload
 
 from pycrust import lifecycle
 from pycrust.display import PrintedLine, mimebundle
@@ -99,9 +99,10 @@ class RpcEndpoint:
         *,
         request_model: type[BaseModel] | None = None,
         response_model: Any = None,
-        concurrency: int = 1,
+        concurrency: int | None = None,
         warmup: Any = None,
         context: Callable[[], AbstractContextManager[Any]] | None = None,
+        loop: Literal["worker", "kernel"] = "worker",
     ) -> Function: ...
     @overload
     def register(
@@ -110,9 +111,10 @@ class RpcEndpoint:
         *,
         request_model: type[BaseModel] | None = None,
         response_model: Any = None,
-        concurrency: int = 1,
+        concurrency: int | None = None,
         warmup: Any = None,
         context: Callable[[], AbstractContextManager[Any]] | None = None,
+        loop: Literal["worker", "kernel"] = "worker",
     ) -> Callable[[Function], Function]: ...
     def register(  # noqa: PLR0913 - all but the name are keywords with defaults
         self,
@@ -120,11 +122,15 @@ class RpcEndpoint:
         *,
         request_model: type[BaseModel] | None = None,
         response_model: Any = None,
-        concurrency: int = 1,
+        concurrency: int | None = None,
         warmup: Any = None,
         context: Callable[[], AbstractContextManager[Any]] | None = None,
+        loop: Literal["worker", "kernel"] = "worker",
     ) -> Any:
         """Registers a handler, or replaces it under live traffic.
+
+        A handler is a function, an `async def` function, or a generator of either kind, which streams its
+        answer. One whose only parameter is an `Iterator` (`AsyncIterator`) takes arguments that its caller streams.
 
         Use it as `@endpoint.register`, `@endpoint.register()`, `@endpoint.register("name")` or
         `endpoint.register(function)`. In a notebook it is published when its cell succeeds, elsewhere at once.
@@ -134,9 +140,12 @@ class RpcEndpoint:
             request_model: Validates the arguments. The handler gets its fields as keywords, or the model
                 itself if its one parameter is annotated with it. Without it, the annotations are the schema.
             response_model: Validates and serialises the result, in place of the return annotation.
-            concurrency: Calls of this handler that may run at once.
+            concurrency: Calls of this handler that may run at once: 1 by default, for an `async def` handler as
+                many as come. Of a generator, its steps from one `yield` to the next count.
             warmup: Called before the handler goes live; or the arguments of one call that is run then.
             context: Gives a context manager that is entered around each call, such as `torch.inference_mode`.
+            loop: Where an `async def` handler runs: on an event loop of the worker's own, or on the kernel's, where
+                it waits while a cell runs.
 
         Returns:
             The function unchanged, or a decorator that returns it unchanged.
@@ -163,16 +172,21 @@ class RpcEndpoint:
             concurrency=concurrency,
             warmup=warmup,
             context=context,
+            loop=loop,
         )
         if name is None or isinstance(name, str):
 
             def decorate(function: Function) -> Function:
-                registration = make_registration(function, name, options, locals_around(0))
+                registration = make_registration(
+                    function, name, options, locals_around(0), self._service.loops.inbox
+                )
                 self._service.catalog.change([registration])
                 return function
 
             return decorate
-        registration = make_registration(cast("Callable[..., Any]", name), None, options, locals_around(0))
+        registration = make_registration(
+            cast("Callable[..., Any]", name), None, options, locals_around(0), self._service.loops.inbox
+        )
         self._service.catalog.change([registration])
         return name
 
@@ -202,7 +216,7 @@ class RpcEndpoint:
         """
         names = locals_around(0)
         registrations = [
-            make_registration(function, prefix + name, options, names)
+            make_registration(function, prefix + name, options, names, self._service.loops.inbox)
             for name, function, options in marked_methods(service)
         ]
         if not registrations:

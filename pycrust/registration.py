@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pycrust import staging
 from pycrust._binding import Handler
-from pycrust.binding import complete_model, plan_arguments
+from pycrust.binding import complete_model, plan_arguments, plan_items
 from pycrust.jsonschema import schema_hash, schema_text
 from pycrust.naming import check_method
 from pycrust.results import plan_result
-from pycrust.signature import check_callable, closure_names, resolved_signature
+from pycrust.signature import check_callable, closure_names, item_type, resolved_signature, uploaded_type
 from pycrust.unchanged import Fingerprint
 from pycrust.versions import doc_line, frozen_copy, source_of
 
@@ -22,6 +23,13 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
+    from pycrust._binding import Inbox
+    from pycrust.signature import Kind
+
+
+#: More calls than may be in flight.
+UNLIMITED = 1 << 20
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
@@ -29,26 +37,40 @@ class Options:
 
     request_model: type[BaseModel] | None = None
     response_model: Any = None
-    concurrency: int = 1
+    concurrency: int | None = None
     warmup: Any = None
     context: Callable[[], AbstractContextManager[Any]] | None = None
+    loop: Literal["worker", "kernel"] = "worker"
 
-    def check(self, method: str) -> None:
+    def check(self, method: str, kind: Kind) -> None:
         """Refuses values that no handler could run with.
 
         Raises:
             TypeError: An option is of the wrong type.
             ValueError: `concurrency` is below 1.
         """
-        if isinstance(self.concurrency, bool) or not isinstance(self.concurrency, int):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may be untyped
+        if isinstance(self.concurrency, bool) or not isinstance(self.concurrency, int | None):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may be untyped
             raise TypeError(f"{method}: concurrency is an int, not {type(self.concurrency).__name__}")
-        if self.concurrency < 1:
+        if self.concurrency is not None and self.concurrency < 1:
             raise ValueError(f"{method}: concurrency is at least 1, not {self.concurrency}")
         if self.context is not None and not callable(self.context):
             raise TypeError(
                 f"{method}: context is a function that gives a context manager, such as torch.inference_mode, "
                 f"not {type(self.context).__name__}"
             )
+        if self.context is not None and kind != "function":
+            raise TypeError(
+                f"{method}: context= is for handlers that return their result; enter it inside of this "
+                f"{kind.replace('_', ' ')}, where it can't reach what runs in between"
+            )
+        if self.loop not in {"worker", "kernel"}:
+            raise ValueError(f"{method}: loop is 'worker' or 'kernel', not {self.loop!r}")
+
+    def limit(self, kind: Kind) -> int:
+        """Calls that may run at once: those of an async handler share one thread, so they are not limited."""
+        if self.concurrency is not None:
+            return self.concurrency
+        return UNLIMITED if kind in {"coroutine", "async_generator"} else 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,6 +80,7 @@ class Registration:
     method: str
     #: `None` removes the method.
     handler: Handler | None = None
+    kind: Kind = "function"
     fingerprint: Fingerprint | None = None
     concurrency: int = 1
     #: Names by which positional arguments can be given as a map, in order.
@@ -90,7 +113,11 @@ class Registration:
 
 
 def make_registration(
-    function: Callable[..., Any], name: str | None, options: Options, names: Mapping[str, Any]
+    function: Callable[..., Any],
+    name: str | None,
+    options: Options,
+    names: Mapping[str, Any],
+    inbox: Callable[[str], Inbox],
 ) -> Registration:
     """Checks a handler, builds its validators, warms it up.
 
@@ -99,6 +126,7 @@ def make_registration(
         name: The method's name; `None` takes the function's.
         options: What else `register` was given.
         names: Names that annotations may use: the locals around the definition.
+        inbox: Gives the inbox of an event loop, for async handlers.
 
     Returns:
         A registration that is ready to be published, which can't fail.
@@ -108,12 +136,20 @@ def make_registration(
         ValueError: The name or an option is out of bounds.
     """
     method = method_name(function, name)
-    check_callable(method, function)
-    options.check(method)
+    kind = check_callable(method, function)
+    options.check(method, kind)
     signature = resolved_signature(method, function, names)
     known = {**names, **closure_names(function)}
-    arguments = plan_arguments(method, function, signature, options.request_model, known)
-    declared = options.response_model if options.response_model is not None else signature.return_annotation
+    uploaded = uploaded_type(method, signature, kind)
+    if uploaded is inspect.Signature.empty or options.request_model is not None:
+        arguments = plan_arguments(method, function, signature, options.request_model, known)
+    else:
+        arguments = plan_items(method, next(iter(signature.parameters)), uploaded)
+    declared = signature.return_annotation
+    if kind in {"generator", "async_generator"}:
+        declared = item_type(method, declared)
+    if options.response_model is not None:
+        declared = options.response_model
     if is_model(declared):
         complete_model(method, "the result's type", declared, known)
     result = plan_result(method, declared)
@@ -126,9 +162,11 @@ def make_registration(
         validate_result=result.validate,
         serialize_result=result.serialize,
         context=options.context,
+        kind=kind,
+        inbox=_inbox(method, inbox, options.loop) if kind in {"coroutine", "async_generator"} else None,
     )
     if options.warmup is not None:
-        warm_up(method, handler, options.warmup)
+        warm_up(method, handler, kind, options.warmup)
     schema = schema_text(arguments.schema, result.schema)
     hints = {parameter.name: parameter.annotation for parameter in signature.parameters.values()}
     hints["return"] = signature.return_annotation
@@ -138,13 +176,15 @@ def make_registration(
         options.concurrency,
         options.warmup,
         options.context,
+        options.loop,
         schema,
     )
     return Registration(
         method=method,
         handler=handler,
+        kind=kind,
         fingerprint=Fingerprint(copy, hints, compared),
-        concurrency=options.concurrency,
+        concurrency=options.limit(kind),
         parameters=arguments.fields,
         source=source_of(function),
         doc=doc_line(function),
@@ -169,7 +209,39 @@ def method_name(function: Callable[..., Any], name: str | None) -> str:
     return check_method(own)
 
 
-def warm_up(method: str, handler: Handler, warmup: Any) -> None:
+def _inbox(method: str, inbox: Callable[[str], Inbox], loop: str) -> Inbox:
+    try:
+        return inbox(loop)
+    except RuntimeError as error:
+        raise TypeError(
+            f"{method}: loop='kernel' needs an event loop that runs here, as it does in a notebook's cell"
+        ) from error
+
+
+def call_here(handler: Handler, kind: Kind, arguments: Any) -> Any:
+    """One call in this process: the result, or an iterator over the items of a stream.
+
+    Args:
+        handler: What is called.
+        kind: What calling it gives.
+        arguments: As they would be received.
+
+    Raises:
+        BaseException: Whatever the handler raises.
+    """
+    work = handler.start(arguments)
+    if kind == "function":
+        return handler.finish(work)
+    if kind == "generator":
+        return (handler.finish(item) for item in work)
+    from pycrust import eventloop  # noqa: PLC0415 - it imports asyncio, which other handlers don't need
+
+    if kind == "coroutine":
+        return handler.finish(eventloop.run_to_end(work))
+    return (handler.finish(item) for item in eventloop.in_process(work))
+
+
+def warm_up(method: str, handler: Handler, kind: Kind, warmup: Any) -> None:
     """Runs `warmup()` if it can be called; else one call of the handler with `warmup` as its arguments.
 
     Raises:
@@ -179,7 +251,10 @@ def warm_up(method: str, handler: Handler, warmup: Any) -> None:
         if callable(warmup):
             warmup()
         else:
-            handler.invoke(list(warmup) if isinstance(warmup, tuple) else warmup)  # pyright: ignore[reportUnknownArgumentType]
+            result = call_here(handler, kind, list(warmup) if isinstance(warmup, tuple) else warmup)  # pyright: ignore[reportUnknownArgumentType]
+            if kind in {"generator", "async_generator"}:
+                for _ in result:
+                    break
     except Exception as error:
         raise ValueError(f"{method}: the warm-up failed, nothing was registered: {error}") from error
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pycrust import _binding, lifecycle
 from pycrust.catalog import Catalog
+from pycrust.loops import Loops
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -37,6 +38,7 @@ class Service:
         self.settings = settings
         self.worker = self._make_worker()
         self.catalog = Catalog(name, self._publish, lambda: self.serving)
+        self.loops = Loops(name, lambda: self.serving)
         #: The one object of each class that users hold for this endpoint.
         self.handles: dict[type, RpcEndpoint] = {}
         #: One begins or ends serving at a time.
@@ -69,6 +71,7 @@ class Service:
                 self.worker.expect(expect)
             if self.worker.serving:
                 return
+            self.loops.start()
             self.worker.start()
             self._stopped.clear()
             if self.settings.switch_interval is not None:
@@ -82,6 +85,7 @@ class Service:
             try:
                 return self.worker.stop(grace)
             finally:
+                self.loops.stop()
                 self._stopped.set()
                 lifecycle.switch_interval.release(self.name)
 
@@ -98,6 +102,7 @@ class Service:
         self._stopped = threading.Event()
         self._stopped.set()
         self.worker = self._make_worker()
+        self.loops.forked()
         self.catalog.forked()
 
 

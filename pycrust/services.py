@@ -31,9 +31,10 @@ def rpc_method(
     *,
     request_model: Any = None,
     response_model: Any = None,
-    concurrency: int = 1,
+    concurrency: int | None = None,
     warmup: Any = None,
     context: Any = None,
+    loop: Any = "worker",
 ) -> Callable[[Function], Function]: ...
 def rpc_method(name: Any = None, **options: Any) -> Any:
     """Marks a method for `RpcEndpoint.add_service` to collect.

@@ -6,7 +6,8 @@ import functools
 import inspect
 import types
 import typing
-from typing import TYPE_CHECKING, Any, cast
+from collections import abc
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,11 +20,17 @@ SINGLE = (
 )
 
 
-def check_callable(method: str, function: Callable[..., Any]) -> None:
-    """Refuses what can't be a handler in this version.
+Kind = Literal["function", "generator", "coroutine", "async_generator"]
+
+#: What a handler that streams may be declared to return.
+_STREAMS = (abc.Iterator, abc.Iterable, abc.Generator, abc.AsyncIterator, abc.AsyncIterable, abc.AsyncGenerator)
+
+
+def check_callable(method: str, function: Callable[..., Any]) -> Kind:
+    """What calling the function gives: a result, a generator, a coroutine or an async generator.
 
     Raises:
-        TypeError: `function` is no function, or one whose call gives a coroutine or a generator.
+        TypeError: `function` is no function.
     """
     if not callable(function):
         raise TypeError(f"{method}: a handler is a function, not {type(function).__name__}")
@@ -38,9 +45,52 @@ def check_callable(method: str, function: Callable[..., Any]) -> None:
     if not isinstance(inner, (types.FunctionType, types.MethodType, types.BuiltinFunctionType)):
         inner = getattr(inner, "__call__", inner)  # noqa: B004 - the bound method itself is inspected
     if inspect.iscoroutinefunction(inner):
-        raise TypeError(f"{method}: async def handlers are not supported in this version; use def")
-    if inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner):
-        raise TypeError(f"{method}: generators are not supported in this version; return a list")
+        return "coroutine"
+    if inspect.isasyncgenfunction(inner):
+        return "async_generator"
+    return "generator" if inspect.isgeneratorfunction(inner) else "function"
+
+
+def item_type(method: str, annotation: Any) -> Any:
+    """The type of a stream's items, from the return annotation of the handler that makes them.
+
+    Raises:
+        TypeError: It is declared to return no stream.
+    """
+    if annotation is inspect.Signature.empty or annotation is Any:
+        return annotation
+    origin = typing.get_origin(annotation) or annotation
+    if origin not in _STREAMS:
+        raise TypeError(
+            f"{method}: it yields, so its return type is an Iterator[...] or AsyncIterator[...] of the items, "
+            f"not {annotation!r}"
+        )
+    items = typing.get_args(annotation)
+    return items[0] if items else Any
+
+
+def uploaded_type(method: str, signature: inspect.Signature, kind: Kind) -> Any:
+    """The type of the arguments that a caller streams; `inspect.Signature.empty` if it streams none.
+
+    Raises:
+        TypeError: The handler takes an iterator that it can't be given.
+    """
+    found = [
+        parameter
+        for parameter in signature.parameters.values()
+        if (typing.get_origin(parameter.annotation) or parameter.annotation) in (abc.Iterator, abc.AsyncIterator)
+    ]
+    if not found:
+        return inspect.Signature.empty
+    if len(signature.parameters) > 1:
+        raise TypeError(f"{method}: {found[0].name!r} takes what the caller streams, so it is the only parameter")
+    origin = typing.get_origin(found[0].annotation) or found[0].annotation
+    wanted = abc.AsyncIterator if kind in {"coroutine", "async_generator"} else abc.Iterator
+    if origin is not wanted:
+        takes = f"{found[0].name!r} is an {wanted.__name__}"
+        raise TypeError(f"{method}: in {kind.replace('_', ' ')} handlers, {takes}")
+    items = typing.get_args(found[0].annotation)
+    return items[0] if items else Any
 
 
 def resolved_signature(method: str, function: Callable[..., Any], names: Mapping[str, Any]) -> inspect.Signature:

@@ -49,7 +49,7 @@ def validate_arguments(
         return args, kwargs
 
     handler = Handler(received, mode=plan.mode, validate=plan.validate, fields=plan.fields)
-    return handler.invoke(decode(encode(arguments)))
+    return handler.start(decode(encode(arguments)))
 
 
 def validate_result(value: Any, declared: Any) -> Any:

@@ -40,9 +40,14 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) timeout: Duration,
     /// When that is over; `None` is never.
     pub(crate) expires_ns: Option<u64>,
-    pub(crate) idempotent: bool,
+    /// Bits of [`flags`].
+    pub(crate) flags: u8,
     pub(crate) schema_pin: u64,
     pub(crate) trace: TraceContext,
+    /// MessagePack; empty if there is none.
+    pub(crate) metadata: Vec<u8>,
+    /// Items that the caller takes before it grants more.
+    pub(crate) window: u32,
     pub(crate) when_full: WhenFull,
 }
 
@@ -52,6 +57,8 @@ pub(crate) struct Finished {
     pub(crate) header: ResponseHeader,
     pub(crate) status: Code,
     pub(crate) payload: Vec<u8>,
+    /// MessagePack; empty if there is none.
+    pub(crate) metadata: Vec<u8>,
     /// `CLOCK_MONOTONIC` when the answer reached the caller.
     pub(crate) received_ns: u64,
 }
@@ -68,6 +75,22 @@ pub(crate) enum Failure {
 }
 
 impl Outgoing<'_> {
+    /// The method's name, and the rest without it, for a call that outlives it.
+    pub(crate) fn into_owned(self) -> (String, Outgoing<'static>) {
+        let method = self.method.to_owned();
+        (method, Outgoing { method: "", ..self })
+    }
+
+    /// The call with its method's name again.
+    pub(crate) fn borrowed<'a>(&mut self, method: &'a str) -> Outgoing<'a> {
+        Outgoing {
+            method,
+            payload: std::mem::take(&mut self.payload),
+            metadata: std::mem::take(&mut self.metadata),
+            ..*self
+        }
+    }
+
     /// When the time is over, for a timer.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.expires_ns.map(|at| Instant::now() + Duration::from_nanos(at.saturating_sub(monotonic_ns())))
@@ -89,28 +112,30 @@ impl Outgoing<'_> {
         };
         Ok(RequestHeader {
             common: Common {
-                flags: if self.idempotent { flags::IDEMPOTENT } else { 0 },
+                flags: self.flags,
                 body_len: body_len as u32,
+                metadata_len: self.metadata.len() as u32,
                 ..Common::default()
             },
             deadline_ns,
             schema_pin: self.schema_pin,
             trace: self.trace,
-            stream_credit: 0,
+            stream_credit: if self.flags & flags::STREAM != 0 { self.window } else { 0 },
+            stream_seq: 0,
         })
     }
 }
 
 /// A call's place in the table of its connection, given up when its future is dropped.
-struct InFlight<'a> {
+pub(crate) struct InFlight<'a> {
     session: &'a Session,
-    id: u64,
+    pub(crate) id: u64,
     /// Whether the worker may know of the call.
     sent: bool,
     /// Whether it is the only call in flight.
     alone: bool,
-    /// Whether its answer was taken.
-    done: bool,
+    /// Whether its answer was taken, or another guard has the call.
+    pub(crate) done: bool,
 }
 
 impl Drop for InFlight<'_> {
@@ -137,13 +162,22 @@ pub(crate) async fn run(session: &Arc<Session>, call: &mut Outgoing<'_>) -> Resu
     };
     guard.done = true;
     match answer {
-        Ok(answer) => Ok(finish(session, call, guard.id, answer)),
+        Ok(answer) => Ok(finish(session, call.method, call.started_ns, guard.id, answer)),
         Err(End { code, reason }) => Err(Failure::Lost(Error::new(code, call.method, &*reason).maybe_run())),
     }
 }
 
+/// Sends a call that gets no answer.
+pub(crate) async fn notify(session: &Arc<Session>, call: &mut Outgoing<'_>) -> Result<(), Failure> {
+    let mut guard = begin(session, call).await?;
+    send(session, call, &mut guard).await?;
+    // No answer will free the slot.
+    guard.sent = false;
+    Ok(())
+}
+
 /// Finds a slot.
-async fn begin<'a>(session: &'a Session, call: &Outgoing<'_>) -> Result<InFlight<'a>, Failure> {
+pub(crate) async fn begin<'a>(session: &'a Session, call: &Outgoing<'_>) -> Result<InFlight<'a>, Failure> {
     let mut waited = false;
     loop {
         let freed = session.slot_freed.notified();
@@ -197,7 +231,7 @@ impl Drop for SlotWaiter<'_> {
 }
 
 /// Sends the request, as soon as there is room for it.
-async fn send(
+pub(crate) async fn send(
     session: &Arc<Session>,
     call: &mut Outgoing<'_>,
     guard: &mut InFlight<'_>,
@@ -208,7 +242,7 @@ async fn send(
     loop {
         // Made before the attempt: an end that comes after it is not missed.
         let room = session.room.notified();
-        let body_len = head.len() + call.payload.len();
+        let body_len = head.len() + call.payload.len() + call.metadata.len();
         // From here on the worker may know of the call, also if sending panics.
         guard.sent = true;
         let sent = if body_len > SMALL_SAMPLE_LEN
@@ -270,10 +304,10 @@ fn send_small(session: &Session, call: &Outgoing<'_>, head: &[u8]) -> Result<(),
     let mut header = call.header(body_len).map_err(Attempt::Failure)?;
     let mut tail = buffers::take();
     // Reports must not push a frame out of the small pool.
-    let room = SMALL_SAMPLE_LEN.saturating_sub(body_len) / REPORT_LEN;
+    let room = SMALL_SAMPLE_LEN.saturating_sub(body_len + call.metadata.len()) / REPORT_LEN;
     let reports = session.calls.lock().take_reports(REPORTS_BESIDE.min(room), &mut tail);
     header.common.reports = reports as u32;
-    let sent = session.link.send(&header.encode(), &[head, &call.payload, &tail]);
+    let sent = session.link.send(&header.encode(), &[head, &call.payload, &call.metadata, &tail]);
     if sent.is_err() && reports > 0 {
         session.calls.lock().return_reports(&tail);
     }
@@ -290,9 +324,9 @@ async fn send_large(
 ) -> Result<(), Attempt> {
     let header = call.header(head.len() + call.payload.len()).map_err(Attempt::Failure)?;
     let (shared, head) = (Arc::clone(session), head.to_vec());
-    let payload = std::mem::take(&mut call.payload);
+    let (payload, metadata) = (std::mem::take(&mut call.payload), call.metadata.clone());
     let task = tokio::task::spawn_blocking(move || {
-        let sent = shared.link.send(&header.encode(), &[&head, &payload]);
+        let sent = shared.link.send(&header.encode(), &[&head, &payload, &metadata]);
         match &sent {
             Ok(()) => shared.sent_large.store(true, Ordering::Release),
             Err(_) => {
@@ -337,7 +371,7 @@ pub(crate) async fn until<F: Future>(call: &Outgoing<'_>, future: F) -> Option<F
     }
 }
 
-fn ensure_driver(session: &Arc<Session>, call: &Outgoing<'_>) -> Result<(), Failure> {
+pub(crate) fn ensure_driver(session: &Arc<Session>, call: &Outgoing<'_>) -> Result<(), Failure> {
     driver::ensure(session).map_err(|error| {
         let reason = format!("the connection can't be waited for: {error}");
         Failure::Failed(Error::new(Code::ResourceExhausted, call.method, reason).maybe_run())
@@ -365,14 +399,14 @@ fn expired(session: &Session, call: &Outgoing<'_>) -> Error {
 }
 
 /// Takes the time and keeps it for the worker.
-fn finish(session: &Session, call: &Outgoing<'_>, id: u64, answer: Answer) -> Finished {
-    let Answer { header, status, payload } = answer;
+pub(crate) fn finish(session: &Session, method: &str, started_ns: u64, id: u64, answer: Answer) -> Finished {
+    let Answer { header, status, payload, metadata } = answer;
     let received_ns = monotonic_ns();
-    if !call.method.starts_with(RESERVED_PREFIX) {
+    if !method.starts_with(RESERVED_PREFIX) {
         let return_ns = received_ns.saturating_sub(header.common.sent_ns);
         let report = Report {
             id,
-            round_trip_ns: received_ns.saturating_sub(call.started_ns),
+            round_trip_ns: received_ns.saturating_sub(started_ns),
             return_ns: u32::try_from(return_ns).unwrap_or(u32::MAX),
             method_key: header.method_key,
             version: header.version,
@@ -381,5 +415,5 @@ fn finish(session: &Session, call: &Outgoing<'_>, id: u64, answer: Answer) -> Fi
         session.calls.lock().report(report, received_ns);
         session.drivers.keep_ticking();
     }
-    Finished { header, status, payload, received_ns }
+    Finished { header, status, payload, metadata, received_ns }
 }

@@ -14,6 +14,8 @@ use std::task::Waker;
 
 use pycrust_protocol::Code;
 use pycrust_protocol::header::ResponseHeader;
+use pycrust_protocol::limits::UPLOAD_WINDOW;
+use pycrust_protocol::order::InOrder;
 use pycrust_protocol::report::Report;
 
 use crate::buffers;
@@ -58,7 +60,36 @@ enum State {
         buffer: Vec<u8>,
     },
     Answered(Answer),
+    /// A call that streams, either way.
+    Streaming(Box<Streamed>),
     Abandoned,
+}
+
+/// What has come of a call that streams.
+#[derive(Debug, Default)]
+struct Streamed {
+    waker: Option<Waker>,
+    /// Items that came and were not taken.
+    items: InOrder<Vec<u8>>,
+    /// Items that were taken, in all.
+    taken: u64,
+    /// Items that the worker may send, in all.
+    granted: u64,
+    /// Arguments that may be sent, in all.
+    allowed: u64,
+    /// What ended it.
+    answer: Option<Answer>,
+}
+
+/// What a call that streams gives next.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// An item.
+    Item(Vec<u8>),
+    /// The answer that ends the call.
+    Answer(Answer),
+    /// There will be no answer.
+    End(End),
 }
 
 /// An answer as it came.
@@ -67,6 +98,8 @@ pub(crate) struct Answer {
     pub(crate) header: ResponseHeader,
     pub(crate) status: Code,
     pub(crate) payload: Vec<u8>,
+    /// MessagePack; empty if there is none.
+    pub(crate) metadata: Vec<u8>,
 }
 
 /// Why a connection is at its end.
@@ -130,6 +163,78 @@ impl Calls {
         Ok(id)
     }
 
+    /// Makes a call that has just begun one that streams: at most `granted` items come before more are granted.
+    pub(crate) fn stream(&mut self, id: u64, granted: u64) {
+        if let Some(slot) = self.slot(id) {
+            let streamed = Streamed { granted, allowed: UPLOAD_WINDOW, ..Streamed::default() };
+            slot.state = State::Streaming(Box::new(streamed));
+        }
+    }
+
+    fn streamed(&mut self, id: u64) -> Option<&mut Streamed> {
+        match &mut self.slot(id)?.state {
+            State::Streaming(streamed) => Some(streamed),
+            _ => None,
+        }
+    }
+
+    /// The worker takes this many arguments of a call in all. Whoever waits for it.
+    pub(crate) fn allow(&mut self, id: u64, allowed: u64) -> Option<Waker> {
+        let streamed = self.streamed(id)?;
+        streamed.allowed = streamed.allowed.max(allowed);
+        streamed.waker.take()
+    }
+
+    /// Arguments of a call that may be sent, in all.
+    pub(crate) fn allowed(&mut self, id: u64) -> u64 {
+        self.streamed(id).map_or(0, |streamed| streamed.allowed)
+    }
+
+    /// The worker may send this many items of a call, in all.
+    pub(crate) fn grant(&mut self, id: u64, granted: u64) {
+        if let Some(streamed) = self.streamed(id) {
+            streamed.granted = granted;
+        }
+    }
+
+    /// An item arrived.
+    pub(crate) fn deliver_item(&mut self, id: u64, position: u32, payload: &[u8]) -> Delivery {
+        let Some(streamed) = self.streamed(id) else { return Delivery::Unknown };
+        let mut item = buffers::take();
+        item.extend_from_slice(payload);
+        if !streamed.items.put(position, item, streamed.granted - streamed.taken) {
+            return Delivery::Unknown;
+        }
+        Delivery::Kept(streamed.waker.take())
+    }
+
+    /// What a call that streams gives next; its answer or end frees the slot. `None` is not yet: then `waker`
+    /// is woken when there is something, also room for arguments.
+    pub(crate) fn next(&mut self, id: u64, waker: &Waker) -> Option<Next> {
+        let end = self.end.clone();
+        let streamed = self.streamed(id)?;
+        if let Some(item) = streamed.items.take() {
+            streamed.taken += 1;
+            return Some(Next::Item(item));
+        }
+        // An end may overtake items.
+        let position = streamed.items.position();
+        let complete = streamed.answer.take_if(|answer| answer.header.stream_seq == position);
+        let next = match (complete, end) {
+            (Some(answer), _) => Next::Answer(answer),
+            (None, Some(end)) => Next::End(end),
+            (None, None) => {
+                match &mut streamed.waker {
+                    Some(known) => known.clone_from(waker),
+                    none => *none = Some(waker.clone()),
+                }
+                return None;
+            }
+        };
+        self.free(id);
+        Some(next)
+    }
+
     /// Calls whose worker owes an answer, abandoned ones included.
     pub(crate) fn in_flight(&self) -> usize {
         self.slots.len() - self.free.len()
@@ -156,7 +261,7 @@ impl Calls {
         id: u64,
         header: ResponseHeader,
         status: Code,
-        payload: &[u8],
+        [payload, metadata]: [&[u8]; 2],
     ) -> Delivery {
         let Some(slot) = self.slot(id) else { return Delivery::Unknown };
         match &mut slot.state {
@@ -165,8 +270,14 @@ impl Calls {
                 let mut buffer = mem::take(buffer);
                 buffer.clear();
                 buffer.extend_from_slice(payload);
-                slot.state = State::Answered(Answer { header, status, payload: buffer });
+                slot.state =
+                    State::Answered(Answer { header, status, payload: buffer, metadata: metadata.to_vec() });
                 Delivery::Kept(waker)
+            }
+            State::Streaming(streamed) if streamed.answer.is_none() => {
+                streamed.answer =
+                    Some(Answer { header, status, payload: payload.to_vec(), metadata: metadata.to_vec() });
+                Delivery::Kept(streamed.waker.take())
             }
             State::Abandoned => {
                 self.abandoned -= 1;
@@ -174,7 +285,7 @@ impl Calls {
                 Delivery::Freed
             }
             // A second answer to the same call: the first one counts.
-            State::Answered(_) | State::Free => Delivery::Unknown,
+            State::Answered(_) | State::Streaming(_) | State::Free => Delivery::Unknown,
         }
     }
 
@@ -207,7 +318,11 @@ impl Calls {
     pub(crate) fn abandon(&mut self, id: u64, sent: bool) -> bool {
         let ended = self.end.is_some();
         let Some(slot) = self.slot(id) else { return false };
-        let waiting = matches!(slot.state, State::Waiting { .. });
+        let waiting = match &slot.state {
+            State::Waiting { .. } => true,
+            State::Streaming(streamed) => streamed.answer.is_none(),
+            _ => false,
+        };
         if waiting && sent && !ended {
             if let State::Waiting { buffer, .. } = mem::replace(&mut slot.state, State::Abandoned) {
                 buffers::give(buffer);
@@ -242,6 +357,7 @@ impl Calls {
             .iter_mut()
             .filter_map(|slot| match &mut slot.state {
                 State::Waiting { waker, .. } => waker.take(),
+                State::Streaming(streamed) => streamed.waker.take(),
                 _ => None,
             })
             .collect()
@@ -287,7 +403,7 @@ mod tests {
     use super::*;
 
     fn deliver(calls: &mut Calls, id: u64, payload: &[u8]) -> Delivery {
-        calls.deliver(id, ResponseHeader::default(), Code::Ok, payload)
+        calls.deliver(id, ResponseHeader::default(), Code::Ok, [payload, &[]])
     }
 
     fn taken(calls: &mut Calls, id: u64) -> Option<Vec<u8>> {

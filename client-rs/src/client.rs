@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pycrust_protocol::header::TraceContext;
+use pycrust_protocol::header::{TraceContext, flags};
 use pycrust_protocol::limits::MAX_METHOD_LEN;
 use pycrust_protocol::name::EndpointName;
 use pycrust_protocol::reserved::{HEALTH, Health};
@@ -19,8 +19,11 @@ use crate::builder::{Builder, Encoding, Options};
 use crate::call::{self, Failure, Finished, Outgoing, until};
 use crate::connector::Connector;
 use crate::error::Error;
+use crate::metadata::{self, Metadata};
 use crate::reply::Reply;
 use crate::request::Request;
+use crate::session::Session;
+use crate::stream::{Arguments, Open, Opening, Streaming};
 
 /// Connections that a call tries when each ends before the call could be sent.
 const MAX_CONNECTIONS: usize = 3;
@@ -33,6 +36,9 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 
 /// How long a worker has for its first sign of life on a new connection.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Items of a stream that come before more are granted, unless the call says otherwise.
+pub(crate) const DEFAULT_WINDOW: u32 = 64;
 
 /// Time limits from here on are none.
 const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
@@ -72,18 +78,23 @@ struct Shared {
 }
 
 /// A call and its options, before its arguments.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Call<'a> {
     pub(crate) method: &'a str,
     pub(crate) timeout: Duration,
-    pub(crate) idempotent: bool,
+    /// Bits of [`flags`].
+    pub(crate) flags: u8,
     pub(crate) schema_pin: u64,
     pub(crate) trace: TraceContext,
+    pub(crate) metadata: Metadata,
+    pub(crate) window: u32,
 }
 
 impl<'a> Call<'a> {
     pub(crate) fn new(method: &'a str, timeout: Duration) -> Self {
-        Self { method, timeout, idempotent: false, schema_pin: 0, trace: TraceContext::default() }
+        let trace = TraceContext::default();
+        let metadata = Metadata::new();
+        Self { method, timeout, flags: 0, schema_pin: 0, trace, metadata, window: DEFAULT_WINDOW }
     }
 }
 
@@ -130,7 +141,7 @@ impl RpcClient {
     /// Connects if need be, and asks the worker through the data path whether it is there.
     async fn probe(&self) -> Result<(), Error> {
         let call = Call::new(HEALTH, self.default_timeout().min(PROBE_TIMEOUT));
-        self.send::<_, Health>(call, &()).await.map(drop)
+        self.send::<_, Health>(&call, &()).await.map(drop)
     }
 
     /// Calls a handler with the client's usual time limit and waits for its result.
@@ -176,7 +187,9 @@ impl RpcClient {
         async move {
             let call = encoded?;
             let (finished, _) = self.make(call).await?;
-            decode(method, finished)
+            let value = decode(method, &finished.payload);
+            buffers::give(finished.payload);
+            value
         }
     }
 
@@ -187,7 +200,7 @@ impl RpcClient {
 
     pub(crate) fn send<'a, A, R>(
         &'a self,
-        call: Call<'a>,
+        call: &Call<'a>,
         args: &A,
     ) -> impl Future<Output = Result<Reply<R>, Error>> + Send + use<'a, A, R>
     where
@@ -195,13 +208,81 @@ impl RpcClient {
         R: DeserializeOwned,
     {
         let method = call.method;
-        let encoded = self.encode(&call, args);
+        let encoded = self.encode(call, args);
         async move {
             let call = encoded?;
             let (finished, started_ns) = self.make(call).await?;
-            let (header, received_ns) = (finished.header, finished.received_ns);
-            Ok(Reply::new(decode(method, finished)?, &header, started_ns, received_ns))
+            reply(method, &finished, started_ns)
         }
+    }
+
+    /// Calls a handler that streams, with no time limit: the items of its answer as they come.
+    ///
+    /// The arguments are encoded before this returns; the call is made when the stream is first polled. A
+    /// handler that does not stream gives one item.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # async fn watch(client: pycrust_client::RpcClient) -> Result<(), pycrust_client::Error> {
+    /// let mut ticks = client.stream::<_, (String, f64)>("ticks", &("BUND",));
+    /// while let Some(tick) = ticks.next().await {
+    ///     let (symbol, price) = tick?;
+    ///     println!("{symbol}: {price}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn stream<A, R>(&self, method: &str, args: &A) -> Streaming<R>
+    where
+        A: Serialize + ?Sized,
+        R: DeserializeOwned,
+    {
+        self.request(method).timeout(Duration::MAX).stream(args)
+    }
+
+    /// Opens a call that streams, on as many connections as it takes.
+    pub(crate) fn open<A: Serialize + ?Sized>(
+        &self,
+        call: &Call<'_>,
+        args: &A,
+        mut arguments: Option<Arguments>,
+    ) -> Opening {
+        let encoded = self.encode(call, args).map(Outgoing::into_owned);
+        let client = self.clone();
+        Box::pin(async move {
+            let (method, mut call) = encoded?;
+            let mut call = call.borrowed(&method);
+            in_runtime(&method)?;
+            for _ in 0..MAX_CONNECTIONS {
+                let session = client.session(&call).await?;
+                match Open::new(&session, &mut call, &mut arguments).await {
+                    Ok(open) => return Ok(open),
+                    Err(Failure::NotSent) => {}
+                    Err(Failure::Lost(error) | Failure::Failed(error)) => return Err(error),
+                }
+            }
+            Err(never_sent(&method))
+        })
+    }
+
+    /// Sends a call that gets no answer.
+    pub(crate) async fn notify<A: Serialize + ?Sized>(&self, call: &Call<'_>, args: &A) -> Result<(), Error> {
+        let encoded = self.encode(call, args);
+        let mut call = encoded?;
+        in_runtime(call.method)?;
+        for _ in 0..MAX_CONNECTIONS {
+            let session = self.session(&call).await?;
+            match call::notify(&session, &mut call).await {
+                Ok(()) => return Ok(()),
+                Err(Failure::NotSent) => {}
+                Err(Failure::Lost(error) | Failure::Failed(error)) => return Err(error),
+            }
+        }
+        Err(never_sent(call.method))
+    }
+
+    pub(crate) fn encoding(&self) -> Encoding {
+        self.shared.options.encoding
     }
 
     /// The time that a call has unless it says otherwise.
@@ -212,21 +293,18 @@ impl RpcClient {
     /// Checks the method's name and encodes the arguments.
     fn encode<'a, A: Serialize + ?Sized>(&self, call: &Call<'a>, args: &A) -> Result<Outgoing<'a>, Error> {
         let started_ns = monotonic_ns();
-        let &Call { method, timeout, idempotent, schema_pin, trace } = call;
+        let &Call { method, timeout, flags, schema_pin, trace, window, .. } = call;
         let refuse = |reason: String| Err(Error::new(Code::InvalidArgument, method, reason));
         if !(1..=MAX_METHOD_LEN).contains(&method.len()) {
             let len = method.len();
             return refuse(format!("a method's name has 1 to {MAX_METHOD_LEN} bytes, this one has {len}"));
         }
-        let mut payload = buffers::take();
-        let written = match self.shared.options.encoding {
-            Encoding::Array => rmp_serde::encode::write(&mut payload, args),
-            Encoding::Map => rmp_serde::encode::write_named(&mut payload, args),
+        let metadata = match metadata::encoded(&call.metadata) {
+            Ok(metadata) => metadata,
+            Err(reason) => return refuse(reason),
         };
-        if let Err(error) = written {
-            let name = std::any::type_name::<A>();
-            return refuse(format!("arguments of type {name} can't be encoded: {error}"));
-        }
+        let mut payload = buffers::take();
+        write(&mut payload, self.encoding(), method, args)?;
         let expires_ns = (timeout < FOREVER).then(|| started_ns.saturating_add(timeout.as_nanos() as u64));
         let when_full = self.shared.options.when_full;
         Ok(Outgoing {
@@ -235,19 +313,18 @@ impl RpcClient {
             started_ns,
             timeout,
             expires_ns,
-            idempotent,
+            flags,
             schema_pin,
             trace,
+            metadata,
+            window,
             when_full,
         })
     }
 
     /// Makes a call, on as many connections as it takes and may. The answer, and when the call started.
     async fn make(&self, mut call: Outgoing<'_>) -> Result<(Finished, u64), Error> {
-        if Handle::try_current().is_err() {
-            let reason = "there is no Tokio runtime here: call from a task, or from block_on of one";
-            return Err(Error::new(Code::FailedPrecondition, call.method, reason));
-        }
+        in_runtime(call.method)?;
         let mut pause = FIRST_PAUSE;
         let mut connections = 0;
         let finished = loop {
@@ -258,12 +335,11 @@ impl RpcClient {
                     if connections < MAX_CONNECTIONS {
                         continue;
                     }
-                    let reason = format!("{MAX_CONNECTIONS} connections ended before the call could be sent");
-                    Error::new(Code::Unavailable, call.method, reason)
+                    never_sent(call.method)
                 }
                 Err(Failure::Lost(error) | Failure::Failed(error)) => error,
             };
-            if !call.idempotent || error.code() != Code::Unavailable {
+            if call.flags & flags::IDEMPOTENT == 0 || error.code() != Code::Unavailable {
                 return Err(error);
             }
             // Made again until its time is over; what it is told then is why the last attempt failed.
@@ -288,17 +364,20 @@ impl RpcClient {
 
     /// Makes a call on the connection of the moment.
     async fn attempt(&self, call: &mut Outgoing<'_>) -> Result<Finished, Failure> {
-        let connector = &self.shared.connector;
-        let session = match connector.current() {
-            Some(session) => session,
-            None => match until(call, connector.connect()).await {
-                Some(connected) => connected.map_err(|error| Failure::Failed(error.of(call.method)))?,
-                None => {
-                    return Err(Failure::Failed(call.too_late("the connection took longer than that")));
-                }
-            },
-        };
+        let session = self.session(call).await.map_err(Failure::Failed)?;
         call::run(&session, call).await
+    }
+
+    /// The connection of the moment, made if there is none.
+    async fn session(&self, call: &Outgoing<'_>) -> Result<Arc<Session>, Error> {
+        let connector = &self.shared.connector;
+        match connector.current() {
+            Some(session) => Ok(session),
+            None => match until(call, connector.connect()).await {
+                Some(connected) => connected.map_err(|error| error.of(call.method)),
+                None => Err(call.too_late("the connection took longer than that")),
+            },
+        }
     }
 
     /// Closes the connection, also for all clones, and waits until it is taken down.
@@ -328,17 +407,55 @@ impl fmt::Debug for RpcClient {
     }
 }
 
+/// Writes arguments, or one of those that are streamed.
+pub(crate) fn write<A: Serialize + ?Sized>(
+    payload: &mut Vec<u8>,
+    encoding: Encoding,
+    method: &str,
+    args: &A,
+) -> Result<(), Error> {
+    let written = match encoding {
+        Encoding::Array => rmp_serde::encode::write(payload, args),
+        Encoding::Map => rmp_serde::encode::write_named(payload, args),
+    };
+    written.map_err(|error| {
+        let name = std::any::type_name::<A>();
+        let reason = format!("arguments of type {name} can't be encoded: {error}");
+        Error::new(Code::InvalidArgument, method, reason)
+    })
+}
+
 /// Reads a result.
-fn decode<R: DeserializeOwned>(method: &str, finished: Finished) -> Result<R, Error> {
-    let value = rmp_serde::from_slice(&finished.payload).map_err(|error| {
-        let (name, len) = (std::any::type_name::<R>(), finished.payload.len());
+pub(crate) fn decode<R: DeserializeOwned>(method: &str, payload: &[u8]) -> Result<R, Error> {
+    rmp_serde::from_slice(payload).map_err(|error| {
+        let (name, len) = (std::any::type_name::<R>(), payload.len());
         let reason = format!("the result ({len} bytes of MessagePack) is no {name}: {error}");
-        Error::from_parts(
-            Code::Internal,
-            method,
-            ErrorPayload { may_have_run: true, ..ErrorPayload::message(reason) },
-        )
-    });
-    buffers::give(finished.payload);
-    value
+        let error = ErrorPayload { may_have_run: true, ..ErrorPayload::message(reason) };
+        Error::from_parts(Code::Internal, method, error)
+    })
+}
+
+/// Reads a result with what is known about it.
+pub(crate) fn reply<R: DeserializeOwned>(
+    method: &str,
+    finished: &Finished,
+    started_ns: u64,
+) -> Result<Reply<R>, Error> {
+    if finished.status != Code::Ok {
+        return Err(Error::answered(finished.status, method, &finished.payload));
+    }
+    Ok(Reply::new(decode(method, &finished.payload)?, finished, started_ns))
+}
+
+fn in_runtime(method: &str) -> Result<(), Error> {
+    if Handle::try_current().is_ok() {
+        return Ok(());
+    }
+    let reason = "there is no Tokio runtime here: call from a task, or from block_on of one";
+    Err(Error::new(Code::FailedPrecondition, method, reason))
+}
+
+fn never_sent(method: &str) -> Error {
+    let reason = format!("{MAX_CONNECTIONS} connections ended before the call could be sent");
+    Error::new(Code::Unavailable, method, reason)
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use pycrust_protocol::header::ResponseHeader;
+use crate::call::Finished;
+use crate::metadata::{self, Metadata};
 
 /// The answer to a [`Request`](crate::Request).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +12,7 @@ pub struct Reply<R> {
     version: u32,
     schema_hash: u64,
     timing: Timing,
+    metadata: Metadata,
 }
 
 /// Where the time of a call went. What no stage has is the client's own: encoding and sending.
@@ -36,7 +38,8 @@ pub struct Timing {
 }
 
 impl<R> Reply<R> {
-    pub(crate) fn new(value: R, header: &ResponseHeader, started_ns: u64, received_ns: u64) -> Self {
+    pub(crate) fn new(value: R, finished: &Finished, started_ns: u64) -> Self {
+        let Finished { header, received_ns, .. } = finished;
         let since = |ns: u64| Duration::from_nanos(received_ns.saturating_sub(ns));
         let stages = &header.stages;
         let timing = Timing {
@@ -49,7 +52,8 @@ impl<R> Reply<R> {
             encode: Duration::from_nanos(stages.encode_ns),
             back: since(header.common.sent_ns),
         };
-        Self { value, version: header.version, schema_hash: header.schema_hash, timing }
+        let metadata = metadata::decoded(&finished.metadata);
+        Self { value, version: header.version, schema_hash: header.schema_hash, timing, metadata }
     }
 
     /// What the handler returned.
@@ -70,6 +74,11 @@ impl<R> Reply<R> {
     /// The hash of the method's schema, to pin with [`Request::schema`](crate::Request::schema).
     pub fn schema_hash(&self) -> u64 {
         self.schema_hash
+    }
+
+    /// What the handler sent beside its result.
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
     }
 
     /// Where the time went.

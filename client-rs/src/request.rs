@@ -1,14 +1,22 @@
 //! A call with options.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use pycrust_protocol::header::TraceContext;
+use futures_core::Stream;
+use pycrust_protocol::header::{TraceContext, flags};
+use pycrust_transport::monotonic_ns;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::client::{Call, RpcClient};
+use crate::buffers;
+use crate::builder::Encoding;
+use crate::client::{Call, RpcClient, reply, write};
 use crate::error::Error;
+use crate::metadata::MetadataValue;
 use crate::reply::Reply;
+use crate::stream::{Arguments, Streaming};
 
 /// A call with options; see [`RpcClient::request`].
 ///
@@ -53,7 +61,30 @@ impl<'a> Request<'a> {
     /// Whether running the call twice does no harm. If so, it is made again within its time when the worker
     /// goes away, or is not there yet.
     pub fn idempotent(mut self, idempotent: bool) -> Self {
-        self.call.idempotent = idempotent;
+        self.set(flags::IDEMPOTENT, idempotent);
+        self
+    }
+
+    /// Whether a newer such call of this method takes the place of older ones that this client has waiting in
+    /// the worker's queue; those end in `ABORTED`. For observations of which only the last one counts.
+    pub fn latest(mut self, latest: bool) -> Self {
+        self.set(flags::LATEST, latest);
+        self
+    }
+
+    fn set(&mut self, flag: u8, on: bool) {
+        self.call.flags = if on { self.call.flags | flag } else { self.call.flags & !flag };
+    }
+
+    /// Adds metadata: text or bytes that the handler finds in `current_call().metadata`.
+    pub fn metadata(mut self, name: impl Into<String>, value: impl Into<MetadataValue>) -> Self {
+        self.call.metadata.insert(name.into(), value.into());
+        self
+    }
+
+    /// Items of a streamed answer that may come before they are taken; 64 by default, at least 1.
+    pub fn window(mut self, items: u32) -> Self {
+        self.call.window = items.max(1);
         self
     }
 
@@ -79,6 +110,83 @@ impl<'a> Request<'a> {
         A: Serialize + ?Sized,
         R: DeserializeOwned,
     {
-        self.client.send(self.call, args)
+        self.client.send(&self.call, args)
+    }
+
+    /// Makes the call and expects a stream: see [`RpcClient::stream`]. The time limit is the whole stream's.
+    pub fn stream<A, R>(mut self, args: &A) -> Streaming<R>
+    where
+        A: Serialize + ?Sized,
+        R: DeserializeOwned,
+    {
+        self.set(flags::STREAM, true);
+        Streaming::new(self.call.method, self.client.open(&self.call, args, None))
+    }
+
+    /// Makes the call with a stream of arguments, for a handler that takes an iterator, and waits for its result.
+    ///
+    /// Arguments are taken from the stream as the handler takes them.
+    ///
+    /// # Errors
+    /// Those of [`RpcClient::call`].
+    pub async fn upload<S, R>(mut self, arguments: S) -> Result<Reply<R>, Error>
+    where
+        S: Stream<Item: Serialize> + Send + 'static,
+        R: DeserializeOwned,
+    {
+        self.set(flags::UPLOAD, true);
+        let arguments = self.arguments(arguments);
+        let started_ns = monotonic_ns();
+        let open = self.client.open(&self.call, &(), Some(arguments)).await?;
+        reply(self.call.method, &open.answer().await?, started_ns)
+    }
+
+    /// Makes the call with a stream of arguments and expects a stream: both go on at once.
+    pub fn exchange<S, R>(mut self, arguments: S) -> Streaming<R>
+    where
+        S: Stream<Item: Serialize> + Send + 'static,
+        R: DeserializeOwned,
+    {
+        self.set(flags::STREAM | flags::UPLOAD, true);
+        let arguments = self.arguments(arguments);
+        Streaming::new(self.call.method, self.client.open(&self.call, &(), Some(arguments)))
+    }
+
+    /// Sends the call and wants no answer: it returns once the call is on its way. Whether it ran is not told.
+    ///
+    /// # Errors
+    /// Those of [`RpcClient::call`] that the client itself finds: arguments that can't be encoded, no worker, no
+    /// room in time.
+    pub async fn notify<A: Serialize + ?Sized>(mut self, args: &A) -> Result<(), Error> {
+        self.set(flags::ONE_WAY, true);
+        self.client.notify(&self.call, args).await
+    }
+
+    fn arguments<S>(&self, arguments: S) -> Arguments
+    where
+        S: Stream<Item: Serialize> + Send + 'static,
+    {
+        let (encoding, method) = (self.client.encoding(), self.call.method.to_owned());
+        Box::pin(Encoded { arguments: Box::pin(arguments), encoding, method })
+    }
+}
+
+/// A stream of arguments as they are sent.
+struct Encoded<S> {
+    arguments: Pin<Box<S>>,
+    encoding: Encoding,
+    method: String,
+}
+
+impl<S: Stream<Item: Serialize>> Stream for Encoded<S> {
+    type Item = Result<Vec<u8>, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let next = std::task::ready!(self.arguments.as_mut().poll_next(cx));
+        Poll::Ready(next.map(|argument| {
+            let mut payload = buffers::take();
+            write(&mut payload, self.encoding, &self.method, &argument)?;
+            Ok(payload)
+        }))
     }
 }

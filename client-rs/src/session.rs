@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use pycrust_protocol::control::Response;
-use pycrust_protocol::header::{Common, Header};
+use pycrust_protocol::header::{Common, Header, flags};
 use pycrust_protocol::limits::SMALL_SAMPLE_LEN;
 use pycrust_protocol::report::REPORT_LEN;
 use pycrust_protocol::{Code, Malformed};
@@ -42,7 +42,7 @@ pub(crate) struct Session {
     /// Whether to poll before sleeping.
     spin: Policy,
     /// Passed from sender to sender while there is room; the driver starts it when the doorbell rings.
-    pub(crate) room: Notify,
+    pub(crate) room: Arc<Notify>,
     /// Told of a slot that became free, if anyone waits for one.
     pub(crate) slot_freed: Notify,
     /// Callers that wait for a slot.
@@ -68,7 +68,7 @@ impl Session {
             calls: Mutex::new(Calls::new(limit)),
             turn: Turn::default(),
             spin: Policy::new(spin),
-            room: Notify::new(),
+            room: Arc::default(),
             slot_freed: Notify::new(),
             slot_waiters: AtomicUsize::new(0),
             drivers: Drivers::default(),
@@ -209,11 +209,22 @@ impl Session {
         header: &[u8; pycrust_protocol::header::HEADER_LEN],
         sample: &[u8],
     ) -> Result<(u64, Option<Waker>), Malformed> {
-        let Header::Response(header) = Header::decode(header)? else {
-            return Err(Malformed::new(6, "a client receives responses only"));
+        let header = match Header::decode(header)? {
+            Header::Response(header) => header,
+            Header::Credit(credit) => return Ok((0, self.calls.lock().allow(credit.id, credit.granted))),
+            _ => return Err(Malformed::new(6, "a client receives responses and credits only")),
         };
-        let response = Response::decode(header.common.split(sample)?.control)?;
-        let delivery = self.calls.lock().deliver(response.id, header, response.status, response.payload);
+        let parts = header.common.split(sample)?;
+        let response = Response::decode(parts.control)?;
+        let delivery = {
+            let mut calls = self.calls.lock();
+            if header.common.flags & flags::STREAM_ITEM == 0 {
+                let body = [response.payload, parts.metadata];
+                calls.deliver(response.id, header, response.status, body)
+            } else {
+                calls.deliver_item(response.id, header.stream_seq, response.payload)
+            }
+        };
         match delivery {
             Delivery::Kept(waker) => Ok((response.id, waker)),
             Delivery::Freed => {

@@ -7,11 +7,22 @@ use pycrust_protocol::Code;
 use pycrust_transport::Connection;
 use pyo3::prelude::*;
 
-use crate::handler::Handler;
+use crate::arguments::Items;
+use crate::current::Running;
+use crate::handler::{Handler, Kind};
+use crate::stream;
 use crate::{decode, encode, failure};
 
 pub(crate) type PyEngine = Engine<Py<Handler>, Connection>;
-type PyJob = Job<Py<Handler>, Connection>;
+pub(crate) type PyJob = Job<Py<Handler>, Connection>;
+
+/// What became of a call.
+enum Outcome {
+    /// It is to be answered with this status and the payload that was written.
+    Answer(Code),
+    /// It called a generator, which streams.
+    Stream(Py<PyAny>),
+}
 
 /// Runs calls until the engine stops.
 ///
@@ -26,47 +37,78 @@ pub(crate) fn run(engine: &Arc<PyEngine>, mut thread: DispatchThread, traceback:
                 if let Some((job, status)) = answer.take() {
                     job.respond(status, &payload);
                 }
-                engine.next(&mut thread)
+                next(engine, &mut thread, traceback)
             });
             let Some(mut job) = job else { break };
             job.attached();
             payload.clear();
-            let status = answer_to(py, &mut job, traceback, &mut payload);
-            answer = Some((job, status));
+            let outcome = match job.take_state() {
+                Some(state) => Outcome::Stream(stream::generator(py, state)),
+                None => begin(py, &mut job, traceback, &mut payload),
+            };
+            answer = match outcome {
+                Outcome::Answer(status) => Some((job, status)),
+                Outcome::Stream(generator) => stream::run(py, job, generator, traceback, &mut payload),
+            };
         }
     });
 }
 
-/// Runs one call and leaves its answer's payload in `out`.
-fn answer_to(py: Python<'_>, job: &mut PyJob, traceback: bool, out: &mut Vec<u8>) -> Code {
-    let arguments = match decode::decode(py, job.payload()) {
-        Ok(arguments) => arguments,
-        Err(error) => {
-            job.decoded();
-            job.ran();
-            return failure::arguments(py, &error.into(), out);
-        }
-    };
+/// The next call for this thread. Calls of async handlers are left to their event loop on the way, without
+/// the interpreter.
+fn next(engine: &Arc<PyEngine>, thread: &mut DispatchThread, traceback: bool) -> Option<PyJob> {
+    loop {
+        let mut job = engine.next(thread)?;
+        let Some(inbox) = job.handler().get().inbox().cloned() else { return Some(job) };
+        job.hand_off();
+        inbox.call(job, traceback);
+    }
+}
+
+/// Runs one call, up to its result, which is left in `out`, or up to the generator that it made.
+fn begin(py: Python<'_>, job: &mut PyJob, traceback: bool, out: &mut Vec<u8>) -> Outcome {
     let handler = job.handler().clone_ref(py);
-    let handler = handler.get();
-    let bound = match handler.bind(&arguments) {
+    let bound = match bind(py, job, &handler) {
         Ok(bound) => bound,
         Err(error) => {
             job.decoded();
             job.ran();
-            return failure::arguments(py, &error, out);
+            return Outcome::Answer(failure::arguments(py, &error, out));
         }
     };
-    drop(arguments);
+    let handler = handler.get();
     job.decoded();
-    let result = handler.call(&bound);
-    job.ran();
-    let result = match result {
-        Ok(result) => result,
-        Err(error) => return failure::raised(py, &error, traceback, out),
+    let result = {
+        let _running = Running::new(job);
+        handler.call(&bound)
     };
-    match handler.finish(result).and_then(|result| encode::encode(&result, out)) {
+    let generates = handler.kind() == Kind::Generator;
+    if !generates {
+        job.ran();
+    }
+    let result = match result {
+        Ok(generator) if generates => return Outcome::Stream(generator.unbind()),
+        Ok(result) => result,
+        Err(error) => return Outcome::Answer(failure::raised(py, &error, traceback, out)),
+    };
+    Outcome::Answer(match handler.finished(result).and_then(|result| encode::encode(&result, out)) {
         Ok(()) => Code::Ok,
         Err(error) => failure::result(py, &error, out),
+    })
+}
+
+fn bind<'py>(
+    py: Python<'py>,
+    job: &mut PyJob,
+    handler: &Py<Handler>,
+) -> PyResult<crate::handler::Bounded<'py>> {
+    if let Some(reason) = handler.get().misfit(job.streams()) {
+        return Err(failure::precondition(py, reason));
     }
+    let arguments = decode::decode(py, job.payload())?;
+    if !job.uploads() {
+        return handler.get().bind(&arguments, None);
+    }
+    let items = Items::new(job.arguments(), handler.clone_ref(py));
+    handler.get().bind(&arguments, Some(Bound::new(py, items)?.as_any()))
 }

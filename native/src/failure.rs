@@ -21,6 +21,26 @@ pub(crate) fn result(py: Python<'_>, error: &PyErr, out: &mut Vec<u8>) -> Code {
     described(py, error, "describe_result", None, true, out)
 }
 
+/// `pycrust.errors.RpcError.of(code, message)`: the exception of the class for this code.
+pub(crate) fn error(py: Python<'_>, code: Code, message: &str) -> PyErr {
+    let make = || -> PyResult<PyErr> {
+        let class = py.import("pycrust.errors")?.getattr("RpcError")?;
+        Ok(PyErr::from_value(class.call_method1("of", (u8::from(code), message))?))
+    };
+    make().unwrap_or_else(|second| second)
+}
+
+/// The call can't be made in this way.
+pub(crate) fn precondition(py: Python<'_>, reason: &str) -> PyErr {
+    error(py, Code::FailedPrecondition, reason)
+}
+
+/// The payload of an answer to a call that was cancelled while it ran.
+pub(crate) fn cancelled() -> Vec<u8> {
+    let message = "the call was cancelled while it ran".to_owned();
+    ErrorPayload { may_have_run: true, ..ErrorPayload::message(message) }.encode()
+}
+
 fn described(
     py: Python<'_>,
     error: &PyErr,

@@ -1,9 +1,14 @@
 //! One immutable handler: how its arguments are bound, what is called, what becomes of its result.
 
+use std::sync::Arc;
+
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
+
+use crate::failure;
+use crate::inbox::{Inbox, Queue};
 
 /// How arguments reach the function; `pycrust/binding.py` chooses.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -18,6 +23,21 @@ enum Mode {
     Model,
     /// The validator gives `(args, kwargs)`.
     Args,
+    /// The one argument is an iterator over what the caller streams, each item validated.
+    Items,
+}
+
+/// What calling the function gives.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The result.
+    Function,
+    /// An iterator over the results.
+    Generator,
+    /// An awaitable of the result.
+    Coroutine,
+    /// An async iterator over the results.
+    AsyncGenerator,
 }
 
 /// Everything that a dispatch thread needs to run one version of a handler.
@@ -31,6 +51,9 @@ pub(crate) struct Handler {
     validate_result: Option<Py<PyAny>>,
     serialize_result: Option<Py<PyAny>>,
     context: Option<Py<PyAny>>,
+    kind: Kind,
+    /// The event loop that runs its calls, for an async handler.
+    inbox: Option<Arc<Queue>>,
 }
 
 /// Arguments that are ready for the function.
@@ -42,7 +65,8 @@ pub(crate) struct Bounded<'py> {
 #[pymethods]
 impl Handler {
     #[new]
-    #[pyo3(signature = (function, *, mode, validate=None, fields=Vec::new(), validate_result=None, serialize_result=None, context=None))]
+    #[pyo3(signature = (function, *, mode, validate=None, fields=Vec::new(), validate_result=None, serialize_result=None, context=None, kind="function", inbox=None))]
+    #[allow(clippy::too_many_arguments, reason = "all but the function are keywords")]
     fn new(
         function: Py<PyAny>,
         mode: &str,
@@ -51,6 +75,8 @@ impl Handler {
         validate_result: Option<Py<PyAny>>,
         serialize_result: Option<Py<PyAny>>,
         context: Option<Py<PyAny>>,
+        kind: &str,
+        inbox: Option<&Inbox>,
     ) -> PyResult<Self> {
         let mode = match mode {
             "none" => Mode::Empty,
@@ -58,19 +84,34 @@ impl Handler {
             "fields" => Mode::Fields,
             "model" => Mode::Model,
             "args" => Mode::Args,
+            "items" => Mode::Items,
             other => return Err(PyValueError::new_err(format!("unknown mode {other:?}"))),
         };
         if validate.is_none() && matches!(mode, Mode::Fields | Mode::Model | Mode::Args) {
             return Err(PyTypeError::new_err("this mode needs `validate`"));
         }
-        Ok(Self { function, mode, validate, fields, validate_result, serialize_result, context })
+        let kind = match kind {
+            "function" => Kind::Function,
+            "generator" => Kind::Generator,
+            "coroutine" => Kind::Coroutine,
+            "async_generator" => Kind::AsyncGenerator,
+            other => return Err(PyValueError::new_err(format!("unknown kind {other:?}"))),
+        };
+        let inbox = inbox.map(|inbox| Arc::clone(&inbox.queue));
+        if matches!(kind, Kind::Coroutine | Kind::AsyncGenerator) && inbox.is_none() {
+            return Err(PyTypeError::new_err("this kind needs `inbox`"));
+        }
+        Ok(Self { function, mode, validate, fields, validate_result, serialize_result, context, kind, inbox })
     }
 
-    /// One call in this process: bind, validate, run, validate and serialise the result.
-    fn invoke<'py>(&self, arguments: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        let bound = self.bind(arguments)?;
-        let result = self.call(&bound)?;
-        self.finish(result)
+    /// Binds and validates arguments and calls the function: its result, coroutine or generator.
+    fn start<'py>(&self, arguments: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        self.call(&self.bind(arguments, None)?)
+    }
+
+    /// Validates and serialises a result, or an item of a streamed one.
+    fn finish<'py>(&self, result: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        self.finished(result)
     }
 
     fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
@@ -83,9 +124,40 @@ impl Handler {
 }
 
 impl Handler {
-    /// Binds and validates what a call brought.
-    pub(crate) fn bind<'py>(&self, arguments: &Bound<'py, PyAny>) -> PyResult<Bounded<'py>> {
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The event loop that runs its calls, if one does.
+    pub(crate) fn inbox(&self) -> Option<&Arc<Queue>> {
+        self.inbox.as_ref()
+    }
+
+    /// Why a caller that takes a stream, or doesn't, can't call this.
+    pub(crate) fn misfit(&self, streams: bool) -> Option<&'static str> {
+        let generates = matches!(self.kind, Kind::Generator | Kind::AsyncGenerator);
+        (generates && !streams).then_some("this handler streams its answer: call it with stream()")
+    }
+
+    /// One of the arguments that a caller streams, validated.
+    pub(crate) fn item<'py>(&self, item: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        match &self.validate {
+            Some(validate) => validate.bind(item.py()).call1((item,)),
+            None => Ok(item),
+        }
+    }
+
+    /// Binds and validates what a call brought; `items` stands for arguments that its caller streams.
+    pub(crate) fn bind<'py>(
+        &self,
+        arguments: &Bound<'py, PyAny>,
+        items: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bounded<'py>> {
         let py = arguments.py();
+        if let (Some(_), false) = (items, self.mode == Mode::Items) {
+            let reason = "this handler takes no stream of arguments: call it with call() or stream()";
+            return Err(failure::precondition(py, reason));
+        }
         match self.mode {
             Mode::Empty => {
                 if !is_nothing(arguments) {
@@ -94,6 +166,24 @@ impl Handler {
                 Ok(Bounded { args: PyTuple::empty(py), kwargs: None })
             }
             Mode::Raw => raw(arguments),
+            Mode::Items => {
+                if let Some(items) = items {
+                    return Ok(Bounded { args: PyTuple::new(py, [items])?, kwargs: None });
+                }
+                let Ok(values) = arguments.cast::<PyList>() else {
+                    let reason = "this handler takes a stream of arguments, or all of them as one array";
+                    return Err(PyTypeError::new_err(reason));
+                };
+                let items = values.iter().map(|item| self.item(item)).collect::<PyResult<Vec<_>>>()?;
+                let items = PyList::new(py, items)?;
+                let items = match self.kind {
+                    Kind::Function | Kind::Generator => items.try_iter()?.into_any(),
+                    Kind::Coroutine | Kind::AsyncGenerator => {
+                        py.import("pycrust.eventloop")?.call_method1("each", (items,))?
+                    }
+                };
+                Ok(Bounded { args: PyTuple::new(py, [items])?, kwargs: None })
+            }
             Mode::Fields => {
                 let model = self.validated(&self.by_name(arguments)?)?;
                 let kwargs = model.getattr(pyo3::intern!(py, "__dict__"))?.cast_into::<PyDict>()?;
@@ -144,7 +234,7 @@ impl Handler {
     }
 
     /// Validates and serialises a result into something that can be encoded.
-    pub(crate) fn finish<'py>(&self, mut result: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    pub(crate) fn finished<'py>(&self, mut result: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         for step in [&self.validate_result, &self.serialize_result].into_iter().flatten() {
             result = step.bind(result.py()).call1((result,))?;
         }

@@ -4,12 +4,17 @@
 //! attached ([`handler`]), and answers. MessagePack goes straight to and from Python objects
 //! ([`decode`], [`encode`]).
 
+mod arguments;
+mod async_call;
+mod current;
 mod decode;
 mod dispatch;
 mod encode;
 mod failure;
 mod handler;
+mod inbox;
 mod snapshot;
+mod stream;
 mod timestamp;
 mod worker;
 
@@ -22,7 +27,15 @@ mod _native {
     use pyo3::types::PyBytes;
 
     #[pymodule_export]
+    use crate::arguments::Items;
+    #[pymodule_export]
+    use crate::async_call::AsyncCall;
+    #[pymodule_export]
+    use crate::current::CurrentCall;
+    #[pymodule_export]
     use crate::handler::Handler;
+    #[pymodule_export]
+    use crate::inbox::Inbox;
     #[pymodule_export]
     use crate::worker::Worker;
 
@@ -38,6 +51,12 @@ mod _native {
     #[pyfunction]
     fn decode<'py>(py: Python<'py>, payload: &[u8]) -> PyResult<Bound<'py, PyAny>> {
         Ok(crate::decode::decode(py, payload)?)
+    }
+
+    /// The call that this thread runs a sync handler for; `None` if it runs none.
+    #[pyfunction]
+    fn current_call() -> Option<CurrentCall> {
+        crate::current::current()
     }
 
     /// Every endpoint that a live process of this user serves.

@@ -200,7 +200,7 @@ class TestByAnnotations:
             expected = (tuple(value), {})
         else:
             expected = ((value,), {})
-        assert Handler(_received, mode="raw").invoke(arguments) == expected
+        assert Handler(_received, mode="raw").start(arguments) == expected
         assert msgpack.unpackb(encode(value), strict_map_key=False) == value
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import gc
 import json
 import weakref
@@ -75,34 +74,12 @@ class TestForms:
 
 
 class TestRefused:
-    def test_kinds_of_functions(self, endpoint):
-        async def coroutine(): ...
-
-        def generator():
-            yield 1
-
-        async def stream():
-            yield 1
-
+    def test_what_is_no_function(self, endpoint):
         class Handler: ...
 
-        class Callable:
-            async def __call__(self): ...
-
-        for function, message in (
-            (coroutine, "async def"),
-            (generator, "generators"),
-            (stream, "generators"),
-            (functools.partial(coroutine), "async def"),
-            (Handler, "is a class"),
-            (functools.wraps(generator)(functools.partial(generator)), "generators"),
-        ):
+        for function, message in ((Handler, "is a class"), (3, "is a function, not int")):
             with pytest.raises(TypeError, match=message):
                 endpoint.register("f")(function)
-        with pytest.raises(TypeError, match="async def"):
-            endpoint.register("f")(Callable())
-        with pytest.raises(TypeError, match="a handler is a function, not int"):
-            endpoint.register("f")(3)
         assert list(endpoint) == []
 
     def test_names(self, endpoint):

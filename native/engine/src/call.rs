@@ -7,6 +7,7 @@ use pycrust_protocol::header::{RequestHeader, TraceContext, flags};
 use pycrust_transport::Link;
 
 use crate::connections::Client;
+use crate::ongoing::Ongoing;
 
 /// One received call. Its bytes are copied out of shared memory: the caller can't change them after
 /// they were checked, and the slot is free for the next call.
@@ -27,6 +28,8 @@ pub(crate) struct Call<L: Link> {
     pub(crate) schema_pin: u64,
     /// The caller's trace context.
     pub(crate) trace: TraceContext,
+    /// What the caller says later, for a call that streams or outlasts its thread's turn.
+    pub(crate) ongoing: Option<Arc<Ongoing>>,
     /// The arguments, and behind them the metadata.
     bytes: Box<[u8]>,
     /// Bytes of the arguments.
@@ -52,6 +55,7 @@ impl<L: Link> Call<L> {
             expires_ns: (header.deadline_ns != 0).then(|| sent_ns.saturating_add(header.deadline_ns)),
             schema_pin: header.schema_pin,
             trace: header.trace,
+            ongoing: None,
             bytes: [request.payload, metadata].concat().into_boxed_slice(),
             payload_len: request.payload.len(),
         }
@@ -77,8 +81,40 @@ impl<L: Link> Call<L> {
         self.flags & flags::ONE_WAY != 0
     }
 
+    /// Whether the caller takes a stream as answer.
+    pub(crate) fn streams(&self) -> bool {
+        self.flags & flags::STREAM != 0
+    }
+
+    /// Follows what the caller says of this call from now on.
+    pub(crate) fn follow(&mut self, ongoing: Arc<Ongoing>) {
+        self.client.ongoing.lock().insert(self.id, Arc::clone(&ongoing));
+        // What was said before is not said again.
+        if self.client.is_gone() || self.client.link.cancelled(self.id) {
+            ongoing.cancel();
+        }
+        self.ongoing = Some(ongoing);
+    }
+
+    /// What the caller says of it from now on concerns nobody.
+    pub(crate) fn unfollow(&mut self) {
+        if let Some(ongoing) = self.ongoing.take() {
+            let mut calls = self.client.ongoing.lock();
+            // The id may be another call's by now, should a client use it twice.
+            if calls.get(&self.id).is_some_and(|known| Arc::ptr_eq(known, &ongoing)) {
+                calls.remove(&self.id);
+            }
+        }
+    }
+
     /// Whether its deadline has passed.
     pub(crate) fn expired(&self, now_ns: u64) -> bool {
         self.expires_ns.is_some_and(|expires| expires <= now_ns)
+    }
+}
+
+impl<L: Link> Drop for Call<L> {
+    fn drop(&mut self) {
+        self.unfollow();
     }
 }

@@ -1,14 +1,17 @@
 //! The connected clients: their coming and going.
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use parking_lot::Mutex;
 use pycrust_protocol::header::HEADER_LEN;
 use pycrust_transport::{AcceptorEvents, Link, Peer, SendError};
 
 use crate::admission::{Account, Admission};
 use crate::engine::Engine;
+use crate::ongoing::Ongoing;
 use crate::outbox::Outbox;
 
 /// One connected client.
@@ -23,6 +26,10 @@ pub(crate) struct Client<L> {
     pub(crate) account: Account,
     /// Answers that wait for room.
     pub(crate) outbox: Outbox,
+    /// Calls of which the client says more later, by their ids.
+    pub(crate) ongoing: Mutex<HashMap<u64, Arc<Ongoing>>>,
+    /// Cancelled calls that were looked for.
+    cancels: AtomicU64,
     /// The connection failed or the client is gone: nothing is received or sent any more.
     gone: AtomicBool,
 }
@@ -35,12 +42,43 @@ impl<L: Link> Client<L> {
             link,
             account: Account::default(),
             outbox: Outbox::default(),
+            ongoing: Mutex::default(),
+            cancels: AtomicU64::new(0),
             gone: AtomicBool::new(false),
         }
     }
 
     pub(crate) fn is_gone(&self) -> bool {
         self.gone.load(Ordering::Acquire)
+    }
+
+    /// Whether it has cancelled calls since the last look.
+    pub(crate) fn has_cancelled(&self) -> bool {
+        self.link.cancels() != self.cancels.load(Ordering::Relaxed)
+    }
+
+    /// Tells the calls that it has cancelled since the last look.
+    pub(crate) fn pass_on_cancels(&self) {
+        // Read first: a cancel that comes during the look asks for another one.
+        self.cancels.store(self.link.cancels(), Ordering::Relaxed);
+        self.pass_on(|id| self.link.cancelled(id));
+    }
+
+    /// Cancels the calls that `condemned` names.
+    pub(crate) fn pass_on(&self, condemned: impl Fn(u64) -> bool) {
+        let calls: Vec<_> = {
+            let ongoing = self.ongoing.lock();
+            ongoing.iter().filter(|(id, _)| condemned(**id)).map(|(_, call)| Arc::clone(call)).collect()
+        };
+        // Not under the lock: a call that ends takes it.
+        for call in calls {
+            call.cancel();
+        }
+    }
+
+    /// What belongs to a call of this client that goes on.
+    pub(crate) fn ongoing(&self, id: u64) -> Option<Arc<Ongoing>> {
+        self.ongoing.lock().get(&id).cloned()
     }
 
     /// Whether frames may be received from it: not while it leaves its answers lying.
@@ -110,6 +148,7 @@ impl<H: Send + Sync + 'static, L: Link> AcceptorEvents<L> for Engine<H, L> {
             self.admission.unqueue(call.weight());
             self.dropped(index, &call);
         }
+        client.pass_on(|_| true);
         for _ in 0..client.outbox.close() {
             self.admission.release(&client.account);
         }

@@ -5,14 +5,14 @@ use std::sync::atomic::Ordering;
 
 use pycrust_protocol::Code;
 use pycrust_protocol::control::put_response_head;
-use pycrust_protocol::header::ResponseHeader;
+use pycrust_protocol::header::{Credit, ResponseHeader, flags};
 use pycrust_protocol::limits::{MAX_BODY_LEN, SMALL_SAMPLE_LEN};
 use pycrust_transport::{Link, SendError};
 
 use crate::call::Call;
 use crate::connections::Client;
 use crate::engine::Engine;
-use crate::outbox::{Answer, Tried};
+use crate::outbox::{Answer, Outgoing, Tried};
 use crate::text::{self, Refusal};
 
 /// Bytes of a response's control message around its payload, at most.
@@ -35,40 +35,58 @@ impl Patience {
 }
 
 impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
-    /// Sends an answer, or leaves it in the outbox.
+    /// Sends an answer, its payload and metadata, or leaves it in the outbox.
     pub(crate) fn deliver(
         &self,
         client: &Arc<Client<L>>,
         header: ResponseHeader,
         id: u64,
         status: Code,
-        payload: &[u8],
+        body: [&[u8]; 2],
         patience: Patience,
     ) {
         // Behind what waits already, so that nobody waits for ever.
-        if client.outbox.is_empty() && patience.takes(payload.len()) {
-            match send(client, &header, id, status, payload) {
+        if client.outbox.is_empty() && patience.takes(body[0].len() + body[1].len()) {
+            match send(client, &header, id, status, body) {
                 Err(SendError::Full) => {}
                 _ => return,
             }
         }
+        let [payload, metadata] = body;
+        let answer = Answer { header, id, status, payload: payload.to_vec(), metadata: metadata.to_vec() };
+        self.keep(client, Outgoing::Answer(answer), patience);
+    }
+
+    /// Lets a client send more of the arguments that it streams.
+    pub(crate) fn grant(&self, client: &Arc<Client<L>>, credit: Credit) {
+        if !client.outbox.is_empty() || client.send(&credit.encode(), &[]) == Err(SendError::Full) {
+            self.keep(client, Outgoing::Credit(credit), Patience::Hurries);
+        }
+    }
+
+    /// Leaves a frame in the outbox.
+    fn keep(&self, client: &Arc<Client<L>>, frame: Outgoing, patience: Patience) {
         // It keeps counting as in flight until it is sent.
         self.admission.hold(&client.account);
-        if !client.outbox.push(Answer { header, id, status, payload: payload.to_vec() }) {
+        if !client.outbox.push(frame) {
             self.admission.release(&client.account);
             return;
         }
-        // Once more: had the client made room before this answer lay there, its ring found nothing.
+        // Once more: had the client made room before this frame lay there, its ring found nothing.
         self.flush(client, patience);
     }
 
     /// Sends what waits in a client's outbox, as far as there is room.
     pub(crate) fn flush(&self, client: &Arc<Client<L>>, patience: Patience) {
-        let attempt =
-            |answer: &Answer| match send(client, &answer.header, answer.id, answer.status, &answer.payload) {
-                Err(SendError::Full) => Tried::Full,
-                _ => Tried::Done,
+        let attempt = |frame: &Outgoing| {
+            let sent = match frame {
+                Outgoing::Answer(Answer { header, id, status, payload, metadata }) => {
+                    send(client, header, *id, *status, [payload, metadata])
+                }
+                Outgoing::Credit(credit) => client.send(&credit.encode(), &[]),
             };
+            if sent == Err(SendError::Full) { Tried::Full } else { Tried::Done }
+        };
         client.outbox.empty(|len| patience.takes(len), attempt, || self.admission.release(&client.account));
         if client.outbox.starts_with(|len| !patience.takes(len)) {
             self.courier.call(client);
@@ -83,7 +101,14 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         }
         if !call.one_way() {
             let header = ResponseHeader { method_key: index as u32 + 1, ..ResponseHeader::default() };
-            self.deliver(&call.client, header, call.id, refusal.code, &refusal.error.encode(), patience);
+            self.deliver(
+                &call.client,
+                header,
+                call.id,
+                refusal.code,
+                [&refusal.error.encode(), &[]],
+                patience,
+            );
         }
     }
 
@@ -107,16 +132,21 @@ fn send<L: Link>(
     header: &ResponseHeader,
     id: u64,
     status: Code,
-    payload: &[u8],
+    body: [&[u8]; 2],
 ) -> Result<(), SendError> {
-    let instead = match send_frame(client, *header, id, status, payload) {
+    let instead = match send_frame(client, *header, id, status, body) {
         Err(SendError::TooLarge { len, max }) => text::too_large(len, max),
         Err(SendError::NoMemory { len, reason }) => text::no_memory(len, &reason),
         Err(SendError::Failed(reason)) => text::send_failed(&reason),
         sent => return sent,
     };
     log::warn!("an answer to {} (pid {}): {}", client.peer.name, client.peer.pid, instead.error.message);
-    let sent = send_frame(client, *header, id, instead.code, &instead.error.encode());
+    let mut header = *header;
+    if header.common.flags & flags::STREAM_ITEM != 0 {
+        // It ends the stream in the item's place.
+        header.common.flags = flags::STREAM;
+    }
+    let sent = send_frame(client, header, id, instead.code, [&instead.error.encode(), &[]]);
     if let Err(error) = &sent
         && *error != SendError::Full
     {
@@ -130,14 +160,15 @@ fn send_frame<L: Link>(
     mut header: ResponseHeader,
     id: u64,
     status: Code,
-    payload: &[u8],
+    [payload, metadata]: [&[u8]; 2],
 ) -> Result<(), SendError> {
-    let max = MAX_BODY_LEN - HEAD_LEN;
+    let max = MAX_BODY_LEN - HEAD_LEN - metadata.len();
     if payload.len() > max {
         return Err(SendError::TooLarge { len: payload.len(), max });
     }
     let mut head = Vec::with_capacity(HEAD_LEN);
     put_response_head(&mut head, id, status, payload.len());
     header.common.body_len = (head.len() + payload.len()) as u32;
-    client.send(&header.encode(), &[&head, payload])
+    header.common.metadata_len = metadata.len() as u32;
+    client.send(&header.encode(), &[&head, payload, metadata])
 }

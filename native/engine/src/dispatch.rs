@@ -14,7 +14,7 @@ use crate::roster::DispatchThread;
 use crate::scheduler::{Fallout, Start};
 
 /// What the leader found.
-enum Found<H, L: Link> {
+enum Found<H: Send + Sync + 'static, L: Link> {
     /// A call for it to run.
     Start(Start<H, L>),
     /// Something was done, look again.
@@ -41,7 +41,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             if scheduler.take_lead(thread.token) {
                 drop(scheduler);
                 match self.lead(thread) {
-                    Some(start) => return Some(Job::new(Arc::clone(self), start)),
+                    Some(start) => return Some(Job::begin(self, start)),
                     None => continue,
                 }
             }
@@ -57,7 +57,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             drop(scheduler);
             self.settle(&mut fallout, Patience::Waits);
             if let Some(start) = start {
-                return Some(Job::new(Arc::clone(self), start));
+                return Some(Job::begin(self, start));
             }
         }
     }
@@ -91,7 +91,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         let Some(start) = scheduler.pop(monotonic_ns(), fallout) else {
             return if fallout.is_empty() { Found::Nothing } else { Found::More };
         };
-        let hire = scheduler.run_as_leader(thread.token, start.version.key as usize - 1);
+        let hire = scheduler.run_as_leader(thread.token, start.index);
         drop(scheduler);
         self.watchdog.arm();
         self.hire(hire, thread.life);

@@ -15,7 +15,6 @@ use crate::courier::{self, Courier};
 use crate::deliver::Patience;
 use crate::intake::Desk;
 use crate::metrics::Metrics;
-use crate::queue::Queue;
 use crate::registry::{Change, Version};
 use crate::roster::{Alive, DispatchThread, Roster};
 use crate::scheduler::{Phase, Scheduler, Unstarted, unstarted};
@@ -32,7 +31,7 @@ pub type Spawn<H, L> = Box<dyn Fn(Arc<Engine<H, L>>, DispatchThread) + Send + Sy
 ///
 /// Dispatch threads ask for the [next](Self::next) call, run it and answer it. One of them leads: it
 /// receives for all, answers what the worker answers itself, and sleeps with the doorbells.
-pub struct Engine<H, L: Link> {
+pub struct Engine<H: Send + Sync + 'static, L: Link> {
     pub(crate) config: Config,
     /// See [`Config::generation`].
     pub(crate) generation: AtomicU64,
@@ -130,9 +129,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
                         doc,
                     };
                     let (index, number) = scheduler.registry.register(&method, make, &mut retired);
-                    while scheduler.queues.len() <= index {
-                        scheduler.queues.push(Queue::new());
-                    }
+                    scheduler.ensure(index);
                     self.metrics.ensure(index);
                     scheduler.queues[index].published(number);
                     scheduler.list(index);
@@ -211,6 +208,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         scheduler.phase = Phase::Stopping;
         let busy = |scheduler: &Scheduler<H, L>| {
             scheduler.running > 0
+                || scheduler.background > 0
                 || scheduler.queued > 0
                 || scheduler.clients.iter().any(|client| !client.outbox.is_empty())
         };
@@ -220,6 +218,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         }
         let ended = !busy(&scheduler);
         let left = scheduler.remove_queued(|_| true);
+        let resumable = scheduler.take_resumable();
         scheduler.phase = Phase::Stopped;
         scheduler.wake_all();
         let clients = std::mem::take(&mut scheduler.clients);
@@ -233,7 +232,11 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             self.admission.unqueue(call.weight());
             self.refuse(index, &call, &text::stopping(&self.config.endpoint), Patience::Hurries);
         }
+        for job in resumable {
+            job.give_up();
+        }
         for client in clients {
+            client.pass_on(|_| true);
             self.waiter.remove(client.link.doorbell());
             for _ in 0..client.outbox.close() {
                 self.admission.release(&client.account);
@@ -340,6 +343,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             Unstarted::Gone => return self.dropped(index, call),
             Unstarted::Cancelled => text::cancelled(&method()),
             Unstarted::Expired => text::expired(&method(), now_ns.saturating_sub(call.sent_ns)),
+            Unstarted::Superseded => text::superseded(&method()),
             Unstarted::OtherSchema { live, version } => {
                 text::schema_mismatch(&method(), call.schema_pin, live, version)
             }
@@ -355,7 +359,7 @@ impl<H: Send + Sync + 'static, L: Link> Roster for Engine<H, L> {
     }
 }
 
-impl<H, L: Link> Drop for Engine<H, L> {
+impl<H: Send + Sync + 'static, L: Link> Drop for Engine<H, L> {
     fn drop(&mut self) {
         self.watchdog.set_life(0);
         self.courier.set_life(0);

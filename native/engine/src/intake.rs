@@ -14,7 +14,9 @@ use crate::connections::Client;
 use crate::deliver::Patience;
 use crate::engine::Engine;
 use crate::native::Native;
+use crate::ongoing::Ongoing;
 use crate::registry::Lookup;
+use crate::scheduler::Unstarted;
 use crate::spin::Spin;
 use crate::text::{self, Refusal};
 
@@ -84,7 +86,8 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
     /// Whether some client has something to receive.
     pub(crate) fn anything_ready(&self, desk: &Desk<L>) -> bool {
         desk.clients.iter().any(|(client, false_alarms)| {
-            *false_alarms < MAX_FALSE_ALARMS && client.link.ready() && client.receivable(&self.admission)
+            (*false_alarms < MAX_FALSE_ALARMS && client.link.ready() && client.receivable(&self.admission))
+                || client.has_cancelled()
         })
     }
 
@@ -100,6 +103,9 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         *turn = (*turn + 1) % count;
         for at in 0..count {
             let (client, false_alarms) = &mut clients[(*turn + at) % count];
+            if client.has_cancelled() {
+                client.pass_on_cancels();
+            }
             if !client.link.ready() || !client.receivable(&self.admission) {
                 continue;
             }
@@ -158,6 +164,12 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             Err(error) => return malformed(&error, answerable(&header, sample)),
         };
         match header {
+            Header::Credit(credit) => {
+                // One for a call that has ended is late, not wrong.
+                if let Some(ongoing) = client.ongoing(credit.id) {
+                    ongoing.grant(credit.granted);
+                }
+            }
             Header::Report(_) => self.metrics.reported(parts.reports, now_ns),
             Header::Response(_) => self.count_malformed(),
             Header::Request(request_header) => {
@@ -168,6 +180,15 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
                     Ok(request) => request,
                     Err(error) => return malformed(&error, answerable(&header, parts.control)),
                 };
+                if request_header.continues() {
+                    if let Some(ongoing) = client.ongoing(request.id) {
+                        match request_header.common.flags & flags::UPLOAD_END {
+                            0 => ongoing.push(request_header.stream_seq, request.payload),
+                            _ => ongoing.end(request_header.stream_seq),
+                        }
+                    }
+                    return;
+                }
                 let reply = match self.admit(client, now_ns, &request_header, &request, parts.metadata) {
                     Ok((index, call)) => return arrived.push((index, call)),
                     Err(reply) => reply,
@@ -194,16 +215,18 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         let Lookup::Live(index) = self.scheduler.lock().registry.lookup(request.method) else {
             return Err(Say::Unknown(request.method.to_owned()));
         };
-        if header.common.flags & flags::STREAM != 0 {
-            return Err(Say::Refusal(text::streams()));
-        }
         self.admission
             .reserve(&client.account, request.payload.len() + metadata.len())
             .map_err(|full| Say::Refusal(text::full(full)))?;
         if let Some(metrics) = self.metrics.method(index) {
             metrics.received();
         }
-        Ok((index, Call::new(client, header, request, metadata, now_ns)))
+        let mut call = Call::new(client, header, request, metadata, now_ns);
+        let uploads = call.flags & flags::UPLOAD != 0;
+        if call.streams() || uploads {
+            call.follow(Ongoing::new(header.stream_credit.into(), uploads));
+        }
+        Ok((index, call))
     }
 
     /// Queues what arrived.
@@ -211,16 +234,25 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         if arrived.is_empty() {
             return;
         }
-        let mut refused = Vec::new();
+        let (mut refused, mut superseded) = (Vec::new(), Vec::new());
         {
             let mut scheduler = self.scheduler.lock();
             for (index, call) in arrived.drain(..) {
                 // Under the lock: a client that goes after this finds its call in the queue.
-                let queued = if call.client.is_gone() { Err(call) } else { scheduler.enqueue(index, call) };
+                let mut older = Vec::new();
+                let queued = if call.client.is_gone() {
+                    Err(call)
+                } else {
+                    scheduler.enqueue(index, call, &mut older)
+                };
+                superseded.extend(older.into_iter().map(|call| (index, call)));
                 if let Err(call) = queued {
                     refused.push((index, call, scheduler.phase));
                 }
             }
+        }
+        for (index, call) in superseded {
+            self.settle_unstarted(index, &call, Unstarted::Superseded, monotonic_ns(), Patience::Hurries);
         }
         for (index, call, phase) in refused {
             self.admission.unqueue(call.weight());
@@ -253,7 +285,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             }
         };
         let header = ResponseHeader::default();
-        self.deliver(&reply.client, header, reply.id, status, &payload, Patience::Hurries);
+        self.deliver(&reply.client, header, reply.id, status, [&payload, &[]], Patience::Hurries);
     }
 }
 

@@ -1,23 +1,30 @@
 //! A call that is running.
 
-use std::sync::Arc;
+use std::any::Any;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
 
+use parking_lot::Mutex;
 use pycrust_protocol::Code;
-use pycrust_protocol::header::{ResponseHeader, Stages, TraceContext, flags};
-use pycrust_transport::{Link, Peer, monotonic_ns};
+use pycrust_protocol::header::{Common, ResponseHeader, Stages, flags};
+use pycrust_transport::{Link, monotonic_ns};
 
+use crate::arguments::Arguments;
 use crate::call::Call;
+use crate::context::CallContext;
 use crate::deliver::Patience;
 use crate::engine::Engine;
+use crate::ongoing::{Ongoing, Parked};
 use crate::registry::Version;
-use crate::scheduler::{Phase, Start};
+use crate::scheduler::{Phase, Start, Work};
 use crate::text;
 
 /// A started call, bound to one version of its method. The thread that has it marks the stages in
 /// order ([`attached`](Self::attached), [`decoded`](Self::decoded), [`ran`](Self::ran)) and answers
 /// with [`respond`](Self::respond). Dropped without an answer, it answers INTERNAL.
+///
+/// A call need not keep its thread: one that awaits is [handed off](Self::hand_off), one that streams is
+/// [suspended](Self::suspend) while its caller takes no more.
 pub struct Job<H: Send + Sync + 'static, L: Link> {
     engine: Arc<Engine<H, L>>,
     call: Call<L>,
@@ -26,6 +33,15 @@ pub struct Job<H: Send + Sync + 'static, L: Link> {
     ticket: u64,
     /// The start of the engine that it belongs to.
     life: u64,
+    place: Place,
+    /// Whether it has let the next thread wait for the interpreter.
+    passed_gate: bool,
+    /// The answer is a stream; also one without items.
+    streamed: bool,
+    /// What the binding keeps of a suspended call.
+    state: Option<Box<dyn Any + Send>>,
+    /// The answer's metadata, once a handler has asked for its call.
+    answer_metadata: OnceLock<Arc<Mutex<Vec<u8>>>>,
     /// `CLOCK_MONOTONIC` when each stage ended, as far as they have; the first is when it was started.
     started_ns: u64,
     attached_ns: Option<u64>,
@@ -34,31 +50,62 @@ pub struct Job<H: Send + Sync + 'static, L: Link> {
     answered: bool,
 }
 
+/// Who has a started call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// A dispatch thread.
+    Thread,
+    /// Nobody, or an event loop; `holds` if it counts against its method's concurrency meanwhile.
+    Background { holds: bool },
+}
+
 impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
-    pub(crate) fn new(engine: Arc<Engine<H, L>>, start: Start<H, L>) -> Self {
-        engine.admission.unqueue(start.call.weight());
-        Self {
-            engine,
-            call: start.call,
-            version: start.version,
-            ticket: start.ticket,
-            life: start.life,
-            started_ns: monotonic_ns(),
-            attached_ns: None,
-            decoded_ns: None,
-            ran_ns: None,
-            answered: false,
+    /// Takes what the scheduler has started.
+    pub(crate) fn begin(engine: &Arc<Engine<H, L>>, start: Start<H, L>) -> Self {
+        let Start { what, ticket, life, .. } = start;
+        match what {
+            Work::Call(call, version) => {
+                engine.admission.unqueue(call.weight());
+                Self {
+                    engine: Arc::clone(engine),
+                    call,
+                    version,
+                    ticket,
+                    life,
+                    place: Place::Thread,
+                    passed_gate: false,
+                    streamed: false,
+                    state: None,
+                    answer_metadata: OnceLock::new(),
+                    started_ns: monotonic_ns(),
+                    attached_ns: None,
+                    decoded_ns: None,
+                    ran_ns: None,
+                    answered: false,
+                }
+            }
+            Work::Resumed(mut job) => {
+                (job.ticket, job.life, job.place, job.passed_gate) = (ticket, life, Place::Thread, false);
+                *job
+            }
         }
+    }
+
+    pub(crate) fn live_version(&self) -> &Version<H> {
+        &self.version
+    }
+
+    pub(crate) fn life(&self) -> u64 {
+        self.life
+    }
+
+    fn index(&self) -> usize {
+        self.version.key as usize - 1
     }
 
     /// The arguments as MessagePack.
     pub fn payload(&self) -> &[u8] {
         self.call.payload()
-    }
-
-    /// The caller's metadata as MessagePack; empty if there is none.
-    pub fn metadata(&self) -> &[u8] {
-        self.call.metadata()
     }
 
     /// The method's name.
@@ -76,29 +123,14 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
         &self.version.handler
     }
 
-    /// The caller's number for the call; unique on its connection only.
-    pub fn id(&self) -> u64 {
-        self.call.id
+    /// Whether the caller takes a stream as answer.
+    pub fn streams(&self) -> bool {
+        self.call.streams()
     }
 
-    /// The connection that it came by.
-    pub fn connection(&self) -> u64 {
-        self.call.client.id
-    }
-
-    /// Who called.
-    pub fn peer(&self) -> &Peer {
-        &self.call.client.peer
-    }
-
-    /// The caller's trace context; all zero is none.
-    pub fn trace(&self) -> &TraceContext {
-        &self.call.trace
-    }
-
-    /// Whether the caller said that running the call twice does no harm.
-    pub fn idempotent(&self) -> bool {
-        self.call.flags & flags::IDEMPOTENT != 0
+    /// Whether the caller sends its arguments as a stream.
+    pub fn uploads(&self) -> bool {
+        self.call.flags & flags::UPLOAD != 0
     }
 
     /// Whether the caller wants no answer.
@@ -111,24 +143,118 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
         self.call.client.is_gone() || self.call.client.link.cancelled(self.call.id)
     }
 
-    /// Time until its deadline, zero once that has passed; `None` if it has none.
-    pub fn deadline_left(&self) -> Option<Duration> {
-        self.call.expires_ns.map(|expires| Duration::from_nanos(expires.saturating_sub(monotonic_ns())))
+    /// What a handler may know of its call.
+    pub fn context(&self) -> CallContext<L> {
+        CallContext {
+            client: Arc::clone(&self.call.client),
+            expires_ns: self.call.expires_ns,
+            answer: Arc::clone(self.answer_metadata.get_or_init(Arc::default)),
+            id: self.call.id,
+            method: Arc::clone(&self.version.method),
+            version: self.version.number,
+            idempotent: self.call.flags & flags::IDEMPOTENT != 0,
+            trace: self.call.trace,
+            metadata: self.call.metadata().into(),
+        }
+    }
+
+    /// What the caller says later. Asked for the first time, it begins to be listened to.
+    pub fn ongoing(&mut self) -> Arc<Ongoing> {
+        if self.call.ongoing.is_none() {
+            self.call.follow(Ongoing::new(0, false));
+        }
+        self.call.ongoing.clone().unwrap_or_else(|| Ongoing::new(0, false))
+    }
+
+    /// Leaves its thread, to be answered from elsewhere: an event loop. It counts against its method's
+    /// concurrency until then.
+    pub fn hand_off(&mut self) {
+        self.leave(true);
+    }
+
+    fn leave(&mut self, holds: bool) {
+        self.place = Place::Background { holds };
+        let (index, number) = (self.index(), self.version.number);
+        self.engine.scheduler.lock().leave(index, number, holds, self.ticket, self.life);
+        self.passed_gate = true;
+        self.engine.nudge_if_runnable();
+    }
+
+    /// Leaves its thread until its caller takes another item, or cancels; then a thread is given it again,
+    /// with `state`.
+    pub fn suspend(mut self, state: Box<dyn Any + Send>) {
+        self.state = Some(state);
+        let ongoing = self.ongoing();
+        self.leave(false);
+        if let Some(job) = ongoing.park(Box::new(self)) {
+            job.resume();
+        }
+    }
+
+    /// Lets other calls have its thread before it goes on.
+    pub fn give_way(mut self, state: Box<dyn Any + Send>) {
+        self.state = Some(state);
+        self.leave(false);
+        Box::new(self).resume();
+    }
+
+    /// What it was suspended with; `None` for a call that has not run yet.
+    pub fn take_state(&mut self) -> Option<Box<dyn Any + Send>> {
+        self.state.take()
+    }
+
+    /// The answer is a stream from here on: [`respond`](Self::respond) ends it without an item of its own.
+    pub fn begin_stream(&mut self) {
+        self.streamed = true;
+    }
+
+    /// Sends one item of a streamed answer. May wait as [`respond`](Self::respond) may.
+    pub fn send_item(&mut self, payload: &[u8]) {
+        let position = self.ongoing().send();
+        let header = ResponseHeader {
+            common: Common { flags: flags::STREAM_ITEM, ..Common::default() },
+            version: self.version.number,
+            method_key: self.version.key,
+            schema_hash: self.version.schema_hash,
+            // Positions wrap after 2^32 items.
+            stream_seq: position as u32,
+            ..ResponseHeader::default()
+        };
+        let client = &self.call.client;
+        self.engine.deliver(client, header, self.call.id, Code::Ok, [payload, &[]], Patience::Waits);
+    }
+
+    /// The arguments that the caller streams.
+    pub fn arguments(&mut self) -> Arguments<H, L> {
+        Arguments {
+            engine: Arc::downgrade(&self.engine),
+            client: Arc::clone(&self.call.client),
+            id: self.call.id,
+            ongoing: self.ongoing(),
+        }
+    }
+
+    /// Answers that the worker has stopped.
+    pub fn give_up(mut self) {
+        let refusal = text::stopped(&self.version.method);
+        self.finish(refusal.code, &refusal.error.encode());
     }
 
     /// The interpreter is this thread's: another thread may wait for it now.
     pub fn attached(&mut self) {
-        if self.attached_ns.is_some() {
+        let engine = &self.engine;
+        if self.attached_ns.is_none() {
+            let now_ns = monotonic_ns();
+            self.attached_ns = Some(now_ns);
+            // Read and written by whichever thread attaches; a lost update of an average is no harm.
+            let (wait, average) =
+                (now_ns.saturating_sub(self.started_ns), engine.interpreter_ns.load(Ordering::Relaxed));
+            let average = average - average / 8 + wait.min(1_000_000) / 8;
+            engine.interpreter_ns.store(average, Ordering::Relaxed);
+        }
+        if std::mem::replace(&mut self.passed_gate, true) {
             return;
         }
-        let now_ns = monotonic_ns();
-        self.attached_ns = Some(now_ns);
-        let engine = &self.engine;
-        // Read and written by whichever thread attaches; a lost update of an average is no harm.
-        let (wait, average) =
-            (now_ns.saturating_sub(self.started_ns), engine.interpreter_ns.load(Ordering::Relaxed));
-        let average = average - average / 8 + wait.min(1_000_000) / 8;
-        engine.interpreter_ns.store(average, Ordering::Relaxed);
         let asleep = {
             let mut scheduler = engine.scheduler.lock();
             scheduler.open_gate(self.ticket);
@@ -164,7 +290,7 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
         self.answered = true;
         let now_ns = monotonic_ns();
         let stages = self.stages(now_ns);
-        let index = self.version.key as usize - 1;
+        let index = self.index();
         let engine = &self.engine;
         // Counted before it is sent: whoever has the answer finds it in the statistics and its room free.
         if let Some(metrics) = engine.metrics.method(index) {
@@ -172,19 +298,33 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
         }
         engine.admission.release(&self.call.client.account);
         if !self.call.one_way() {
+            let flags = if self.streamed { flags::STREAM } else { 0 };
+            // Counted even if an item is still on its way: the receiver waits for it.
+            let stream_seq = self.call.ongoing.as_ref().map_or(0, |ongoing| ongoing.sent()) as u32;
             let header = ResponseHeader {
+                common: Common { flags, ..Common::default() },
                 version: self.version.number,
                 method_key: self.version.key,
                 schema_hash: self.version.schema_hash,
+                stream_seq,
                 stages,
-                ..ResponseHeader::default()
             };
-            engine.deliver(&self.call.client, header, self.call.id, status, payload, Patience::Waits);
+            let metadata = self.answer_metadata.take().map(|kept| std::mem::take(&mut *kept.lock()));
+            let metadata = metadata.unwrap_or_default();
+            // An event loop has other calls to see to.
+            let patience = if self.place == Place::Thread { Patience::Waits } else { Patience::Hurries };
+            engine.deliver(&self.call.client, header, self.call.id, status, [payload, &metadata], patience);
         }
+        self.call.unfollow();
+        let engine = &self.engine;
         let run_ns = self.attached_ns.map(|attached| now_ns.saturating_sub(attached));
         let asleep = {
             let mut scheduler = engine.scheduler.lock();
-            scheduler.ended(index, self.version.number, run_ns, self.ticket, self.life);
+            let number = self.version.number;
+            match self.place {
+                Place::Thread => scheduler.ended(index, number, run_ns, self.ticket, self.life),
+                Place::Background { holds } => scheduler.ended_in_background(index, number, holds, self.life),
+            }
             if scheduler.phase != Phase::Serving {
                 engine.quiet.notify_all();
             }
@@ -223,5 +363,21 @@ impl<H: Send + Sync + 'static, L: Link> Drop for Job<H, L> {
             let refusal = text::unanswered(&self.version.method);
             self.finish(refusal.code, &refusal.error.encode());
         }
+    }
+}
+
+impl<H: Send + Sync + 'static, L: Link> Parked for Job<H, L> {
+    fn resume(self: Box<Self>) {
+        let engine = Arc::clone(&self.engine);
+        {
+            let mut scheduler = engine.scheduler.lock();
+            if scheduler.over(self.life) {
+                drop(scheduler);
+                return self.give_up();
+            }
+            let index = self.index();
+            scheduler.resume(index, self);
+        }
+        engine.nudge_if_runnable();
     }
 }

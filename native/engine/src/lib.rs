@@ -7,14 +7,16 @@
 //! A frame's way: `intake` receives it (the leader's work), `admission` bounds it, `queue` holds it,
 //! `scheduler` starts it, `job` is it while it runs, `deliver` sends the answer or leaves it in the
 //! `outbox`. `native` answers the worker's own methods, `watchdog` takes the lead from a leader whose
-//! call is long, `metrics` counts.
+//! call is long, `metrics` counts. `ongoing` is what a caller says later: cancel, credit, more arguments.
 #![forbid(unsafe_code)]
 
 mod admission;
+mod arguments;
 mod average;
 mod call;
 mod config;
 mod connections;
+mod context;
 mod courier;
 mod deliver;
 mod dispatch;
@@ -23,6 +25,7 @@ mod intake;
 mod job;
 mod metrics;
 mod native;
+mod ongoing;
 mod outbox;
 mod queue;
 mod registry;
@@ -32,8 +35,11 @@ mod spin;
 mod text;
 mod watchdog;
 
+pub use self::arguments::Arguments;
 pub use self::config::Config;
+pub use self::context::CallContext;
 pub use self::engine::{Engine, Spawn};
 pub use self::job::Job;
+pub use self::ongoing::{Argument, Listener, Ongoing};
 pub use self::registry::Change;
 pub use self::roster::DispatchThread;

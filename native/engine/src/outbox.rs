@@ -8,7 +8,26 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use pycrust_protocol::Code;
-use pycrust_protocol::header::ResponseHeader;
+use pycrust_protocol::header::{Credit, ResponseHeader};
+
+/// What waits.
+#[derive(Debug)]
+pub(crate) enum Outgoing {
+    /// An answer, or an item of one.
+    Answer(Answer),
+    /// Room for arguments that the client streams.
+    Credit(Credit),
+}
+
+impl Outgoing {
+    /// Bytes beyond the header.
+    fn len(&self) -> usize {
+        match self {
+            Self::Answer(answer) => answer.payload.len() + answer.metadata.len(),
+            Self::Credit(_) => 0,
+        }
+    }
+}
 
 /// One answer, ready to be sent.
 #[derive(Debug)]
@@ -21,6 +40,8 @@ pub(crate) struct Answer {
     pub(crate) status: Code,
     /// The result or the error.
     pub(crate) payload: Vec<u8>,
+    /// The answer's metadata.
+    pub(crate) metadata: Vec<u8>,
 }
 
 /// What became of an answer that was tried.
@@ -50,7 +71,7 @@ pub(crate) struct Outbox {
 /// What the inner lock of [`Outbox`] protects.
 #[derive(Default)]
 struct Inner {
-    answers: VecDeque<Answer>,
+    answers: VecDeque<Outgoing>,
     /// The client is gone: nothing is taken any more.
     closed: bool,
 }
@@ -71,12 +92,12 @@ impl Outbox {
     }
 
     /// Adds an answer at the end; `false` if the client is gone.
-    pub(crate) fn push(&self, answer: Answer) -> bool {
+    pub(crate) fn push(&self, answer: Outgoing) -> bool {
         let mut inner = self.inner.lock();
         if inner.closed {
             return false;
         }
-        self.bytes.fetch_add(answer.payload.len(), Ordering::Relaxed);
+        self.bytes.fetch_add(answer.len(), Ordering::Relaxed);
         inner.answers.push_back(answer);
         self.len.fetch_add(1, Ordering::AcqRel);
         true
@@ -91,7 +112,7 @@ impl Outbox {
     pub(crate) fn empty(
         &self,
         wanted: impl Fn(usize) -> bool,
-        mut attempt: impl FnMut(&Answer) -> Tried,
+        mut attempt: impl FnMut(&Outgoing) -> Tried,
         mut settled: impl FnMut(),
     ) {
         self.asked.store(true, Ordering::SeqCst);
@@ -99,7 +120,7 @@ impl Outbox {
             let Some(emptying) = self.emptying.try_lock() else { return };
             while self.asked.swap(false, Ordering::SeqCst) {
                 while let Some(answer) = self.take(&wanted) {
-                    let len = answer.payload.len();
+                    let len = answer.len();
                     if attempt(&answer) == Tried::Full && self.put_back(answer) {
                         break;
                     }
@@ -113,21 +134,20 @@ impl Outbox {
 
     /// Whether an answer waits whose size `wanted` likes, and it is the next one.
     pub(crate) fn starts_with(&self, wanted: impl Fn(usize) -> bool) -> bool {
-        !self.is_empty()
-            && self.inner.lock().answers.front().is_some_and(|answer| wanted(answer.payload.len()))
+        !self.is_empty() && self.inner.lock().answers.front().is_some_and(|answer| wanted(answer.len()))
     }
 
     /// Takes the oldest answer; it keeps counting until it is settled or put back.
-    fn take(&self, wanted: &impl Fn(usize) -> bool) -> Option<Answer> {
+    fn take(&self, wanted: &impl Fn(usize) -> bool) -> Option<Outgoing> {
         let mut inner = self.inner.lock();
-        if !wanted(inner.answers.front()?.payload.len()) {
+        if !wanted(inner.answers.front()?.len()) {
             return None;
         }
         inner.answers.pop_front()
     }
 
     /// Puts back an answer that found no room; `false` if the client is gone.
-    fn put_back(&self, answer: Answer) -> bool {
+    fn put_back(&self, answer: Outgoing) -> bool {
         let mut inner = self.inner.lock();
         if !inner.closed {
             inner.answers.push_front(answer);
@@ -142,7 +162,7 @@ impl Outbox {
             inner.closed = true;
             std::mem::take(&mut inner.answers)
         };
-        self.discount(dropped.len(), dropped.iter().map(|answer| answer.payload.len()).sum());
+        self.discount(dropped.len(), dropped.iter().map(Outgoing::len).sum());
         dropped.len()
     }
 
@@ -156,8 +176,14 @@ impl Outbox {
 mod tests {
     use super::*;
 
-    fn answer(id: u64) -> Answer {
-        Answer { header: ResponseHeader::default(), id, status: Code::Ok, payload: vec![0; id as usize] }
+    fn answer(id: u64) -> Outgoing {
+        Outgoing::Answer(Answer {
+            header: ResponseHeader::default(),
+            id,
+            status: Code::Ok,
+            payload: vec![0; id as usize],
+            metadata: Vec::new(),
+        })
     }
 
     #[test]
@@ -167,11 +193,12 @@ mod tests {
             assert!(outbox.push(answer(id)));
         }
         let (mut sent, mut settled) = (Vec::new(), 0);
-        let attempt = |answer: &Answer| {
+        let attempt = |answer: &Outgoing| {
             assert_eq!(outbox.len(), 3 - sent.len(), "the one in hand counts");
             if sent.len() == 2 {
                 return Tried::Full;
             }
+            let Outgoing::Answer(answer) = answer else { unreachable!("only answers") };
             sent.push(answer.id);
             Tried::Done
         };
@@ -189,7 +216,7 @@ mod tests {
         let outbox = Outbox::default();
         outbox.push(answer(1));
         let mut tries = 0;
-        let attempt = |_: &Answer| {
+        let attempt = |_: &Outgoing| {
             tries += 1;
             if tries == 1 {
                 // The client makes room now, and the thread that hears its ring asks.
@@ -209,7 +236,7 @@ mod tests {
         outbox.push(answer(1));
         outbox.push(answer(2));
         let mut settled = 0;
-        let attempt = |_: &Answer| {
+        let attempt = |_: &Outgoing| {
             assert_eq!(outbox.close(), 1);
             Tried::Full
         };

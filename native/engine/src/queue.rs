@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use pycrust_protocol::header::flags;
 use pycrust_transport::Link;
 
 use crate::average::Average;
@@ -29,6 +30,8 @@ pub(crate) struct Queue<L: Link> {
     running_newest: usize,
     /// How long its calls run, of the newest version.
     run: Average,
+    /// Whether a call that goes on is next, where one that starts waits too.
+    resumes_next: bool,
 }
 
 /// One client's waiting calls.
@@ -50,6 +53,7 @@ impl<L: Link> Queue<L> {
             newest: 0,
             running_newest: 0,
             run: Average::default(),
+            resumes_next: false,
         }
     }
 
@@ -83,6 +87,13 @@ impl<L: Link> Queue<L> {
         call
     }
 
+    /// The client's waiting calls that a newer one takes the place of.
+    pub(crate) fn supersede(&mut self, client: u64) -> Vec<Call<L>> {
+        let mut superseded = Vec::new();
+        self.remove(|call| call.client.id == client && call.flags & flags::LATEST != 0, &mut superseded);
+        superseded
+    }
+
     /// Takes out the calls that `condemned` names, in order.
     pub(crate) fn remove(&mut self, mut condemned: impl FnMut(&Call<L>) -> bool, out: &mut Vec<Call<L>>) {
         for lane in &mut self.lanes {
@@ -111,8 +122,20 @@ impl<L: Link> Queue<L> {
 
     /// Whether one more call of `version` may run.
     pub(crate) fn has_room<H>(&self, version: &Version<H>) -> bool {
-        let running = if version.exclusive { self.running } else { self.running_newest };
+        let running = if version.exclusive {
+            self.running
+        } else if version.number == self.newest {
+            self.running_newest
+        } else {
+            self.running - self.running_newest
+        };
         running < version.concurrency
+    }
+
+    /// Whose turn it is, of a call that goes on and one that starts: each time the other's.
+    pub(crate) fn resumes_next(&mut self) -> bool {
+        self.resumes_next = !self.resumes_next;
+        self.resumes_next
     }
 
     pub(crate) fn started(&mut self, number: u32) {

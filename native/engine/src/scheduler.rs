@@ -9,10 +9,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use parking_lot::Condvar;
+use pycrust_protocol::header::flags;
 use pycrust_transport::Link;
 
 use crate::call::Call;
 use crate::connections::Client;
+use crate::job::Job;
 use crate::queue::Queue;
 use crate::registry::{Registry, Version};
 
@@ -55,28 +57,38 @@ pub(crate) enum Unstarted {
     Expired,
     /// Its caller was built against another schema than this version's.
     OtherSchema { live: u64, version: u32 },
+    /// A newer call of its client took its place.
+    Superseded,
 }
 
-/// A call that is started.
-pub(crate) struct Start<H, L: Link> {
-    pub(crate) call: Call<L>,
-    /// The version that runs it.
-    pub(crate) version: Arc<Version<H>>,
+/// A call that gets a thread: one that is started, or one that goes on.
+pub(crate) struct Start<H: Send + Sync + 'static, L: Link> {
+    pub(crate) what: Work<H, L>,
+    /// Its method's index.
+    pub(crate) index: usize,
     /// Tells this start from every other: the attach gate's key.
     pub(crate) ticket: u64,
     /// The start of the engine that it belongs to.
     pub(crate) life: u64,
 }
 
+/// What a thread is given.
+pub(crate) enum Work<H: Send + Sync + 'static, L: Link> {
+    /// A call from the queue, and the version that runs it.
+    Call(Call<L>, Arc<Version<H>>),
+    /// A call that had its turn before.
+    Resumed(Box<Job<H, L>>),
+}
+
 /// What came out of the queues without being started, to be dealt with outside of the lock.
-pub(crate) struct Fallout<H, L: Link> {
+pub(crate) struct Fallout<H: Send + Sync + 'static, L: Link> {
     /// Calls with their method's index.
     pub(crate) calls: Vec<(usize, Call<L>, Unstarted)>,
     /// Versions that nothing needs any more.
     pub(crate) retired: Vec<Arc<Version<H>>>,
 }
 
-impl<H, L: Link> Fallout<H, L> {
+impl<H: Send + Sync + 'static, L: Link> Fallout<H, L> {
     pub(crate) fn new() -> Self {
         Self { calls: Vec::new(), retired: Vec::new() }
     }
@@ -87,7 +99,7 @@ impl<H, L: Link> Fallout<H, L> {
 }
 
 /// The state under the lock.
-pub(crate) struct Scheduler<H, L: Link> {
+pub(crate) struct Scheduler<H: Send + Sync + 'static, L: Link> {
     pub(crate) phase: Phase,
     /// Counts the starts of the engine; threads of an earlier one are sent home.
     pub(crate) life: u64,
@@ -98,12 +110,16 @@ pub(crate) struct Scheduler<H, L: Link> {
     pub(crate) registry: Registry<H>,
     /// Each method's waiting calls, by the method's index.
     pub(crate) queues: Vec<Queue<L>>,
+    /// Each method's calls that had a turn and wait for the next one.
+    resumable: Vec<VecDeque<Box<Job<H, L>>>>,
     /// Methods that may have a call to start, in the order of their turns.
     listed: VecDeque<usize>,
     /// Calls in all queues.
     pub(crate) queued: usize,
     /// Calls that are started and not ended.
     pub(crate) running: usize,
+    /// Calls that are started, not ended and have no thread: they await something.
+    pub(crate) background: usize,
     /// Calls that may run at once.
     max_running: usize,
     /// The start that has not attached to the interpreter yet: there is at most one, since more would
@@ -125,7 +141,7 @@ pub(crate) struct Scheduler<H, L: Link> {
     pub(crate) clients: Vec<Arc<Client<L>>>,
 }
 
-impl<H, L: Link> Scheduler<H, L> {
+impl<H: Send + Sync + 'static, L: Link> Scheduler<H, L> {
     pub(crate) fn new(max_running: usize, thread_limit: usize) -> Self {
         Self {
             phase: Phase::Stopped,
@@ -134,9 +150,11 @@ impl<H, L: Link> Scheduler<H, L> {
             epoch: 0,
             registry: Registry::new(),
             queues: Vec::new(),
+            resumable: Vec::new(),
             listed: VecDeque::new(),
             queued: 0,
             running: 0,
+            background: 0,
             max_running,
             gate: None,
             tickets: 0,
@@ -155,6 +173,7 @@ impl<H, L: Link> Scheduler<H, L> {
         self.life += 1;
         self.lead = Lead::Vacant;
         self.running = 0;
+        self.background = 0;
         self.gate = None;
         self.asleep = false;
         self.members.clear();
@@ -168,11 +187,30 @@ impl<H, L: Link> Scheduler<H, L> {
 
     // ---- calls ----
 
-    /// Queues a call; gives it back if its method was removed meanwhile.
-    pub(crate) fn enqueue(&mut self, index: usize, call: Call<L>) -> Result<(), Call<L>> {
+    /// Makes room for the queue of a method with this index.
+    pub(crate) fn ensure(&mut self, index: usize) {
+        while self.queues.len() <= index {
+            self.queues.push(Queue::new());
+            self.resumable.push(VecDeque::new());
+        }
+    }
+
+    /// Queues a call; gives it back if its method was removed meanwhile. What it takes the place of is
+    /// left in `superseded`.
+    pub(crate) fn enqueue(
+        &mut self,
+        index: usize,
+        call: Call<L>,
+        superseded: &mut Vec<Call<L>>,
+    ) -> Result<(), Call<L>> {
         match self.registry.to_start(index) {
             Some(version) if self.phase == Phase::Serving => {
                 let queue = &mut self.queues[index];
+                if call.flags & flags::LATEST != 0 {
+                    let older = queue.supersede(call.client.id);
+                    self.queued -= older.len();
+                    superseded.extend(older);
+                }
                 queue.push(call);
                 self.queued += 1;
                 if !queue.listed && queue.has_room(version) {
@@ -188,13 +226,27 @@ impl<H, L: Link> Scheduler<H, L> {
     /// Puts a method on the list if it has a call that may run.
     pub(crate) fn list(&mut self, index: usize) {
         let queue = &mut self.queues[index];
-        if queue.listed || queue.is_empty() {
+        if queue.listed {
             return;
         }
-        if self.registry.to_start(index).is_some_and(|version| queue.has_room(version)) {
+        let next =
+            self.registry.to_start(index).filter(|version| !queue.is_empty() && queue.has_room(version));
+        let resumed = self.resumable[index].front().filter(|job| queue.has_room(job.live_version()));
+        if next.is_some() || resumed.is_some() {
             queue.listed = true;
             self.listed.push_back(index);
         }
+    }
+
+    /// A call that had its turn waits for the next one.
+    pub(crate) fn resume(&mut self, index: usize, job: Box<Job<H, L>>) {
+        self.resumable[index].push_back(job);
+        self.list(index);
+    }
+
+    /// Takes the calls that had a turn and wait for the next one, of all methods.
+    pub(crate) fn take_resumable(&mut self) -> Vec<Job<H, L>> {
+        self.resumable.iter_mut().flat_map(std::mem::take).map(|job| *job).collect()
     }
 
     /// Whether [`pop`](Self::pop) would find something to do.
@@ -211,6 +263,14 @@ impl<H, L: Link> Scheduler<H, L> {
             let index = self.listed.pop_front()?;
             let queue = &mut self.queues[index];
             queue.listed = false;
+            // Those that go on and those that start take turns.
+            let resumed = self.resumable[index].front().is_some_and(|job| queue.has_room(job.live_version()))
+                && (queue.is_empty() || queue.resumes_next());
+            if resumed && let Some(job) = self.resumable[index].pop_front() {
+                queue.started(job.live_version().number);
+                self.background -= usize::from(job.life() == self.life);
+                return Some(self.start(index, Work::Resumed(job)));
+            }
             let Some(version) = self.registry.to_start(index).cloned() else { continue };
             if !queue.has_room(&version) {
                 continue;
@@ -234,12 +294,17 @@ impl<H, L: Link> Scheduler<H, L> {
                 fallout.calls.push((index, call, unstarted));
                 continue;
             }
-            self.running += 1;
-            self.tickets += 1;
-            self.gate = Some(self.tickets);
-            return Some(Start { call, version, ticket: self.tickets, life: self.life });
+            return Some(self.start(index, Work::Call(call, version)));
         }
         None
+    }
+
+    fn start(&mut self, index: usize, what: Work<H, L>) -> Start<H, L> {
+        self.list(index);
+        self.running += 1;
+        self.tickets += 1;
+        self.gate = Some(self.tickets);
+        Start { what, index, ticket: self.tickets, life: self.life }
     }
 
     /// The start with this ticket has attached or ended.
@@ -247,6 +312,31 @@ impl<H, L: Link> Scheduler<H, L> {
         if self.gate == Some(ticket) {
             self.gate = None;
         }
+    }
+
+    /// A call leaves its thread and goes on without one. One that still counts against its method's
+    /// concurrency `holds` its place.
+    pub(crate) fn leave(&mut self, index: usize, number: u32, holds: bool, ticket: u64, life: u64) {
+        self.open_gate(ticket);
+        if !holds {
+            self.queues[index].ended(number, None);
+        }
+        if life == self.life {
+            self.running -= 1;
+            self.background += 1;
+        }
+        self.list(index);
+    }
+
+    /// A call that had no thread ended.
+    pub(crate) fn ended_in_background(&mut self, index: usize, number: u32, holds: bool, life: u64) {
+        if holds {
+            self.queues[index].ended(number, None);
+        }
+        if life == self.life {
+            self.background -= 1;
+        }
+        self.list(index);
     }
 
     /// A call ended.

@@ -28,11 +28,8 @@ pub(crate) fn malformed(error: &Malformed) -> Refusal {
     Refusal::new(Code::InvalidArgument, error.to_string())
 }
 
-pub(crate) fn streams() -> Refusal {
-    Refusal::new(
-        Code::Unimplemented,
-        "the call asks for a stream, which this worker does not serve; call without one".into(),
-    )
+pub(crate) fn superseded(method: &str) -> Refusal {
+    Refusal::new(Code::Aborted, format!("a newer call of {method:?} took the place of this one in the queue"))
 }
 
 pub(crate) fn full(full: Full) -> Refusal {
@@ -102,6 +99,10 @@ pub(crate) fn schema_mismatch(method: &str, pinned: u64, live: u64, version: u32
              {live:#018x}; generate the client again"
         ),
     )
+}
+
+pub(crate) fn stopped(method: &str) -> Refusal {
+    Refusal::new(Code::Unavailable, format!("the worker stopped while {method:?} ran")).after_start()
 }
 
 pub(crate) fn unanswered(method: &str) -> Refusal {

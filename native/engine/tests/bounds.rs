@@ -96,7 +96,7 @@ fn a_greedy_client_does_not_starve_another() {
     let order = Arc::new(std::sync::Mutex::new(Vec::new()));
     let noted = order.clone();
     rig.register("note", move |running| {
-        noted.lock().unwrap().push(running.job.connection());
+        noted.lock().unwrap().push(running.job.context().connection());
         number(0)
     });
     let (greedy, modest) = (rig.connect(), rig.connect());

@@ -23,11 +23,13 @@ pub enum Kind {
     Response = 2,
     /// Round trips that the client measured, and nothing else.
     Report = 3,
+    /// Room for items of a stream: how many its receiver takes.
+    Credit = 4,
 }
 
 /// One bit each of a header's flags.
 pub mod flags {
-    /// The response is an item of a stream; more follow.
+    /// An item of a stream: of a call's answer, or of its arguments.
     pub const STREAM_ITEM: u8 = 1 << 0;
     /// The caller expects a stream, or this response ends one.
     pub const STREAM: u8 = 1 << 1;
@@ -35,10 +37,16 @@ pub mod flags {
     pub const ONE_WAY: u8 = 1 << 2;
     /// Running the call twice does no harm.
     pub const IDEMPOTENT: u8 = 1 << 3;
+    /// Arguments follow the call as items of a stream.
+    pub const UPLOAD: u8 = 1 << 4;
+    /// The last of those frames; it holds no item.
+    pub const UPLOAD_END: u8 = 1 << 5;
+    /// The call takes the place of the caller's older ones of the same method that still wait.
+    pub const LATEST: u8 = 1 << 6;
     /// All bits that this version knows; others must be 0.
-    pub const KNOWN: u8 = STREAM_ITEM | STREAM | ONE_WAY | IDEMPOTENT;
+    pub const KNOWN: u8 = STREAM_ITEM | STREAM | ONE_WAY | IDEMPOTENT | UPLOAD | UPLOAD_END | LATEST;
     /// Bits that a request may have.
-    pub const OF_REQUEST: u8 = STREAM | ONE_WAY | IDEMPOTENT;
+    pub const OF_REQUEST: u8 = KNOWN;
     /// Bits that a response may have.
     pub const OF_RESPONSE: u8 = STREAM_ITEM | STREAM;
 }
@@ -83,8 +91,38 @@ pub struct RequestHeader {
     pub schema_pin: u64,
     /// The caller's trace context.
     pub trace: TraceContext,
-    /// Stream items that the caller has room for.
+    /// Items of the answer that the caller has room for.
     pub stream_credit: u32,
+    /// Position of this item in the arguments, from 0; of their end, how many there were.
+    pub stream_seq: u32,
+}
+
+impl RequestHeader {
+    /// Whether the frame belongs to the arguments of a call that was made before.
+    pub fn continues(&self) -> bool {
+        self.common.flags & (flags::STREAM_ITEM | flags::UPLOAD_END) != 0
+    }
+}
+
+/// The header of a frame that lets the sender of a stream's items go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Credit {
+    /// What every header holds.
+    pub common: Common,
+    /// The call that the stream belongs to.
+    pub id: u64,
+    /// Items that the receiver takes in all, counted from the stream's first.
+    pub granted: u64,
+}
+
+impl Credit {
+    /// The header's bytes; the sample is empty.
+    pub fn encode(&self) -> Raw {
+        let mut raw = self.common.encode(Kind::Credit);
+        put(&mut raw, 32, self.id.to_le_bytes());
+        put(&mut raw, 40, self.granted.to_le_bytes());
+        raw
+    }
 }
 
 /// Where a call's time went in the worker, in nanoseconds.
@@ -113,7 +151,7 @@ pub struct ResponseHeader {
     pub version: u32,
     /// The worker's number for the method, for the caller to name it in a report.
     pub method_key: u32,
-    /// Position of this item in its stream, from 0.
+    /// Position of this item in its stream, from 0; of the stream's end, how many items there were.
     pub stream_seq: u32,
     /// The hash of the method's schema; 0 where there is none.
     pub schema_hash: u64,
@@ -130,6 +168,8 @@ pub enum Header {
     Response(ResponseHeader),
     /// Round-trip reports.
     Report(Common),
+    /// Room for items of a stream.
+    Credit(Credit),
 }
 
 impl Header {
@@ -179,6 +219,7 @@ impl Header {
                 schema_pin: u64_at(raw, 40),
                 trace: TraceContext { trace_id: array(raw, 48), span_id: array(raw, 64), flags: raw[72] },
                 stream_credit: u32_at(raw, 76),
+                stream_seq: u32_at(raw, 80),
             })),
             2 => Ok(Self::Response(ResponseHeader {
                 common,
@@ -196,6 +237,7 @@ impl Header {
                 },
             })),
             3 => Ok(Self::Report(common)),
+            4 => Ok(Self::Credit(Credit { common, id: u64_at(raw, 32), granted: u64_at(raw, 40) })),
             kind => Err(Malformed::new(6, format!("unknown kind of frame {kind}"))),
         }
     }
@@ -206,6 +248,7 @@ impl Header {
             Self::Request(header) => &header.common,
             Self::Response(header) => &header.common,
             Self::Report(common) => common,
+            Self::Credit(header) => &header.common,
         }
     }
 }
@@ -251,7 +294,7 @@ impl Common {
         let allowed = match kind {
             1 => flags::OF_REQUEST,
             2 => flags::OF_RESPONSE,
-            3 => 0,
+            3 | 4 => 0,
             _ => return Err(Malformed::new(6, format!("unknown kind of frame {kind}"))),
         };
         let given = self.flags;
@@ -270,6 +313,9 @@ impl Common {
         }
         if kind == Kind::Report as u8 && (self.body_len, self.metadata_len) != (0, 0) {
             return Err(Malformed::new(8, "a report frame has no control message and no metadata"));
+        }
+        if kind == Kind::Credit as u8 && self.announced() != 0 {
+            return Err(Malformed::new(8, "a credit frame has an empty sample"));
         }
         if self.attachments != 0 {
             let count = self.attachments;
@@ -335,6 +381,7 @@ impl RequestHeader {
         put(&mut raw, 64, self.trace.span_id);
         raw[72] = self.trace.flags;
         put(&mut raw, 76, self.stream_credit.to_le_bytes());
+        put(&mut raw, 80, self.stream_seq.to_le_bytes());
         raw
     }
 }

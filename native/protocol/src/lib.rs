@@ -50,6 +50,7 @@ pub mod handshake;
 pub mod header;
 pub mod limits;
 pub mod name;
+pub mod order;
 pub mod payload;
 mod reader;
 pub mod report;

@@ -21,6 +21,12 @@ pub const SMALL_WINDOW: usize = 64;
 /// Samples that may be on their way in each direction of a connection's bulk services.
 pub const BULK_WINDOW: usize = 4;
 
+/// Items of streamed arguments that may be sent before the worker grants more.
+pub const UPLOAD_WINDOW: u64 = 64;
+
+/// Bytes of metadata of one frame.
+pub const MAX_METADATA_LEN: usize = 64 * 1024;
+
 /// Calls in flight of one connection, at most: the low 16 bits of a call's id are its slot.
 pub const MAX_IN_FLIGHT: usize = 1 << 16;
 

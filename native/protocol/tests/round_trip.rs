@@ -6,7 +6,7 @@ use pycrust_protocol::control::{Request, Response, put_request_head, put_respons
 use pycrust_protocol::error::Location;
 use pycrust_protocol::handshake::{Hello, Message, Welcome};
 use pycrust_protocol::header::{
-    Common, HEADER_LEN, Header, MAGIC, RequestHeader, ResponseHeader, Stages, TraceContext, flags,
+    Common, Credit, HEADER_LEN, Header, MAGIC, RequestHeader, ResponseHeader, Stages, TraceContext, flags,
 };
 use pycrust_protocol::limits::{MAX_CLIENT_LEN, MAX_HANDSHAKE_LEN, MAX_IN_FLIGHT, MAX_REASON_LEN};
 use pycrust_protocol::report::{REPORT_LEN, Report};
@@ -31,6 +31,7 @@ fn header_bytes(header: &Header) -> [u8; HEADER_LEN] {
         Header::Request(header) => header.encode(),
         Header::Response(header) => header.encode(),
         Header::Report(common) => common.encode_report(),
+        Header::Credit(header) => header.encode(),
     }
 }
 
@@ -52,10 +53,17 @@ fn common(allowed: u8) -> impl Strategy<Value = Common> {
 
 fn header() -> impl Strategy<Value = Header> {
     let trace = (any::<[u8; 16]>(), any::<[u8; 8]>(), any::<u8>());
-    let request = (common(flags::OF_REQUEST), number(), number(), trace, any::<u32>()).prop_map(
-        |(common, deadline_ns, schema_pin, (trace_id, span_id, flags), stream_credit)| {
+    let request = (common(flags::OF_REQUEST), number(), number(), trace, any::<[u32; 2]>()).prop_map(
+        |(common, deadline_ns, schema_pin, (trace_id, span_id, flags), [stream_credit, stream_seq])| {
             let trace = TraceContext { trace_id, span_id, flags };
-            Header::Request(RequestHeader { common, deadline_ns, schema_pin, trace, stream_credit })
+            Header::Request(RequestHeader {
+                common,
+                deadline_ns,
+                schema_pin,
+                trace,
+                stream_credit,
+                stream_seq,
+            })
         },
     );
     let numbers = (any::<u32>(), any::<u32>(), any::<u32>(), number());
@@ -68,7 +76,10 @@ fn header() -> impl Strategy<Value = Header> {
     );
     let report =
         common(0).prop_map(|common| Header::Report(Common { body_len: 0, metadata_len: 0, ..common }));
-    prop_oneof![request, response, report]
+    let credit = (number(), number(), number()).prop_map(|(sent_ns, id, granted)| {
+        Header::Credit(Credit { common: Common { sent_ns, ..Common::default() }, id, granted })
+    });
+    prop_oneof![request, response, report, credit]
 }
 
 fn report() -> impl Strategy<Value = Report> {
@@ -270,7 +281,7 @@ proptest! {
     }
 
     #[test]
-    fn no_header_makes_a_decoder_panic(mut raw in any::<[u8; HEADER_LEN]>(), kind in 0..5_u8,
+    fn no_header_makes_a_decoder_panic(mut raw in any::<[u8; HEADER_LEN]>(), kind in 0..6_u8,
                                        known in any::<bool>(), sample in vec(any::<u8>(), 0..200)) {
         raw[..4].copy_from_slice(&MAGIC);
         raw[4..7].copy_from_slice(&[1, 0, kind]);

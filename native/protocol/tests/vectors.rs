@@ -4,7 +4,9 @@ mod support;
 
 use pycrust_protocol::control::{Request, Response, put_request_head, put_response_head};
 use pycrust_protocol::handshake::{Hello, Message, Welcome};
-use pycrust_protocol::header::{Common, Header, Parts, RequestHeader, ResponseHeader, Stages, TraceContext};
+use pycrust_protocol::header::{
+    Common, Credit, Header, Parts, RequestHeader, ResponseHeader, Stages, TraceContext,
+};
 use pycrust_protocol::report::Report;
 use pycrust_protocol::{Code, ErrorPayload, ValidationIssue};
 use serde_json::Value;
@@ -74,6 +76,7 @@ fn header(value: &Value) -> Header {
                 flags: number(value, "trace_flags"),
             },
             stream_credit: number(value, "stream_credit"),
+            stream_seq: number(value, "stream_seq"),
         }),
         "response" => Header::Response(ResponseHeader {
             common: common(value),
@@ -91,6 +94,11 @@ fn header(value: &Value) -> Header {
             },
         }),
         "report" => Header::Report(common(value)),
+        "credit" => Header::Credit(Credit {
+            common: common(value),
+            id: number(value, "id"),
+            granted: number(value, "granted"),
+        }),
         kind => panic!("no kind {kind}"),
     }
 }
@@ -109,6 +117,7 @@ fn headers() {
             Header::Request(header) => header.encode(),
             Header::Response(header) => header.encode(),
             Header::Report(common) => common.encode_report(),
+            Header::Credit(header) => header.encode(),
         };
         assert_eq!(encoded == *raw, vector.canonical(), "{}", vector.name);
     }

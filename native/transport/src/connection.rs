@@ -152,6 +152,9 @@ impl Connection {
     /// Cancels a call: its handler sees it at once.
     pub fn cancel(&self, id: u64) {
         self.parts.words.cancel(id);
+        if self.ringer.must_ring(self.parts.words.peer_sleep()) {
+            doorbell::ring(self.parts.peer_bell.as_fd());
+        }
     }
 
     /// The descriptor that becomes readable at the peer's exit.
@@ -276,6 +279,10 @@ impl Link for Connection {
 
     fn cancelled(&self, id: u64) -> bool {
         self.parts.words.cancelled(id)
+    }
+
+    fn cancels(&self) -> u64 {
+        self.parts.words.cancels()
     }
 
     fn close(&self) {

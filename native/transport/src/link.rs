@@ -72,6 +72,10 @@ pub trait Link: Send + Sync + 'static {
     /// Whether the caller has cancelled this call (for the worker).
     fn cancelled(&self, id: u64) -> bool;
 
+    /// How many calls the caller has cancelled so far: a change asks for a look. A ring announces it to a
+    /// worker that sleeps.
+    fn cancels(&self) -> u64;
+
     /// Closes the connection: the peer sees the hang-up. Frames already published can still be received.
     fn close(&self);
 }

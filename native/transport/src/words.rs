@@ -43,6 +43,8 @@ struct Layout {
     directions: [Direction; 2],
     /// The client sleeps, the worker sleeps: an epoch, or 0.
     asleep: [Word; 2],
+    /// Calls that were cancelled, so that the worker need not look at every word; the client counts.
+    cancels: Word,
     /// One word for each slot of calls in flight; the client writes them.
     cancel: [AtomicU32; MAX_IN_FLIGHT],
 }
@@ -143,6 +145,12 @@ impl Words {
     pub(crate) fn cancel(&self, id: u64) {
         let (slot, mark) = cancel_mark(id);
         self.layout().cancel[slot].store(mark, Ordering::Release);
+        self.layout().cancels.0.fetch_add(1, Ordering::Release);
+    }
+
+    /// How many calls were cancelled so far; a change asks for a look.
+    pub(crate) fn cancels(&self) -> u64 {
+        self.layout().cancels.0.load(Ordering::Acquire)
     }
 
     /// Whether a call was cancelled.

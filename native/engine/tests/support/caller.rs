@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use pycrust_protocol::control::{Response, put_request_head};
-use pycrust_protocol::header::{Common, Header, RequestHeader, ResponseHeader};
+use pycrust_protocol::header::{Common, Credit, Header, RequestHeader, ResponseHeader, flags};
 use pycrust_protocol::{Code, ErrorPayload};
 use pycrust_transport::monotonic_ns;
 
@@ -68,6 +68,23 @@ impl Caller {
         }
         self.link.put((header.encode(), body));
         id
+    }
+
+    /// Sends an argument of a call whose arguments are a stream; `None` ends them.
+    pub fn send_argument(&self, id: u64, method: &str, position: u32, item: Option<&[u8]>) {
+        let payload = item.unwrap_or_default();
+        let mut body = Vec::new();
+        put_request_head(&mut body, id, method, payload.len());
+        body.extend_from_slice(payload);
+        let flags = if item.is_some() { flags::STREAM_ITEM } else { flags::UPLOAD_END };
+        let common = Common { flags, body_len: body.len() as u32, ..Common::default() };
+        let header = RequestHeader { common, stream_seq: position, ..RequestHeader::default() };
+        self.link.put((header.encode(), body));
+    }
+
+    /// Takes this many items of a stream in all.
+    pub fn grant(&self, id: u64, granted: u64) {
+        self.link.put((Credit { id, granted, ..Credit::default() }.encode(), Vec::new()));
     }
 
     pub fn send_reports(&self, reports: &[u8]) {

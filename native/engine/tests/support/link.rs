@@ -3,7 +3,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
@@ -29,6 +29,7 @@ pub struct MemoryLink {
     doorbell: OwnedFd,
     open: AtomicBool,
     cancelled: Mutex<HashSet<u64>>,
+    cancels: AtomicU64,
     /// What the next large sends answer instead of sending.
     pub failures: Mutex<VecDeque<SendError>>,
     /// Announces frames that are not there.
@@ -51,6 +52,7 @@ impl MemoryLink {
             doorbell: eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC).unwrap(),
             open: AtomicBool::new(true),
             cancelled: Mutex::default(),
+            cancels: AtomicU64::new(0),
             failures: Mutex::default(),
             lies: AtomicBool::new(false),
             panics: AtomicBool::new(false),
@@ -90,6 +92,8 @@ impl MemoryLink {
 
     pub fn cancel(&self, id: u64) {
         self.cancelled.lock().unwrap().insert(id);
+        self.cancels.fetch_add(1, Ordering::SeqCst);
+        self.ring();
     }
 
     pub fn ring(&self) {
@@ -178,6 +182,10 @@ impl Link for MemoryLink {
 
     fn cancelled(&self, id: u64) -> bool {
         self.cancelled.lock().unwrap().contains(&id)
+    }
+
+    fn cancels(&self) -> u64 {
+        self.cancels.load(Ordering::SeqCst)
     }
 
     fn close(&self) {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
-use pycrust_engine::{Change, Config, DispatchThread, Engine, Job};
+use pycrust_engine::{Argument, Change, Config, DispatchThread, Engine, Job};
 use pycrust_protocol::Code;
 use pycrust_transport::AcceptorEvents;
 
@@ -19,7 +19,16 @@ type Run = dyn Fn(&mut Running<'_>) -> (Code, Vec<u8>) + Send + Sync;
 
 /// What a method of the tests does.
 #[derive(Clone)]
-pub struct Handler(pub Arc<Run>);
+pub enum Handler {
+    /// Answers.
+    Run(Arc<Run>),
+    /// Streams the numbers below this one.
+    Count(u64),
+    /// Streams the arguments that come, each as it comes.
+    Echo,
+    /// Leaves its calls to the test.
+    Later(Arc<Mutex<Vec<TestJob>>>),
+}
 
 /// A handler's view of its call.
 pub struct Running<'a> {
@@ -135,9 +144,14 @@ pub fn register(
     concurrency: usize,
     run: impl Fn(&mut Running<'_>) -> (Code, Vec<u8>) + Send + Sync + 'static,
 ) -> Change<Handler> {
+    registration(method, concurrency, Handler::Run(Arc::new(run)))
+}
+
+/// A registration of a handler of any kind.
+pub fn registration(method: &str, concurrency: usize, handler: Handler) -> Change<Handler> {
     Change::Register {
         method: method.into(),
-        handler: Handler(Arc::new(run)),
+        handler,
         concurrency,
         exclusive: false,
         schema_hash: 0,
@@ -166,11 +180,59 @@ fn dispatch(
         job.attached();
         job.decoded();
         let handler = job.handler().clone();
-        let (status, payload) = (handler.0)(&mut Running { job: &job, interpreter: &mut held });
+        let (status, payload) = match handler {
+            Handler::Run(run) => run(&mut Running { job: &job, interpreter: &mut held }),
+            Handler::Count(below) => match count(job, below) {
+                Some(ended) => {
+                    job = ended;
+                    (Code::Ok, Vec::new())
+                }
+                None => continue,
+            },
+            Handler::Echo => {
+                job.begin_stream();
+                drop(held);
+                let arguments = job.arguments();
+                let status = loop {
+                    match arguments.wait(HANG) {
+                        Argument::Item(item) => job.send_item(&item),
+                        Argument::End => break Code::Ok,
+                        Argument::Cancelled => break Code::Cancelled,
+                        Argument::Broken(_) | Argument::Later => break Code::InvalidArgument,
+                    }
+                };
+                job.respond(status, &[]);
+                continue;
+            }
+            Handler::Later(jobs) => {
+                job.hand_off();
+                jobs.lock().push(job);
+                continue;
+            }
+        };
         job.ran();
         drop(held);
         job.respond(status, &payload);
     }
+}
+
+/// Streams numbers as far as the caller takes them; gives the call back at its end.
+fn count(mut job: TestJob, below: u64) -> Option<TestJob> {
+    job.begin_stream();
+    let mut next = job.take_state().map_or(0, |state| *state.downcast::<u64>().unwrap());
+    while next < below && !job.cancelled() {
+        if !job.ongoing().may_send() {
+            job.suspend(Box::new(next));
+            return None;
+        }
+        job.send_item(&next.to_le_bytes());
+        next += 1;
+        if next.is_multiple_of(16) {
+            job.give_way(Box::new(next));
+            return None;
+        }
+    }
+    Some(job)
 }
 
 /// A pause that is long against every handover, for handlers that are to be slow.

@@ -1,0 +1,56 @@
+//! What a handler may know of the call that it runs for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use pycrust_protocol::header::TraceContext;
+use pycrust_transport::{Link, Peer, monotonic_ns};
+
+use crate::connections::Client;
+
+/// A call as its handler sees it. It may be kept beyond the call's end.
+pub struct CallContext<L: Link> {
+    pub(crate) client: Arc<Client<L>>,
+    pub(crate) expires_ns: Option<u64>,
+    pub(crate) answer: Arc<Mutex<Vec<u8>>>,
+    /// The caller's number for the call; unique on its connection only.
+    pub id: u64,
+    /// The method's name.
+    pub method: Arc<str>,
+    /// The version that runs, from 1.
+    pub version: u32,
+    /// Whether the caller said that running the call twice does no harm.
+    pub idempotent: bool,
+    /// The caller's trace context; all zero is none.
+    pub trace: TraceContext,
+    /// The caller's metadata as MessagePack; empty if there is none.
+    pub metadata: Box<[u8]>,
+}
+
+impl<L: Link> CallContext<L> {
+    /// Who called.
+    pub fn peer(&self) -> &Peer {
+        &self.client.peer
+    }
+
+    /// The connection that it came by.
+    pub fn connection(&self) -> u64 {
+        self.client.id
+    }
+
+    /// Whether the caller cancelled the call or is gone.
+    pub fn cancelled(&self) -> bool {
+        self.client.is_gone() || self.client.link.cancelled(self.id)
+    }
+
+    /// Time until its deadline, zero once that has passed; `None` if it has none.
+    pub fn time_left(&self) -> Option<Duration> {
+        self.expires_ns.map(|expires| Duration::from_nanos(expires.saturating_sub(monotonic_ns())))
+    }
+
+    /// Sets the metadata that travels with the answer: MessagePack.
+    pub fn set_answer_metadata(&self, metadata: Vec<u8>) {
+        *self.answer.lock() = metadata;
+    }
+}

@@ -1,0 +1,193 @@
+//! A call that an event loop runs; `pycrust/eventloop.py` drives it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use pycrust_engine::{Argument, Ongoing};
+use pycrust_protocol::Code;
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+
+use crate::arguments::{self, PyArguments};
+use crate::current::CurrentCall;
+use crate::dispatch::PyJob;
+use crate::handler::Kind;
+use crate::inbox::Queue;
+use crate::{decode, encode, failure};
+
+/// One call of an `async def` handler or an async generator.
+#[pyclass(frozen, module = "pycrust._native")]
+pub(crate) struct AsyncCall {
+    /// Until it is answered.
+    job: Mutex<Option<PyJob>>,
+    ongoing: Arc<Ongoing>,
+    arguments: Option<PyArguments>,
+    traceback: bool,
+    number: u64,
+}
+
+impl AsyncCall {
+    pub(crate) fn new(mut job: PyJob, traceback: bool, number: u64, queue: &Arc<Queue>) -> Self {
+        let ongoing = job.ongoing();
+        let queue = Arc::downgrade(queue);
+        ongoing.listen(Arc::new(move || {
+            if let Some(queue) = queue.upgrade() {
+                queue.look(number);
+            }
+        }));
+        let arguments = job.uploads().then(|| job.arguments());
+        Self { job: Mutex::new(Some(job)), ongoing, arguments, traceback, number }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<PyJob>> {
+        self.job.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Answers, once.
+    fn answer(&self, py: Python<'_>, status: Code, payload: &[u8]) {
+        let Some(mut job) = self.lock().take() else { return };
+        job.ran();
+        self.ongoing.unlisten();
+        py.detach(|| job.respond(status, payload));
+    }
+}
+
+#[pymethods]
+impl AsyncCall {
+    /// Tells it from the loop's other calls.
+    #[getter]
+    fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Whether the caller cancelled the call or is gone.
+    #[getter]
+    fn cancelled(&self) -> bool {
+        self.ongoing.cancelled()
+    }
+
+    /// Whether the caller takes one more item now.
+    #[getter]
+    fn may_send(&self) -> bool {
+        self.ongoing.may_send()
+    }
+
+    /// Whether the handler is an async generator.
+    #[getter]
+    fn streams(&self) -> bool {
+        self.lock().as_ref().is_some_and(|job| job.handler().get().kind() == Kind::AsyncGenerator)
+    }
+
+    /// What `pycrust.current_call()` gives in the handler.
+    fn context(&self) -> PyResult<CurrentCall> {
+        match &*self.lock() {
+            Some(job) => Ok(CurrentCall { context: job.context() }),
+            None => Err(answered()),
+        }
+    }
+
+    /// Binds the arguments and calls the handler: gives its coroutine or async generator. `items` stands for
+    /// arguments that the caller streams. Arguments that don't fit are answered, and the result is `None`.
+    fn begin<'py>(&self, py: Python<'py>, items: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let begun = {
+            let mut held = self.lock();
+            let Some(job) = held.as_mut() else { return Err(answered()) };
+            job.attached();
+            let handler = job.handler().clone_ref(py);
+            let handler = handler.get();
+            let begun = match handler.misfit(job.streams()) {
+                Some(reason) => Err(failure::precondition(py, reason)),
+                None => decode::decode(py, job.payload()).map_err(PyErr::from).and_then(|given| {
+                    let items = job.uploads().then_some(items);
+                    handler.bind(&given, items)
+                }),
+            };
+            job.decoded();
+            if handler.kind() == Kind::AsyncGenerator {
+                job.begin_stream();
+            }
+            begun.map(|bound| handler.call(&bound))
+        };
+        let mut out = Vec::new();
+        let status = match begun {
+            Ok(Ok(work)) => return Ok(Some(work)),
+            Ok(Err(error)) => failure::raised(py, &error, self.traceback, &mut out),
+            Err(error) => failure::arguments(py, &error, &mut out),
+        };
+        self.answer(py, status, &out);
+        Ok(None)
+    }
+
+    /// Answers with the coroutine's result.
+    fn finish(&self, py: Python<'_>, result: Bound<'_, PyAny>) {
+        let Some(handler) = self.lock().as_ref().map(|job| job.handler().clone_ref(py)) else { return };
+        if let Some(job) = self.lock().as_mut() {
+            job.ran();
+        }
+        let mut out = Vec::new();
+        let status = match handler.get().finished(result).and_then(|result| encode::encode(&result, &mut out))
+        {
+            Ok(()) => Code::Ok,
+            Err(error) => failure::result(py, &error, &mut out),
+        };
+        self.answer(py, status, &out);
+    }
+
+    /// Sends an item of the answer. False if it can't cross: then the call is answered with the reason.
+    fn send(&self, py: Python<'_>, item: Bound<'_, PyAny>) -> bool {
+        let Some(handler) = self.lock().as_ref().map(|job| job.handler().clone_ref(py)) else { return false };
+        let mut out = Vec::new();
+        match handler.get().finished(item).and_then(|item| encode::encode(&item, &mut out)) {
+            Ok(()) => {
+                py.detach(|| self.lock().as_mut().map(|job| job.send_item(&out)));
+                true
+            }
+            Err(error) => {
+                let status = failure::result(py, &error, &mut out);
+                self.answer(py, status, &out);
+                false
+            }
+        }
+    }
+
+    /// Ends the streamed answer.
+    fn end(&self, py: Python<'_>) {
+        self.answer(py, Code::Ok, &[]);
+    }
+
+    /// Answers with what the handler raised.
+    fn fail(&self, py: Python<'_>, error: Bound<'_, PyAny>) {
+        let mut out = Vec::new();
+        let status = failure::raised(py, &PyErr::from_value(error), self.traceback, &mut out);
+        self.answer(py, status, &out);
+    }
+
+    /// Answers that the call was cancelled, by its caller or by the worker's stop.
+    fn abandon(&self, py: Python<'_>) {
+        if !self.ongoing.cancelled()
+            && let Some(job) = self.lock().take()
+        {
+            self.ongoing.unlisten();
+            py.detach(|| job.give_up());
+        }
+        self.answer(py, Code::Cancelled, &failure::cancelled());
+    }
+
+    /// The next of the arguments that the caller streams: `(True, item)`, `(False, None)` at the end, or
+    /// `None` if it is not here yet.
+    fn take_argument<'py>(&self, py: Python<'py>) -> PyResult<Option<(bool, Bound<'py, PyAny>)>> {
+        let handler = self.lock().as_ref().map(|job| job.handler().clone_ref(py)).ok_or_else(answered)?;
+        let Some(arguments) = &self.arguments else { return Ok(Some((false, py.None().into_bound(py)))) };
+        let argument = arguments.take();
+        if argument == Argument::Later {
+            return Ok(None);
+        }
+        Ok(Some(match arguments::value(py, argument, handler.get())? {
+            Some(item) => (true, item),
+            None => (false, py.None().into_bound(py)),
+        }))
+    }
+}
+
+fn answered() -> PyErr {
+    PyRuntimeError::new_err("the call is answered already")
+}

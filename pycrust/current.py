@@ -1,0 +1,42 @@
+"""The call that a handler runs for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pycrust import _binding, loops
+
+if TYPE_CHECKING:
+    from pycrust._binding import CurrentCall
+
+
+def current_call() -> CurrentCall:
+    """The call that the calling handler runs for: who calls, how much time is left, whether it was cancelled.
+
+    It works in sync handlers, in generators, and in async handlers with the tasks and threads that they await
+    (`asyncio.to_thread`). It may be kept beyond the call's end.
+
+    Returns:
+        Its attributes are `id`, `method`, `version`, `client` and `client_pid`, `connection`, `time_left` in
+        seconds (`None` without a deadline), `cancelled`, `idempotent`, `metadata`, `traceparent`; its
+        `set_metadata(dict)` sends metadata back with the answer.
+
+    Raises:
+        RuntimeError: No handler runs here.
+
+    Examples:
+        >>> from pycrust import RpcEndpoint
+        >>> endpoint = RpcEndpoint("current-doc")
+        >>> @endpoint.register
+        ... def search(depth: int) -> int:
+        ...     call = current_call()
+        ...     while not call.cancelled and (call.time_left or 1.0) > 0.001:
+        ...         depth += 1
+        ...     return depth
+    """
+    call = _binding.current_call() or loops.current_task_call()
+    if call is None:
+        raise RuntimeError(
+            "no call runs here: current_call() works in a handler that a client has called, and in what it awaits"
+        )
+    return call
