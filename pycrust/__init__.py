@@ -10,6 +10,8 @@ Examples:
     30
 """
 
+from typing import TYPE_CHECKING
+
 from pycrust.current import current_call
 from pycrust.endpoint import RpcEndpoint
 from pycrust.errors import (
@@ -40,6 +42,9 @@ from pycrust.statistics import Stats
 from pycrust.validation import validate_arguments, validate_result
 from pycrust.versions import Version
 
+if TYPE_CHECKING:
+    from pycrust.client import RpcClient
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -58,6 +63,7 @@ __all__ = [
     "OutOfRange",
     "PermissionDenied",
     "ResourceExhausted",
+    "RpcClient",
     "RpcEndpoint",
     "RpcError",
     "Stats",
@@ -73,3 +79,12 @@ __all__ = [
     "validate_arguments",
     "validate_result",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """`RpcClient`, imported when it is first asked for: it needs asyncio, which handlers do not."""
+    if name == "RpcClient":
+        from pycrust.client import RpcClient  # noqa: PLC0415
+
+        return RpcClient
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,18 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pycrust import _native
-from pycrust._native import AsyncCall, CurrentCall, Handler, Inbox, current_call, decode, encode
+from pycrust._native import AsyncCall, ClientStream, CurrentCall, Handler, Inbox, current_call, decode, encode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pycrust._native import Worker
+    from pycrust._native import Client, Worker
 
     #: A method's name, its handler (`None` removes it) and `concurrency`, `schema`, `schema_hash`, `doc`.
     Change = tuple[str, Handler | None, dict[str, Any]]
 
 __all__ = [
     "AsyncCall",
+    "ClientStream",
     "CurrentCall",
     "Handler",
     "Inbox",
@@ -25,6 +26,7 @@ __all__ = [
     "decode",
     "encode",
     "live_endpoints",
+    "make_client",
     "make_inbox",
     "make_worker",
     "publish",
@@ -34,6 +36,11 @@ __all__ = [
 def make_worker(name: str, **options: Any) -> Worker:
     """Makes the native worker of an endpoint; it serves nothing before `start()`."""
     return _native.Worker(name, **options)
+
+
+def make_client(name: str, client_name: str, timeout: float, wait: float) -> Client:
+    """Connects to an endpoint; waits up to `wait` seconds for a worker. `timeout` is each call's usual one."""
+    return _native.Client(name, client_name, timeout, wait)
 
 
 def make_inbox() -> Inbox:

@@ -116,6 +116,39 @@ class Handler:
     def finish(self, result: object) -> Any:
         """Validates and serialises a result, or an item of a streamed one."""
 
+class Client:
+    """Calls the handlers of one endpoint."""
+
+    def __new__(cls, name: str, client_name: str, timeout: float, wait: float) -> Client: ...
+    def call(self, method: str, arguments: object, options: dict[str, Any]) -> Any:
+        """Calls and waits for the result."""
+    def start(
+        self,
+        method: str,
+        arguments: object,
+        options: dict[str, Any],
+        done: Callable[[Any, BaseException | None], None],
+    ) -> PendingCall:
+        """Calls; `done(result, error)` is called on a thread of the client's, one of them `None`."""
+    def stream(self, method: str, arguments: object, options: dict[str, Any]) -> ClientStream:
+        """Calls a handler that streams."""
+    def close(self) -> None:
+        """Closes the connection."""
+
+class PendingCall:
+    """A call that was started and not waited for."""
+
+    def cancel(self) -> None:
+        """Cancels the call; nobody is told of its result then."""
+
+class ClientStream:
+    """The items of a streamed answer."""
+
+    def next(self) -> tuple[Any] | None:
+        """The next item; waits for it. `None` at the end, otherwise a tuple of the item alone."""
+    def close(self) -> None:
+        """Cancels the call."""
+
 class Worker:
     """Serves one endpoint: claims its name, holds its handlers, runs its dispatch threads."""
 
@@ -139,8 +172,8 @@ class Worker:
         """Answers UNAVAILABLE, not UNIMPLEMENTED, for these methods until they are registered."""
     def start(self) -> dict[str, Any]:
         """Claims the name and serves from threads of its own; gives `pid`, `generation` and `dir`."""
-    def stop(self, grace: float) -> bool:
-        """Stops serving; waits up to `grace` seconds for running calls. Whether every thread ended."""
+    def stop(self, grace: float) -> tuple[bool, bool]:
+        """Stops serving; waits up to `grace` seconds for running calls. Whether every call and every thread ended."""
     def stats(self) -> dict[str, Any]:
         """The answer to `pycrust.stats`."""
 

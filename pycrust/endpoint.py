@@ -350,7 +350,7 @@ class RpcEndpoint:
         Returns:
             Whether every call ended in time; one that did not runs on, its answer is dropped.
         """
-        return self._service.stop(grace)
+        return self._service.stop(grace)[0]
 
     def __enter__(self) -> Self:
         """Serves."""

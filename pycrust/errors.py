@@ -101,6 +101,8 @@ class RpcError(Exception):
             raise ValueError("code 0 is success and can't be raised")
         self.message = message
         self.details = details
+        #: Of a call that failed at the other end: whether the handler may have started.
+        self.may_have_run = False
         super().__init__(message)
 
     @staticmethod
@@ -274,6 +276,36 @@ class AlreadyServed(AlreadyExists):
         who = f"{notebook} (pid {pid})" if notebook else f"pid {pid}"
         message = f"{endpoint!r} is served by {who}: stop it there, or choose another name"
         return cls(message, {"endpoint": endpoint, "pid": pid, "notebook": notebook})
+
+
+def received(  # noqa: PLR0913, PLR0917 - the native side calls it by position
+    code: int,
+    message: str,
+    details: Any,
+    exception: str | None,
+    traceback: str | None,
+    may_have_run: bool,  # noqa: FBT001 - as above
+) -> RpcError:
+    """The exception of a call that failed at the other end.
+
+    Args:
+        code: The status code.
+        message: What happened.
+        details: What more the worker said.
+        exception: The qualified name of what the handler raised, if it raised.
+        traceback: The handler's traceback, which becomes a note.
+        may_have_run: Whether the handler may have started; becomes an attribute.
+
+    Examples:
+        >>> error = received(2, "deep", None, "ValueError", "Traceback …", may_have_run=True)
+        >>> error, error.may_have_run, error.__notes__
+        (Unknown('ValueError: deep'), True, ['Traceback …'])
+    """
+    error = RpcError.of(code, f"{exception}: {message}" if exception else message, details)
+    error.may_have_run = may_have_run
+    if traceback:
+        error.add_note(traceback)
+    return error
 
 
 def qualified_name(cls: type) -> str:

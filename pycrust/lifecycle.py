@@ -78,7 +78,7 @@ def stop_all() -> None:
     A dispatch thread that is inside a call when the interpreter finalises aborts the process; so if a handler
     will not end, the process exits here, after the remaining exit handlers.
     """
-    ended = [service.stop(EXIT_GRACE) for service in list(services.values())]
+    ended = [service.stop(EXIT_GRACE)[1] for service in list(services.values())]
     if not all(ended):
         _exit_now()
 

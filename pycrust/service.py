@@ -77,11 +77,11 @@ class Service:
             if self.settings.switch_interval is not None:
                 lifecycle.switch_interval.want(self.name, self.settings.switch_interval)
 
-    def stop(self, grace: float) -> bool:
-        """Ends serving; waits up to `grace` seconds for running calls. Whether all of them ended."""
+    def stop(self, grace: float) -> tuple[bool, bool]:
+        """Ends serving; waits up to `grace` seconds for calls. Whether every call and every thread ended."""
         with self._lock:
             if not self.worker.serving:
-                return True
+                return True, True
             try:
                 return self.worker.stop(grace)
             finally:

@@ -241,13 +241,13 @@ impl RpcClient {
     }
 
     /// Opens a call that streams, on as many connections as it takes.
-    pub(crate) fn open<A: Serialize + ?Sized>(
+    pub(crate) fn open(
         &self,
         call: &Call<'_>,
-        args: &A,
+        payload: Result<Vec<u8>, Error>,
         mut arguments: Option<Arguments>,
     ) -> Opening {
-        let encoded = self.encode(call, args).map(Outgoing::into_owned);
+        let encoded = self.outgoing(call, payload).map(Outgoing::into_owned);
         let client = self.clone();
         Box::pin(async move {
             let (method, mut call) = encoded?;
@@ -290,8 +290,27 @@ impl RpcClient {
         self.shared.options.timeout
     }
 
-    /// Checks the method's name and encodes the arguments.
+    /// Encodes arguments.
+    pub(crate) fn write<A: Serialize + ?Sized>(&self, call: &Call<'_>, args: &A) -> Result<Vec<u8>, Error> {
+        let mut payload = buffers::take();
+        write(&mut payload, self.encoding(), call.method, args)?;
+        Ok(payload)
+    }
+
     fn encode<'a, A: Serialize + ?Sized>(&self, call: &Call<'a>, args: &A) -> Result<Outgoing<'a>, Error> {
+        let started_ns = monotonic_ns();
+        let payload = self.write(call, args);
+        let mut outgoing = self.outgoing(call, payload)?;
+        outgoing.started_ns = started_ns;
+        Ok(outgoing)
+    }
+
+    /// Checks what a call says.
+    pub(crate) fn outgoing<'a>(
+        &self,
+        call: &Call<'a>,
+        payload: Result<Vec<u8>, Error>,
+    ) -> Result<Outgoing<'a>, Error> {
         let started_ns = monotonic_ns();
         let &Call { method, timeout, flags, schema_pin, trace, window, .. } = call;
         let refuse = |reason: String| Err(Error::new(Code::InvalidArgument, method, reason));
@@ -303,8 +322,7 @@ impl RpcClient {
             Ok(metadata) => metadata,
             Err(reason) => return refuse(reason),
         };
-        let mut payload = buffers::take();
-        write(&mut payload, self.encoding(), method, args)?;
+        let payload = payload?;
         let expires_ns = (timeout < FOREVER).then(|| started_ns.saturating_add(timeout.as_nanos() as u64));
         let when_full = self.shared.options.when_full;
         Ok(Outgoing {
@@ -323,7 +341,7 @@ impl RpcClient {
     }
 
     /// Makes a call, on as many connections as it takes and may. The answer, and when the call started.
-    async fn make(&self, mut call: Outgoing<'_>) -> Result<(Finished, u64), Error> {
+    pub(crate) async fn make(&self, mut call: Outgoing<'_>) -> Result<(Finished, u64), Error> {
         in_runtime(call.method)?;
         let mut pause = FIRST_PAUSE;
         let mut connections = 0;

@@ -18,6 +18,8 @@
 //! [`Encoding::Map`]) by name, `()` is no argument. Results are whatever serde deserialises.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "binding")]
+pub mod binding;
 mod buffers;
 mod builder;
 mod call;

@@ -12,11 +12,14 @@ use serde::de::DeserializeOwned;
 
 use crate::buffers;
 use crate::builder::Encoding;
-use crate::client::{Call, RpcClient, reply, write};
+use crate::client::{Call, RpcClient, decode, reply, write};
 use crate::error::Error;
 use crate::metadata::MetadataValue;
 use crate::reply::Reply;
 use crate::stream::{Arguments, Streaming};
+
+/// No arguments, as MessagePack: the stream has them.
+const NOTHING: &[u8] = &[0xc0];
 
 /// A call with options; see [`RpcClient::request`].
 ///
@@ -120,7 +123,8 @@ impl<'a> Request<'a> {
         R: DeserializeOwned,
     {
         self.set(flags::STREAM, true);
-        Streaming::new(self.call.method, self.client.open(&self.call, args, None))
+        let opening = self.client.open(&self.call, self.client.write(&self.call, args), None);
+        Streaming::new(self.call.method, opening, decode)
     }
 
     /// Makes the call with a stream of arguments, for a handler that takes an iterator, and waits for its result.
@@ -137,7 +141,7 @@ impl<'a> Request<'a> {
         self.set(flags::UPLOAD, true);
         let arguments = self.arguments(arguments);
         let started_ns = monotonic_ns();
-        let open = self.client.open(&self.call, &(), Some(arguments)).await?;
+        let open = self.client.open(&self.call, Ok(NOTHING.to_vec()), Some(arguments)).await?;
         reply(self.call.method, &open.answer().await?, started_ns)
     }
 
@@ -149,7 +153,8 @@ impl<'a> Request<'a> {
     {
         self.set(flags::STREAM | flags::UPLOAD, true);
         let arguments = self.arguments(arguments);
-        Streaming::new(self.call.method, self.client.open(&self.call, &(), Some(arguments)))
+        let opening = self.client.open(&self.call, Ok(NOTHING.to_vec()), Some(arguments));
+        Streaming::new(self.call.method, opening, decode)
     }
 
     /// Sends the call and wants no answer: it returns once the call is on its way. Whether it ran is not told.
@@ -160,6 +165,22 @@ impl<'a> Request<'a> {
     pub async fn notify<A: Serialize + ?Sized>(mut self, args: &A) -> Result<(), Error> {
         self.set(flags::ONE_WAY, true);
         self.client.notify(&self.call, args).await
+    }
+
+    /// Makes the call with arguments that are MessagePack already; the result stays MessagePack.
+    #[cfg(feature = "binding")]
+    pub(crate) async fn send_raw(self, arguments: Vec<u8>) -> Result<Vec<u8>, Error> {
+        let call = self.client.outgoing(&self.call, Ok(arguments))?;
+        let (finished, _) = self.client.make(call).await?;
+        Ok(finished.payload)
+    }
+
+    /// The same with a streamed answer.
+    #[cfg(feature = "binding")]
+    pub(crate) fn stream_raw(mut self, arguments: Vec<u8>) -> Streaming<Vec<u8>> {
+        self.set(flags::STREAM, true);
+        let opening = self.client.open(&self.call, Ok(arguments), None);
+        Streaming::new(self.call.method, opening, |_, item| Ok(item.to_vec()))
     }
 
     fn arguments<S>(&self, arguments: S) -> Arguments

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -12,14 +11,12 @@ use pycrust_protocol::Code;
 use pycrust_protocol::control::put_request_head;
 use pycrust_protocol::header::{Common, Credit, RequestHeader, flags};
 use pycrust_transport::{Link, SendError};
-use serde::de::DeserializeOwned;
 use tokio::sync::futures::OwnedNotified;
 use tokio::time::{Sleep, sleep_until};
 
 use crate::buffers;
 use crate::call::{self, Failure, Finished, Outgoing};
 use crate::calls::{End, Next};
-use crate::client::decode;
 use crate::error::Error;
 use crate::session::Session;
 
@@ -262,8 +259,11 @@ pub struct Streaming<R> {
     state: State,
     method: String,
     version: u32,
-    items: PhantomData<fn() -> R>,
+    decode: Decode<R>,
 }
+
+/// How an item is read.
+pub(crate) type Decode<R> = fn(&str, &[u8]) -> Result<R, Error>;
 
 enum State {
     Opening(Opening),
@@ -273,9 +273,9 @@ enum State {
     Ended,
 }
 
-impl<R: DeserializeOwned> Streaming<R> {
-    pub(crate) fn new(method: &str, opening: Opening) -> Self {
-        Self { state: State::Opening(opening), method: method.to_owned(), version: 0, items: PhantomData }
+impl<R> Streaming<R> {
+    pub(crate) fn new(method: &str, opening: Opening, decode: Decode<R>) -> Self {
+        Self { state: State::Opening(opening), method: method.to_owned(), version: 0, decode }
     }
 
     /// The next item; `None` at the end.
@@ -305,7 +305,7 @@ impl<R: DeserializeOwned> Streaming<R> {
                     let event = std::task::ready!(open.poll(cx));
                     match event {
                         Ok(Event::Item(item)) => {
-                            let value = decode(&self.method, &item);
+                            let value = (self.decode)(&self.method, &item);
                             buffers::give(item);
                             if value.is_err() {
                                 self.state = State::Ended;
@@ -335,7 +335,7 @@ impl<R: DeserializeOwned> Streaming<R> {
                     }
                 }
                 State::Single(finished) => {
-                    let value = decode(&self.method, &finished.payload);
+                    let value = (self.decode)(&self.method, &finished.payload);
                     self.state = State::Ended;
                     return Poll::Ready(Some(value));
                 }
@@ -345,7 +345,7 @@ impl<R: DeserializeOwned> Streaming<R> {
     }
 }
 
-impl<R: DeserializeOwned> Stream for Streaming<R> {
+impl<R> Stream for Streaming<R> {
     type Item = Result<R, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {

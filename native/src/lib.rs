@@ -6,6 +6,7 @@
 
 mod arguments;
 mod async_call;
+mod client;
 mod current;
 mod decode;
 mod dispatch;
@@ -30,6 +31,8 @@ mod _native {
     use crate::arguments::Items;
     #[pymodule_export]
     use crate::async_call::AsyncCall;
+    #[pymodule_export]
+    use crate::client::{Client, ClientStream, PendingCall};
     #[pymodule_export]
     use crate::current::CurrentCall;
     #[pymodule_export]

@@ -103,8 +103,9 @@ impl Worker {
         Ok(info)
     }
 
-    /// Stops serving; waits up to `grace` seconds for running calls. Whether every thread ended.
-    fn stop(&self, py: Python<'_>, grace: f64) -> PyResult<bool> {
+    /// Stops serving; waits up to `grace` seconds for running calls. Whether every call
+    /// ended, and whether every thread did.
+    fn stop(&self, py: Python<'_>, grace: f64) -> PyResult<(bool, bool)> {
         let grace = Duration::try_from_secs_f64(grace)
             .map_err(|error| PyValueError::new_err(format!("grace={grace}: {error}")))?;
         let (done, waiting) = channel();
@@ -113,7 +114,7 @@ impl Worker {
         // On a thread of its own, so that the caller can be interrupted while it waits.
         Builder::new().name("pycrust-stop".into()).spawn(move || {
             let deadline = Instant::now() + grace;
-            let _all_answered = engine.stop(grace);
+            let all_answered = engine.stop(grace);
             let stopped = lock(&acceptor).take();
             if let Some(acceptor) = stopped {
                 acceptor.stop();
@@ -122,14 +123,14 @@ impl Worker {
             let left = deadline.saturating_duration_since(Instant::now()).max(LAST_MOMENT);
             let ended = engine.join(left);
             threads.join();
-            let _ = done.send(ended);
+            let _ = done.send((all_answered && ended, ended));
         })?;
         let waiting = Mutex::new(waiting);
         loop {
             match py.detach(|| lock(&waiting).recv_timeout(SIGNAL_SLICE)) {
-                Ok(all_ended) => return Ok(all_ended),
+                Ok(ended) => return Ok(ended),
                 Err(RecvTimeoutError::Timeout) => py.check_signals()?,
-                Err(RecvTimeoutError::Disconnected) => return Ok(false),
+                Err(RecvTimeoutError::Disconnected) => return Ok((false, false)),
             }
         }
     }

@@ -1,0 +1,185 @@
+//! For bindings to other languages: MessagePack in, MessagePack out, called from any thread.
+//!
+//! Calls run on a Tokio runtime of this process's own, which is made when it is first needed. A call that blocks
+//! asks its caller every 100 ms whether to go on waiting, so that a person can interrupt it.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+
+use crate::client::RpcClient;
+use crate::error::Error;
+use crate::metadata::Metadata;
+use crate::request::Request;
+use crate::stream::Streaming;
+use pycrust_protocol::Code;
+
+/// Time between two questions whether to go on waiting.
+const SLICE: Duration = Duration::from_millis(100);
+
+/// The runtime, and the process that made it: a forked child has none of its threads.
+static RUNTIME: Mutex<Option<(u32, Arc<Runtime>)>> = Mutex::new(None);
+
+fn runtime() -> Result<Arc<Runtime>, Error> {
+    let mut kept = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let pid = std::process::id();
+    if let Some((owner, runtime)) = &*kept
+        && *owner == pid
+    {
+        return Ok(Arc::clone(runtime));
+    }
+    // Not dropped: that would wait for the parent's threads.
+    std::mem::forget(kept.take());
+    let made =
+        Builder::new_multi_thread().worker_threads(1).thread_name("pycrust-client").enable_all().build();
+    let made = made.map_err(|error| {
+        let reason = format!("the client's threads can't be started: {error}");
+        Error::new(Code::ResourceExhausted, "connect", reason)
+    })?;
+    let runtime = Arc::new(made);
+    *kept = Some((pid, Arc::clone(&runtime)));
+    Ok(runtime)
+}
+
+/// Runs `future` here; `None` once `keep_waiting` says no.
+fn block_on<F: Future>(
+    runtime: &Runtime,
+    future: F,
+    keep_waiting: &mut dyn FnMut() -> bool,
+) -> Option<F::Output> {
+    runtime.block_on(async {
+        let mut future = pin!(future);
+        loop {
+            if let Ok(output) = timeout(SLICE, &mut future).await {
+                return Some(output);
+            }
+            if !keep_waiting() {
+                return None;
+            }
+        }
+    })
+}
+
+/// What a call says beside its method and arguments.
+#[derive(Debug, Clone, Default)]
+pub struct CallOptions {
+    /// The time that the call has; the client's usual one by default.
+    pub timeout: Option<Duration>,
+    /// What travels beside the arguments.
+    pub metadata: Metadata,
+    /// Whether running the call twice does no harm.
+    pub idempotent: bool,
+}
+
+/// A client for code that is not on a Tokio runtime.
+#[derive(Debug, Clone)]
+pub struct Client {
+    runtime: Arc<Runtime>,
+    client: RpcClient,
+}
+
+impl Client {
+    /// Connects with what a [builder](RpcClient::builder) was told; `None` once `keep_waiting` says no.
+    ///
+    /// # Errors
+    /// Those of [`connect`](crate::Builder::connect).
+    pub fn connect(
+        builder: crate::Builder,
+        keep_waiting: &mut dyn FnMut() -> bool,
+    ) -> Result<Option<Self>, Error> {
+        let runtime = runtime()?;
+        let connected = block_on(&runtime, builder.connect(), keep_waiting).transpose()?;
+        Ok(connected.map(|client| Self { runtime, client }))
+    }
+
+    fn request<'a>(&'a self, method: &'a str, options: CallOptions) -> Request<'a> {
+        let CallOptions { timeout, metadata, idempotent } = options;
+        let mut request = self.client.request(method).idempotent(idempotent);
+        if let Some(timeout) = timeout {
+            request = request.timeout(timeout);
+        }
+        for (name, value) in metadata {
+            request = request.metadata(name, value);
+        }
+        request
+    }
+
+    /// Calls and waits for the result; `None` once `keep_waiting` says no, which cancels the call.
+    ///
+    /// # Errors
+    /// Those of [`RpcClient::call`].
+    pub fn call(
+        &self,
+        method: &str,
+        arguments: Vec<u8>,
+        options: CallOptions,
+        keep_waiting: &mut dyn FnMut() -> bool,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        let call = self.request(method, options).send_raw(arguments);
+        block_on(&self.runtime, call, keep_waiting).transpose()
+    }
+
+    /// Calls, and tells `done` of the result on a thread of the runtime.
+    pub fn start(
+        &self,
+        method: String,
+        arguments: Vec<u8>,
+        options: CallOptions,
+        done: impl FnOnce(Result<Vec<u8>, Error>) + Send + 'static,
+    ) -> Pending {
+        let client = self.clone();
+        let task = self.runtime.spawn(async move {
+            done(client.request(&method, options).send_raw(arguments).await);
+        });
+        Pending(task.abort_handle())
+    }
+
+    /// Calls a handler that streams.
+    pub fn stream(&self, method: &str, arguments: Vec<u8>, options: CallOptions) -> Items {
+        let unlimited = CallOptions { timeout: options.timeout.or(Some(Duration::MAX)), ..options };
+        let items = self.request(method, unlimited).stream_raw(arguments);
+        Items { runtime: Arc::clone(&self.runtime), items }
+    }
+
+    /// Closes the connection.
+    pub fn close(&self) {
+        self.runtime.block_on(self.client.close());
+    }
+}
+
+/// A call that [`Client::start`] has made.
+#[derive(Debug)]
+pub struct Pending(AbortHandle);
+
+impl Pending {
+    /// Cancels the call; nobody is told of its result then.
+    pub fn cancel(&self) {
+        self.0.abort();
+    }
+}
+
+/// The items of a streamed answer. Dropping them cancels the call.
+#[derive(Debug)]
+pub struct Items {
+    runtime: Arc<Runtime>,
+    items: Streaming<Vec<u8>>,
+}
+
+impl Items {
+    /// The next item, or `None` at the end; outside of that, `None` once `keep_waiting` says no.
+    ///
+    /// # Errors
+    /// Those of [`Streaming::next`].
+    pub fn next(&mut self, keep_waiting: &mut dyn FnMut() -> bool) -> Result<Option<Option<Vec<u8>>>, Error> {
+        match block_on(&self.runtime, self.items.next(), keep_waiting) {
+            None => Ok(None),
+            Some(None) => Ok(Some(None)),
+            Some(Some(item)) => item.map(|item| Some(Some(item))),
+        }
+    }
+}

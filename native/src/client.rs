@@ -1,0 +1,197 @@
+//! The Python client: converts, and waits detached from the interpreter.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use pycrust_client::binding::{CallOptions, Client as Inner, Items, Pending};
+use pycrust_client::{Details, Error, RpcClient};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::current::encoded_metadata;
+use crate::{decode, encode};
+
+/// Calls the handlers of one endpoint.
+#[pyclass(frozen, module = "pycrust._native", name = "Client")]
+pub(crate) struct Client(Inner);
+
+/// A call that was started and not waited for.
+#[pyclass(frozen, module = "pycrust._native", name = "PendingCall")]
+pub(crate) struct PendingCall(Pending);
+
+/// The items of a streamed answer.
+#[pyclass(frozen, module = "pycrust._native", name = "ClientStream")]
+pub(crate) struct ClientStream(Mutex<Option<Items>>);
+
+#[pymethods]
+impl Client {
+    #[new]
+    fn new(py: Python<'_>, name: &str, client_name: &str, timeout: f64, wait: f64) -> PyResult<Self> {
+        let builder = RpcClient::builder(name)
+            .client_name(client_name)
+            .timeout(seconds("timeout", timeout)?)
+            .wait_for_worker(seconds("wait", wait)?);
+        let connected = interruptible(py, |keep| Inner::connect(builder, keep))?;
+        Ok(Self(connected))
+    }
+
+    /// Calls and waits for the result.
+    fn call<'py>(
+        &self,
+        py: Python<'py>,
+        method: &str,
+        arguments: &Bound<'py, PyAny>,
+        options: &Bound<'py, PyDict>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (arguments, options) = (encoded(arguments)?, call_options(options)?);
+        let result = interruptible(py, |keep| self.0.call(method, arguments, options, keep))?;
+        Ok(decode::decode(py, &result)?)
+    }
+
+    /// Calls; `done(result, error)` is called on a thread of the client's, one of them `None`.
+    fn start(
+        &self,
+        method: String,
+        arguments: &Bound<'_, PyAny>,
+        options: &Bound<'_, PyDict>,
+        done: Py<PyAny>,
+    ) -> PyResult<PendingCall> {
+        let (arguments, options) = (encoded(arguments)?, call_options(options)?);
+        let pending = self.0.start(method, arguments, options, move |outcome| {
+            Python::attach(|py| {
+                let outcome = outcome
+                    .map_err(|error| raised(py, &error))
+                    .and_then(|result| Ok(decode::decode(py, &result)?));
+                let told = match outcome {
+                    Ok(result) => done.call1(py, (result, py.None())),
+                    Err(error) => done.call1(py, (py.None(), error.value(py))),
+                };
+                if let Err(error) = told {
+                    error.write_unraisable(py, None);
+                }
+            });
+        });
+        Ok(PendingCall(pending))
+    }
+
+    /// Calls a handler that streams.
+    fn stream(
+        &self,
+        method: &str,
+        arguments: &Bound<'_, PyAny>,
+        options: &Bound<'_, PyDict>,
+    ) -> PyResult<ClientStream> {
+        let (arguments, options) = (encoded(arguments)?, call_options(options)?);
+        Ok(ClientStream(Mutex::new(Some(self.0.stream(method, arguments, options)))))
+    }
+
+    /// Closes the connection.
+    fn close(&self, py: Python<'_>) {
+        py.detach(|| self.0.close());
+    }
+}
+
+#[pymethods]
+impl PendingCall {
+    /// Cancels the call; nobody is told of its result then.
+    fn cancel(&self) {
+        self.0.cancel();
+    }
+}
+
+#[pymethods]
+impl ClientStream {
+    /// The next item; waits for it. `None` at the end, otherwise a tuple of the item alone.
+    fn next<'py>(&self, py: Python<'py>) -> PyResult<Option<(Bound<'py, PyAny>,)>> {
+        let item = interruptible(py, |keep| {
+            let mut items = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            match items.as_mut() {
+                Some(items) => items.next(keep),
+                None => Ok(Some(None)),
+            }
+        })?;
+        item.map(|item| Ok((decode::decode(py, &item)?,))).transpose()
+    }
+
+    /// Cancels the call.
+    fn close(&self, py: Python<'_>) {
+        py.detach(|| drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take()));
+    }
+}
+
+/// Waits detached from the interpreter, and lets a person interrupt it.
+fn interruptible<T: Send>(
+    py: Python<'_>,
+    wait: impl FnOnce(&mut dyn FnMut() -> bool) -> Result<Option<T>, Error> + Send,
+) -> PyResult<T> {
+    let check = |py: Python<'_>| py.check_signals();
+    let mut interrupt = None;
+    let outcome = py.detach(|| {
+        let mut keep_waiting = || match Python::attach(check) {
+            Ok(()) => true,
+            Err(error) => {
+                interrupt = Some(error);
+                false
+            }
+        };
+        wait(&mut keep_waiting)
+    });
+    match outcome {
+        Ok(Some(value)) => Ok(value),
+        Ok(None) => Err(interrupt.unwrap_or_else(|| PyValueError::new_err("the wait was interrupted"))),
+        Err(error) => Err(raised(py, &error)),
+    }
+}
+
+fn encoded(arguments: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+    let mut out = Vec::new();
+    encode::encode(arguments, &mut out)?;
+    Ok(out)
+}
+
+fn seconds(name: &str, seconds: f64) -> PyResult<Duration> {
+    if seconds == f64::INFINITY {
+        return Ok(Duration::MAX);
+    }
+    Duration::try_from_secs_f64(seconds)
+        .map_err(|error| PyValueError::new_err(format!("{name}={seconds}: {error}")))
+}
+
+fn call_options(options: &Bound<'_, PyDict>) -> PyResult<CallOptions> {
+    let mut read = CallOptions::default();
+    if let Some(timeout) = options.get_item("timeout")?.filter(|value| !value.is_none()) {
+        read.timeout = Some(seconds("timeout", timeout.extract()?)?);
+    }
+    if let Some(idempotent) = options.get_item("idempotent")? {
+        read.idempotent = idempotent.is_truthy()?;
+    }
+    if let Some(metadata) = options.get_item("metadata")?.filter(|value| !value.is_none()) {
+        let metadata = encoded_metadata(metadata.cast::<PyDict>()?)?;
+        read.metadata =
+            rmp_serde::from_slice(&metadata).map_err(|error| PyValueError::new_err(error.to_string()))?;
+    }
+    Ok(read)
+}
+
+/// The Python exception of an error: `pycrust.errors.received`.
+fn raised(py: Python<'_>, error: &Error) -> PyErr {
+    let make = || -> PyResult<PyErr> {
+        let details = match error.details() {
+            Details::Raw(bytes) => decode::decode(py, bytes)?,
+            Details::Validation(issues) => crate::snapshot::to_python(py, issues)?,
+            _ => py.None().into_bound(py),
+        };
+        let received = py.import("pycrust.errors")?.getattr("received")?;
+        let made = received.call1((
+            u8::from(error.code()),
+            error.message(),
+            details,
+            error.exception(),
+            error.traceback(),
+            error.may_have_run(),
+        ))?;
+        Ok(PyErr::from_value(made))
+    };
+    make().unwrap_or_else(|second| second)
+}

@@ -1,0 +1,253 @@
+"""The Python client against an endpoint of this process, over real shared memory."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from pycrust import (
+    Cancelled,
+    Code,
+    DeadlineExceeded,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    RpcClient,
+    RpcError,
+    Unavailable,
+    Unimplemented,
+    Unknown,
+    current_call,
+)
+
+
+@pytest.fixture
+def client(endpoint):
+    with endpoint, RpcClient(endpoint.name, client_name="tester") as client:
+        yield client
+
+
+def test_arguments_and_results_cross(endpoint, client):
+    endpoint.register("echo")(lambda *args, **kwargs: [list(args), kwargs])
+    assert client.call("echo", 1, "two", b"3", None, [4.5]) == [[1, "two", b"3", None, [4.5]], {}]
+    assert client.call("echo", a=1, b={"c": [2]}) == [[], {"a": 1, "b": {"c": [2]}}]
+    with pytest.raises(TypeError, match="by position or by name, not both"):
+        client.call("echo", 1, b=2)
+    with pytest.raises(TypeError, match="object"):
+        client.call("echo", object())
+
+
+def test_errors_have_their_classes(endpoint, client):
+    @endpoint.register
+    def fail(how: str) -> None:
+        if how == "code":
+            raise RpcError(Code.NOT_FOUND, "no arm 3", {"arms": [1, 2]})
+        raise ValueError("deep")
+
+    with pytest.raises(NotFound, match="no arm 3") as caught:
+        client.call("fail", "code")
+    assert caught.value.details == {"arms": [1, 2]}
+    with pytest.raises(Unknown, match="ValueError: deep") as caught:
+        client.call("fail", "raise")
+    assert "in fail" in caught.value.__notes__[0]
+    assert caught.value.may_have_run
+    with pytest.raises(InvalidArgument) as caught:
+        client.call("fail", ["a list"])
+    assert caught.value.details[0]["loc"] == [0]
+    with pytest.raises(Unimplemented, match="did you mean"):
+        client.call("fial")
+
+
+def test_deadlines_end_in_time_and_reach_the_handler(endpoint, client):
+    seen = []
+
+    @endpoint.register
+    def wait() -> None:
+        call = current_call()
+        seen.append(call.time_left)
+        while not call.cancelled:
+            time.sleep(0.001)
+        seen.append(call.client)
+
+    with pytest.raises(DeadlineExceeded):
+        client.call("wait", timeout=0.05)
+    while len(seen) < 2:
+        time.sleep(0.001)
+    assert 0 < seen[0] <= 0.05
+    assert seen[1] == "tester"
+    endpoint.register("left")(lambda: current_call().time_left)
+    assert client.call("left", timeout=math.inf) is None
+    assert 29 < client.call("left") <= 30
+
+
+def test_metadata_travels(endpoint, client):
+    endpoint.register("read")(lambda: current_call().metadata)
+    assert client.call("read") == {}
+    assert client.call("read", metadata={"a": "text", "b": b"\xff"}) == {"a": "text", "b": b"\xff"}
+    for wrong in ({"a": 1}, {1: "a"}):
+        with pytest.raises(TypeError, match="metadata maps str to str or bytes"):
+            client.call("read", metadata=wrong)
+    with pytest.raises(ValueError, match="at most 65536"):
+        client.call("read", metadata={"a": "x" * 70_000})
+
+
+def test_streams_are_iterated(endpoint, client):
+    closed = threading.Event()
+
+    @endpoint.register
+    def count(below: int) -> Iterator[int]:
+        try:
+            yield from range(below)
+        finally:
+            closed.set()
+
+    @endpoint.register
+    async def fail(after: int) -> AsyncIterator[int]:
+        for number in range(after):
+            yield number
+        raise ValueError("in the middle")
+
+    assert list(client.stream("count", 1000)) == list(range(1000))
+    closed.clear()
+    with client.stream("count", 10**12) as numbers:
+        assert [next(numbers), next(numbers)] == [0, 1]
+    assert closed.wait(60), "the generator was closed"
+    items = client.stream("fail", 3)
+    assert [next(items), next(items), next(items)] == [0, 1, 2]
+    with pytest.raises(Unknown, match="in the middle"):
+        next(items)
+    assert list(items) == [], "an error is told once"
+    with pytest.raises(FailedPrecondition, match="call it with stream"):
+        client.call("count", 3)
+
+
+def test_async_calls_and_streams(endpoint, client):
+    cancelled = threading.Event()
+
+    @endpoint.register
+    async def add(a: int, b: int) -> int:
+        await asyncio.sleep(0.001)
+        return a + b
+
+    @endpoint.register
+    async def forever() -> None:
+        try:
+            await asyncio.sleep(10**6)
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    @endpoint.register
+    def count(below: int) -> Iterator[int]:
+        yield from range(below)
+
+    async def main() -> None:
+        sums = await asyncio.gather(*(client.acall("add", number, 1) for number in range(500)))
+        assert sums == list(range(1, 501))
+        assert [number async for number in client.stream("count", 5)] == [0, 1, 2, 3, 4]
+        task = asyncio.create_task(client.acall("forever"))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        with pytest.raises(InvalidArgument):
+            await client.acall("add", "x", 1)
+
+    asyncio.run(main())
+    assert cancelled.wait(60), "the handler was cancelled"
+
+
+def test_ten_thousand_calls_that_await(endpoint, client):
+    """Each waits for the last one, so all are in flight at once."""
+    arrived = 0
+    all_here = asyncio.Event()
+
+    @endpoint.register
+    async def meet(number: int) -> int:
+        nonlocal arrived
+        arrived += 1
+        if arrived == 10_000:
+            all_here.set()
+        await all_here.wait()
+        return number
+
+    async def main() -> list[int]:
+        return await asyncio.gather(*(client.acall("meet", number, timeout=300) for number in range(10_000)))
+
+    assert asyncio.run(main()) == list(range(10_000))
+
+
+def test_a_handler_calls_its_own_endpoint(endpoint, client):
+    endpoint.register("inner")(lambda: "inner")
+    endpoint.register("outer")(lambda: client.call("inner"))
+    assert client.call("outer") == "inner"
+
+
+def test_a_swap_leaves_a_stream_on_its_version(endpoint, client):
+    def numbers(factor: int):
+        def count() -> Iterator[int]:
+            for number in range(200):
+                yield number * factor
+
+        return count
+
+    endpoint.register("count")(numbers(1))
+    old = client.stream("count")
+    assert next(old) == 0
+    endpoint.register("count")(numbers(10))
+    assert list(client.stream("count")) == [number * 10 for number in range(200)]
+    assert list(old) == list(range(1, 200))
+
+
+def test_who_is_not_there(endpoint):
+    with pytest.raises(Unavailable, match=endpoint.name):
+        RpcClient(endpoint.name)
+    with pytest.raises(ValueError, match="can't be an endpoint's name"):
+        RpcClient("../etc")
+    threading.Timer(0.2, endpoint.serve).start()
+    with RpcClient(endpoint.name, wait=60) as client:
+        endpoint.stop()
+        with pytest.raises(Unavailable):
+            client.call("f")
+        endpoint.register("f")(lambda: "again")
+        endpoint.serve()
+        assert client.call("f") == "again"
+        client.close()
+        with pytest.raises(Cancelled):
+            client.call("f")
+    endpoint.stop()
+
+
+def test_stop_cancels_what_awaits(endpoint):
+    ended = []
+
+    @endpoint.register
+    async def forever() -> None:
+        try:
+            await asyncio.sleep(10**6)
+        finally:
+            ended.append(True)
+
+    with endpoint, RpcClient(endpoint.name) as client:
+        failed = []
+
+        def call() -> None:
+            try:
+                client.call("forever")
+            except Unavailable as error:
+                failed.append(error)
+
+        thread = threading.Thread(target=call)
+        thread.start()
+        while not endpoint.stats()["methods"][0]["in_flight"]:
+            time.sleep(0.001)
+        assert not endpoint.stop(grace=0.05)
+        thread.join()
+    assert ended
+    assert failed[0].may_have_run
+    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("pycrust-loop")] == []
