@@ -173,7 +173,7 @@ class Worker:
     def start(self) -> dict[str, Any]:
         """Claims the name and serves from threads of its own; gives `pid`, `generation` and `dir`."""
     def stop(self, grace: float) -> tuple[bool, bool]:
-        """Stops serving; waits up to `grace` seconds for running calls. Whether every call and every thread ended."""
+        """Stops serving; waits up to `grace` seconds for calls. Whether every call and every thread ended."""
     def stats(self) -> dict[str, Any]:
         """The answer to `pycrust.stats`."""
 
