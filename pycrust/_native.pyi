@@ -162,6 +162,7 @@ class Worker:
         max_in_flight_per_client: int = 16384,
         spin_us: float | None = None,
         traceback: bool = True,
+        handed_over: Callable[[], object] | None = None,
     ) -> Worker: ...
     @property
     def serving(self) -> bool:

@@ -300,7 +300,7 @@ class RpcEndpoint:
         """Whether clients can reach this endpoint."""
         return self._service.serving
 
-    def serve(self, *, expect: Sequence[str] = ()) -> str:
+    def serve(self, *, expect: Sequence[str] = (), takeover: bool = False) -> str:
         """Serves from now on, on native threads; returns at once. Safe to run twice.
 
         Publishes what the running cell has registered.
@@ -308,25 +308,28 @@ class RpcEndpoint:
         Args:
             expect: Methods that are still to be registered: until then callers get UNAVAILABLE, not
                 UNIMPLEMENTED.
+            takeover: Whether another process that serves the name is asked to stop. Its calls have 2 s to end;
+                clients go on with this one.
 
         Returns:
             The line that it prints.
 
         Raises:
-            AlreadyServed: Another live process serves this name.
+            AlreadyServed: Another live process serves this name, and was not asked to hand it over or did not.
         """
         expected = [check_method(name) for name in expect]
         self.commit()
-        self._service.start(expected)
+        self._service.start(expected, takeover=takeover)
         line = PrintedLine(f"serving {self._state()}")
         print(line, flush=True)  # noqa: T201 - the line is what a user runs this for
         return line
 
-    def listen(self, *, expect: Sequence[str] = ()) -> None:
+    def listen(self, *, expect: Sequence[str] = (), takeover: bool = False) -> None:
         """Serves until interrupted (Ctrl-C, SIGTERM) or stopped, then stops cleanly and returns.
 
         Args:
             expect: As in `serve`.
+            takeover: As in `serve`.
 
         Raises:
             AlreadyServed: Another live process serves this name.
@@ -334,7 +337,7 @@ class RpcEndpoint:
         # The signal is heard before the line is printed: who reads it may send one at once.
         with on_sigterm() as terminated:
             try:
-                self.serve(expect=expect)
+                self.serve(expect=expect, takeover=takeover)
                 self._service.wait(terminated)
             except KeyboardInterrupt:
                 pass  # how a user ends it

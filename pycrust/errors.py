@@ -270,11 +270,11 @@ class AlreadyServed(AlreadyExists):
         """The error that names who serves `endpoint`.
 
         Examples:
-            >>> print(AlreadyServed.by("calculator", 4711, "/home/me/arm.ipynb"))
-            'calculator' is served by /home/me/arm.ipynb (pid 4711): stop it there, or choose another name
+            >>> print(AlreadyServed.by("arm", 4711, "arm.ipynb"))
+            'arm' is served by arm.ipynb (pid 4711): stop it there, serve(takeover=True), or choose another name
         """
         who = f"{notebook} (pid {pid})" if notebook else f"pid {pid}"
-        message = f"{endpoint!r} is served by {who}: stop it there, or choose another name"
+        message = f"{endpoint!r} is served by {who}: stop it there, serve(takeover=True), or choose another name"
         return cls(message, {"endpoint": endpoint, "pid": pid, "notebook": notebook})
 
 

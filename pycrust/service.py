@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import signal
 import threading
+import time
+import weakref
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from pycrust import _binding, lifecycle
 from pycrust.catalog import Catalog
+from pycrust.errors import AlreadyServed, RpcError
 from pycrust.loops import Loops
 
 if TYPE_CHECKING:
@@ -22,6 +27,12 @@ if TYPE_CHECKING:
 
 #: Seconds between looks at signals while `wait` waits.
 _SLICE = 0.1
+#: Seconds that another process has to hand the name over: its calls may run on for 2 s.
+_TAKEOVER_S = 10.0
+#: Seconds between looks whether it has.
+_TAKEOVER_PAUSE_S = 0.02
+
+_log = logging.getLogger("pycrust")
 
 
 class Service:
@@ -50,7 +61,15 @@ class Service:
     def _make_worker(self) -> Worker:
         options = asdict(self.settings)
         del options["switch_interval"]
-        return _binding.make_worker(self.name, notebook=os.environ.get("JPY_SESSION_NAME", ""), **options)
+        notebook = os.environ.get("JPY_SESSION_NAME", "")
+        this = weakref.ref(self)
+
+        def handed_over() -> None:
+            service = this()
+            if service is not None:
+                service.handed_over()
+
+        return _binding.make_worker(self.name, notebook=notebook, handed_over=handed_over, **options)
 
     def _publish(self, changes: Sequence[Change]) -> list[int]:
         return _binding.publish(self.worker, changes)
@@ -60,11 +79,15 @@ class Service:
         """Whether callers can reach the endpoint."""
         return self.worker.serving
 
-    def start(self, expect: Sequence[str]) -> None:
+    def start(self, expect: Sequence[str], *, takeover: bool = False) -> None:
         """Begins to serve; does nothing if it does already.
 
+        Args:
+            expect: Methods that are still to be registered.
+            takeover: Asks another process that serves the name to stop.
+
         Raises:
-            AlreadyServed: Another live process serves this name.
+            AlreadyServed: Another live process serves this name, and does not hand it over.
         """
         with self._lock:
             if expect:
@@ -72,7 +95,12 @@ class Service:
             if self.worker.serving:
                 return
             self.loops.start()
-            self.worker.start()
+            try:
+                self.worker.start()
+            except AlreadyServed:
+                if not takeover:
+                    raise
+                self._take_over()
             self._stopped.clear()
             if self.settings.switch_interval is not None:
                 lifecycle.switch_interval.want(self.name, self.settings.switch_interval)
@@ -80,14 +108,48 @@ class Service:
     def stop(self, grace: float) -> tuple[bool, bool]:
         """Ends serving; waits up to `grace` seconds for calls. Whether every call and every thread ended."""
         with self._lock:
-            if not self.worker.serving:
+            if self._stopped.is_set():
                 return True, True
             try:
-                return self.worker.stop(grace)
+                return self.worker.stop(grace) if self.worker.serving else (True, True)
             finally:
-                self.loops.stop()
-                self._stopped.set()
-                lifecycle.switch_interval.release(self.name)
+                self._end()
+
+    def _end(self) -> None:
+        """Lets go of what only serving needs."""
+        self.loops.stop()
+        self._stopped.set()
+        lifecycle.switch_interval.release(self.name)
+
+    def _take_over(self) -> None:
+        """Asks whoever serves the name to stop, and serves it then.
+
+        Raises:
+            AlreadyServed: It did not stop in time.
+        """
+        from pycrust.client import RpcClient  # noqa: PLC0415 - it imports asyncio, which most handlers don't need
+
+        deadline = time.monotonic() + _TAKEOVER_S
+        with contextlib.suppress(RpcError), RpcClient(self.name, client_name="takeover") as client:
+            client.call("pycrust.hand_over", timeout=_TAKEOVER_S)
+        while True:
+            try:
+                self.worker.start()
+            except AlreadyServed:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_TAKEOVER_PAUSE_S)
+            else:
+                return
+
+    def handed_over(self) -> None:
+        """Another process serves the name now."""
+        with self._lock:
+            if not self.worker.serving:
+                self._end()
+        _log.warning(
+            "%r was taken over by another process; serve() here takes it back with takeover=True", self.name
+        )
 
     def wait(self, terminated: threading.Event) -> None:
         """Waits until this is stopped or `terminated` is set."""

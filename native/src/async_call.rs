@@ -163,13 +163,14 @@ impl AsyncCall {
 
     /// Answers that the call was cancelled, by its caller or by the worker's stop.
     fn abandon(&self, py: Python<'_>) {
-        if !self.ongoing.cancelled()
-            && let Some(job) = self.lock().take()
-        {
+        // A stop cancels, too: that is not the caller's doing.
+        if self.lock().as_ref().is_some_and(PyJob::cancelled) {
+            return self.answer(py, Code::Cancelled, &failure::cancelled());
+        }
+        if let Some(job) = self.lock().take() {
             self.ongoing.unlisten();
             py.detach(|| job.give_up());
         }
-        self.answer(py, Code::Cancelled, &failure::cancelled());
     }
 
     /// The next of the arguments that the caller streams: `(True, item)`, `(False, None)` at the end, or

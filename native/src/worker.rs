@@ -18,6 +18,8 @@ use crate::snapshot;
 
 /// How long threads without a call may take to end, however short the grace.
 const LAST_MOMENT: Duration = Duration::from_millis(200);
+/// How long calls may run on when another process takes the name over.
+const HAND_OVER_GRACE: Duration = Duration::from_secs(2);
 /// How often a wait looks whether the user interrupted.
 const SIGNAL_SLICE: Duration = Duration::from_millis(100);
 
@@ -43,7 +45,8 @@ struct Threads {
 #[pymethods]
 impl Worker {
     #[new]
-    #[pyo3(signature = (name, *, notebook=String::new(), max_threads=32, max_in_flight=65_536, max_in_flight_per_client=16_384, spin_us=None, traceback=true))]
+    #[pyo3(signature = (name, *, notebook=String::new(), max_threads=32, max_in_flight=65_536, max_in_flight_per_client=16_384, spin_us=None, traceback=true, handed_over=None))]
+    #[allow(clippy::too_many_arguments, reason = "all but the name are keywords")]
     fn new(
         name: &str,
         notebook: String,
@@ -52,6 +55,7 @@ impl Worker {
         max_in_flight_per_client: u32,
         spin_us: Option<f64>,
         traceback: bool,
+        handed_over: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
         let name = EndpointName::new(name).map_err(|error| PyValueError::new_err(error.to_string()))?;
         let spin = spin_us.map(|micros| Duration::try_from_secs_f64(micros / 1e6)).transpose();
@@ -69,7 +73,29 @@ impl Worker {
             let threads = Arc::clone(&threads);
             Engine::new(config, Box::new(move |engine, thread| threads.spawn(engine, thread)))?
         };
-        Ok(Self { name, notebook, max_in_flight_per_client, engine, threads, acceptor: Arc::default() })
+        let acceptor: Arc<Mutex<Option<Acceptor>>> = Arc::default();
+        if let Some(handed_over) = handed_over {
+            let handed_over = Arc::new(handed_over);
+            let (weak, acceptor, threads) =
+                (Arc::downgrade(&engine), Arc::clone(&acceptor), Arc::clone(&threads));
+            engine.on_hand_over(Box::new(move || {
+                let Some(engine) = weak.upgrade() else { return };
+                let (acceptor, threads, told) =
+                    (Arc::clone(&acceptor), Arc::clone(&threads), Arc::clone(&handed_over));
+                // Not here: this is the thread that receives, which the stop waits for. Without a thread the
+                // worker serves on, and whoever asked gives up.
+                let _ = Builder::new().name("pycrust-stop".into()).spawn(move || {
+                    stop(&engine, &acceptor, &threads, HAND_OVER_GRACE);
+                    // Only now: a busy cell may hold the interpreter for as long as it likes.
+                    Python::attach(|py| {
+                        if let Err(error) = told.call0(py) {
+                            error.write_unraisable(py, None);
+                        }
+                    });
+                });
+            }));
+        }
+        Ok(Self { name, notebook, max_in_flight_per_client, engine, threads, acceptor })
     }
 
     /// Whether callers can reach the worker.
@@ -113,17 +139,7 @@ impl Worker {
             (Arc::clone(&self.engine), Arc::clone(&self.acceptor), Arc::clone(&self.threads));
         // On a thread of its own, so that the caller can be interrupted while it waits.
         Builder::new().name("pycrust-stop".into()).spawn(move || {
-            let deadline = Instant::now() + grace;
-            let all_answered = engine.stop(grace);
-            let stopped = lock(&acceptor).take();
-            if let Some(acceptor) = stopped {
-                acceptor.stop();
-            }
-            // Threads that have nothing to run end at once; the rest of the time is for those that do.
-            let left = deadline.saturating_duration_since(Instant::now()).max(LAST_MOMENT);
-            let ended = engine.join(left);
-            threads.join();
-            let _ = done.send((all_answered && ended, ended));
+            let _ = done.send(stop(&engine, &acceptor, &threads, grace));
         })?;
         let waiting = Mutex::new(waiting);
         loop {
@@ -192,6 +208,26 @@ impl Threads {
             let _: Result<(), _> = handle.join();
         }
     }
+}
+
+/// Stops serving. Whether every call ended, and whether every thread did.
+fn stop(
+    engine: &Arc<PyEngine>,
+    acceptor: &Mutex<Option<Acceptor>>,
+    threads: &Threads,
+    grace: Duration,
+) -> (bool, bool) {
+    let deadline = Instant::now() + grace;
+    let all_answered = engine.stop(grace);
+    let stopped = lock(acceptor).take();
+    if let Some(acceptor) = stopped {
+        acceptor.stop();
+    }
+    // Threads that have nothing to run end at once; the rest of the time is for those that do.
+    let left = deadline.saturating_duration_since(Instant::now()).max(LAST_MOMENT);
+    let ended = engine.join(left);
+    threads.join();
+    (all_answered && ended, ended)
 }
 
 fn change(

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
@@ -56,6 +56,8 @@ pub struct Engine<H: Send + Sync + 'static, L: Link> {
     pub(crate) courier: Arc<Courier<L>>,
     /// Told when a call ends while the engine stops.
     pub(crate) quiet: Condvar,
+    /// Stops the worker for another one; must not block.
+    pub(crate) hand_over: OnceLock<Box<dyn Fn() + Send + Sync>>,
     /// The engine's threads of every life.
     alive: Arc<Alive>,
     spawn: Spawn<H, L>,
@@ -85,6 +87,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             watchdog: Arc::new(Watchdog::new()),
             courier: Arc::new(Courier::new()),
             quiet: Condvar::new(),
+            hand_over: OnceLock::new(),
             alive: Arc::default(),
             spawn,
             me: me.clone(),
@@ -95,6 +98,11 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
     /// Sets what [`Config::generation`] was not known for yet.
     pub fn set_generation(&self, generation: u64) {
         self.generation.store(generation, Ordering::Relaxed);
+    }
+
+    /// What is done when another process asks for the name; it must not block. The first one counts.
+    pub fn on_hand_over(&self, hand_over: Box<dyn Fn() + Send + Sync>) {
+        let _ = self.hand_over.set(hand_over);
     }
 
     /// Publishes changes in one atomic step and gives the version of each: a registration's new one, a

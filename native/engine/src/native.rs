@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use pycrust_protocol::Code;
 use pycrust_protocol::reserved::{
-    ClientStats, EndpointStats, HEALTH, Health, METHODS, MethodInfo, MethodStats, STATS,
+    ClientStats, EndpointStats, HAND_OVER, HEALTH, Health, METHODS, MethodInfo, MethodStats, STATS,
 };
 use pycrust_transport::{Link, monotonic_ns};
 use serde::Serialize;
@@ -15,7 +15,7 @@ use crate::scheduler::Phase;
 use crate::text::{self, Refusal};
 
 /// The reserved methods that exist.
-const NATIVE: [&str; 3] = [HEALTH, METHODS, STATS];
+const NATIVE: [&str; 4] = [HEALTH, METHODS, STATS, HAND_OVER];
 
 /// A question about the worker itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub(crate) enum Native {
     Methods,
     /// `pycrust.stats`
     Stats,
+    /// `pycrust.hand_over`
+    HandOver,
 }
 
 impl Native {
@@ -35,6 +37,7 @@ impl Native {
             HEALTH => Some(Self::Health),
             METHODS => Some(Self::Methods),
             STATS => Some(Self::Stats),
+            HAND_OVER => Some(Self::HandOver),
             _ => None,
         }
     }
@@ -47,6 +50,12 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             Native::Health => encode(&self.health()),
             Native::Methods => encode(&self.methods()),
             Native::Stats => encode(&self.stats()),
+            Native::HandOver => {
+                if let Some(hand_over) = self.hand_over.get() {
+                    hand_over();
+                }
+                encode(&())
+            }
         };
         encoded.unwrap_or_else(|refusal| (refusal.code, refusal.error.encode()))
     }

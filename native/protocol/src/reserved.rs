@@ -8,6 +8,8 @@ pub const HEALTH: &str = "pycrust.health";
 pub const METHODS: &str = "pycrust.methods";
 /// `pycrust.stats`: how is it going?
 pub const STATS: &str = "pycrust.stats";
+/// `pycrust.hand_over`: let another process of the user serve the name.
+pub const HAND_OVER: &str = "pycrust.hand_over";
 
 /// The answer to `pycrust.health`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
