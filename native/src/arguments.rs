@@ -61,6 +61,8 @@ pub(crate) fn value<'py>(
         Argument::Item(payload) => handler.item(decode::decode(py, &payload)?).map(Some),
         Argument::End | Argument::Later => Ok(None),
         Argument::Broken(reason) => Err(PyValueError::new_err(reason)),
-        Argument::Cancelled => Err(failure::error(py, Code::Cancelled, "the caller cancelled the call, or the worker stopped")),
+        Argument::Cancelled => {
+            Err(failure::error(py, Code::Cancelled, "the caller cancelled the call, or the worker stopped"))
+        }
     }
 }
