@@ -12,7 +12,8 @@ Examples:
 
 from typing import TYPE_CHECKING
 
-from pycrust.current import current_call
+from pycrust.batching import Batch
+from pycrust.current import current_call, current_calls
 from pycrust.endpoint import RpcEndpoint
 from pycrust.errors import (
     Aborted,
@@ -51,6 +52,7 @@ __all__ = [
     "Aborted",
     "AlreadyExists",
     "AlreadyServed",
+    "Batch",
     "Cancelled",
     "Code",
     "DataLoss",
@@ -75,6 +77,7 @@ __all__ = [
     "Version",
     "__version__",
     "current_call",
+    "current_calls",
     "rpc_method",
     "validate_arguments",
     "validate_result",

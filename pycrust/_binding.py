@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pycrust import _native
-from pycrust._native import AsyncCall, ClientStream, CurrentCall, Handler, Inbox, current_call, decode, encode
+from pycrust._native import (
+    AsyncCall,
+    ClientStream,
+    CurrentCall,
+    Handler,
+    Inbox,
+    current_call,
+    current_calls,
+    decode,
+    encode,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +33,7 @@ __all__ = [
     "Inbox",
     "after_fork_in_child",
     "current_call",
+    "current_calls",
     "decode",
     "encode",
     "live_endpoints",

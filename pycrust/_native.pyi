@@ -110,9 +110,13 @@ class Handler:
         context: Callable[[], Any] | None = None,
         kind: Literal["function", "generator", "coroutine", "async_generator"] = "function",
         inbox: Inbox | None = None,
+        batch: bool = False,
     ) -> Handler: ...
     def start(self, arguments: object) -> Any:
-        """Binds and validates arguments and calls the function: its result, coroutine or generator."""
+        """Binds and validates arguments and calls the function: its result, coroutine or generator.
+
+        Of a handler that runs many calls at once, the call is a batch of its own.
+        """
     def finish(self, result: object) -> Any:
         """Validates and serialises a result, or an item of a streamed one."""
 
@@ -180,6 +184,9 @@ class Worker:
 
 def current_call() -> CurrentCall | None:
     """The call that this thread runs a sync handler for; `None` if it runs none."""
+
+def current_calls() -> list[CurrentCall] | None:
+    """The calls that this thread runs a batch handler for, in the order of its list; `None` if it runs none."""
 
 def encode(value: object) -> bytes:
     """MessagePack of `value`."""

@@ -35,8 +35,25 @@ def current_call() -> CurrentCall:
         ...     return depth
     """
     call = _binding.current_call() or loops.current_task_call()
+    if call is None and _binding.current_calls() is not None:
+        raise RuntimeError("a batch handler runs for many calls: current_calls() lists them")
     if call is None:
         raise RuntimeError(
             "no call runs here: current_call() works in a handler that a client has called, and in what it awaits"
         )
     return call
+
+
+def current_calls() -> list[CurrentCall]:
+    """The calls that the calling batch handler runs for, in the order of its list.
+
+    Returns:
+        As from `current_call`, one for each.
+
+    Raises:
+        RuntimeError: No batch handler runs here.
+    """
+    calls = _binding.current_calls()
+    if calls is None:
+        raise RuntimeError("no batch runs here: current_calls() works in a handler that has batch=Batch(...)")
+    return calls

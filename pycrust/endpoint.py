@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
+    from pycrust.batching import Batch
+
 Function = TypeVar("Function", bound="Callable[..., Any]")
 
 
@@ -103,6 +105,7 @@ class RpcEndpoint:
         warmup: Any = None,
         context: Callable[[], AbstractContextManager[Any]] | None = None,
         loop: Literal["worker", "kernel"] = "worker",
+        batch: Batch | None = None,
     ) -> Function: ...
     @overload
     def register(
@@ -115,6 +118,7 @@ class RpcEndpoint:
         warmup: Any = None,
         context: Callable[[], AbstractContextManager[Any]] | None = None,
         loop: Literal["worker", "kernel"] = "worker",
+        batch: Batch | None = None,
     ) -> Callable[[Function], Function]: ...
     def register(  # noqa: PLR0913 - all but the name are keywords with defaults
         self,
@@ -126,6 +130,7 @@ class RpcEndpoint:
         warmup: Any = None,
         context: Callable[[], AbstractContextManager[Any]] | None = None,
         loop: Literal["worker", "kernel"] = "worker",
+        batch: Batch | None = None,
     ) -> Any:
         """Registers a handler, or replaces it under live traffic.
 
@@ -144,6 +149,8 @@ class RpcEndpoint:
                 many as come. Of a generator, its steps from one `yield` to the next count.
             warmup: Called before the handler goes live; or the arguments of one call that is run then.
             context: Gives a context manager that is entered around each call, such as `torch.inference_mode`.
+            batch: Gives the handler a list of many calls' arguments, and each caller its own of the list of
+                results; one that is an exception is raised for its caller only.
             loop: Where an `async def` handler runs: on an event loop of the worker's own, or on the kernel's, where
                 it waits while a cell runs.
 
@@ -173,6 +180,7 @@ class RpcEndpoint:
             warmup=warmup,
             context=context,
             loop=loop,
+            batch=batch,
         )
         if name is None or isinstance(name, str):
 

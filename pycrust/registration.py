@@ -7,8 +7,9 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from pycrust import staging
+from pycrust import batching, staging
 from pycrust._binding import Handler
+from pycrust.batching import Batch
 from pycrust.binding import complete_model, plan_arguments, plan_items
 from pycrust.jsonschema import schema_hash, schema_text
 from pycrust.naming import check_method
@@ -41,6 +42,7 @@ class Options:
     warmup: Any = None
     context: Callable[[], AbstractContextManager[Any]] | None = None
     loop: Literal["worker", "kernel"] = "worker"
+    batch: Batch | None = None
 
     def check(self, method: str, kind: Kind) -> None:
         """Refuses values that no handler could run with.
@@ -63,6 +65,8 @@ class Options:
                 f"{method}: context= is for handlers that return their result; enter it inside of this "
                 f"{kind.replace('_', ' ')}, where it can't reach what runs in between"
             )
+        if not isinstance(self.batch, Batch | None):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may be untyped
+            raise TypeError(f"{method}: batch is a pycrust.Batch, not {type(self.batch).__name__}")
         if self.loop not in {"worker", "kernel"}:
             raise ValueError(f"{method}: loop is 'worker' or 'kernel', not {self.loop!r}")
 
@@ -83,6 +87,7 @@ class Registration:
     kind: Kind = "function"
     fingerprint: Fingerprint | None = None
     concurrency: int = 1
+    batch: Batch | None = None
     #: Names by which positional arguments can be given as a map, in order.
     parameters: tuple[str, ...] = ()
     source: str = field(default="", repr=False)
@@ -106,6 +111,7 @@ class Registration:
         """What the native side needs beside the handler."""
         return {
             "concurrency": self.concurrency,
+            **batching.details(self.batch),
             "schema": self.schema,
             "schema_hash": self.schema_hash,
             "doc": self.doc,
@@ -140,9 +146,13 @@ def make_registration(
     options.check(method, kind)
     signature = resolved_signature(method, function, names)
     known = {**names, **closure_names(function)}
+    request_model = options.request_model
+    if options.batch is not None:
+        one = batching.each_call(method, kind, signature, request_model)
+        signature, request_model = one.signature, one.request_model
     uploaded = uploaded_type(method, signature, kind)
-    if uploaded is inspect.Signature.empty or options.request_model is not None:
-        arguments = plan_arguments(method, function, signature, options.request_model, known)
+    if uploaded is inspect.Signature.empty or request_model is not None:
+        arguments = plan_arguments(method, function, signature, request_model, known)
     else:
         arguments = plan_items(method, next(iter(signature.parameters)), uploaded)
     declared = signature.return_annotation
@@ -164,6 +174,7 @@ def make_registration(
         context=options.context,
         kind=kind,
         inbox=_inbox(method, inbox, options.loop) if kind in {"coroutine", "async_generator"} else None,
+        batch=options.batch is not None,
     )
     if options.warmup is not None:
         warm_up(method, handler, kind, options.warmup)
@@ -177,6 +188,7 @@ def make_registration(
         options.warmup,
         options.context,
         options.loop,
+        options.batch,
         schema,
     )
     return Registration(
@@ -185,6 +197,7 @@ def make_registration(
         kind=kind,
         fingerprint=Fingerprint(copy, hints, compared),
         concurrency=options.limit(kind),
+        batch=options.batch,
         parameters=arguments.fields,
         source=source_of(function),
         doc=doc_line(function),

@@ -16,6 +16,8 @@ use crate::{decode, encode};
 thread_local! {
     /// What this dispatch thread runs at the moment.
     static RUNNING: Cell<*const PyJob> = const { Cell::new(ptr::null()) };
+    /// The batch that this dispatch thread runs at the moment.
+    static BATCH: Cell<Option<*const [PyJob]>> = const { Cell::new(None) };
 }
 
 /// Makes a job the one that this thread runs, until it is dropped.
@@ -34,6 +36,32 @@ impl Drop for Running<'_> {
     fn drop(&mut self) {
         RUNNING.set(self.before);
     }
+}
+
+/// Makes jobs the batch that this thread runs, until it is dropped.
+pub(crate) struct RunningBatch<'a> {
+    _jobs: &'a [PyJob],
+    before: Option<*const [PyJob]>,
+}
+
+impl<'a> RunningBatch<'a> {
+    pub(crate) fn new(jobs: &'a [PyJob]) -> Self {
+        Self { _jobs: jobs, before: BATCH.replace(Some(jobs)) }
+    }
+}
+
+impl Drop for RunningBatch<'_> {
+    fn drop(&mut self) {
+        BATCH.set(self.before);
+    }
+}
+
+/// The calls of the batch that this thread runs, if it runs one.
+pub(crate) fn current_batch() -> Option<Vec<CurrentCall>> {
+    let jobs = BATCH.get()?;
+    // SAFETY: set only while a `RunningBatch` of this thread borrows the jobs, and used on this thread only.
+    let jobs = unsafe { &*jobs };
+    Some(jobs.iter().map(|job| CurrentCall { context: job.context() }).collect())
 }
 
 /// What this thread runs, if it runs a handler.

@@ -8,10 +8,11 @@ use pycrust_transport::Connection;
 use pyo3::prelude::*;
 
 use crate::arguments::Items;
+use crate::batch::Answer;
 use crate::current::Running;
 use crate::handler::{Handler, Kind};
 use crate::stream;
-use crate::{decode, encode, failure};
+use crate::{batch, decode, encode, failure};
 
 pub(crate) type PyEngine = Engine<Py<Handler>, Connection>;
 pub(crate) type PyJob = Job<Py<Handler>, Connection>;
@@ -32,14 +33,22 @@ pub(crate) fn run(engine: &Arc<PyEngine>, mut thread: DispatchThread, traceback:
     Python::attach(|py| {
         let mut payload = Vec::new();
         let mut answer: Option<(PyJob, Code)> = None;
+        let mut answers: Vec<Answer> = Vec::new();
         loop {
             let job = py.detach(|| {
                 if let Some((job, status)) = answer.take() {
                     job.respond(status, &payload);
                 }
+                for (job, status, payload) in answers.drain(..) {
+                    job.respond(status, &payload);
+                }
                 next(engine, &mut thread, traceback)
             });
             let Some(mut job) = job else { break };
+            if job.handler().get().batches() {
+                answers = batch::run(py, job, traceback);
+                continue;
+            }
             job.attached();
             payload.clear();
             let outcome = match job.take_state() {

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyBaseException, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 
+use crate::batch::{self, Failed};
 use crate::failure;
 use crate::inbox::{Inbox, Queue};
 
@@ -52,6 +53,8 @@ pub(crate) struct Handler {
     serialize_result: Option<Py<PyAny>>,
     context: Option<Py<PyAny>>,
     kind: Kind,
+    /// Whether the function takes a list of many calls' arguments, and gives a list of their results.
+    batch: bool,
     /// The event loop that runs its calls, for an async handler.
     inbox: Option<Arc<Queue>>,
 }
@@ -65,7 +68,7 @@ pub(crate) struct Bounded<'py> {
 #[pymethods]
 impl Handler {
     #[new]
-    #[pyo3(signature = (function, *, mode, validate=None, fields=Vec::new(), validate_result=None, serialize_result=None, context=None, kind="function", inbox=None))]
+    #[pyo3(signature = (function, *, mode, validate=None, fields=Vec::new(), validate_result=None, serialize_result=None, context=None, kind="function", inbox=None, batch=false))]
     #[allow(clippy::too_many_arguments, reason = "all but the function are keywords")]
     fn new(
         function: Py<PyAny>,
@@ -77,6 +80,7 @@ impl Handler {
         context: Option<Py<PyAny>>,
         kind: &str,
         inbox: Option<&Inbox>,
+        batch: bool,
     ) -> PyResult<Self> {
         let mode = match mode {
             "none" => Mode::Empty,
@@ -101,11 +105,34 @@ impl Handler {
         if matches!(kind, Kind::Coroutine | Kind::AsyncGenerator) && inbox.is_none() {
             return Err(PyTypeError::new_err("this kind needs `inbox`"));
         }
-        Ok(Self { function, mode, validate, fields, validate_result, serialize_result, context, kind, inbox })
+        Ok(Self {
+            function,
+            mode,
+            validate,
+            fields,
+            validate_result,
+            serialize_result,
+            context,
+            kind,
+            batch,
+            inbox,
+        })
     }
 
-    /// Binds and validates arguments and calls the function: its result, coroutine or generator.
+    /// Binds and validates arguments and calls the function: its result, coroutine or generator. Of a handler
+    /// that runs many calls at once, the call is a batch of its own.
     fn start<'py>(&self, arguments: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        if self.batch {
+            let items = PyList::new(arguments.py(), [self.batch_item(arguments)?])?;
+            let result = match self.call_batch(&items, 1) {
+                Ok(mut results) => results.remove(0),
+                Err(Failed::Raised(error) | Failed::Misshapen(error)) => return Err(error),
+            };
+            return match result.cast::<PyBaseException>() {
+                Ok(raised) => Err(PyErr::from_value(raised.clone().into_any())),
+                Err(_) => Ok(result),
+            };
+        }
         self.call(&self.bind(arguments, None)?)
     }
 
@@ -126,6 +153,31 @@ impl Handler {
 impl Handler {
     pub(crate) fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// Whether it runs many calls at once.
+    pub(crate) fn batches(&self) -> bool {
+        self.batch
+    }
+
+    /// What one call brings to a batch: its one argument.
+    pub(crate) fn batch_item<'py>(&self, arguments: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let Bounded { args, kwargs } = self.bind(arguments, None)?;
+        match (args.iter().next(), kwargs.and_then(|kwargs| kwargs.values().iter().next())) {
+            (Some(item), _) | (None, Some(item)) => Ok(item),
+            (None, None) => Err(PyTypeError::new_err("this handler takes one argument")),
+        }
+    }
+
+    /// Runs the function for many calls: their results.
+    pub(crate) fn call_batch<'py>(
+        &self,
+        items: &Bound<'py, PyList>,
+        calls: usize,
+    ) -> Result<Vec<Bound<'py, PyAny>>, Failed> {
+        let args = PyTuple::new(items.py(), [items]).map_err(Failed::Raised)?;
+        let returned = self.call(&Bounded { args, kwargs: None }).map_err(Failed::Raised)?;
+        batch::results(&returned, calls).map_err(Failed::Misshapen)
     }
 
     /// The event loop that runs its calls, if one does.

@@ -6,6 +6,7 @@
 
 mod arguments;
 mod async_call;
+mod batch;
 mod client;
 mod current;
 mod decode;
@@ -60,6 +61,12 @@ mod _native {
     #[pyfunction]
     fn current_call() -> Option<CurrentCall> {
         crate::current::current()
+    }
+
+    /// The calls that this thread runs a batch handler for, in the order of its list; `None` if it runs none.
+    #[pyfunction]
+    fn current_calls() -> Option<Vec<CurrentCall>> {
+        crate::current::current_batch()
     }
 
     /// Every endpoint that a live process of this user serves.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use pycrust_engine::{Change, Config, DispatchThread, Engine};
+use pycrust_engine::{Batching, Change, Config, DispatchThread, Engine};
 use pycrust_protocol::name::EndpointName;
 use pycrust_transport::{Acceptor, Claim, ClaimError, Limits, Runtime};
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTypeError, PyValueError};
@@ -243,11 +243,18 @@ fn change(
         handler,
         concurrency: option("concurrency")?.extract()?,
         exclusive: false,
+        batching: batching(&option("batch")?)?,
         schema_hash: option("schema_hash")?.extract()?,
         schema_json: option("schema")?.extract()?,
         doc: option("doc")?.extract()?,
         method,
     })
+}
+
+/// `(max_size, max_wait_us)`, or `None`.
+fn batching(option: &Bound<'_, PyAny>) -> PyResult<Option<Batching>> {
+    let batching = option.extract::<Option<(usize, u64)>>()?;
+    Ok(batching.map(|(max_size, micros)| Batching { max_size, max_wait: Duration::from_micros(micros) }))
 }
 
 /// `pycrust.errors.AlreadyServed`, made by the module that says what it means.

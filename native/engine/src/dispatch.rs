@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use parking_lot::MutexGuard;
 use pycrust_transport::{Link, monotonic_ns};
@@ -19,8 +20,8 @@ enum Found<H: Send + Sync + 'static, L: Link> {
     Start(Start<H, L>),
     /// Something was done, look again.
     More,
-    /// Nothing to do at the moment.
-    Nothing,
+    /// Nothing to do at the moment, or before a batch is due, on `CLOCK_MONOTONIC`.
+    Nothing(Option<u64>),
     /// The engine has stopped.
     Over,
 }
@@ -76,8 +77,8 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             match found {
                 Found::Start(start) => return Some(start),
                 Found::Over => return None,
-                Found::Nothing if frames == 0 => self.rest(thread, &mut desk),
-                Found::Nothing | Found::More => {}
+                Found::Nothing(batch_ns) if frames == 0 => self.rest(thread, &mut desk, batch_ns),
+                Found::Nothing(_) | Found::More => {}
             }
         }
     }
@@ -89,7 +90,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             return Found::Over;
         }
         let Some(start) = scheduler.pop(monotonic_ns(), fallout) else {
-            return if fallout.is_empty() { Found::Nothing } else { Found::More };
+            return if fallout.is_empty() { Found::Nothing(scheduler.next_batch_ns()) } else { Found::More };
         };
         let hire = scheduler.run_as_leader(thread.token, start.index);
         drop(scheduler);
@@ -98,11 +99,11 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         Found::Start(start)
     }
 
-    /// Polls, then sleeps, until something may have changed.
-    fn rest(&self, thread: &DispatchThread, desk: &mut MutexGuard<'_, Desk<L>>) {
+    /// Polls, then sleeps, until something may have changed or a batch is due.
+    fn rest(&self, thread: &DispatchThread, desk: &mut MutexGuard<'_, Desk<L>>, batch_ns: Option<u64>) {
         let budget_ns = desk.spin.budget_ns(self.interpreter_ns.load(Ordering::Relaxed));
         if budget_ns > 0 {
-            let until = monotonic_ns().saturating_add(budget_ns);
+            let until = monotonic_ns().saturating_add(budget_ns).min(batch_ns.unwrap_or(u64::MAX));
             while monotonic_ns() < until {
                 if self.attention.load(Ordering::Acquire) || self.anything_ready(desk) {
                     return;
@@ -118,13 +119,14 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         let quiet = {
             let mut scheduler = self.scheduler.lock();
             scheduler.asleep = !(scheduler.over(thread.life)
-                || scheduler.can_pop()
+                || scheduler.wants_a_look()
                 || self.attention.load(Ordering::Acquire)
                 || self.topology.load(Ordering::Acquire) != desk.topology);
             scheduler.asleep
         };
         if quiet && !self.anything_ready(desk) {
-            self.waiter.wait(None);
+            let left = batch_ns.map(|at| Duration::from_nanos(at.saturating_sub(monotonic_ns())));
+            self.waiter.wait(left);
         }
         self.scheduler.lock().asleep = false;
         for (client, _) in &desk.clients {

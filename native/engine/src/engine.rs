@@ -121,6 +121,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
                     handler,
                     concurrency,
                     exclusive,
+                    batching,
                     schema_hash,
                     schema_json,
                     doc,
@@ -132,6 +133,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
                         handler,
                         concurrency: concurrency.max(1),
                         exclusive,
+                        batching,
                         schema_hash,
                         schema_json,
                         doc,
@@ -312,7 +314,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
     pub(crate) fn nudge_if_runnable(&self) {
         let asleep = {
             let mut scheduler = self.scheduler.lock();
-            if !scheduler.can_pop() {
+            if !scheduler.wants_a_look() {
                 return;
             }
             self.attention.store(true, Ordering::Release);

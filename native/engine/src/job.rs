@@ -28,6 +28,8 @@ use crate::text;
 pub struct Job<H: Send + Sync + 'static, L: Link> {
     engine: Arc<Engine<H, L>>,
     call: Call<L>,
+    /// The other calls of its batch.
+    companions: Vec<Self>,
     version: Arc<Version<H>>,
     /// The attach gate's key.
     ticket: u64,
@@ -62,32 +64,56 @@ enum Place {
 impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
     /// Takes what the scheduler has started.
     pub(crate) fn begin(engine: &Arc<Engine<H, L>>, start: Start<H, L>) -> Self {
-        let Start { what, ticket, life, .. } = start;
+        let Start { what, companions, ticket, life, .. } = start;
         match what {
             Work::Call(call, version) => {
-                engine.admission.unqueue(call.weight());
-                Self {
-                    engine: Arc::clone(engine),
-                    call,
-                    version,
-                    ticket,
-                    life,
-                    place: Place::Thread,
-                    passed_gate: false,
-                    streamed: false,
-                    state: None,
-                    answer_metadata: OnceLock::new(),
-                    started_ns: monotonic_ns(),
-                    attached_ns: None,
-                    decoded_ns: None,
-                    ran_ns: None,
-                    answered: false,
-                }
+                let started_ns = monotonic_ns();
+                let companions = companions
+                    .into_iter()
+                    .map(|call| {
+                        let mut job =
+                            Self::new(engine, call, Arc::clone(&version), (ticket, life), started_ns);
+                        // The batch counts once, and passes the gate once: by the call that it goes with.
+                        (job.place, job.passed_gate) = (Place::Background { holds: false }, true);
+                        job
+                    })
+                    .collect();
+                let mut job = Self::new(engine, call, version, (ticket, life), started_ns);
+                job.companions = companions;
+                job
             }
             Work::Resumed(mut job) => {
                 (job.ticket, job.life, job.place, job.passed_gate) = (ticket, life, Place::Thread, false);
                 *job
             }
+        }
+    }
+
+    fn new(
+        engine: &Arc<Engine<H, L>>,
+        call: Call<L>,
+        version: Arc<Version<H>>,
+        (ticket, life): (u64, u64),
+        started_ns: u64,
+    ) -> Self {
+        engine.admission.unqueue(call.weight());
+        Self {
+            engine: Arc::clone(engine),
+            call,
+            companions: Vec::new(),
+            version,
+            ticket,
+            life,
+            place: Place::Thread,
+            passed_gate: false,
+            streamed: false,
+            state: None,
+            answer_metadata: OnceLock::new(),
+            started_ns,
+            attached_ns: None,
+            decoded_ns: None,
+            ran_ns: None,
+            answered: false,
         }
     }
 
@@ -121,6 +147,11 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
     /// What the binding runs.
     pub fn handler(&self) -> &H {
         &self.version.handler
+    }
+
+    /// The other calls of its batch, each to be answered like this one.
+    pub fn take_companions(&mut self) -> Vec<Self> {
+        std::mem::take(&mut self.companions)
     }
 
     /// Whether the caller takes a stream as answer.
@@ -258,7 +289,7 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
         let asleep = {
             let mut scheduler = engine.scheduler.lock();
             scheduler.open_gate(self.ticket);
-            if scheduler.can_pop() {
+            if scheduler.wants_a_look() {
                 engine.attention.store(true, Ordering::Release);
                 std::mem::take(&mut scheduler.asleep)
             } else {
@@ -328,7 +359,7 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
             if scheduler.phase != Phase::Serving {
                 engine.quiet.notify_all();
             }
-            if scheduler.can_pop() {
+            if scheduler.wants_a_look() {
                 engine.attention.store(true, Ordering::Release);
                 std::mem::take(&mut scheduler.asleep)
             } else {

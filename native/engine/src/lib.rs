@@ -41,5 +41,5 @@ pub use self::context::CallContext;
 pub use self::engine::{Engine, Spawn};
 pub use self::job::Job;
 pub use self::ongoing::{Argument, Listener, Ongoing};
-pub use self::registry::Change;
+pub use self::registry::{Batching, Change};
 pub use self::roster::DispatchThread;

@@ -7,7 +7,7 @@ use pycrust_transport::Link;
 
 use crate::average::Average;
 use crate::call::Call;
-use crate::registry::Version;
+use crate::registry::{Batching, Version};
 
 /// Run times are cut here before they are averaged: one slow first call must not outweigh what follows.
 const RUN_CAP_NS: u64 = 1_000_000;
@@ -22,6 +22,8 @@ pub(crate) struct Queue<L: Link> {
     len: usize,
     /// Whether the scheduler's list of methods to look at has this one.
     pub(crate) listed: bool,
+    /// Whether its calls wait for others to make a batch with.
+    pub(crate) gathering: bool,
     /// Running calls of any version.
     running: usize,
     /// The newest version that was published.
@@ -49,6 +51,7 @@ impl<L: Link> Queue<L> {
             spare: VecDeque::new(),
             len: 0,
             listed: false,
+            gathering: false,
             running: 0,
             newest: 0,
             running_newest: 0,
@@ -130,6 +133,16 @@ impl<L: Link> Queue<L> {
             self.running - self.running_newest
         };
         running < version.concurrency
+    }
+
+    /// When the waiting calls are a batch, on `CLOCK_MONOTONIC`: 0 if they are one as they are.
+    pub(crate) fn batch_due_ns(&self, batching: Batching) -> u64 {
+        if self.len >= batching.max_size {
+            return 0;
+        }
+        let oldest =
+            self.lanes.iter().filter_map(|lane| lane.calls.front()).map(|call| call.received_ns).min();
+        oldest.map_or(0, |oldest| oldest.saturating_add(batching.max_wait.as_nanos() as u64))
     }
 
     /// Whose turn it is, of a call that goes on and one that starts: each time the other's.

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use pycrust_protocol::reserved::MethodInfo;
 
@@ -14,6 +15,15 @@ const NEAR_MATCHES: usize = 3;
 const NEAR_MAX_LEN: usize = 64;
 /// Methods that an unknown name is compared with, at most.
 const NEAR_MAX_METHODS: usize = 128;
+
+/// How calls are gathered for a handler that takes many at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Batching {
+    /// Calls that one batch has at most; 0 counts as 1.
+    pub max_size: usize,
+    /// How long the first call of a batch waits for others.
+    pub max_wait: Duration,
+}
 
 /// One step of a publication.
 #[derive(Debug)]
@@ -28,6 +38,8 @@ pub enum Change<H> {
         concurrency: usize,
         /// Whether it waits for running calls of older versions too, instead of overlapping with them.
         exclusive: bool,
+        /// Whether its calls run many at once; one batch then counts as one call of `concurrency`.
+        batching: Option<Batching>,
         /// The hash of the schema; 0 where there is none.
         schema_hash: u64,
         /// The JSON Schemas of request and response, as JSON text.
@@ -57,6 +69,8 @@ pub(crate) struct Version<H> {
     pub(crate) concurrency: usize,
     /// Whether running calls of older versions count.
     pub(crate) exclusive: bool,
+    /// Whether its calls run many at once.
+    pub(crate) batching: Option<Batching>,
     /// The hash of the schema; 0 where there is none.
     pub(crate) schema_hash: u64,
     /// The JSON Schemas, as JSON text.
@@ -230,6 +244,7 @@ mod tests {
             handler: number,
             concurrency: 1,
             exclusive: false,
+            batching: None,
             schema_hash: 0,
             schema_json: String::new(),
             doc: String::new(),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use parking_lot::Condvar;
 use pycrust_protocol::header::flags;
-use pycrust_transport::Link;
+use pycrust_transport::{Link, monotonic_ns};
 
 use crate::call::Call;
 use crate::connections::Client;
@@ -64,6 +64,8 @@ pub(crate) enum Unstarted {
 /// A call that gets a thread: one that is started, or one that goes on.
 pub(crate) struct Start<H: Send + Sync + 'static, L: Link> {
     pub(crate) what: Work<H, L>,
+    /// Further calls of the same version that run with it, as one batch.
+    pub(crate) companions: Vec<Call<L>>,
     /// Its method's index.
     pub(crate) index: usize,
     /// Tells this start from every other: the attach gate's key.
@@ -114,6 +116,10 @@ pub(crate) struct Scheduler<H: Send + Sync + 'static, L: Link> {
     resumable: Vec<VecDeque<Box<Job<H, L>>>>,
     /// Methods that may have a call to start, in the order of their turns.
     listed: VecDeque<usize>,
+    /// Methods whose calls wait for others to make a batch with.
+    gathering: Vec<usize>,
+    /// A method began to gather and the leader does not know yet.
+    stirred: bool,
     /// Calls in all queues.
     pub(crate) queued: usize,
     /// Calls that are started and not ended.
@@ -152,6 +158,8 @@ impl<H: Send + Sync + 'static, L: Link> Scheduler<H, L> {
             queues: Vec::new(),
             resumable: Vec::new(),
             listed: VecDeque::new(),
+            gathering: Vec::new(),
+            stirred: false,
             queued: 0,
             running: 0,
             background: 0,
@@ -214,8 +222,12 @@ impl<H: Send + Sync + 'static, L: Link> Scheduler<H, L> {
                 queue.push(call);
                 self.queued += 1;
                 if !queue.listed && queue.has_room(version) {
-                    queue.listed = true;
-                    self.listed.push_back(index);
+                    if version.batching.is_some() {
+                        self.list(index);
+                    } else {
+                        queue.listed = true;
+                        self.listed.push_back(index);
+                    }
                 }
                 Ok(())
             }
@@ -232,10 +244,40 @@ impl<H: Send + Sync + 'static, L: Link> Scheduler<H, L> {
         let next =
             self.registry.to_start(index).filter(|version| !queue.is_empty() && queue.has_room(version));
         let resumed = self.resumable[index].front().filter(|job| queue.has_room(job.live_version()));
+        let batching = next.and_then(|version| version.batching).filter(|_| resumed.is_none());
+        if let Some(batching) = batching {
+            let due_ns = queue.batch_due_ns(batching);
+            if due_ns > 0 && due_ns > monotonic_ns() {
+                if !std::mem::replace(&mut queue.gathering, true) {
+                    self.gathering.push(index);
+                    self.stirred = true;
+                }
+                return;
+            }
+        }
         if next.is_some() || resumed.is_some() {
             queue.listed = true;
             self.listed.push_back(index);
         }
+    }
+
+    /// Lists the methods whose calls have waited long enough for others.
+    fn gathered(&mut self) {
+        for index in std::mem::take(&mut self.gathering) {
+            self.queues[index].gathering = false;
+            // One that is still to wait comes back.
+            self.list(index);
+        }
+    }
+
+    /// When the next batch is due, on `CLOCK_MONOTONIC`.
+    pub(crate) fn next_batch_ns(&mut self) -> Option<u64> {
+        self.stirred = false;
+        let due = self.gathering.iter().filter_map(|index| {
+            let batching = self.registry.to_start(*index)?.batching?;
+            Some(self.queues[*index].batch_due_ns(batching))
+        });
+        due.min()
     }
 
     /// A call that had its turn waits for the next one.
@@ -257,8 +299,16 @@ impl<H: Send + Sync + 'static, L: Link> Scheduler<H, L> {
             && !self.listed.is_empty()
     }
 
+    /// Whether the leader should look around.
+    pub(crate) fn wants_a_look(&self) -> bool {
+        self.stirred || self.can_pop()
+    }
+
     /// Starts the next call, methods and clients in turns.
     pub(crate) fn pop(&mut self, now_ns: u64, fallout: &mut Fallout<H, L>) -> Option<Start<H, L>> {
+        if !self.gathering.is_empty() {
+            self.gathered();
+        }
         while self.can_pop() && fallout.calls.len() < MAX_FALLOUT {
             let index = self.listed.pop_front()?;
             let queue = &mut self.queues[index];
@@ -269,42 +319,68 @@ impl<H: Send + Sync + 'static, L: Link> Scheduler<H, L> {
             if resumed && let Some(job) = self.resumable[index].pop_front() {
                 queue.started(job.live_version().number);
                 self.background -= usize::from(job.life() == self.life);
-                return Some(self.start(index, Work::Resumed(job)));
+                return Some(self.start(index, Work::Resumed(job), Vec::new()));
             }
             let Some(version) = self.registry.to_start(index).cloned() else { continue };
             if !queue.has_room(&version) {
                 continue;
             }
-            let Some(call) = queue.pop() else { continue };
-            self.queued -= 1;
-            let unstarted = unstarted(&call, now_ns).or_else(|| {
-                let differs = call.schema_pin != 0 && call.schema_pin != version.schema_hash;
-                differs
-                    .then_some(Unstarted::OtherSchema { live: version.schema_hash, version: version.number })
-            });
-            if unstarted.is_none() {
-                queue.started(version.number);
-            }
-            if queue.is_empty() {
-                fallout.retired.extend(self.registry.drained(index));
-            } else {
-                self.list(index);
-            }
-            if let Some(unstarted) = unstarted {
-                fallout.calls.push((index, call, unstarted));
+            let Some(first) = self.take(index, &version, now_ns, fallout) else {
+                self.emptied(index, fallout);
                 continue;
+            };
+            let mut companions = Vec::new();
+            if let Some(batching) = version.batching {
+                while companions.len() + 1 < batching.max_size && !self.queues[index].is_empty() {
+                    companions.extend(self.take(index, &version, now_ns, fallout));
+                }
             }
-            return Some(self.start(index, Work::Call(call, version)));
+            self.queues[index].started(version.number);
+            self.emptied(index, fallout);
+            return Some(self.start(index, Work::Call(first, version), companions));
         }
         None
     }
 
-    fn start(&mut self, index: usize, what: Work<H, L>) -> Start<H, L> {
+    /// Takes the next call out of a method's queue; one that is not to be started goes to `fallout`.
+    fn take(
+        &mut self,
+        index: usize,
+        version: &Version<H>,
+        now_ns: u64,
+        fallout: &mut Fallout<H, L>,
+    ) -> Option<Call<L>> {
+        let call = self.queues[index].pop()?;
+        self.queued -= 1;
+        let unstarted = unstarted(&call, now_ns).or_else(|| {
+            let differs = call.schema_pin != 0 && call.schema_pin != version.schema_hash;
+            differs.then_some(Unstarted::OtherSchema { live: version.schema_hash, version: version.number })
+        });
+        match unstarted {
+            None => Some(call),
+            Some(reason) => {
+                fallout.calls.push((index, call, reason));
+                None
+            }
+        }
+    }
+
+    /// A call was taken out of a method's queue.
+    fn emptied(&mut self, index: usize, fallout: &mut Fallout<H, L>) {
+        if self.queues[index].is_empty() {
+            fallout.retired.extend(self.registry.drained(index));
+        } else {
+            self.list(index);
+        }
+    }
+
+    fn start(&mut self, index: usize, what: Work<H, L>, companions: Vec<Call<L>>) -> Start<H, L> {
         self.list(index);
         self.running += 1;
+        self.background += companions.len();
         self.tickets += 1;
         self.gate = Some(self.tickets);
-        Start { what, index, ticket: self.tickets, life: self.life }
+        Start { what, companions, index, ticket: self.tickets, life: self.life }
     }
 
     /// The start with this ticket has attached or ended.

@@ -27,6 +27,7 @@ fn a_call_is_answered_with_its_version_and_stages() {
         })),
         concurrency: 1,
         exclusive: false,
+        batching: None,
         schema_hash: 99,
         schema_json: "{}".into(),
         doc: "Sleeps.".into(),

@@ -15,6 +15,7 @@ use super::link::MemoryLink;
 
 pub type TestJob = Job<Handler, MemoryLink>;
 pub type TestEngine = Engine<Handler, MemoryLink>;
+type RunBatch = dyn Fn(Vec<Vec<u8>>) -> Vec<Vec<u8>> + Send + Sync;
 type Run = dyn Fn(&mut Running<'_>) -> (Code, Vec<u8>) + Send + Sync;
 
 /// What a method of the tests does.
@@ -26,6 +27,8 @@ pub enum Handler {
     Count(u64),
     /// Streams the arguments that come, each as it comes.
     Echo,
+    /// Runs many calls at once: from all arguments to all answers.
+    Batch(Arc<RunBatch>),
     /// Leaves its calls to the test.
     Later(Arc<Mutex<Vec<TestJob>>>),
 }
@@ -154,6 +157,7 @@ pub fn registration(method: &str, concurrency: usize, handler: Handler) -> Chang
         handler,
         concurrency,
         exclusive: false,
+        batching: None,
         schema_hash: 0,
         schema_json: String::new(),
         doc: String::new(),
@@ -202,6 +206,16 @@ fn dispatch(
                     }
                 };
                 job.respond(status, &[]);
+                continue;
+            }
+            Handler::Batch(run) => {
+                let mut jobs = job.take_companions();
+                jobs.insert(0, job);
+                let answers = run(jobs.iter().map(|job| job.payload().to_vec()).collect());
+                drop(held);
+                for (job, answer) in jobs.into_iter().zip(answers) {
+                    job.respond(Code::Ok, &answer);
+                }
                 continue;
             }
             Handler::Later(jobs) => {
