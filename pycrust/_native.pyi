@@ -179,6 +179,8 @@ class Worker:
         """Claims the name and serves from threads of its own; gives `pid`, `generation` and `dir`."""
     def stop(self, grace: float) -> tuple[bool, bool]:
         """Stops serving; waits up to `grace` seconds for calls. Whether every call and every thread ended."""
+    def settle(self) -> None:
+        """Waits until a hand-over to another process, if one is under way, has ended."""
     def stats(self) -> dict[str, Any]:
         """The answer to `pycrust.stats`."""
 

@@ -107,13 +107,17 @@ class Service:
 
     def stop(self, grace: float) -> tuple[bool, bool]:
         """Ends serving; waits up to `grace` seconds for calls. Whether every call and every thread ended."""
-        with self._lock:
-            if self._stopped.is_set():
-                return True, True
-            try:
-                return self.worker.stop(grace) if self.worker.serving else (True, True)
-            finally:
-                self._end()
+        try:
+            with self._lock:
+                if self._stopped.is_set():
+                    return True, True
+                try:
+                    return self.worker.stop(grace) if self.worker.serving else (True, True)
+                finally:
+                    self._end()
+        finally:
+            # Without the lock, which the thread that hands the name over takes.
+            self.worker.settle()
 
     def _end(self) -> None:
         """Lets go of what only serving needs."""

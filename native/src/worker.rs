@@ -20,6 +20,8 @@ use crate::snapshot;
 const LAST_MOMENT: Duration = Duration::from_millis(200);
 /// How long calls may run on when another process takes the name over.
 const HAND_OVER_GRACE: Duration = Duration::from_secs(2);
+/// How often a wait for another thread's last steps looks at it.
+const SETTLE_SLICE: Duration = Duration::from_millis(2);
 /// How often a wait looks whether the user interrupted.
 const SIGNAL_SLICE: Duration = Duration::from_millis(100);
 
@@ -33,6 +35,8 @@ pub(crate) struct Worker {
     threads: Arc<Threads>,
     /// The control thread while the worker serves.
     acceptor: Arc<Mutex<Option<Acceptor>>>,
+    /// The thread that stops the worker for another process.
+    handing_over: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
 /// The dispatch threads that were started and not yet joined.
@@ -74,17 +78,24 @@ impl Worker {
             Engine::new(config, Box::new(move |engine, thread| threads.spawn(engine, thread)))?
         };
         let acceptor: Arc<Mutex<Option<Acceptor>>> = Arc::default();
+        let handing_over: Arc<Mutex<Option<JoinHandle<()>>>> = Arc::default();
         if let Some(handed_over) = handed_over {
             let handed_over = Arc::new(handed_over);
             let (weak, acceptor, threads) =
                 (Arc::downgrade(&engine), Arc::clone(&acceptor), Arc::clone(&threads));
+            let kept = Arc::clone(&handing_over);
             engine.on_hand_over(Box::new(move || {
                 let Some(engine) = weak.upgrade() else { return };
                 let (acceptor, threads, told) =
                     (Arc::clone(&acceptor), Arc::clone(&threads), Arc::clone(&handed_over));
                 // Not here: this is the thread that receives, which the stop waits for. Without a thread the
                 // worker serves on, and whoever asked gives up.
-                let _ = Builder::new().name("pycrust-stop".into()).spawn(move || {
+                // Held while it is spawned: whoever waits for the thread finds it here.
+                let mut kept = lock(&kept);
+                if kept.as_ref().is_some_and(|thread| !thread.is_finished()) {
+                    return;
+                }
+                let spawned = Builder::new().name("pycrust-stop".into()).spawn(move || {
                     stop(&engine, &acceptor, &threads, HAND_OVER_GRACE);
                     // Only now: a busy cell may hold the interpreter for as long as it likes.
                     Python::attach(|py| {
@@ -93,9 +104,10 @@ impl Worker {
                         }
                     });
                 });
+                *kept = spawned.ok();
             }));
         }
-        Ok(Self { name, notebook, max_in_flight_per_client, engine, threads, acceptor })
+        Ok(Self { name, notebook, max_in_flight_per_client, engine, threads, acceptor, handing_over })
     }
 
     /// Whether callers can reach the worker.
@@ -149,6 +161,22 @@ impl Worker {
                 Err(RecvTimeoutError::Disconnected) => return Ok((false, false)),
             }
         }
+    }
+
+    /// Waits until a hand-over to another process, if one is under way, has ended: its thread needs the
+    /// interpreter, so the interpreter must not end before.
+    fn settle(&self, py: Python<'_>) -> PyResult<()> {
+        let Some(thread) = lock(&self.handing_over).take() else { return Ok(()) };
+        while !thread.is_finished() {
+            py.detach(|| std::thread::sleep(SETTLE_SLICE));
+            if let Err(interrupt) = py.check_signals() {
+                *lock(&self.handing_over) = Some(thread);
+                return Err(interrupt);
+            }
+        }
+        // It reports what goes wrong itself.
+        let _: Result<(), _> = thread.join();
+        Ok(())
     }
 
     /// The answer to `pycrust.stats`.

@@ -105,7 +105,7 @@ def test_stopping_leaves_no_thread_and_no_file(kernel, runtime_dir):
     files = process.num_fds()
     kernel.run("endpoint.serve(); endpoint.stop()")
     wait_until(lambda: {thread.id for thread in process.threads()} <= threads, "the worker's threads to end")
-    assert process.num_fds() <= files
+    wait_until(lambda: process.num_fds() <= files, "the worker's descriptors to be closed")
     assert not [name for name in os.listdir(runtime_dir) if name.endswith((".sock", ".lock"))]
 
 

@@ -24,6 +24,9 @@ use crate::watchdog::{self, Watchdog};
 /// How often a stop looks whether the outboxes are empty.
 const STOP_SLICE: Duration = Duration::from_millis(5);
 
+/// How long a stop waits for the leader to leave; it has been woken.
+const DESK_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Starts a thread that runs the dispatch loop: [`Engine::next`] until it gives `None`.
 pub type Spawn<H, L> = Box<dyn Fn(Arc<Engine<H, L>>, DispatchThread) + Send + Sync>;
 
@@ -238,6 +241,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         self.watchdog.set_life(0);
         self.courier.set_life(0);
         self.nudge();
+        self.clear_desk();
         for (index, call) in left {
             self.admission.unqueue(call.weight());
             self.refuse(index, &call, &text::stopping(&self.config.endpoint), Patience::Hurries);
@@ -253,6 +257,15 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             }
         }
         ended
+    }
+
+    /// Lets go of the connections that the last leader received from. One that found the engine stopped has
+    /// left without looking at the list of clients again.
+    fn clear_desk(&self) {
+        let Some(mut desk) = self.desk.try_lock_for(DESK_PATIENCE) else { return };
+        let clients = std::mem::take(&mut desk.clients);
+        drop(desk);
+        drop(clients);
     }
 
     /// Whether it does not serve: before the first start and after a stop.

@@ -253,3 +253,25 @@ fn stops_and_starts_under_load_answer_or_refuse_every_received_call() {
     }
     rig.finish();
 }
+
+#[test]
+fn a_stop_that_meets_a_departure_keeps_no_connection() {
+    let rig = Rig::new();
+    rig.register_echo();
+    for round in 0..300 {
+        let caller = rig.connect();
+        assert_eq!(caller.call("echo", b"x").status, Code::Ok);
+        std::thread::scope(|scope| {
+            // The leader is awake for the departure, or for a call, just when the engine stops.
+            scope.spawn(|| match round % 2 {
+                0 => rig.disconnect(&caller),
+                _ => drop(caller.send("echo", b"y")),
+            });
+            rig.engine.stop(HANG);
+        });
+        assert!(rig.engine.join(HANG));
+        assert_eq!(Arc::strong_count(&caller.link), 1, "round {round}");
+        rig.engine.start().unwrap();
+    }
+    rig.finish();
+}
