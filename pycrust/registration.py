@@ -41,6 +41,7 @@ class Options:
     warmup: Any = None
     context: Callable[[], AbstractContextManager[Any]] | None = None
     loop: Literal["worker", "kernel"] = "worker"
+    record: bool = True
 
     def check(self, method: str, kind: Kind) -> None:
         """Refuses values that no handler could run with.
@@ -83,6 +84,8 @@ class Registration:
     kind: Kind = "function"
     fingerprint: Fingerprint | None = None
     concurrency: int = 1
+    #: Whether its calls are recorded.
+    record: bool = True
     #: Names by which positional arguments can be given as a map, in order.
     parameters: tuple[str, ...] = ()
     source: str = field(default="", repr=False)
@@ -109,6 +112,8 @@ class Registration:
             "schema": self.schema,
             "schema_hash": self.schema_hash,
             "doc": self.doc,
+            "record": self.record,
+            "parameters": list(self.parameters),
         }
 
 
@@ -177,6 +182,7 @@ def make_registration(
         options.warmup,
         options.context,
         options.loop,
+        options.record,
         schema,
     )
     return Registration(
@@ -185,6 +191,7 @@ def make_registration(
         kind=kind,
         fingerprint=Fingerprint(copy, hints, compared),
         concurrency=options.limit(kind),
+        record=options.record,
         parameters=arguments.fields,
         source=source_of(function),
         doc=doc_line(function),

@@ -35,6 +35,7 @@ def rpc_method(
     warmup: Any = None,
     context: Any = None,
     loop: Any = "worker",
+    record: bool = True,
 ) -> Callable[[Function], Function]: ...
 def rpc_method(name: Any = None, **options: Any) -> Any:
     """Marks a method for `RpcEndpoint.add_service` to collect.
