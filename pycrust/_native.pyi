@@ -153,6 +153,94 @@ class ClientStream:
     def close(self) -> None:
         """Cancels the call."""
 
+class Record:
+    """One recorded call."""
+
+    @property
+    def seq(self) -> int:
+        """Its number among the recorded calls, from 1."""
+    @property
+    def id(self) -> int:
+        """The caller's number for it, unique on its connection only."""
+    @property
+    def method(self) -> str:
+        """What was called."""
+    @property
+    def version(self) -> int:
+        """The version that answered; 0 where none did."""
+    @property
+    def status(self) -> int:
+        """The number of the answer's status."""
+    @property
+    def seen(self) -> int | None:
+        """The number of the status that the caller saw; `None` until it has told."""
+    @property
+    def flags(self) -> int:
+        """The request's flags."""
+    @property
+    def client(self) -> str:
+        """What the caller calls itself."""
+    @property
+    def client_pid(self) -> int:
+        """The caller's process id."""
+    @property
+    def connection(self) -> int:
+        """The number of the caller's connection."""
+    @property
+    def ended_unix_ns(self) -> int:
+        """When it ended, in nanoseconds since 1970."""
+    @property
+    def duration_ns(self) -> int:
+        """Nanoseconds from its publishing to its answer."""
+    @property
+    def deadline_ns(self) -> int:
+        """Nanoseconds that it had from its publishing on; 0 is without end."""
+    @property
+    def round_trip_ns(self) -> int | None:
+        """Nanoseconds until the caller had its answer, as it measured; `None` until it has told."""
+    @property
+    def stages(self) -> dict[str, int]:
+        """Nanoseconds of each stage, by its name."""
+    @property
+    def ran(self) -> bool:
+        """Whether a handler was started for it."""
+    @property
+    def streamed(self) -> bool:
+        """Whether the answer is a stream."""
+    @property
+    def items(self) -> int:
+        """Items of the answer, of a stream."""
+    @property
+    def items_kept(self) -> int:
+        """Of these, the first ones that are kept."""
+    @property
+    def parameters(self) -> list[str]:
+        """The names of the method's arguments by position."""
+    @property
+    def request(self) -> bytes:
+        """The arguments as MessagePack, as far as they were kept."""
+    @property
+    def request_len(self) -> int:
+        """Bytes that the arguments had."""
+    @property
+    def request_metadata(self) -> bytes:
+        """The caller's metadata as MessagePack."""
+    @property
+    def response(self) -> bytes:
+        """The result or the error as MessagePack, as far as it was kept; of a stream, its items in a row."""
+    @property
+    def response_len(self) -> int:
+        """Bytes that the answer had."""
+    @property
+    def response_metadata(self) -> bytes:
+        """The answer's metadata as MessagePack."""
+    @property
+    def output(self) -> list[tuple[str, str]]:
+        """What the handler printed, in order: pairs of `stdout`, `stderr` or `display` and the text."""
+    @property
+    def output_lost(self) -> int:
+        """Bytes of output that were not kept."""
+
 class Worker:
     """Serves one endpoint: claims its name, holds its handlers, runs its dispatch threads."""
 
@@ -183,6 +271,16 @@ class Worker:
         """Waits until a hand-over to another process, if one is under way, has ended."""
     def stats(self) -> dict[str, Any]:
         """The answer to `pycrust.stats`."""
+    def recorded(self, after: int = 0, most: int = ..., *, newest: bool = True) -> list[Record]:
+        """Recorded calls with numbers above `after`, the oldest first; the newest `most`, or the oldest."""
+    def wait_recorded(self, after: int, patience: float) -> bool:
+        """Waits up to `patience` seconds for a call with a number above `after`; whether there is one."""
+    def forget_recorded(self) -> None:
+        """Forgets the recorded calls."""
+    def set_recording(self, changes: dict[str, Any]) -> dict[str, Any]:
+        """Changes the settings that are named; gives all of them."""
+    def recorder(self) -> dict[str, Any]:
+        """How the recorder is doing: `calls`, `bytes`, `recorded`, `skipped`, `share`, `last`."""
 
 def current_call() -> CurrentCall | None:
     """The call that this thread runs a sync handler for; `None` if it runs none."""

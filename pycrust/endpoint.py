@@ -16,12 +16,15 @@ from pycrust.settings import Settings
 from pycrust.statistics import Stats, counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from pydantic import BaseModel
 
     from pycrust.batching import Batch
+    from pycrust.recorded import RecordedCall
+    from pycrust.recording import Recording
+    from pycrust.traffic import Traffic
 
 Function = TypeVar("Function", bound="Callable[..., Any]")
 
@@ -106,6 +109,7 @@ class RpcEndpoint:
         context: Callable[[], AbstractContextManager[Any]] | None = None,
         loop: Literal["worker", "kernel"] = "worker",
         batch: Batch | None = None,
+        record: bool = True,
     ) -> Function: ...
     @overload
     def register(
@@ -119,6 +123,7 @@ class RpcEndpoint:
         context: Callable[[], AbstractContextManager[Any]] | None = None,
         loop: Literal["worker", "kernel"] = "worker",
         batch: Batch | None = None,
+        record: bool = True,
     ) -> Callable[[Function], Function]: ...
     def register(  # noqa: PLR0913 - all but the name are keywords with defaults
         self,
@@ -131,6 +136,7 @@ class RpcEndpoint:
         context: Callable[[], AbstractContextManager[Any]] | None = None,
         loop: Literal["worker", "kernel"] = "worker",
         batch: Batch | None = None,
+        record: bool = True,
     ) -> Any:
         """Registers a handler, or replaces it under live traffic.
 
@@ -153,6 +159,7 @@ class RpcEndpoint:
                 results; one that is an exception is raised for its caller only.
             loop: Where an `async def` handler runs: on an event loop of the worker's own, or on the kernel's, where
                 it waits while a cell runs.
+            record: Whether its calls are recorded for `traffic()`.
 
         Returns:
             The function unchanged, or a decorator that returns it unchanged.
@@ -181,6 +188,7 @@ class RpcEndpoint:
             context=context,
             loop=loop,
             batch=batch,
+            record=record,
         )
         if name is None or isinstance(name, str):
 
@@ -375,6 +383,41 @@ class RpcEndpoint:
     def stats(self) -> Stats:
         """What was called and how long it took, as `pycrust.stats` answers it; `str` of it is a table."""
         return Stats(self._service.worker.stats())
+
+    def traffic(self, filter: str = "", *, limit: int | None = 1_000, since: int = 0) -> Traffic:  # noqa: A002 - what users call it
+        """The last calls, recorded as they ended: what they brought, what they were answered, where time went.
+
+        Args:
+            filter: Which calls, such as `add status:error >5ms`; `pycrust.filters` has the grammar.
+            limit: The newest so many that match; `None` is all that are held.
+            since: Only calls that were recorded after the one with this number (`call.seq`).
+
+        Raises:
+            FilterError: The filter can't be read; the message points at what is wrong.
+
+        Examples:
+            >>> endpoint = RpcEndpoint("traffic-doc")
+            >>> endpoint.traffic("add status:error", limit=10)
+            <Traffic of traffic-doc: 0 calls that match add status:error>
+        """
+        return self._service.tap.calls(filter, limit, since)
+
+    def follow(self, filter: str = "", *, since: int | None = None) -> Generator[RecordedCall]:  # noqa: A002 - as in traffic
+        """Calls as they are recorded, for a `for` loop: it waits for the next one until it is interrupted.
+
+        Args:
+            filter: As in `traffic`.
+            since: Begins after the call with this number; `None` begins now.
+
+        Raises:
+            FilterError: The filter can't be read.
+        """
+        return self._service.tap.follow(filter, since)
+
+    @property
+    def recording(self) -> Recording:
+        """What of the traffic is recorded: shows it, and called with settings changes it."""
+        return self._service.recording
 
     def summary(self) -> str:
         """The endpoint and its methods as a small text table."""

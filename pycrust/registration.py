@@ -43,6 +43,7 @@ class Options:
     context: Callable[[], AbstractContextManager[Any]] | None = None
     loop: Literal["worker", "kernel"] = "worker"
     batch: Batch | None = None
+    record: bool = True
 
     def check(self, method: str, kind: Kind) -> None:
         """Refuses values that no handler could run with.
@@ -88,6 +89,8 @@ class Registration:
     fingerprint: Fingerprint | None = None
     concurrency: int = 1
     batch: Batch | None = None
+    #: Whether its calls are recorded.
+    record: bool = True
     #: Names by which positional arguments can be given as a map, in order.
     parameters: tuple[str, ...] = ()
     source: str = field(default="", repr=False)
@@ -115,6 +118,8 @@ class Registration:
             "schema": self.schema,
             "schema_hash": self.schema_hash,
             "doc": self.doc,
+            "record": self.record,
+            "parameters": list(self.parameters),
         }
 
 
@@ -189,6 +194,7 @@ def make_registration(
         options.context,
         options.loop,
         options.batch,
+        options.record,
         schema,
     )
     return Registration(
@@ -198,6 +204,7 @@ def make_registration(
         fingerprint=Fingerprint(copy, hints, compared),
         concurrency=options.limit(kind),
         batch=options.batch,
+        record=options.record,
         parameters=arguments.fields,
         source=source_of(function),
         doc=doc_line(function),

@@ -17,6 +17,8 @@ from pycrust import _binding, lifecycle
 from pycrust.catalog import Catalog
 from pycrust.errors import AlreadyServed, RpcError
 from pycrust.loops import Loops
+from pycrust.recording import Recording
+from pycrust.traffic import Tap
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -50,6 +52,8 @@ class Service:
         self.worker = self._make_worker()
         self.catalog = Catalog(name, self._publish, lambda: self.serving)
         self.loops = Loops(name, lambda: self.serving)
+        self.recording = Recording(name, lambda: self.worker)
+        self.tap = Tap(name, lambda: self.worker, lambda: self.recording.redaction)
         #: The one object of each class that users hold for this endpoint.
         self.handles: dict[type, RpcEndpoint] = {}
         #: One begins or ends serving at a time.
@@ -168,6 +172,7 @@ class Service:
         self._stopped = threading.Event()
         self._stopped.set()
         self.worker = self._make_worker()
+        self.recording.forked()
         self.loops.forked()
         self.catalog.forked()
 

@@ -36,6 +36,7 @@ def rpc_method(
     context: Any = None,
     loop: Any = "worker",
     batch: Any = None,
+    record: bool = True,
 ) -> Callable[[Function], Function]: ...
 def rpc_method(name: Any = None, **options: Any) -> Any:
     """Marks a method for `RpcEndpoint.add_service` to collect.

@@ -15,6 +15,7 @@ mod encode;
 mod failure;
 mod handler;
 mod inbox;
+mod record;
 mod snapshot;
 mod stream;
 mod timestamp;
@@ -40,6 +41,8 @@ mod _native {
     use crate::handler::Handler;
     #[pymodule_export]
     use crate::inbox::Inbox;
+    #[pymodule_export]
+    use crate::record::PyRecord;
     #[pymodule_export]
     use crate::worker::Worker;
 

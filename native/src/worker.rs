@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use pycrust_engine::{Batching, Change, Config, DispatchThread, Engine};
+use pycrust_engine::{Batching, Change, Config, DispatchThread, Engine, MethodRecording};
 use pycrust_protocol::name::EndpointName;
 use pycrust_transport::{Acceptor, Claim, ClaimError, Limits, Runtime};
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTypeError, PyValueError};
@@ -14,6 +14,7 @@ use pyo3::types::PyDict;
 
 use crate::dispatch::{self, PyEngine};
 use crate::handler::Handler;
+use crate::record::{self, PyRecord};
 use crate::snapshot;
 
 /// How long threads without a call may take to end, however short the grace.
@@ -183,6 +184,54 @@ impl Worker {
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         snapshot::to_python(py, &py.detach(|| self.engine.stats()))
     }
+
+    /// Recorded calls with numbers above `after`, the oldest first: of more than `most`, the newest if `newest`,
+    /// else the oldest.
+    #[pyo3(signature = (after=0, most=usize::MAX, *, newest=true))]
+    fn recorded(&self, py: Python<'_>, after: u64, most: usize, newest: bool) -> Vec<PyRecord> {
+        let calls = py.detach(|| self.engine.recorder().calls(after, most, newest));
+        calls.into_iter().map(PyRecord).collect()
+    }
+
+    /// Waits until a call with a number above `after` was recorded, at most `patience` seconds; whether one was.
+    fn wait_recorded(&self, py: Python<'_>, after: u64, patience: f64) -> PyResult<bool> {
+        let patience = Duration::try_from_secs_f64(patience)
+            .map_err(|error| PyValueError::new_err(format!("patience={patience}: {error}")))?;
+        Ok(py.detach(|| self.engine.recorder().wait(after, patience)))
+    }
+
+    /// Forgets the recorded calls.
+    fn forget_recorded(&self, py: Python<'_>) {
+        py.detach(|| self.engine.recorder().clear());
+    }
+
+    /// Changes the settings that are named; gives all of them.
+    fn set_recording<'py>(
+        &self,
+        py: Python<'py>,
+        changes: &Bound<'py, PyDict>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let recorder = self.engine.recorder();
+        let settings = record::changed(recorder.settings(), changes)?;
+        if !changes.is_empty() {
+            recorder.set(settings.clone());
+        }
+        record::described(py, &settings)
+    }
+
+    /// How the recorder is doing: `calls` and `bytes` that it holds, `recorded` and `skipped` since the beginning,
+    /// `share` of ordinary calls that it keeps at the moment, and the `last` call's number.
+    fn recorder<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let state = self.engine.recorder().state();
+        let all = PyDict::new(py);
+        all.set_item("calls", state.calls)?;
+        all.set_item("bytes", state.bytes)?;
+        all.set_item("recorded", state.recorded)?;
+        all.set_item("skipped", state.skipped)?;
+        all.set_item("share", state.share)?;
+        all.set_item("last", state.last)?;
+        Ok(all)
+    }
 }
 
 impl Worker {
@@ -275,6 +324,10 @@ fn change(
         schema_hash: option("schema_hash")?.extract()?,
         schema_json: option("schema")?.extract()?,
         doc: option("doc")?.extract()?,
+        recording: MethodRecording {
+            off: !option("record")?.extract::<bool>()?,
+            parameters: option("parameters")?.extract()?,
+        },
         method,
     })
 }

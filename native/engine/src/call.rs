@@ -71,6 +71,16 @@ impl<L: Link> Call<L> {
         &self.bytes[self.payload_len..]
     }
 
+    /// The arguments and the metadata behind them, for whoever keeps them; the call then has none.
+    pub(crate) fn take_bytes(&mut self) -> (Box<[u8]>, usize) {
+        (std::mem::take(&mut self.bytes), std::mem::take(&mut self.payload_len))
+    }
+
+    /// How long after its publishing it expires, in nanoseconds; 0 is never.
+    pub(crate) fn deadline_ns(&self) -> u64 {
+        self.expires_ns.map_or(0, |expires| expires.saturating_sub(self.sent_ns))
+    }
+
     /// Bytes that it holds while it waits.
     pub(crate) fn weight(&self) -> usize {
         self.bytes.len()

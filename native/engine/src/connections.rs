@@ -13,6 +13,7 @@ use crate::admission::{Account, Admission};
 use crate::engine::Engine;
 use crate::ongoing::Ongoing;
 use crate::outbox::Outbox;
+use crate::recorder::Origin;
 
 /// One connected client.
 pub(crate) struct Client<L> {
@@ -22,6 +23,8 @@ pub(crate) struct Client<L> {
     pub(crate) id: u64,
     /// Its process.
     pub(crate) peer: Peer,
+    /// The same, for records, which outlive the connection.
+    pub(crate) origin: Arc<Origin>,
     /// Its calls in flight.
     pub(crate) account: Account,
     /// Answers that wait for room.
@@ -36,9 +39,12 @@ pub(crate) struct Client<L> {
 
 impl<L: Link> Client<L> {
     fn new(link: Arc<L>) -> Self {
+        let (id, peer) = (link.id(), link.peer());
+        let origin = Origin { name: peer.name.clone(), pid: peer.pid, connection: id };
         Self {
-            id: link.id(),
-            peer: link.peer(),
+            id,
+            peer,
+            origin: Arc::new(origin),
             link,
             account: Account::default(),
             outbox: Outbox::default(),
@@ -146,7 +152,7 @@ impl<H: Send + Sync + 'static, L: Link> AcceptorEvents<L> for Engine<H, L> {
         self.topology.fetch_add(1, Ordering::Release);
         for (index, call) in dropped {
             self.admission.unqueue(call.weight());
-            self.dropped(index, &call);
+            self.forget(index, &call);
         }
         client.pass_on(|_| true);
         for _ in 0..client.outbox.close() {

@@ -8,12 +8,15 @@ use pycrust_protocol::header::TraceContext;
 use pycrust_transport::{Link, Peer, monotonic_ns};
 
 use crate::connections::Client;
+use crate::output::Output;
 
 /// A call as its handler sees it. It may be kept beyond the call's end.
 pub struct CallContext<L: Link> {
     pub(crate) client: Arc<Client<L>>,
     pub(crate) expires_ns: Option<u64>,
     pub(crate) answer: Arc<Mutex<Vec<u8>>>,
+    /// Where its handler's output is kept; `None` if the call is not recorded.
+    pub output: Option<Arc<Output>>,
     /// The caller's number for the call; unique on its connection only.
     pub id: u64,
     /// The method's name.

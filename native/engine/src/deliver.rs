@@ -99,20 +99,22 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         if let Some(metrics) = self.metrics.method(index) {
             metrics.refused();
         }
+        let payload = refusal.error.encode();
+        self.record_unstarted(index, call, refusal.code, &payload);
         if !call.one_way() {
             let header = ResponseHeader { method_key: index as u32 + 1, ..ResponseHeader::default() };
-            self.deliver(
-                &call.client,
-                header,
-                call.id,
-                refusal.code,
-                [&refusal.error.encode(), &[]],
-                patience,
-            );
+            self.deliver(&call.client, header, call.id, refusal.code, [&payload, &[]], patience);
         }
     }
 
-    /// Forgets a received call whose client is gone.
+    /// Forgets a received call whose client is gone, but for its record.
+    pub(crate) fn forget(&self, index: usize, call: &Call<L>) {
+        self.dropped(index, call);
+        let refusal = text::gone();
+        self.record_unstarted(index, call, refusal.code, &refusal.error.encode());
+    }
+
+    /// Counts a received call as neither answered nor in flight any more.
     pub(crate) fn dropped(&self, index: usize, call: &Call<L>) {
         self.admission.release(&call.client.account);
         if let Some(metrics) = self.metrics.method(index) {

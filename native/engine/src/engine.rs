@@ -15,6 +15,7 @@ use crate::courier::{self, Courier};
 use crate::deliver::Patience;
 use crate::intake::Desk;
 use crate::metrics::Metrics;
+use crate::recorder::Recorder;
 use crate::registry::{Change, Version};
 use crate::roster::{Alive, DispatchThread, Roster};
 use crate::scheduler::{Phase, Scheduler, Unstarted, unstarted};
@@ -40,6 +41,8 @@ pub struct Engine<H: Send + Sync + 'static, L: Link> {
     pub(crate) generation: AtomicU64,
     pub(crate) admission: Admission,
     pub(crate) metrics: Metrics,
+    /// The last calls that ended.
+    pub(crate) recorder: Recorder,
     /// Everything that is decided. Never held while another lock of the engine is taken, or while
     /// anything is sent, received or dropped.
     pub(crate) scheduler: Mutex<Scheduler<H, L>>,
@@ -80,6 +83,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             generation: AtomicU64::new(config.generation),
             admission: Admission::new(&config),
             metrics: Metrics::default(),
+            recorder: Recorder::default(),
             scheduler: Mutex::new(Scheduler::new(config.max_running(), config.thread_limit())),
             desk: Mutex::new(Desk::new(config.spin)),
             waiter,
@@ -96,6 +100,11 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             me: me.clone(),
             config,
         }))
+    }
+
+    /// The last calls that ended.
+    pub fn recorder(&self) -> &Recorder {
+        &self.recorder
     }
 
     /// Sets what [`Config::generation`] was not known for yet.
@@ -128,6 +137,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
                     schema_hash,
                     schema_json,
                     doc,
+                    recording,
                 } => {
                     let make = |method, key, number| Version {
                         method,
@@ -140,6 +150,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
                         schema_hash,
                         schema_json,
                         doc,
+                        recording: Arc::new(recording),
                     };
                     let (index, number) = scheduler.registry.register(&method, make, &mut retired);
                     scheduler.ensure(index);
@@ -363,7 +374,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             scheduler.registry.name(index).cloned().unwrap_or_default()
         };
         let refusal = match reason {
-            Unstarted::Gone => return self.dropped(index, call),
+            Unstarted::Gone => return self.forget(index, call),
             Unstarted::Cancelled => text::cancelled(&method()),
             Unstarted::Expired => text::expired(&method(), now_ns.saturating_sub(call.sent_ns)),
             Unstarted::Superseded => text::superseded(&method()),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use pycrust_protocol::control::Request;
 use pycrust_protocol::header::{HEADER_LEN, Header, Kind, MAGIC, RequestHeader, ResponseHeader, flags};
+use pycrust_protocol::report::Report;
 use pycrust_protocol::{Code, Malformed};
 use pycrust_transport::{Link, monotonic_ns};
 
@@ -13,8 +14,10 @@ use crate::call::Call;
 use crate::connections::Client;
 use crate::deliver::Patience;
 use crate::engine::Engine;
+use crate::metrics::MAX_REPORTS;
 use crate::native::Native;
 use crate::ongoing::Ongoing;
+use crate::recording::Turned;
 use crate::registry::Lookup;
 use crate::scheduler::Unstarted;
 use crate::spin::Spin;
@@ -46,6 +49,10 @@ struct Reply<L> {
     client: Arc<Client<L>>,
     id: u64,
     what: Say,
+    /// For its record, if there is to be one.
+    turned: Option<Box<Turned>>,
+    /// Whether its caller wants no answer.
+    silent: bool,
 }
 
 /// What a [`Reply`] says.
@@ -57,6 +64,9 @@ enum Say {
     /// Which method there is not.
     Unknown(String),
 }
+
+/// A request that does not become a call: what is said instead, and what its record is made of.
+type Away = (Say, Option<Box<Turned>>);
 
 impl<L: Link> Desk<L> {
     pub(crate) fn new(spin: Option<Duration>) -> Self {
@@ -149,7 +159,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             self.count_malformed();
             if let Some(id) = id {
                 let what = Say::Refusal(text::malformed(error));
-                replies.push(Reply { client: Arc::clone(client), id, what });
+                replies.push(Reply { client: Arc::clone(client), id, what, turned: None, silent: false });
             }
         };
         let header = match Header::decode(raw) {
@@ -170,11 +180,11 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
                     ongoing.grant(credit.granted);
                 }
             }
-            Header::Report(_) => self.metrics.reported(parts.reports, now_ns),
+            Header::Report(_) => self.reported(client, parts.reports, now_ns),
             Header::Response(_) => self.count_malformed(),
             Header::Request(request_header) => {
                 if !parts.reports.is_empty() {
-                    self.metrics.reported(parts.reports, now_ns);
+                    self.reported(client, parts.reports, now_ns);
                 }
                 let request = match Request::decode(parts.control) {
                     Ok(request) => request,
@@ -193,11 +203,19 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
                     Ok((index, call)) => return arrived.push((index, call)),
                     Err(reply) => reply,
                 };
-                if request_header.common.flags & flags::ONE_WAY == 0 {
-                    replies.push(Reply { client: Arc::clone(client), id: request.id, what: reply });
+                let (what, turned) = reply;
+                let silent = request_header.common.flags & flags::ONE_WAY != 0;
+                if !silent || turned.is_some() {
+                    replies.push(Reply { client: Arc::clone(client), id: request.id, what, turned, silent });
                 }
             }
         }
+    }
+
+    /// Takes what a client measured of its calls.
+    fn reported(&self, client: &Client<L>, reports: &[u8], now_ns: u64) {
+        self.metrics.reported(reports, now_ns);
+        self.recorder.reported(client.id, Report::read_all(reports).take(MAX_REPORTS));
     }
 
     /// Makes a call of a request, if it may become one. Its bytes are copied only then.
@@ -208,16 +226,17 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         header: &RequestHeader,
         request: &Request<'_>,
         metadata: &[u8],
-    ) -> Result<(usize, Call<L>), Say> {
+    ) -> Result<(usize, Call<L>), Away> {
+        let turn_away = |index| self.turn_away(client, header, request, metadata, index, now_ns);
         if let Some(native) = Native::named(request.method) {
-            return Err(Say::Native(native));
+            return Err((Say::Native(native), None));
         }
         let Lookup::Live(index) = self.scheduler.lock().registry.lookup(request.method) else {
-            return Err(Say::Unknown(request.method.to_owned()));
+            return Err((Say::Unknown(request.method.to_owned()), turn_away(None)));
         };
         self.admission
             .reserve(&client.account, request.payload.len() + metadata.len())
-            .map_err(|full| Say::Refusal(text::full(full)))?;
+            .map_err(|full| (Say::Refusal(text::full(full)), turn_away(Some(index))))?;
         if let Some(metrics) = self.metrics.method(index) {
             metrics.received();
         }
@@ -257,14 +276,15 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         for (index, call, phase) in refused {
             self.admission.unqueue(call.weight());
             if call.client.is_gone() {
-                self.dropped(index, &call);
+                self.forget(index, &call);
             } else if phase == crate::scheduler::Phase::Serving {
                 // Removed between its lookup and now.
                 self.dropped(index, &call);
                 let method = self.scheduler.lock().registry.name(index).cloned().unwrap_or_default();
                 if !call.one_way() {
                     let what = Say::Unknown(method.to_string());
-                    replies.push(Reply { client: Arc::clone(&call.client), id: call.id, what });
+                    let (client, id) = (Arc::clone(&call.client), call.id);
+                    replies.push(Reply { client, id, what, turned: None, silent: false });
                 }
             } else {
                 self.refuse(index, &call, &text::stopping(&self.config.endpoint), Patience::Hurries);
@@ -284,6 +304,12 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
                 (refusal.code, refusal.error.encode())
             }
         };
+        if let Some(turned) = reply.turned {
+            self.record_turned(*turned, status, &payload);
+        }
+        if reply.silent {
+            return;
+        }
         let header = ResponseHeader::default();
         self.deliver(&reply.client, header, reply.id, status, [&payload, &[]], Patience::Hurries);
     }

@@ -15,9 +15,15 @@ use crate::context::CallContext;
 use crate::deliver::Patience;
 use crate::engine::Engine;
 use crate::ongoing::{Ongoing, Parked};
+use crate::output::Output;
+use crate::recorder::{Ended, Side, unix_ns};
 use crate::registry::Version;
+use crate::sampler::Offer;
 use crate::scheduler::{Phase, Start, Work};
 use crate::text;
+
+/// Bytes of a streamed answer's items that are kept for its record.
+const MAX_ITEM_BYTES: usize = 64 << 10;
 
 /// A started call, bound to one version of its method. The thread that has it marks the stages in
 /// order ([`attached`](Self::attached), [`decoded`](Self::decoded), [`ran`](Self::ran)) and answers
@@ -44,6 +50,11 @@ pub struct Job<H: Send + Sync + 'static, L: Link> {
     state: Option<Box<dyn Any + Send>>,
     /// The answer's metadata, once a handler has asked for its call.
     answer_metadata: OnceLock<Arc<Mutex<Vec<u8>>>>,
+    /// What its handler printed, once it has or may.
+    output: OnceLock<Arc<Output>>,
+    /// Items of a streamed answer, the first ones, for the call's record.
+    items: Vec<u8>,
+    items_kept: u64,
     /// `CLOCK_MONOTONIC` when each stage ended, as far as they have; the first is when it was started.
     started_ns: u64,
     attached_ns: Option<u64>,
@@ -109,6 +120,9 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
             streamed: false,
             state: None,
             answer_metadata: OnceLock::new(),
+            output: OnceLock::new(),
+            items: Vec::new(),
+            items_kept: 0,
             started_ns,
             attached_ns: None,
             decoded_ns: None,
@@ -180,6 +194,7 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
             client: Arc::clone(&self.call.client),
             expires_ns: self.call.expires_ns,
             answer: Arc::clone(self.answer_metadata.get_or_init(Arc::default)),
+            output: self.output().cloned(),
             id: self.call.id,
             method: Arc::clone(&self.version.method),
             version: self.version.number,
@@ -187,6 +202,15 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
             trace: self.call.trace,
             metadata: self.call.metadata().into(),
         }
+    }
+
+    /// Where its handler's output is kept; `None` if the call is not recorded.
+    pub fn output(&self) -> Option<&Arc<Output>> {
+        self.recorded().then(|| self.output.get_or_init(Arc::default))
+    }
+
+    fn recorded(&self) -> bool {
+        self.engine.recorder.is_on() && !self.version.recording.off
     }
 
     /// What the caller says later. Asked for the first time, it begins to be listened to.
@@ -242,6 +266,14 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
     /// Sends one item of a streamed answer. May wait as [`respond`](Self::respond) may.
     pub fn send_item(&mut self, payload: &[u8]) {
         let position = self.ongoing().send();
+        // Only as long as none is missing between them.
+        if position == self.items_kept
+            && self.items.len() + payload.len() <= MAX_ITEM_BYTES
+            && self.recorded()
+        {
+            self.items.extend_from_slice(payload);
+            self.items_kept += 1;
+        }
         let header = ResponseHeader {
             common: Common { flags: flags::STREAM_ITEM, ..Common::default() },
             version: self.version.number,
@@ -328,6 +360,13 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
             metrics.ran(self.version.number, status, &stages, now_ns);
         }
         engine.admission.release(&self.call.client.account);
+        let metadata = self.answer_metadata.take().map(|kept| std::mem::take(&mut *kept.lock()));
+        let metadata = metadata.unwrap_or_default();
+        // Recorded before it is sent, too.
+        if self.recorded() {
+            self.record(status, payload, &metadata, stages, now_ns);
+        }
+        let engine = &self.engine;
         if !self.call.one_way() {
             let flags = if self.streamed { flags::STREAM } else { 0 };
             // Counted even if an item is still on its way: the receiver waits for it.
@@ -340,8 +379,6 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
                 stream_seq,
                 stages,
             };
-            let metadata = self.answer_metadata.take().map(|kept| std::mem::take(&mut *kept.lock()));
-            let metadata = metadata.unwrap_or_default();
             // An event loop has other calls to see to.
             let patience = if self.place == Place::Thread { Patience::Waits } else { Patience::Hurries };
             engine.deliver(&self.call.client, header, self.call.id, status, [payload, &metadata], patience);
@@ -369,6 +406,43 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
         if asleep {
             engine.waiter.wake();
         }
+    }
+
+    fn record(&mut self, status: Code, payload: &[u8], metadata: &[u8], stages: Stages, now_ns: u64) {
+        let recorder = &self.engine.recorder;
+        let answer = if self.streamed && status == Code::Ok { &self.items } else { payload };
+        let offer = Offer {
+            bytes: self.call.weight() + answer.len() + metadata.len(),
+            took_ns: now_ns.saturating_sub(self.call.sent_ns),
+            failed: status != Code::Ok,
+        };
+        let Some(max_payload) = recorder.sample(offer, now_ns) else { return };
+        let ended = Ended {
+            method: Arc::clone(&self.version.method),
+            recording: Arc::clone(&self.version.recording),
+            version: self.version.number,
+            status,
+            flags: self.call.flags,
+            id: self.call.id,
+            origin: Arc::clone(&self.call.client.origin),
+            sent_ns: self.call.sent_ns,
+            ended_ns: now_ns,
+            ended_unix_ns: unix_ns(),
+            deadline_ns: self.call.deadline_ns(),
+            stages,
+            started: true,
+            items: if self.streamed {
+                self.call.ongoing.as_ref().map_or(0, |ongoing| ongoing.sent())
+            } else {
+                0
+            },
+            items_kept: self.items_kept,
+            streamed: self.streamed,
+            output: self.output.get().cloned(),
+        };
+        let (request, len) = self.call.take_bytes();
+        let response = Side::copied(answer, metadata, max_payload);
+        recorder.push(ended, Side::whole(request, len, max_payload), response);
     }
 
     /// Where the time went. A stage that was not marked ended with the answer.

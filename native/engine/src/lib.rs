@@ -8,6 +8,7 @@
 //! `scheduler` starts it, `job` is it while it runs, `deliver` sends the answer or leaves it in the
 //! `outbox`. `native` answers the worker's own methods, `watchdog` takes the lead from a leader whose
 //! call is long, `metrics` counts. `ongoing` is what a caller says later: cancel, credit, more arguments.
+//! `recorder` keeps the last calls, as many as `sampler` lets it; `output` is what a handler printed.
 #![forbid(unsafe_code)]
 
 mod admission;
@@ -27,9 +28,13 @@ mod metrics;
 mod native;
 mod ongoing;
 mod outbox;
+mod output;
 mod queue;
+mod recorder;
+mod recording;
 mod registry;
 mod roster;
+mod sampler;
 mod scheduler;
 mod spin;
 mod text;
@@ -41,5 +46,7 @@ pub use self::context::CallContext;
 pub use self::engine::{Engine, Spawn};
 pub use self::job::Job;
 pub use self::ongoing::{Argument, Listener, Ongoing};
-pub use self::registry::{Batching, Change};
+pub use self::output::{Channel, Output};
+pub use self::recorder::{Ended, Origin, Record, Recorder, RecorderState, Recording, Side};
+pub use self::registry::{Batching, Change, MethodRecording};
 pub use self::roster::DispatchThread;

@@ -18,7 +18,7 @@ const MAX_NS: u64 = 3_600_000_000_000;
 /// Versions of one method whose counts are kept, the newest ones.
 const MAX_VERSIONS: usize = 64;
 /// Reports that are read from one frame. A small sample has room for fewer.
-const MAX_REPORTS: usize = 1024;
+pub(crate) const MAX_REPORTS: usize = 1024;
 
 /// The measurements of every method, and the counts that belong to none.
 #[derive(Default)]

@@ -46,12 +46,23 @@ pub enum Change<H> {
         schema_json: String,
         /// The first line of the documentation.
         doc: String,
+        /// Whether its calls are recorded, and how.
+        recording: MethodRecording,
     },
     /// Removes `method`: calls received before still run, later ones get UNIMPLEMENTED.
     Remove {
         /// The method's name.
         method: String,
     },
+}
+
+/// How the calls of one version are recorded.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MethodRecording {
+    /// They are not.
+    pub off: bool,
+    /// The names of its arguments by position, for what is redacted by name.
+    pub parameters: Vec<String>,
 }
 
 /// One immutable version of a method.
@@ -77,6 +88,8 @@ pub(crate) struct Version<H> {
     pub(crate) schema_json: String,
     /// The first line of the documentation.
     pub(crate) doc: String,
+    /// Whether its calls are recorded, and how.
+    pub(crate) recording: Arc<MethodRecording>,
 }
 
 /// A name that was registered at least once.
@@ -248,6 +261,7 @@ mod tests {
             schema_hash: 0,
             schema_json: String::new(),
             doc: String::new(),
+            recording: Arc::default(),
         }
     }
 

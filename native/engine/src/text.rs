@@ -28,6 +28,11 @@ pub(crate) fn malformed(error: &Malformed) -> Refusal {
     Refusal::new(Code::InvalidArgument, error.to_string())
 }
 
+/// For its record only: nobody is there to be answered.
+pub(crate) fn gone() -> Refusal {
+    Refusal::new(Code::Cancelled, "the client went away before the call was started".to_owned())
+}
+
 pub(crate) fn superseded(method: &str) -> Refusal {
     Refusal::new(Code::Aborted, format!("a newer call of {method:?} took the place of this one in the queue"))
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use pycrust_engine::Change;
+use pycrust_engine::{Change, MethodRecording};
 use pycrust_protocol::Code;
 use pycrust_protocol::header::{RequestHeader, TraceContext, flags};
 use pycrust_protocol::report::Report;
@@ -31,6 +31,7 @@ fn a_call_is_answered_with_its_version_and_stages() {
         schema_hash: 99,
         schema_json: "{}".into(),
         doc: "Sleeps.".into(),
+        recording: MethodRecording::default(),
     }]);
     let caller = rig.connect();
     let answer = caller.call("slow", b"hello");

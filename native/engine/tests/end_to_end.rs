@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pycrust_engine::{Change, Config, DispatchThread, Engine};
+use pycrust_engine::{Change, Config, DispatchThread, Engine, MethodRecording};
 use pycrust_protocol::Code;
 use pycrust_protocol::control::{Response, put_request_head};
 use pycrust_protocol::header::{Common, Header, RequestHeader};
@@ -44,6 +44,7 @@ fn engine() -> Arc<RealEngine> {
         // Long enough that the answer to `pycrust.methods` is a large frame.
         schema_json: "x".repeat(5000),
         doc: String::new(),
+        recording: MethodRecording::default(),
     };
     engine.publish(vec![
         register("echo", <[u8]>::to_vec),

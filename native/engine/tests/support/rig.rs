@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
-use pycrust_engine::{Argument, Change, Config, DispatchThread, Engine, Job};
+use pycrust_engine::{Argument, Change, Config, DispatchThread, Engine, Job, MethodRecording};
 use pycrust_protocol::Code;
 use pycrust_transport::AcceptorEvents;
 
@@ -161,6 +161,7 @@ pub fn registration(method: &str, concurrency: usize, handler: Handler) -> Chang
         schema_hash: 0,
         schema_json: String::new(),
         doc: String::new(),
+        recording: MethodRecording::default(),
     }
 }
 

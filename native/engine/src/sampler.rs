@@ -1,0 +1,122 @@
+//! Which calls are recorded: all of them up to a rate, above it a sample.
+
+use crate::recorder::Recording;
+
+/// How long calls are counted before the stride follows their rate.
+const WINDOW_NS: u64 = 250_000_000;
+const SECOND_NS: u128 = 1_000_000_000;
+
+/// A call that may be recorded.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Offer {
+    /// Bytes of its payloads.
+    pub(crate) bytes: usize,
+    /// How long it took.
+    pub(crate) took_ns: u64,
+    /// Whether it ended in an error.
+    pub(crate) failed: bool,
+}
+
+/// Takes every call while they come slowly, and one of every `stride` when they don't. A budget that fills up at the
+/// allowed rate bounds what a sudden burst brings.
+#[derive(Debug)]
+pub(crate) struct Sampler {
+    settings: Recording,
+    /// One of so many ordinary calls is recorded.
+    stride: u64,
+    /// Ordinary calls since the last one that was recorded.
+    passed: u64,
+    /// Calls and bytes that were offered in this window, and when it began.
+    window: (u64, u64, u64),
+    /// What may still be recorded, of ordinary and of notable calls.
+    budgets: [Budget; 2],
+}
+
+/// Calls and bytes that may be recorded at the moment: at most what a second allows.
+#[derive(Debug, Clone, Copy, Default)]
+struct Budget {
+    calls: f64,
+    bytes: f64,
+    filled_ns: u64,
+}
+
+impl Sampler {
+    pub(crate) fn new(settings: Recording) -> Self {
+        let budget = Budget {
+            calls: settings.calls_per_second as f64,
+            bytes: settings.bytes_per_second as f64,
+            filled_ns: 0,
+        };
+        Self { settings, stride: 1, passed: 0, window: (0, 0, 0), budgets: [budget; 2] }
+    }
+
+    pub(crate) fn settings(&self) -> &Recording {
+        &self.settings
+    }
+
+    pub(crate) fn set(&mut self, settings: Recording) {
+        *self = Self::new(settings);
+    }
+
+    /// The share of ordinary calls that is recorded.
+    pub(crate) fn share(&self) -> f64 {
+        if self.settings.on { 1.0 / self.stride as f64 } else { 0.0 }
+    }
+
+    /// Whether a call is recorded: then how many bytes of a payload are.
+    pub(crate) fn take(&mut self, offer: Offer, now_ns: u64) -> Option<usize> {
+        let cap = self.settings.max_payload;
+        let bytes = offer.bytes.min(cap.saturating_mul(2));
+        self.count(bytes as u64, now_ns);
+        let notable = offer.failed || u128::from(offer.took_ns) >= self.settings.slow.as_nanos();
+        if !notable {
+            self.passed += 1;
+            if self.passed < self.stride {
+                return None;
+            }
+        }
+        let budget = &mut self.budgets[usize::from(notable)];
+        if !budget.spend(bytes as f64, &self.settings, now_ns) {
+            return None;
+        }
+        if !notable {
+            self.passed = 0;
+        }
+        Some(cap)
+    }
+
+    /// Counts what was offered, and lets the stride follow.
+    fn count(&mut self, bytes: u64, now_ns: u64) {
+        let (calls, all_bytes, begun_ns) = &mut self.window;
+        let age = now_ns.saturating_sub(*begun_ns);
+        if age >= WINDOW_NS {
+            let stride = |count: u64, per_second: u64| {
+                // A rate of 0 allows nothing; the budget says so, whatever the stride.
+                let allowed = u128::from(per_second.max(1)) * u128::from(age);
+                (u128::from(count) * SECOND_NS).div_ceil(allowed) as u64
+            };
+            let Recording { calls_per_second, bytes_per_second, .. } = self.settings;
+            self.stride = stride(*calls, calls_per_second).max(stride(*all_bytes, bytes_per_second)).max(1);
+            self.window = (0, 0, now_ns);
+        }
+        self.window.0 += 1;
+        self.window.1 += bytes;
+    }
+}
+
+impl Budget {
+    fn spend(&mut self, bytes: f64, settings: &Recording, now_ns: u64) -> bool {
+        let seconds = now_ns.saturating_sub(self.filled_ns) as f64 / SECOND_NS as f64;
+        self.filled_ns = now_ns;
+        let (calls, all) = (settings.calls_per_second as f64, settings.bytes_per_second as f64);
+        self.calls = (self.calls + seconds * calls).min(calls.max(1.0));
+        self.bytes = (self.bytes + seconds * all).min(all);
+        // A payload larger than a second's bytes is taken when nothing was spent.
+        if self.calls < 1.0 || (self.bytes < bytes && self.bytes < all) {
+            return false;
+        }
+        self.calls -= 1.0;
+        self.bytes -= bytes;
+        true
+    }
+}

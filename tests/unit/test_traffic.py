@@ -1,0 +1,240 @@
+"""What is recorded of real calls, and how it reads."""
+
+import itertools
+import threading
+
+import pytest
+
+from pycrust import RpcClient, RpcError, current_call
+from pycrust.errors import Code
+from pycrust.filters import FilterError
+from pycrust.recorded import Truncated
+from tests.conftest import wait_until
+
+
+@pytest.fixture
+def calculator(endpoint):
+    @endpoint.register
+    def add(a: int, b: int) -> int:
+        return a + b
+
+    @endpoint.register
+    def fail(why: str):
+        raise KeyError(why)
+
+    @endpoint.register
+    def count(below: int):
+        yield from range(below)
+
+    @endpoint.register
+    async def wait(word: str) -> str:
+        return word
+
+    endpoint.serve()
+    return endpoint
+
+
+@pytest.fixture
+def client(calculator):
+    with RpcClient(calculator.name, client_name="loop") as connected:
+        yield connected
+
+
+def test_a_call_is_there_when_its_answer_is(calculator, client):
+    for number in range(20):
+        client.call("add", a=number, b=1)
+        call = calculator.traffic()[-1]
+        assert call.arguments == {"a": number, "b": 1}
+        assert (call.result, call.error, call.code) == (number + 1, None, Code.OK)
+        assert (call.method, call.version, call.client, call.seq) == ("add", 1, "loop", number + 1)
+        assert call.client_pid > 0
+        assert set(call.stages) >= {"transit", "queue", "interpreter", "decode", "handler", "encode"}
+        assert sum(call.stages_ns.values()) == pytest.approx(call.duration_ns, rel=0.5)
+
+
+def test_positional_arguments_have_their_names(calculator, client):
+    client.call("add", 1, 2)
+    assert calculator.traffic()[-1].arguments == {"a": 1, "b": 2}
+
+
+def test_what_the_client_measured_follows(calculator, client):
+    client.call("add", 1, 2)
+    wait_until(lambda: client.call("add", 1, 2) and calculator.traffic()[0].round_trip, "the client's report")
+    call = calculator.traffic()[0]
+    assert call.round_trip_ns > call.duration_ns > 0
+    assert call.stages["back"] > 0
+    assert call.took_ns == call.round_trip_ns
+
+
+def test_errors_have_what_their_caller_was_told(calculator, client):
+    with pytest.raises(RpcError):
+        client.call("fail", why="no reason")
+    with pytest.raises(RpcError):
+        client.call("add", "x", 2)
+    with pytest.raises(RpcError):
+        client.call("sub", 1, 2)
+    failed, invalid, unknown = calculator.traffic("status:error")
+    assert failed.result is None
+    assert (failed.error.code, failed.error.type) == (Code.UNKNOWN, "KeyError")
+    assert "raise KeyError(why)" in failed.error.traceback
+    assert (invalid.code, invalid.version) == (Code.INVALID_ARGUMENT, 1)
+    assert invalid.error.details[0]["loc"][-1] in {"a", 0}
+    assert invalid.arguments == {"a": "x", "b": 2}
+    assert (unknown.method, unknown.version, unknown.ran) == ("sub", 0, False)
+    assert unknown.code is Code.UNIMPLEMENTED
+    assert unknown.arguments == [1, 2]
+
+
+def test_streams_have_their_items(calculator, client):
+    assert list(client.stream("count", 5)) == list(range(5))
+    call = calculator.traffic("is:stream")[-1]
+    assert (call.result, call.items, call.streamed) == ([0, 1, 2, 3, 4], 5, True)
+    assert len(list(client.stream("count", 100_000))) == 100_000
+    call = calculator.traffic("count")[-1]
+    assert call.items == 100_000
+    assert call.result[-1] == Truncated(len(call.result) - 1, 100_000, "items")
+    assert call.result[:1000] == list(range(1000))
+
+
+def test_async_calls_are_recorded(calculator, client):
+    client.call("wait", "hello")
+    call = calculator.traffic()[-1]
+    assert (call.method, call.arguments, call.result) == ("wait", {"word": "hello"}, "hello")
+
+
+def test_metadata_goes_both_ways(calculator, client):
+    @calculator.register
+    def tagged():
+        current_call().set_metadata({"lap": "7"})
+
+    client.call("tagged")
+    assert calculator.traffic()[-1].metadata == {"request": {}, "response": {"lap": "7"}}
+
+
+def test_filters_limits_and_numbers(calculator, client):
+    for number in range(10):
+        client.call("add", number, 0)
+        client.call("wait", "x")
+    assert len(calculator.traffic()) == 20
+    assert [call.result for call in calculator.traffic("add", limit=3)] == [7, 8, 9]
+    last = calculator.traffic()[-1]
+    client.call("add", 1, 1)
+    assert [call.result for call in calculator.traffic(since=last.seq)] == [2]
+    assert len(calculator.traffic().filter("add").filter("version:1")) == 11
+    assert calculator.traffic().filter("add").text == "add"
+    assert [call.result for call in calculator.traffic('"b\': 0" add')[:2]] == [0, 1]
+    assert len(calculator.traffic().where(lambda call: call.arguments == {"a": 5, "b": 0})) == 1
+    slowest = calculator.traffic().slowest(3)
+    assert [call.took_ns for call in slowest] == sorted(
+        (call.took_ns for call in calculator.traffic()), reverse=True
+    )[:3]
+    with pytest.raises(FilterError, match="stutus"):
+        calculator.traffic("stutus:error")
+
+
+def test_follow_gives_calls_as_they_come(calculator, client):
+    client.call("add", 0, 0)
+    since = calculator.traffic()[-1].seq
+    seen = []
+
+    def read():
+        seen.extend(itertools.islice(calculator.follow("add", since=since), 3))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for number in range(1, 4):
+        client.call("wait", "x")
+        client.call("add", number, 0)
+    reader.join(60)
+    assert [call.result for call in seen] == [1, 2, 3]
+    with pytest.raises(FilterError):
+        calculator.follow(">")
+
+
+def test_recording_can_be_paused_cleared_and_left_out(calculator, client):
+    @calculator.register(record=False)
+    def secret(word: str) -> str:
+        return word
+
+    client.call("secret", "x")
+    assert not calculator.traffic()
+    client.call("add", 1, 2)
+    calculator.recording.pause()
+    client.call("add", 3, 4)
+    assert "paused" in repr(calculator.recording)
+    calculator.recording.resume()
+    client.call("add", 5, 6)
+    assert [call.result for call in calculator.traffic()] == [3, 11]
+    calculator.recording.clear()
+    assert not calculator.traffic()
+    client.call("add", 7, 8)
+    assert [call.seq for call in calculator.traffic()] == [3]
+
+
+def test_long_payloads_are_cut(calculator, client):
+    calculator.recording(max_payload=100)
+    client.call("wait", "x" * 1000)
+    call = calculator.traffic("is:truncated")[-1]
+    assert isinstance(call.arguments, Truncated)
+    assert isinstance(call.result, Truncated)
+    assert "1,00" in repr(call.arguments)
+
+
+def test_above_the_rate_calls_are_sampled(calculator, client):
+    calculator.recording(calls_per_second=10, slow_ms=60_000)
+    for _ in range(200):
+        client.call("add", 1, 2)
+    state = calculator.recording.state
+    assert state["skipped"] > 0
+    assert state["recorded"] + state["skipped"] == 200
+    assert state["calls"] == len(calculator.traffic()) == state["recorded"]
+
+
+def test_settings_are_checked(calculator):
+    with pytest.raises(ValueError, match="max_calls is at least 0"):
+        calculator.recording(max_calls=-1)
+    with pytest.raises(TypeError, match=r"redact=\['password'\]"):
+        calculator.recording(redact="password")
+    calculator.recording(max_calls=5, slow_ms=2.5)
+    assert calculator.recording.settings["max_calls"] == 5
+    assert calculator.recording.settings["slow_ms"] == 2.5
+
+
+def test_redacted_fields_don_t_show_anywhere(calculator, client):
+    @calculator.register
+    def login(user: str, password: str) -> dict[str, str]:
+        return {"token": user + password}
+
+    calculator.recording(redact=["PASSWORD", "tok*"])
+    client.call("login", "ada", "hunter2")
+    client.call("login", user="ada", password="hunter2")  # noqa: S106 - nobody's
+    for call in calculator.traffic():
+        assert call.arguments == {"user": "ada", "password": "[redacted]"}
+        for text in (repr(call), str(calculator.traffic()), call._repr_html_(), str(call.as_dict()), call.text):
+            assert "hunter2" not in text
+    assert not calculator.traffic('"hunter2"')
+    calculator.recording(redact=[], redact_hook=lambda method, part, value: part if method == "login" else value)
+    assert calculator.traffic()[-1].arguments == "arguments"
+    calculator.recording(redact_hook=lambda method, part, value: 1 / 0)
+    assert "ZeroDivisionError" in calculator.traffic()[-1].arguments
+
+
+def test_calls_show_themselves(calculator, client):
+    client.call("add", 1, 2)
+    with pytest.raises(RpcError):
+        client.call("fail", "<b>")
+    good, bad = calculator.traffic()
+    assert repr(good).startswith("<call 1 add(a=1, b=2) v1 → 3 · ")
+    assert "UNKNOWN: '<b>'" in repr(bad)
+    assert len(repr(bad).splitlines()) == 1
+    assert "&lt;b&gt;" in bad._repr_html_()
+    assert "<b>" not in bad._repr_html_()
+    table = str(calculator.traffic())
+    assert table.splitlines()[0].split() == [
+        "call", "time", "method", "version", "status", "took", "client", "arguments", "answer",
+    ]  # fmt: skip
+    assert table.splitlines()[-1] == "2 calls"
+    assert "<b>" not in calculator.traffic()._repr_html_()
+    row = good.as_row()
+    assert (row["method"], row["status"], row["version"]) == ("add", "OK", 1)
+    assert bad.as_dict()["error"]["type"] == "KeyError"
