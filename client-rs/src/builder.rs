@@ -29,6 +29,28 @@ pub enum WhenFull {
     Wait,
 }
 
+/// How calls that are marked idempotent are made again, within their time, when the worker goes away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retry {
+    /// How often a call is made at most, the first time included; without limit by default.
+    pub attempts: u32,
+    /// The pause after the first failure, 5 ms by default; each further one is twice as long. What is waited is
+    /// between half of it and all, by chance, so that many clients don't come back at once.
+    pub first_pause: Duration,
+    /// The longest pause, 200 ms by default.
+    pub longest_pause: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            attempts: u32::MAX,
+            first_pause: Duration::from_millis(5),
+            longest_pause: Duration::from_millis(200),
+        }
+    }
+}
+
 /// What a client was told.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
@@ -40,6 +62,7 @@ pub(crate) struct Options {
     pub(crate) wait_for_worker: Duration,
     pub(crate) encoding: Encoding,
     pub(crate) when_full: WhenFull,
+    pub(crate) retry: Retry,
 }
 
 /// Makes a client that differs from the usual one; see [`RpcClient::builder`].
@@ -83,6 +106,7 @@ impl Builder {
             wait_for_worker: Duration::ZERO,
             encoding: Encoding::Array,
             when_full: WhenFull::Fail,
+            retry: Retry::default(),
         };
         Self { name: name.into(), options }
     }
@@ -117,6 +141,12 @@ impl Builder {
         self
     }
 
+    /// How idempotent calls are made again when the worker goes away.
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.options.retry = retry;
+        self
+    }
+
     /// Whether calls poll before they sleep; by default while it pays.
     pub fn spin(mut self, spin: Spin) -> Self {
         self.options.spin = spin;
@@ -133,6 +163,14 @@ impl Builder {
     pub fn encoding(mut self, encoding: Encoding) -> Self {
         self.options.encoding = encoding;
         self
+    }
+
+    /// Connects without Tokio: see [`blocking`](crate::blocking).
+    ///
+    /// # Errors
+    /// Those of [`connect`](Self::connect).
+    pub fn connect_blocking(self) -> Result<crate::blocking::RpcClient, Error> {
+        crate::blocking::RpcClient::connect_with(&self.name, self.options)
     }
 
     /// Connects, and asks the worker through the data path whether it is there.

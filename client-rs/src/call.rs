@@ -128,12 +128,12 @@ impl Outgoing<'_> {
 
 /// A call's place in the table of its connection, given up when its future is dropped.
 pub(crate) struct InFlight<'a> {
-    session: &'a Session,
+    pub(crate) session: &'a Session,
     pub(crate) id: u64,
     /// Whether the worker may know of the call.
-    sent: bool,
+    pub(crate) sent: bool,
     /// Whether it is the only call in flight.
-    alone: bool,
+    pub(crate) alone: bool,
     /// Whether its answer was taken, or another guard has the call.
     pub(crate) done: bool,
 }
@@ -195,10 +195,7 @@ pub(crate) async fn begin<'a>(session: &'a Session, call: &Outgoing<'_>) -> Resu
             }
             Err(NoSlot::Ended) => return Err(Failure::NotSent),
             Err(NoSlot::Full { limit, abandoned }) => {
-                let full = format!(
-                    "all {limit} calls that this connection may have in flight are in flight, {abandoned} of \
-                     them given up by their callers and not yet answered"
-                );
+                let full = no_slot(limit, abandoned);
                 if call.when_full == WhenFull::Fail {
                     return Err(Failure::Failed(Error::new(Code::ResourceExhausted, call.method, full)));
                 }
@@ -272,34 +269,48 @@ pub(crate) async fn send(
             SendError::Full => {
                 waited = true;
                 ensure_driver(session, call)?;
-                let why = "the worker made no room for it; its threads are busy or wait for the interpreter";
-                until(call, room).await.ok_or_else(|| Failure::Failed(call.too_late(why)))?;
+                until(call, room).await.ok_or_else(|| Failure::Failed(call.too_late(NO_ROOM)))?;
             }
-            SendError::Gone => {
-                let pid = session.link.welcome().pid;
-                session.end_after_draining(Code::Unavailable, &format!("the worker (pid {pid}) is gone"));
-                return Err(Failure::NotSent);
-            }
-            other => {
-                let code = match other {
-                    SendError::TooLarge { .. } => Code::InvalidArgument,
-                    SendError::NoMemory { .. } => Code::ResourceExhausted,
-                    _ => Code::Unavailable,
-                };
-                return Err(Failure::Failed(Error::new(code, call.method, other.to_string())));
-            }
+            other => return Err(not_sent(session, call, &other)),
         }
     }
 }
 
+/// What is known of a call that found no room in time.
+pub(crate) const NO_ROOM: &str =
+    "the worker made no room for it; its threads are busy or wait for the interpreter";
+
+/// What is known of a call that found no slot.
+pub(crate) fn no_slot(limit: usize, abandoned: usize) -> String {
+    format!(
+        "all {limit} calls that this connection may have in flight are in flight, {abandoned} of them given up by \
+         their callers and not yet answered"
+    )
+}
+
+/// A frame could not be sent, and waiting would not help.
+pub(crate) fn not_sent(session: &Session, call: &Outgoing<'_>, error: &SendError) -> Failure {
+    let code = match error {
+        SendError::Gone => {
+            let pid = session.link.welcome().pid;
+            session.end_after_draining(Code::Unavailable, &format!("the worker (pid {pid}) is gone"));
+            return Failure::NotSent;
+        }
+        SendError::TooLarge { .. } => Code::InvalidArgument,
+        SendError::NoMemory { .. } => Code::ResourceExhausted,
+        _ => Code::Unavailable,
+    };
+    Failure::Failed(Error::new(code, call.method, error.to_string()))
+}
+
 /// An attempt at sending that did not succeed.
-enum Attempt {
+pub(crate) enum Attempt {
     Sending(SendError),
     Failure(Failure),
 }
 
 /// Sends a frame right here.
-fn send_small(session: &Session, call: &Outgoing<'_>, head: &[u8]) -> Result<(), Attempt> {
+pub(crate) fn send_small(session: &Session, call: &Outgoing<'_>, head: &[u8]) -> Result<(), Attempt> {
     let body_len = head.len() + call.payload.len();
     let mut header = call.header(body_len).map_err(Attempt::Failure)?;
     let mut tail = buffers::take();
@@ -379,7 +390,7 @@ pub(crate) fn ensure_driver(session: &Arc<Session>, call: &Outgoing<'_>) -> Resu
 }
 
 /// What is known of a call whose time is over.
-fn expired(session: &Session, call: &Outgoing<'_>) -> Error {
+pub(crate) fn expired(session: &Session, call: &Outgoing<'_>) -> Error {
     let (pid, timeout) = (session.link.welcome().pid, call.timeout);
     let known = if session.link.peer_exited() {
         format!("the worker (pid {pid}) has ended")

@@ -1,13 +1,14 @@
 //! The client.
 
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
 use pycrust_protocol::header::{TraceContext, flags};
 use pycrust_protocol::limits::MAX_METHOD_LEN;
 use pycrust_protocol::name::EndpointName;
-use pycrust_protocol::reserved::{HEALTH, Health};
+use pycrust_protocol::reserved::{HEALTH, Health, READY};
 use pycrust_protocol::{Code, ErrorPayload};
 use pycrust_transport::monotonic_ns;
 use serde::Serialize;
@@ -15,7 +16,7 @@ use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
 
 use crate::buffers;
-use crate::builder::{Builder, Encoding, Options};
+use crate::builder::{Builder, Encoding, Options, WhenFull};
 use crate::call::{self, Failure, Finished, Outgoing, until};
 use crate::connector::Connector;
 use crate::error::Error;
@@ -23,19 +24,20 @@ use crate::metadata::{self, Metadata};
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::session::Session;
+use crate::state::{ConnectionState, StateChanges};
 use crate::stream::{Arguments, Open, Opening, Streaming};
 
 /// Connections that a call tries when each ends before the call could be sent.
-const MAX_CONNECTIONS: usize = 3;
+pub(crate) const MAX_CONNECTIONS: usize = 3;
 
-/// The first pause of an idempotent call before it is made again; each next one is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(5);
+/// The first pause of a connection that waits for its worker; each next one is twice as long.
+pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(5);
 
 /// The longest such pause.
-const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 
 /// How long a worker has for its first sign of life on a new connection.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Items of a stream that come before more are granted, unless the call says otherwise.
 pub(crate) const DEFAULT_WINDOW: u32 = 64;
@@ -91,6 +93,10 @@ pub(crate) struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
+    pub(crate) fn set(&mut self, flag: u8, on: bool) {
+        self.flags = if on { self.flags | flag } else { self.flags & !flag };
+    }
+
     pub(crate) fn new(method: &'a str, timeout: Duration) -> Self {
         let trace = TraceContext::default();
         let metadata = Metadata::new();
@@ -311,39 +317,14 @@ impl RpcClient {
         call: &Call<'a>,
         payload: Result<Vec<u8>, Error>,
     ) -> Result<Outgoing<'a>, Error> {
-        let started_ns = monotonic_ns();
-        let &Call { method, timeout, flags, schema_pin, trace, window, .. } = call;
-        let refuse = |reason: String| Err(Error::new(Code::InvalidArgument, method, reason));
-        if !(1..=MAX_METHOD_LEN).contains(&method.len()) {
-            let len = method.len();
-            return refuse(format!("a method's name has 1 to {MAX_METHOD_LEN} bytes, this one has {len}"));
-        }
-        let metadata = match metadata::encoded(&call.metadata) {
-            Ok(metadata) => metadata,
-            Err(reason) => return refuse(reason),
-        };
-        let payload = payload?;
-        let expires_ns = (timeout < FOREVER).then(|| started_ns.saturating_add(timeout.as_nanos() as u64));
-        let when_full = self.shared.options.when_full;
-        Ok(Outgoing {
-            method,
-            payload,
-            started_ns,
-            timeout,
-            expires_ns,
-            flags,
-            schema_pin,
-            trace,
-            metadata,
-            window,
-            when_full,
-        })
+        outgoing(call, payload, self.shared.options.when_full)
     }
 
     /// Makes a call, on as many connections as it takes and may. The answer, and when the call started.
     pub(crate) async fn make(&self, mut call: Outgoing<'_>) -> Result<(Finished, u64), Error> {
         in_runtime(call.method)?;
-        let mut pause = FIRST_PAUSE;
+        let retry = self.shared.options.retry;
+        let (mut pause, mut attempts) = (retry.first_pause, 1);
         let mut connections = 0;
         let finished = loop {
             let error = match self.attempt(&mut call).await {
@@ -357,19 +338,21 @@ impl RpcClient {
                 }
                 Err(Failure::Lost(error) | Failure::Failed(error)) => error,
             };
-            if call.flags & flags::IDEMPOTENT == 0 || error.code() != Code::Unavailable {
+            let again = call.flags & flags::IDEMPOTENT != 0 && attempts < retry.attempts;
+            if !again || error.code() != Code::Unavailable {
                 return Err(error);
             }
+            attempts += 1;
             // Made again until its time is over; what it is told then is why the last attempt failed.
             if until(&call, async {
-                tokio::time::sleep(pause).await;
+                tokio::time::sleep(jittered(pause)).await;
             })
             .await
             .is_none()
             {
                 return Err(error);
             }
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            pause = (pause * 2).min(retry.longest_pause);
         };
         buffers::give(call.payload);
         if finished.status == Code::Ok {
@@ -403,6 +386,37 @@ impl RpcClient {
     /// Calls in flight end in `CANCELLED`, and so does every later call. Closing again does nothing.
     pub async fn close(&self) {
         self.shared.connector.close().await;
+    }
+
+    /// Where the client stands with its worker right now.
+    pub fn state(&self) -> ConnectionState {
+        self.shared.connector.states.now()
+    }
+
+    /// Tells of every change of [`state`](Self::state) from now on.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # async fn watch(client: pycrust_client::RpcClient) {
+    /// let mut changes = client.state_changes();
+    /// while let Some(state) = changes.next().await {
+    ///     println!("{state:?}");
+    /// }
+    /// # }
+    /// ```
+    pub fn state_changes(&self) -> StateChanges {
+        self.shared.connector.states.changes()
+    }
+
+    /// Whether the worker serves and `method` answers these arguments: the readiness of a real handler.
+    ///
+    /// # Errors
+    /// Those of [`call`](Self::call).
+    pub async fn ready<A: Serialize + ?Sized>(&self, method: &str, args: &A) -> Result<(), Error> {
+        let mut arguments = Vec::new();
+        write(&mut arguments, self.encoding(), method, args)?;
+        self.call::<_, serde::de::IgnoredAny>(READY, &(method, serde_bytes::Bytes::new(&arguments))).await?;
+        Ok(())
     }
 
     /// The endpoint's name.
@@ -473,7 +487,48 @@ fn in_runtime(method: &str) -> Result<(), Error> {
     Err(Error::new(Code::FailedPrecondition, method, reason))
 }
 
-fn never_sent(method: &str) -> Error {
+pub(crate) fn never_sent(method: &str) -> Error {
     let reason = format!("{MAX_CONNECTIONS} connections ended before the call could be sent");
     Error::new(Code::Unavailable, method, reason)
+}
+
+/// A pause that is different for everyone who was told of the same end: between half of it and all.
+pub(crate) fn jittered(pause: Duration) -> Duration {
+    // The standard library's only source of chance: each state's keys are its own.
+    let chance = RandomState::new().hash_one(()) as u32;
+    pause / 2 + (pause / 2).mul_f64(f64::from(chance) / f64::from(u32::MAX))
+}
+
+/// Checks what a call says.
+pub(crate) fn outgoing<'a>(
+    call: &Call<'a>,
+    payload: Result<Vec<u8>, Error>,
+    when_full: WhenFull,
+) -> Result<Outgoing<'a>, Error> {
+    let started_ns = monotonic_ns();
+    let &Call { method, timeout, flags, schema_pin, trace, window, .. } = call;
+    let refuse = |reason: String| Err(Error::new(Code::InvalidArgument, method, reason));
+    if !(1..=MAX_METHOD_LEN).contains(&method.len()) {
+        let len = method.len();
+        return refuse(format!("a method's name has 1 to {MAX_METHOD_LEN} bytes, this one has {len}"));
+    }
+    let metadata = match metadata::encoded(&call.metadata) {
+        Ok(metadata) => metadata,
+        Err(reason) => return refuse(reason),
+    };
+    let payload = payload?;
+    let expires_ns = (timeout < FOREVER).then(|| started_ns.saturating_add(timeout.as_nanos() as u64));
+    Ok(Outgoing {
+        method,
+        payload,
+        started_ns,
+        timeout,
+        expires_ns,
+        flags,
+        schema_pin,
+        trace,
+        metadata,
+        window,
+        when_full,
+    })
 }

@@ -15,6 +15,7 @@ use crate::driver;
 use crate::error::Error;
 use crate::session::Session;
 use crate::spin::Spin;
+use crate::state::{ConnectionState, States};
 
 /// What an error of a connection, not of a call, is about.
 const SUBJECT: &str = "connect";
@@ -27,6 +28,8 @@ pub(crate) struct Connector {
     client_name: String,
     max_in_flight: usize,
     spin: Spin,
+    /// What the client's users are told of it.
+    pub(crate) states: Arc<States>,
     /// Taken for the time that a clone of an `Arc` takes.
     state: Mutex<State>,
 }
@@ -57,6 +60,7 @@ impl Connector {
             client_name: options.client_name.clone(),
             max_in_flight: options.max_in_flight,
             spin: options.spin,
+            states: Arc::new(States::new()),
             state: Mutex::new(State::Down),
         }))
     }
@@ -90,6 +94,7 @@ impl Connector {
                     let before = mem::replace(&mut *state, State::Connecting(Arc::clone(&attempt)));
                     drop(state);
                     drop(before);
+                    self.states.set(ConnectionState::Connecting);
                     // A task of its own: it goes on if the caller who began it goes away.
                     let connecting =
                         Connecting { connector: Arc::clone(self), attempt: Arc::clone(&attempt) };
@@ -110,6 +115,7 @@ impl Connector {
     /// Ends the connection for good and waits until it is taken down.
     pub(crate) async fn close(&self) {
         let before = mem::replace(&mut *self.state.lock(), State::Closed);
+        self.states.set(ConnectionState::Closed);
         // An attempt under way finds the state changed and drops its connection.
         let State::Up(session) = before else { return };
         session.flush_reports();
@@ -142,6 +148,8 @@ impl Connecting {
         let wanted = matches!(&*state, State::Connecting(attempt) if Arc::ptr_eq(attempt, &self.attempt));
         let outcome = if wanted {
             *state = next;
+            // Under the lock, so that it is told in order with a close.
+            self.connector.tell(&outcome);
             outcome
         } else {
             // Closed meanwhile.
@@ -165,14 +173,35 @@ impl Drop for Connecting {
 }
 
 impl Connector {
-    /// Connects; blocks.
-    fn attempt(&self) -> Result<Arc<Session>, Error> {
+    /// Tells how an attempt ended.
+    fn tell(&self, outcome: &Result<Arc<Session>, Error>) {
+        match outcome {
+            Err(error) => self.states.set(ConnectionState::Disconnected { reason: error.message().into() }),
+            Ok(session) => {
+                let welcome = session.link.welcome();
+                let (pid, generation, connection) = (welcome.pid, welcome.generation, welcome.connection);
+                self.states.set(ConnectionState::Connected { pid, generation, connection });
+                // It may have ended before it was told of.
+                if session.ended() {
+                    self.states.ended(generation, connection, "the connection ended at once");
+                }
+            }
+        }
+    }
+
+    /// Connects, without a Tokio runtime; blocks.
+    pub(crate) fn connect_blocking(&self) -> Result<Arc<Session>, Error> {
         let link = connect(&self.runtime, &self.name, &self.client_name).map_err(|error| match &error {
             ConnectError::Refused { code, reason } => Error::new(*code, SUBJECT, reason.as_str()),
             ConnectError::Transport(error) => transport_error(error),
             _ => Error::new(Code::Unavailable, SUBJECT, error.to_string()),
         })?;
-        let session = Session::new(link, self.max_in_flight, self.spin);
+        Ok(Session::new(link, self.max_in_flight, self.spin, Arc::clone(&self.states)))
+    }
+
+    /// Connects; blocks.
+    fn attempt(&self) -> Result<Arc<Session>, Error> {
+        let session = self.connect_blocking()?;
         driver::ensure(&session).map_err(|error| {
             Error::new(
                 Code::ResourceExhausted,

@@ -183,15 +183,17 @@ async fn drive(registration: Registration, bell: AsyncFd<OwnedFd>, control: Asyn
                 let link = Arc::clone(&session.link);
                 look = Some(tokio::task::spawn_blocking(move || link.on_control()));
             }
-            Event::Looked(found) => heed(&registration, found),
+            Event::Looked(found) => {
+                let Some(session) = registration.session.upgrade() else { return };
+                heed(&session, found);
+            }
             Event::RuntimeEnds => return,
         }
     }
 }
 
 /// Does what the control socket asks for.
-fn heed(registration: &Registration, event: ControlEvent) {
-    let Some(session) = registration.session.upgrade() else { return };
+fn heed(session: &Session, event: ControlEvent) {
     let pid = session.link.welcome().pid;
     match event {
         ControlEvent::Nothing => {}
@@ -199,7 +201,22 @@ fn heed(registration: &Registration, event: ControlEvent) {
             let reason = format!("the worker (pid {pid}) said goodbye: {reason}");
             session.end_after_draining(Code::Unavailable, &reason);
         }
-        ControlEvent::HungUp => gone(&session),
+        ControlEvent::HungUp => gone(session),
+    }
+}
+
+/// Looks at the control socket and for the worker's death, for a thread that waits itself; may take milliseconds.
+pub(crate) fn look_at_control(session: &Session) {
+    loop {
+        let event = session.link.on_control();
+        let more = matches!(event, ControlEvent::Goodbye(_));
+        heed(session, event);
+        if !more {
+            break;
+        }
+    }
+    if !session.ended() && session.link.peer_exited() {
+        gone(session);
     }
 }
 

@@ -20,6 +20,7 @@
 
 #[cfg(feature = "binding")]
 pub mod binding;
+pub mod blocking;
 mod buffers;
 mod builder;
 mod call;
@@ -33,10 +34,11 @@ mod reply;
 mod request;
 mod session;
 mod spin;
+mod state;
 mod stream;
 mod turn;
 
-pub use builder::{Builder, Encoding, WhenFull};
+pub use builder::{Builder, Encoding, Retry, WhenFull};
 pub use client::RpcClient;
 pub use error::{Details, Error};
 pub use metadata::{Metadata, MetadataValue};
@@ -46,4 +48,5 @@ pub use pycrust_protocol::{Code, ValidationIssue};
 pub use reply::{Reply, Timing};
 pub use request::Request;
 pub use spin::{MAX_SPIN, Spin};
+pub use state::{ConnectionState, StateChanges};
 pub use stream::Streaming;

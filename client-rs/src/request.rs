@@ -76,7 +76,7 @@ impl<'a> Request<'a> {
     }
 
     fn set(&mut self, flag: u8, on: bool) {
-        self.call.flags = if on { self.call.flags | flag } else { self.call.flags & !flag };
+        self.call.set(flag, on);
     }
 
     /// Adds metadata: text or bytes that the handler finds in `current_call().metadata`.

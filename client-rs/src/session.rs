@@ -19,6 +19,7 @@ use crate::buffers;
 use crate::calls::{Answer, Calls, Delivery, End};
 use crate::driver::Drivers;
 use crate::spin::{Policy, Spin};
+use crate::state::States;
 use crate::turn::Taken;
 use crate::turn::Turn;
 
@@ -57,11 +58,13 @@ pub(crate) struct Session {
     ended: AtomicBool,
     /// Whether the last owner may take its time to drop the connection.
     unhurried: AtomicBool,
+    /// What the client's users are told of it.
+    states: Arc<States>,
 }
 
 impl Session {
     /// Takes over a connection. At most `max_in_flight` calls at a time.
-    pub(crate) fn new(link: Connection, max_in_flight: usize, spin: Spin) -> Arc<Self> {
+    pub(crate) fn new(link: Connection, max_in_flight: usize, spin: Spin, states: Arc<States>) -> Arc<Self> {
         let limit = max_in_flight.min(link.welcome().max_in_flight as usize).max(1);
         let session = Self {
             link: Arc::new(link),
@@ -76,6 +79,7 @@ impl Session {
             sent_large: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             unhurried: AtomicBool::new(false),
+            states,
         };
         // From here on, nobody having the turn means that sleep is announced.
         session.drain();
@@ -256,6 +260,8 @@ impl Session {
     pub(crate) fn end(&self, code: Code, reason: &str) {
         let woken = self.calls.lock().end(End { code, reason: reason.into() });
         self.ended.store(true, Ordering::Release);
+        let welcome = self.link.welcome();
+        self.states.ended(welcome.generation, welcome.connection, reason);
         self.link.close();
         woken.into_iter().for_each(Waker::wake);
         self.room.notify_waiters();

@@ -101,9 +101,9 @@ impl Policy {
     }
 }
 
-/// Whether other threads of this runtime can run its other tasks meanwhile.
+/// Whether other threads of this runtime can run its other tasks meanwhile; outside of one there are none.
 fn on_many_threads() -> bool {
-    Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread)
+    Handle::try_current().map_or(true, |runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread)
 }
 
 #[cfg(test)]

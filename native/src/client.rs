@@ -9,7 +9,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::current::encoded_metadata;
+use crate::current::{encoded_metadata, lend};
 use crate::{decode, encode};
 
 /// Calls the handlers of one endpoint.
@@ -126,6 +126,7 @@ fn interruptible<T: Send>(
     wait: impl FnOnce(&mut dyn FnMut() -> bool) -> Result<Option<T>, Error> + Send,
 ) -> PyResult<T> {
     let check = |py: Python<'_>| py.check_signals();
+    let _lent = lend();
     let mut interrupt = None;
     let outcome = py.detach(|| {
         let mut keep_waiting = || match Python::attach(check) {

@@ -10,7 +10,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::dispatch::PyJob;
+use crate::dispatch::{PyJob, PyLent};
 use crate::{decode, encode};
 
 thread_local! {
@@ -62,6 +62,16 @@ pub(crate) fn current_batch() -> Option<Vec<CurrentCall>> {
     // SAFETY: set only while a `RunningBatch` of this thread borrows the jobs, and used on this thread only.
     let jobs = unsafe { &*jobs };
     Some(jobs.iter().map(|job| CurrentCall { context: job.context() }).collect())
+}
+
+/// Lends this thread's place to other calls, if it runs a handler, which is about to wait for a call.
+pub(crate) fn lend() -> Option<PyLent> {
+    let job = RUNNING.get();
+    // SAFETY: as in `current`.
+    let running = unsafe { job.as_ref() };
+    // SAFETY: as in `current_batch`.
+    let batch = || BATCH.get().and_then(|jobs| unsafe { &*jobs }.first());
+    running.or_else(batch).map(PyJob::lend)
 }
 
 /// What this thread runs, if it runs a handler.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pycrust_engine::{DispatchThread, Engine, Job};
+use pycrust_engine::{DispatchThread, Engine, Job, Lent};
 use pycrust_protocol::Code;
 use pycrust_transport::Connection;
 use pyo3::prelude::*;
@@ -16,6 +16,7 @@ use crate::{batch, decode, encode, failure};
 
 pub(crate) type PyEngine = Engine<Py<Handler>, Connection>;
 pub(crate) type PyJob = Job<Py<Handler>, Connection>;
+pub(crate) type PyLent = Lent<Py<Handler>, Connection>;
 
 /// What became of a call.
 enum Outcome {

@@ -48,6 +48,9 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             }
             let start = scheduler.pop(monotonic_ns(), &mut fallout);
             if start.is_none() && fallout.is_empty() {
+                if scheduler.superfluous() {
+                    return None;
+                }
                 // Woken for one thing, and it looks itself what that was.
                 scheduler.sit(thread.token, &thread.seat);
                 while scheduler.sits(thread.token) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use pycrust_protocol::control::Request;
 use pycrust_protocol::header::{HEADER_LEN, Header, Kind, MAGIC, RequestHeader, ResponseHeader, flags};
 use pycrust_protocol::report::Report;
+use pycrust_protocol::reserved::{self, READY};
 use pycrust_protocol::{Code, Malformed};
 use pycrust_transport::{Link, monotonic_ns};
 
@@ -186,7 +187,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
                 if !parts.reports.is_empty() {
                     self.reported(client, parts.reports, now_ns);
                 }
-                let request = match Request::decode(parts.control) {
+                let request = match Request::decode(parts.control).and_then(to_run) {
                     Ok(request) => request,
                     Err(error) => return malformed(&error, answerable(&header, parts.control)),
                 };
@@ -313,6 +314,15 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         let header = ResponseHeader::default();
         self.deliver(&reply.client, header, reply.id, status, [&payload, &[]], Patience::Hurries);
     }
+}
+
+/// The request that a question whether the worker is ready stands for; any other stands for itself.
+fn to_run(request: Request<'_>) -> Result<Request<'_>, Malformed> {
+    if request.method != READY {
+        return Ok(request);
+    }
+    let (method, payload) = reserved::ready_arguments(request.payload)?;
+    Ok(Request { id: request.id, method, payload })
 }
 
 /// The id to answer to, if the frame is a request that wants an answer.

@@ -221,6 +221,17 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
         self.call.ongoing.clone().unwrap_or_else(|| Ongoing::new(0, false))
     }
 
+    /// Its handler waits for another call, perhaps of this very worker: until what is returned is dropped, one
+    /// more call may run, on a thread more than usual. Otherwise handlers that call their own endpoint could
+    /// hold every thread and wait for one.
+    pub fn lend(&self) -> Lent<H, L> {
+        let counts = self.engine.scheduler.lock().lend(true, self.life);
+        if counts {
+            self.engine.nudge_if_runnable();
+        }
+        Lent { engine: Arc::clone(&self.engine), life: self.life, counts }
+    }
+
     /// Leaves its thread, to be answered from elsewhere: an event loop. It counts against its method's
     /// concurrency until then.
     pub fn hand_off(&mut self) {
@@ -458,6 +469,22 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
             decode_ns: decoded.saturating_sub(attached),
             handler_ns: ran.saturating_sub(decoded),
             encode_ns: now_ns.saturating_sub(ran),
+        }
+    }
+}
+
+/// A call's place, lent to others while its handler waits for a call of its own.
+#[must_use = "the place is lent until this is dropped"]
+pub struct Lent<H: Send + Sync + 'static, L: Link> {
+    engine: Arc<Engine<H, L>>,
+    life: u64,
+    counts: bool,
+}
+
+impl<H: Send + Sync + 'static, L: Link> Drop for Lent<H, L> {
+    fn drop(&mut self) {
+        if self.counts {
+            self.engine.scheduler.lock().lend(false, self.life);
         }
     }
 }

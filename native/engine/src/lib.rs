@@ -44,7 +44,7 @@ pub use self::arguments::Arguments;
 pub use self::config::Config;
 pub use self::context::CallContext;
 pub use self::engine::{Engine, Spawn};
-pub use self::job::Job;
+pub use self::job::{Job, Lent};
 pub use self::ongoing::{Argument, Listener, Ongoing};
 pub use self::output::{Channel, Output};
 pub use self::recorder::{Ended, Origin, Record, Recorder, RecorderState, Recording, Side};

@@ -128,6 +128,8 @@ pub(crate) struct Scheduler<H: Send + Sync + 'static, L: Link> {
     pub(crate) background: usize,
     /// Calls that may run at once.
     max_running: usize,
+    /// Running calls that wait for another call: as many more may run, on as many more threads.
+    lent: usize,
     /// The start that has not attached to the interpreter yet: there is at most one, since more would
     /// only queue for the same lock.
     gate: Option<u64>,
@@ -164,6 +166,7 @@ impl<H: Send + Sync + 'static, L: Link> Scheduler<H, L> {
             running: 0,
             background: 0,
             max_running,
+            lent: 0,
             gate: None,
             tickets: 0,
             asleep: false,
@@ -182,6 +185,7 @@ impl<H: Send + Sync + 'static, L: Link> Scheduler<H, L> {
         self.lead = Lead::Vacant;
         self.running = 0;
         self.background = 0;
+        self.lent = 0;
         self.gate = None;
         self.asleep = false;
         self.members.clear();
@@ -295,7 +299,7 @@ impl<H: Send + Sync + 'static, L: Link> Scheduler<H, L> {
     pub(crate) fn can_pop(&self) -> bool {
         self.phase != Phase::Stopped
             && self.gate.is_none()
-            && self.running < self.max_running
+            && self.running < self.max_running + self.lent
             && !self.listed.is_empty()
     }
 
@@ -469,9 +473,26 @@ impl<H: Send + Sync + 'static, L: Link> Scheduler<H, L> {
     /// interpreter may have to wait for that before it can do anything.
     pub(crate) fn promote(&mut self) -> usize {
         self.lead = Lead::Vacant;
-        let room = self.thread_limit.saturating_sub(self.members.len());
+        let room = (self.thread_limit + self.lent).saturating_sub(self.members.len());
         let woken = self.wake_one();
         room.min(usize::from(!woken) + usize::from(self.seats.is_empty()))
+    }
+
+    /// A running call waits for another one, or goes on. Answers whether it counts.
+    pub(crate) fn lend(&mut self, begins: bool, life: u64) -> bool {
+        if life != self.life {
+            return false;
+        }
+        self.lent = if begins { self.lent + 1 } else { self.lent - 1 };
+        if self.superfluous() {
+            self.wake_one();
+        }
+        true
+    }
+
+    /// Whether a thread with nothing to do is one too many, now that calls go on that had lent their place.
+    pub(crate) fn superfluous(&self) -> bool {
+        self.members.len() > self.thread_limit + self.lent
     }
 
     /// Wakes a waiting thread; each is woken for one thing.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use pycrust_engine::{Change, MethodRecording};
+use pycrust_engine::{Change, Config, MethodRecording};
 use pycrust_protocol::Code;
 use pycrust_protocol::header::{RequestHeader, TraceContext, flags};
 use pycrust_protocol::report::Report;
@@ -337,5 +337,53 @@ fn a_thread_that_dies_answers_and_is_replaced() {
         assert!(answer.error().may_have_run);
         assert_eq!(caller.call("echo", b"on").payload, b"on");
     }
+    rig.finish();
+}
+
+#[test]
+fn readiness_is_a_real_handler_s_answer() {
+    let rig = Rig::new();
+    rig.register_echo();
+    let caller = rig.connect();
+    // [method, bin "ping"]
+    let question = |method: &str| [b"\x92\xa4", method.as_bytes(), b"\xc4\x04ping"].concat();
+    let answer = caller.call("pycrust.ready", &question("echo"));
+    assert_eq!((answer.status, &answer.payload[..], answer.header.version), (Code::Ok, &b"ping"[..], 1));
+    let unknown = caller.call("pycrust.ready", &question("ecco"));
+    assert_eq!(unknown.status, Code::Unimplemented);
+    assert!(unknown.error().message.contains("echo"), "{}", unknown.error().message);
+    let nothing = caller.call("pycrust.ready", b"\xc0");
+    assert_eq!(nothing.status, Code::InvalidArgument);
+    assert!(nothing.error().message.contains("[method, bin]"), "{}", nothing.error().message);
+    rig.finish();
+}
+
+#[test]
+fn handlers_that_wait_for_calls_of_their_own_endpoint_hold_no_thread_back() {
+    // Two threads: one leads, one runs. Every nested call needs one more.
+    let rig = Rig::with(Config { max_threads: 2, ..config() });
+    rig.engine.start().unwrap();
+    rig.register_echo();
+    let inner = Arc::new(rig.connect());
+    rig.engine.publish(vec![register("outer", 8, move |running| {
+        let _lent = running.job.lend();
+        let inner = inner.clone();
+        let payload = running.job.payload().to_vec();
+        running.detached(|| {
+            inner.send("echo", &payload);
+            inner.answer();
+        });
+        (Code::Ok, payload)
+    })]);
+    let caller = rig.connect();
+    for _ in 0..50 {
+        for n in 0..8u8 {
+            caller.send("outer", &[n]);
+        }
+        let mut answers: Vec<_> = (0..8).map(|_| caller.answer().payload[0]).collect();
+        answers.sort_unstable();
+        assert_eq!(answers, [0, 1, 2, 3, 4, 5, 6, 7]);
+    }
+    until("the threads that were lent have ended", || rig.engine.live_threads() <= 4);
     rig.finish();
 }

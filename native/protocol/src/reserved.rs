@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::Malformed;
+
 /// `pycrust.health`: is the worker there?
 pub const HEALTH: &str = "pycrust.health";
 /// `pycrust.methods`: what can be called?
@@ -10,6 +12,19 @@ pub const METHODS: &str = "pycrust.methods";
 pub const STATS: &str = "pycrust.stats";
 /// `pycrust.hand_over`: let another process of the user serve the name.
 pub const HAND_OVER: &str = "pycrust.hand_over";
+/// `pycrust.ready`: can it answer? Its arguments are `[method, bin]`, the MessagePack of that method's arguments:
+/// the method is run as by any call, and its answer is the answer.
+pub const READY: &str = "pycrust.ready";
+
+/// The method that `pycrust.ready` is to run, and its arguments.
+///
+/// # Errors
+/// What is wrong with the payload.
+pub fn ready_arguments(payload: &[u8]) -> Result<(&str, &[u8]), Malformed> {
+    let wrong = |_| Malformed::new(0, "the arguments of pycrust.ready are [method, bin]");
+    let (method, arguments): (&str, &serde_bytes::Bytes) = rmp_serde::from_slice(payload).map_err(wrong)?;
+    Ok((method, arguments))
+}
 
 /// The answer to `pycrust.health`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
