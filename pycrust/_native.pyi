@@ -136,8 +136,22 @@ class Client:
         """Calls; `done(result, error)` is called on a thread of the client's, one of them `None`."""
     def stream(self, method: str, arguments: object, options: dict[str, Any]) -> ClientStream:
         """Calls a handler that streams."""
+    def notify(self, method: str, arguments: object, options: dict[str, Any]) -> None:
+        """Sends a call that wants no answer."""
+    def exchange(self, method: str, options: dict[str, Any]) -> tuple[ClientFeed, ClientStream]:
+        """Calls a handler that takes a stream of arguments: where they are put, and the items of its answer."""
     def close(self) -> None:
         """Closes the connection."""
+
+class ClientFeed:
+    """Where the arguments of a call are put that takes a stream of them."""
+
+    def put(self, argument: object) -> bool:
+        """Puts one argument, once there is room for it; false if no more are wanted."""
+    def fail(self, reason: str) -> bool:
+        """There are no more arguments, for this reason: the call is cancelled."""
+    def end(self) -> None:
+        """There are no more arguments."""
 
 class PendingCall:
     """A call that was started and not waited for."""

@@ -6,15 +6,18 @@ import asyncio
 import math
 import os
 import sys
+import threading
 from typing import TYPE_CHECKING, Any, Self
 
-from pycrust._binding import make_client
+from pycrust import _binding, loops
+from pycrust._binding import encode, make_client
+from pycrust.errors import Cancelled
 from pycrust.naming import check_endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterable, Iterator
 
-    from pycrust._binding import ClientStream
+    from pycrust._binding import Client, ClientFeed, ClientStream
 
 
 class RpcClient:
@@ -80,9 +83,7 @@ class RpcClient:
                 endpoint allows it, is a note of the exception, and `may_have_run` says whether it had started.
             TypeError: An argument can't be serialised, or both kinds are given.
         """
-        return self._client.call(
-            method, _arguments(args, kwargs), _options(timeout, idempotent=idempotent, metadata=metadata)
-        )
+        return self.request(method, timeout=timeout, idempotent=idempotent, metadata=metadata).call(*args, **kwargs)
 
     async def acall(
         self,
@@ -95,30 +96,8 @@ class RpcClient:
         **kwargs: Any,
     ) -> Any:
         """Like `call`, awaited. Cancelling the task cancels the call."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Any] = loop.create_future()
-
-        def settle(result: Any, error: BaseException | None) -> None:
-            if future.done():
-                return
-            if error is None:
-                future.set_result(result)
-            else:
-                future.set_exception(error)
-
-        def done(result: Any, error: BaseException | None) -> None:
-            try:
-                loop.call_soon_threadsafe(settle, result, error)
-            except RuntimeError:
-                return  # the loop is closed: nobody waits any more
-
-        pending = self._client.start(
-            method, _arguments(args, kwargs), _options(timeout, idempotent=idempotent, metadata=metadata), done
-        )
-        try:
-            return await future
-        finally:
-            pending.cancel()
+        request = self.request(method, timeout=timeout, idempotent=idempotent, metadata=metadata)
+        return await request.acall(*args, **kwargs)
 
     def stream(
         self,
@@ -144,8 +123,63 @@ class RpcClient:
         Raises:
             RpcError: At the item where the call failed.
         """
-        options = _options(timeout, idempotent=False, metadata=metadata)
-        return Stream(self._client.stream(method, _arguments(args, kwargs), options))
+        return self.request(method, timeout=timeout, metadata=metadata).stream(*args, **kwargs)
+
+    def request(  # noqa: PLR0913 - all but the method are keywords with defaults
+        self,
+        method: str,
+        *,
+        timeout: float | None = None,
+        idempotent: bool = False,
+        latest: bool = False,
+        metadata: dict[str, str | bytes] | None = None,
+        schema: int = 0,
+        traceparent: str | None = None,
+        window: int = 64,
+    ) -> Request:
+        """A call with options.
+
+        Args:
+            method: The method's name.
+            timeout: Seconds that the call has; the client's usual ones by default (no limit where it streams),
+                `math.inf` is no limit.
+            idempotent: Whether it may be made again if the worker goes away.
+            latest: Whether it takes the place of older such calls of this client that still wait; those end in
+                `Aborted`.
+            metadata: What the handler finds in `current_call().metadata`.
+            schema: The schema hash that the caller was built against; a handler of another one refuses the call.
+            traceparent: The W3C trace context that the call belongs to; in a handler, that of its own call by default.
+            window: Items of a streamed answer that may come before they are taken.
+
+        Returns:
+            What makes the call, in one of several ways.
+        """
+        if traceparent is None:
+            call = _binding.current_call() or loops.current_task_call()
+            traceparent = call.traceparent if call is not None else None
+        options = {
+            "timeout": timeout,
+            "idempotent": idempotent,
+            "latest": latest,
+            "metadata": metadata,
+            "schema": schema,
+            "traceparent": traceparent,
+            "window": window,
+        }
+        return Request(self._client, method, options)
+
+    def ready(self, method: str, /, *args: Any, **kwargs: Any) -> None:
+        """Asks the worker to run a real handler, as a supervisor would.
+
+        Args:
+            method: The handler that is run.
+            *args: Its arguments by position, or
+            **kwargs: by name.
+
+        Raises:
+            RpcError: The worker is not there, or the handler does not answer; as from `call`.
+        """
+        self.call("pycrust.ready", method, encode(_arguments(args, kwargs)))
 
     def close(self) -> None:
         """Closes the connection: calls in flight end in `Cancelled`, and so does every later call."""
@@ -164,12 +198,103 @@ class RpcClient:
         return f"<RpcClient {self.name}>"
 
 
+class Request:
+    """A call with options, made by `RpcClient.request`; each method below makes it."""
+
+    def __init__(self, client: Client, method: str, options: dict[str, Any]) -> None:
+        """Made by `RpcClient.request`."""
+        self._client = client
+        self._method = method
+        self._options = options
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Calls and waits for the result: see `RpcClient.call`."""
+        return self._client.call(self._method, _arguments(args, kwargs), self._options)
+
+    async def acall(self, *args: Any, **kwargs: Any) -> Any:
+        """Like `call`, awaited. Cancelling the task cancels the call."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
+
+        def settle(result: Any, error: BaseException | None) -> None:
+            if future.done():
+                return
+            if error is None:
+                future.set_result(result)
+            else:
+                future.set_exception(error)
+
+        def done(result: Any, error: BaseException | None) -> None:
+            try:
+                loop.call_soon_threadsafe(settle, result, error)
+            except RuntimeError:
+                return  # the loop is closed: nobody waits any more
+
+        pending = self._client.start(self._method, _arguments(args, kwargs), self._options, done)
+        try:
+            return await future
+        finally:
+            pending.cancel()
+
+    def notify(self, *args: Any, **kwargs: Any) -> None:
+        """Sends the call and wants no answer; whether it ran is not told.
+
+        Raises:
+            RpcError: There is no worker, or no room in time.
+        """
+        self._client.notify(self._method, _arguments(args, kwargs), self._options)
+
+    def stream(self, *args: Any, **kwargs: Any) -> Stream:
+        """Calls a handler that streams: see `RpcClient.stream`."""
+        return Stream(self._client.stream(self._method, _arguments(args, kwargs), self._options))
+
+    def exchange(self, arguments: Iterable[Any]) -> Stream:
+        """Calls a handler that takes a stream of arguments and streams its answer; both go on at once.
+
+        Args:
+            arguments: Taken on a thread of their own, as the handler takes them.
+
+        Returns:
+            The items of the answer.
+        """
+        feed, items = self._client.exchange(self._method, self._options)
+        stream = Stream(items)
+        threading.Thread(
+            target=_feed, args=(feed, iter(arguments), stream), name="pycrust-feed", daemon=True
+        ).start()
+        return stream
+
+    def upload(self, arguments: Iterable[Any]) -> Any:
+        """Calls a handler that takes a stream of arguments and waits for its result.
+
+        Args:
+            arguments: Taken on a thread of their own, as the handler takes them.
+        """
+        with self.exchange(arguments) as stream:
+            return next(stream, None)
+
+
+def _feed(feed: ClientFeed, arguments: Iterator[Any], stream: Stream) -> None:
+    """Hands a call its arguments, as long as it wants more."""
+    try:
+        for argument in arguments:
+            if not feed.put(argument):
+                break
+    except BaseException as error:  # noqa: BLE001 - it is raised where the answer is taken
+        stream.broken = error
+        feed.fail(f"the iterator over the arguments raised {error!r}")
+    finally:
+        feed.end()
+
+
 class Stream:
     """The items of a streamed answer, for `for` and for `async for`."""
 
     def __init__(self, stream: ClientStream) -> None:
         """Made by `RpcClient.stream`."""
         self._stream = stream
+        #: What the iterator over the arguments has raised.
+        self.broken: BaseException | None = None
 
     def __iter__(self) -> Iterator[Any]:
         """Itself."""
@@ -177,10 +302,18 @@ class Stream:
 
     def __next__(self) -> Any:
         """The next item; waits for it."""
-        found = self._stream.next()
+        found = self._next()
         if found is None:
             raise StopIteration
         return found[0]
+
+    def _next(self) -> tuple[Any] | None:
+        try:
+            return self._stream.next()
+        except Cancelled:
+            if self.broken is not None:
+                raise self.broken from None
+            raise
 
     def __aiter__(self) -> AsyncIterator[Any]:
         """Itself."""
@@ -188,7 +321,7 @@ class Stream:
 
     async def __anext__(self) -> Any:
         """The next item, awaited."""
-        found = await asyncio.to_thread(self._stream.next)
+        found = await asyncio.to_thread(self._next)
         if found is None:
             raise StopAsyncIteration
         return found[0]
@@ -210,7 +343,3 @@ def _arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if args and kwargs:
         raise TypeError("give the arguments by position or by name, not both: they travel as an array or as a map")
     return kwargs or list(args)
-
-
-def _options(timeout: float | None, *, idempotent: bool, metadata: dict[str, str | bytes] | None) -> dict[str, Any]:
-    return {"timeout": timeout, "idempotent": idempotent, "metadata": metadata}

@@ -362,6 +362,17 @@ def describe_arguments(exc: BaseException) -> tuple[int, dict[str, Any]]:
     return describe(exc, traceback=False)
 
 
+def refused_item(exc: BaseException) -> RpcError:
+    """What a handler that takes a stream of arguments sees raised where one of them doesn't validate.
+
+    Unless it catches it, the caller gets INVALID_ARGUMENT with Pydantic's list, as for other arguments.
+    """
+    code, payload = describe_arguments(exc)
+    error = RpcError.of(code, payload["message"], payload.get("details"))
+    error.__cause__ = exc
+    return error
+
+
 def describe_result(exc: BaseException) -> tuple[int, dict[str, Any]]:
     """What a caller is told when validating, serialising or encoding a result raised `exc`.
 

@@ -4,11 +4,15 @@
 //! asks its caller every 100 ms whether to go on waiting, so that a person can interrupt it.
 
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_core::Stream;
+use pycrust_protocol::header::TraceContext;
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
@@ -21,6 +25,9 @@ use pycrust_protocol::Code;
 
 /// Time between two questions whether to go on waiting.
 const SLICE: Duration = Duration::from_millis(100);
+
+/// Arguments of a stream that are put and not yet taken.
+const FEED_BUFFER: usize = 64;
 
 /// The runtime, and the process that made it: a forked child has none of its threads.
 static RUNTIME: Mutex<Option<(u32, Arc<Runtime>)>> = Mutex::new(None);
@@ -74,6 +81,14 @@ pub struct CallOptions {
     pub metadata: Metadata,
     /// Whether running the call twice does no harm.
     pub idempotent: bool,
+    /// Whether it takes the place of older ones of this client that still wait.
+    pub latest: bool,
+    /// The schema that the caller was built against; 0 is any.
+    pub schema: u64,
+    /// The trace that the call belongs to; all zero is none.
+    pub trace: TraceContext,
+    /// Items of a streamed answer that may come before they are taken; 0 is the usual number.
+    pub window: u32,
 }
 
 /// A client for code that is not on a Tokio runtime.
@@ -98,8 +113,12 @@ impl Client {
     }
 
     fn request<'a>(&'a self, method: &'a str, options: CallOptions) -> Request<'a> {
-        let CallOptions { timeout, metadata, idempotent } = options;
-        let mut request = self.client.request(method).idempotent(idempotent);
+        let CallOptions { timeout, metadata, idempotent, latest, schema, trace, window } = options;
+        let request = self.client.request(method).idempotent(idempotent).latest(latest);
+        let mut request = request.schema(schema).trace(trace);
+        if window > 0 {
+            request = request.window(window);
+        }
         if let Some(timeout) = timeout {
             request = request.timeout(timeout);
         }
@@ -146,6 +165,31 @@ impl Client {
         Items { runtime: Arc::clone(&self.runtime), items }
     }
 
+    /// Sends a call that wants no answer; `None` once `keep_waiting` says no.
+    ///
+    /// # Errors
+    /// Those of [`Request::notify`].
+    pub fn notify(
+        &self,
+        method: &str,
+        arguments: Vec<u8>,
+        options: CallOptions,
+        keep_waiting: &mut dyn FnMut() -> bool,
+    ) -> Result<Option<()>, Error> {
+        let call = self.request(method, options).notify_raw(arguments);
+        block_on(&self.runtime, call, keep_waiting).transpose()
+    }
+
+    /// Calls a handler that takes a stream of arguments, which are put into the feed by another thread than the one
+    /// that takes the items of the answer: one item, if the handler does not stream.
+    pub fn exchange(&self, method: &str, options: CallOptions) -> (Feed, Items) {
+        let unlimited = CallOptions { timeout: options.timeout.or(Some(Duration::MAX)), ..options };
+        let (arguments, taken) = mpsc::channel(FEED_BUFFER);
+        let items = self.request(method, unlimited).exchange_raw(Box::pin(Taken(taken)));
+        let feed = Feed { runtime: Arc::clone(&self.runtime), method: method.to_owned(), arguments };
+        (feed, Items { runtime: Arc::clone(&self.runtime), items })
+    }
+
     /// Closes the connection.
     pub fn close(&self) {
         self.runtime.block_on(self.client.close());
@@ -160,6 +204,46 @@ impl Pending {
     /// Cancels the call; nobody is told of its result then.
     pub fn cancel(&self) {
         self.0.abort();
+    }
+}
+
+/// Where the arguments of a call are put that takes a stream of them. Dropping it ends them.
+#[derive(Debug)]
+pub struct Feed {
+    runtime: Arc<Runtime>,
+    method: String,
+    arguments: mpsc::Sender<Result<Vec<u8>, Error>>,
+}
+
+impl Feed {
+    /// Puts one argument, as MessagePack, once there is room for it. False if the call has ended, so that no more are
+    /// wanted; `None` once `keep_waiting` says no.
+    pub fn put(&self, argument: Vec<u8>, keep_waiting: &mut dyn FnMut() -> bool) -> Option<bool> {
+        self.hand_over(Ok(argument), keep_waiting)
+    }
+
+    /// There are no more arguments, for this reason: the call is cancelled and ends in `CANCELLED`.
+    pub fn fail(&self, reason: &str, keep_waiting: &mut dyn FnMut() -> bool) -> Option<bool> {
+        self.hand_over(Err(Error::new(Code::Cancelled, &self.method, reason)), keep_waiting)
+    }
+
+    fn hand_over(
+        &self,
+        argument: Result<Vec<u8>, Error>,
+        keep_waiting: &mut dyn FnMut() -> bool,
+    ) -> Option<bool> {
+        block_on(&self.runtime, self.arguments.send(argument), keep_waiting).map(|sent| sent.is_ok())
+    }
+}
+
+/// The arguments that were put.
+struct Taken(mpsc::Receiver<Result<Vec<u8>, Error>>);
+
+impl Stream for Taken {
+    type Item = Result<Vec<u8>, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_recv(cx)
     }
 }
 

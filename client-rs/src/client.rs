@@ -274,7 +274,11 @@ impl RpcClient {
     /// Sends a call that gets no answer.
     pub(crate) async fn notify<A: Serialize + ?Sized>(&self, call: &Call<'_>, args: &A) -> Result<(), Error> {
         let encoded = self.encode(call, args);
-        let mut call = encoded?;
+        self.notify_outgoing(encoded?).await
+    }
+
+    /// The same, of a call that is ready to be sent.
+    pub(crate) async fn notify_outgoing(&self, mut call: Outgoing<'_>) -> Result<(), Error> {
         in_runtime(call.method)?;
         for _ in 0..MAX_CONNECTIONS {
             let session = self.session(&call).await?;

@@ -44,6 +44,7 @@ pub use error::{Details, Error};
 pub use metadata::{Metadata, MetadataValue};
 pub use pycrust_protocol::error::Location;
 pub use pycrust_protocol::header::TraceContext;
+pub use pycrust_protocol::trace::InvalidTrace;
 pub use pycrust_protocol::{Code, ValidationIssue};
 pub use reply::{Reply, Timing};
 pub use request::Request;

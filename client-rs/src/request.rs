@@ -183,6 +183,21 @@ impl<'a> Request<'a> {
         Streaming::new(self.call.method, opening, |_, item| Ok(item.to_vec()))
     }
 
+    /// The same with arguments that are a stream, each MessagePack already.
+    #[cfg(feature = "binding")]
+    pub(crate) fn exchange_raw(mut self, arguments: Arguments) -> Streaming<Vec<u8>> {
+        self.set(flags::STREAM | flags::UPLOAD, true);
+        let opening = self.client.open(&self.call, Ok(NOTHING.to_vec()), Some(arguments));
+        Streaming::new(self.call.method, opening, |_, item| Ok(item.to_vec()))
+    }
+
+    /// The same without an answer.
+    #[cfg(feature = "binding")]
+    pub(crate) async fn notify_raw(mut self, arguments: Vec<u8>) -> Result<(), Error> {
+        self.set(flags::ONE_WAY, true);
+        self.client.notify_outgoing(self.client.outgoing(&self.call, Ok(arguments))?).await
+    }
+
     fn arguments<S>(&self, arguments: S) -> Arguments
     where
         S: Stream<Item: Serialize> + Send + 'static,

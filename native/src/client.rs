@@ -3,8 +3,8 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use pycrust_client::binding::{CallOptions, Client as Inner, Items, Pending};
-use pycrust_client::{Details, Error, RpcClient};
+use pycrust_client::binding::{CallOptions, Client as Inner, Feed, Items, Pending};
+use pycrust_client::{Details, Error, InvalidTrace, RpcClient};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -19,6 +19,10 @@ pub(crate) struct Client(Inner);
 /// A call that was started and not waited for.
 #[pyclass(frozen, module = "pycrust._native", name = "PendingCall")]
 pub(crate) struct PendingCall(Pending);
+
+/// Where the arguments of a call are put that takes a stream of them.
+#[pyclass(frozen, module = "pycrust._native", name = "ClientFeed")]
+pub(crate) struct ClientFeed(Mutex<Option<Feed>>);
 
 /// The items of a streamed answer.
 #[pyclass(frozen, module = "pycrust._native", name = "ClientStream")]
@@ -86,9 +90,59 @@ impl Client {
         Ok(ClientStream(Mutex::new(Some(self.0.stream(method, arguments, options)))))
     }
 
+    /// Sends a call that wants no answer.
+    fn notify(
+        &self,
+        py: Python<'_>,
+        method: &str,
+        arguments: &Bound<'_, PyAny>,
+        options: &Bound<'_, PyDict>,
+    ) -> PyResult<()> {
+        let (arguments, options) = (encoded(arguments)?, call_options(options)?);
+        interruptible(py, |keep| self.0.notify(method, arguments, options, keep))
+    }
+
+    /// Calls a handler that takes a stream of arguments: where they are put, and the items of its answer.
+    fn exchange(&self, method: &str, options: &Bound<'_, PyDict>) -> PyResult<(ClientFeed, ClientStream)> {
+        let (feed, items) = self.0.exchange(method, call_options(options)?);
+        Ok((ClientFeed(Mutex::new(Some(feed))), ClientStream(Mutex::new(Some(items)))))
+    }
+
     /// Closes the connection.
     fn close(&self, py: Python<'_>) {
         py.detach(|| self.0.close());
+    }
+}
+
+#[pymethods]
+impl ClientFeed {
+    /// Puts one argument, once there is room for it; false if no more are wanted.
+    fn put(&self, py: Python<'_>, argument: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let argument = encoded(argument)?;
+        self.wait(py, |feed, keep| feed.put(argument, keep))
+    }
+
+    /// There are no more arguments, for this reason: the call is cancelled.
+    fn fail(&self, py: Python<'_>, reason: &str) -> PyResult<bool> {
+        self.wait(py, |feed, keep| feed.fail(reason, keep))
+    }
+
+    /// There are no more arguments.
+    fn end(&self) {
+        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+impl ClientFeed {
+    fn wait(
+        &self,
+        py: Python<'_>,
+        hand_over: impl FnOnce(&Feed, &mut dyn FnMut() -> bool) -> Option<bool> + Send,
+    ) -> PyResult<bool> {
+        interruptible(py, |keep| {
+            let feed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            Ok(feed.as_ref().map_or(Some(false), |feed| hand_over(feed, keep)))
+        })
     }
 }
 
@@ -166,6 +220,19 @@ fn call_options(options: &Bound<'_, PyDict>) -> PyResult<CallOptions> {
     }
     if let Some(idempotent) = options.get_item("idempotent")? {
         read.idempotent = idempotent.is_truthy()?;
+    }
+    if let Some(latest) = options.get_item("latest")? {
+        read.latest = latest.is_truthy()?;
+    }
+    if let Some(schema) = options.get_item("schema")? {
+        read.schema = schema.extract()?;
+    }
+    if let Some(window) = options.get_item("window")? {
+        read.window = window.extract()?;
+    }
+    if let Some(trace) = options.get_item("traceparent")?.filter(|value| !value.is_none()) {
+        let trace = trace.extract::<String>()?;
+        read.trace = trace.parse().map_err(|error: InvalidTrace| PyValueError::new_err(error.to_string()))?;
     }
     if let Some(metadata) = options.get_item("metadata")?.filter(|value| !value.is_none()) {
         let metadata = encoded_metadata(metadata.cast::<PyDict>()?)?;

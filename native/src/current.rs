@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::ptr;
 
 use pycrust_engine::CallContext;
+use pycrust_protocol::header::TraceContext;
 use pycrust_protocol::limits::MAX_METADATA_LEN;
 use pycrust_transport::Connection;
 use pyo3::exceptions::PyValueError;
@@ -156,8 +157,7 @@ impl CurrentCall {
     #[getter]
     fn traceparent(&self) -> Option<String> {
         let trace = &self.context.trace;
-        let (trace_id, span_id) = (u128::from_be_bytes(trace.trace_id), u64::from_be_bytes(trace.span_id));
-        (trace_id != 0).then(|| format!("00-{trace_id:032x}-{span_id:016x}-{:02x}", trace.flags))
+        (*trace != TraceContext::default()).then(|| trace.to_string())
     }
 
     /// Sends metadata back with the answer, in place of what was set before.

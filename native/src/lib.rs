@@ -34,7 +34,7 @@ mod _native {
     #[pymodule_export]
     use crate::async_call::AsyncCall;
     #[pymodule_export]
-    use crate::client::{Client, ClientStream, PendingCall};
+    use crate::client::{Client, ClientFeed, ClientStream, PendingCall};
     #[pymodule_export]
     use crate::current::CurrentCall;
     #[pymodule_export]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 import threading
 import time
@@ -11,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from pycrust import (
+    Aborted,
     Cancelled,
     Code,
     DeadlineExceeded,
@@ -251,3 +253,101 @@ def test_stop_cancels_what_awaits(endpoint):
     assert ended
     assert failed[0].may_have_run
     assert [thread.name for thread in threading.enumerate() if thread.name.startswith("pycrust-loop")] == []
+
+
+def test_arguments_are_streamed_as_the_handler_takes_them(endpoint, client):
+    @endpoint.register
+    def mean(values: Iterator[float]) -> float:
+        numbers = list(values)
+        return sum(numbers) / len(numbers)
+
+    @endpoint.register
+    def doubled(values: Iterator[int]) -> Iterator[int]:
+        for value in values:
+            yield 2 * value
+
+    assert client.request("mean").upload(float(n) for n in range(1000)) == 499.5
+    assert list(client.request("doubled").exchange(range(500))) == list(range(0, 1000, 2))
+    with pytest.raises(InvalidArgument):
+        client.request("mean").upload(["x"])
+
+    def broken():
+        yield 1.0
+        raise LookupError("no more")
+
+    with pytest.raises(LookupError, match="no more"):
+        client.request("mean").upload(broken())
+    with client.request("doubled").exchange(itertools.count()) as endless:
+        assert [next(endless) for _ in range(3)] == [0, 2, 4]
+
+
+def test_requests_carry_their_options(endpoint, client):
+    seen = []
+    began, go_on = threading.Event(), threading.Event()
+
+    @endpoint.register
+    def observe(number: int) -> int:
+        seen.append((number, current_call().traceparent))
+        began.set()
+        go_on.wait()
+        return number
+
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    with pytest.raises(ValueError, match="traceparent"):
+        client.request("observe", traceparent="no trace").call(1)
+    client.request("observe", traceparent=trace).notify(1)
+    began.wait()
+
+    async def superseded() -> list:
+        older = asyncio.ensure_future(client.request("observe", latest=True).acall(2))
+        while endpoint.stats()["methods"][0]["in_flight"] < 2:
+            await asyncio.sleep(0.001)
+        newer = asyncio.ensure_future(client.request("observe", latest=True).acall(3))
+        with pytest.raises(Aborted):
+            await older
+        go_on.set()
+        return await newer
+
+    assert asyncio.run(superseded()) == 3
+    assert [number for number, _ in seen] == [1, 3]
+    assert seen[0][1] == trace
+    with pytest.raises(FailedPrecondition, match="schema"):
+        client.request("observe", schema=12345).call(4)
+
+
+def test_a_trace_goes_on_through_handlers(endpoint, client):
+    @endpoint.register
+    def inner() -> str | None:
+        return current_call().traceparent
+
+    @endpoint.register
+    def outer() -> str | None:
+        return client.call("inner")
+
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    assert client.request("outer", traceparent=trace).call() == trace
+    assert client.call("outer") is None
+
+
+def test_readiness_runs_a_real_handler(endpoint, client):
+    ran = []
+    endpoint.register("add")(lambda a, b: ran.append(a + b))
+    client.ready("add", 1, 2)
+    assert ran == [3]
+    with pytest.raises(Unimplemented):
+        client.ready("ad", 1, 2)
+
+
+def test_handlers_that_call_their_own_endpoint_get_their_answers(make_endpoint):
+    endpoint = make_endpoint(max_threads=2)
+    endpoint.register("leaf", concurrency=8)(lambda n: n)
+    with endpoint, RpcClient(endpoint.name) as client:
+
+        @endpoint.register(concurrency=8)
+        def nested(depth: int) -> int:
+            return client.call("leaf", 0) if depth == 0 else 1 + client.call("nested", depth - 1)
+
+        async def main() -> list[int]:
+            return await asyncio.gather(*(client.acall("nested", 5, timeout=60) for _ in range(1)))
+
+        assert asyncio.run(main()) == [5]

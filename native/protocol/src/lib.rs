@@ -55,6 +55,7 @@ pub mod payload;
 mod reader;
 pub mod report;
 pub mod reserved;
+pub mod trace;
 
 pub use code::Code;
 pub use error::{ErrorPayload, Malformed, ValidationIssue};
