@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pycrust import _native
 from pycrust._native import (
     AsyncCall,
+    ClientFeed,
     ClientStream,
     CurrentCall,
     Handler,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncCall",
+    "ClientFeed",
     "ClientStream",
     "CurrentCall",
     "Handler",

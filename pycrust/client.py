@@ -148,7 +148,7 @@ class RpcClient:
                 `Aborted`.
             metadata: What the handler finds in `current_call().metadata`.
             schema: The schema hash that the caller was built against; a handler of another one refuses the call.
-            traceparent: The W3C trace context that the call belongs to; in a handler, that of its own call by default.
+            traceparent: The W3C trace context that the call belongs to; in a handler, by default its own call's.
             window: Items of a streamed answer that may come before they are taken.
 
         Returns:
