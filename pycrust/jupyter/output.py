@@ -56,14 +56,14 @@ class _WatchedWrite:
     def __get__(self, stream: Any, _owner: type | None = None) -> Any:
         if stream is None:
             return self._write
-        own: dict[str, Any] = vars(stream)
+        own = cast("dict[str, Any]", vars(stream))
         return _Watched(stream, own.get("write") or functools.partial(self._write, stream))
 
     def __set__(self, stream: Any, write: Any) -> None:
         vars(stream)["write"] = write.passed_to if isinstance(write, _Watched) else write
 
     def __delete__(self, stream: Any) -> None:
-        own: dict[str, Any] = vars(stream)
+        own = cast("dict[str, Any]", vars(stream))
         own.pop("write", None)
 
 
