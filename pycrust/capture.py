@@ -11,15 +11,21 @@ import builtins
 import functools
 import sys
 import threading
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
 
 from pycrust import _binding, loops
 from pycrust.display import in_kernel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     Channel = Literal["stdout", "stderr", "display"]
+
+
+#: Takes what is printed, in place of a call's record.
+_collector: ContextVar[list[str] | None] = ContextVar("pycrust_collector", default=None)
 
 
 def keep(channel: Channel, text: str) -> bool | None:
@@ -28,6 +34,10 @@ def keep(channel: Channel, text: str) -> bool | None:
     Returns:
         Whether it was kept, which it is not where calls are not recorded; `None` if no handler runs here.
     """
+    collector = _collector.get()
+    if collector is not None:
+        collector.append(text)
+        return True
     kept = _binding.write_output(channel, text)
     if kept is not None:
         return kept
@@ -35,9 +45,28 @@ def keep(channel: Channel, text: str) -> bool | None:
     return None if call is None else call.write_output(channel, text)
 
 
+@contextmanager
+def collected() -> Generator[list[str]]:
+    """Collects what is printed here, in this thread or task, and shows it nowhere: for a handler that is tried."""
+    pieces: list[str] = []
+    owner = f"collected {id(pieces)}"
+    capture.want(owner)
+    before = _collector.set(pieces)
+    try:
+        yield pieces
+    finally:
+        _collector.reset(before)
+        capture.release(owner)
+
+
 def in_handler() -> bool:
     """Whether a handler runs here, on this thread or in this task."""
     return _binding.write_output("stdout", "") is not None or loops.current_task_call() is not None
+
+
+def is_kept() -> bool:
+    """Whether what is printed here is kept, by the record of a call or by `collected`."""
+    return _collector.get() is not None or in_handler()
 
 
 def refuse(what: str) -> NoReturn:
@@ -83,12 +112,15 @@ class Capture:
         self._lock = threading.Lock()
         self._wanted: set[str] = set()
         self._patches: list[_Patch] = []
+        self._kernel = False
 
     def want(self, endpoint: str) -> None:
         """An endpoint begins to serve."""
         with self._lock:
             if not self._wanted:
                 self._install()
+            if not self._kernel:
+                self._watch_streams()
             self._wanted.add(endpoint)
 
     def release(self, endpoint: str) -> None:
@@ -105,19 +137,23 @@ class Capture:
         self._remove()
 
     def _install(self) -> None:
-        kernel = in_kernel()
-        if not kernel:
-            self._patch(sys.stdout, "write", _writer("stdout"))
-            self._patch(sys.stderr, "write", _writer("stderr"))
+        self._kernel = in_kernel()
         self._patch(builtins, "input", _question("input()"))
         self._patch(sys, "breakpointhook", _question("breakpoint()"))
-        if not kernel:
+        if not self._kernel:
             return
         self._patch(builtins, "print", _printer)
         from pycrust.jupyter import output  # noqa: PLC0415 - it imports IPython
 
         for owner, name, make in output.patches(_question):
             self._patch(owner, name, make)
+
+    def _watch_streams(self) -> None:
+        """Also where somebody has put other streams in their place meanwhile."""
+        if not isinstance(getattr(sys.stdout, "write", None), _Writer):
+            self._patch(sys.stdout, "write", lambda write: _Writer("stdout", write))
+        if not isinstance(getattr(sys.stderr, "write", None), _Writer):
+            self._patch(sys.stderr, "write", lambda write: _Writer("stderr", write))
 
     def _patch(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
         try:
@@ -130,17 +166,19 @@ class Capture:
             self._patches.pop().undo()
 
 
-def _writer(channel: Literal["stdout", "stderr"]) -> Callable[[Any], Any]:
-    def make(write: Callable[[str], int]) -> Callable[[str], int]:
-        @functools.wraps(write)
-        def watched(text: str) -> int:
-            if isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance] - else the stream itself refuses it
-                keep(channel, text)
-            return write(text)
+class _Writer:
+    """`write` of a stream outside of a kernel: a handler's text is kept, and passed on as well."""
 
-        return watched
+    def __init__(self, channel: Literal["stdout", "stderr"], write: Callable[[str], int]) -> None:
+        self._channel: Literal["stdout", "stderr"] = channel
+        self._write = write
 
-    return make
+    def __call__(self, text: str) -> int:
+        if isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance] - else the stream itself refuses it
+            keep(self._channel, text)
+            if _collector.get() is not None:
+                return len(text)
+        return self._write(text)
 
 
 class _Kept:
@@ -161,7 +199,7 @@ def _printer(printed: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(printed)
     def watched(*values: Any, file: Any = None, **options: Any) -> None:
         # `%%capture` and `redirect_stdout` in a cell replace sys.stdout for every thread.
-        if file is None and in_handler():
+        if file is None and is_kept():
             file = kept
         printed(*values, file=file, **options)
 

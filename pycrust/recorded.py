@@ -297,10 +297,10 @@ class RecordedCall:
             return None
         if self.streamed:
             count = source.items_kept
-            items: list[Any] = _decoded(_ARRAY_32 + count.to_bytes(4, "big") + source.response)
-            if count < source.items:
-                items.append(Truncated(count, source.items, "items"))
-            return items
+            items: Any = _decoded(_ARRAY_32 + count.to_bytes(4, "big") + source.response)
+            if count < source.items and isinstance(items, list):
+                return [*cast("list[Any]", items), Truncated(count, source.items, "items")]
+            return cast("object", items)
         if len(source.response) < source.response_len:
             return Truncated(len(source.response), source.response_len)
         return _decoded(source.response)

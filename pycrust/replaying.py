@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
-from pycrust import lifecycle
+from pycrust import capture, lifecycle
 from pycrust._binding import decode, encode
 from pycrust.errors import Code, UnknownMethod, describe, describe_arguments
 from pycrust.recorded import RecordedError
@@ -38,12 +38,14 @@ class Outcome:
         result: The result; of a stream, the list of its items. `None` if it failed.
         error: Why it failed; `None` if it did not.
         duration_ns: Nanoseconds that it took: decoding, validating, the handler, encoding.
+        output: What it printed.
     """
 
     of: str
     result: Any
     error: RecordedError | None
     duration_ns: int
+    output: str = ""
 
     @property
     def duration(self) -> float:
@@ -122,7 +124,7 @@ def replay(call: RecordedCall, candidate: Callable[..., Any] | None = None) -> R
         name = getattr(candidate, "__name__", "candidate")
         tried = _run(name, lambda: service.catalog.call_registered(registration, arguments))
     handler_ns = sum(call.stages_ns.get(stage, 0) for stage in ("decode", "handler", "encode"))
-    recorded = Outcome(f"recorded v{call.version}", call.unredacted_result, call.error, handler_ns)
+    recorded = Outcome(f"recorded v{call.version}", call.unredacted_result, call.error, handler_ns, call.output)
     new = tried or live
     assert new is not None  # noqa: S101 - without a candidate, the live version ran
     return Replay(call, recorded, live, tried, _differences(recorded, new))
@@ -224,14 +226,17 @@ def _registration(service: Service, method: str, candidate: Callable[..., Any]) 
 
 
 def _run(of: str, work: Callable[[], Any]) -> Outcome:
-    begun = time.perf_counter_ns()
-    try:
-        result = work()
-        if hasattr(result, "__next__"):
-            result = list(result)
-    except Exception as error:  # noqa: BLE001 - whatever a handler raises is its answer
-        return Outcome(of, None, _told(error), time.perf_counter_ns() - begun)
-    return Outcome(of, result, None, time.perf_counter_ns() - begun)
+    result, told = None, None
+    with capture.collected() as printed:
+        begun = time.perf_counter_ns()
+        try:
+            result = work()
+            if hasattr(result, "__next__"):
+                result = list(result)
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises is its answer
+            result, told = None, _told(error)
+        took_ns = time.perf_counter_ns() - begun
+    return Outcome(of, result, told, took_ns, "".join(printed))
 
 
 def _told(error: Exception) -> RecordedError:

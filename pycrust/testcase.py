@@ -30,7 +30,7 @@ def source_of(call: RecordedCall) -> str:
         raise ValueError(f"the answer to call {call.seq} was not kept whole")
     arguments = decode(call.payload) if call.payload else None
     name = re.sub(r"\W+", "_", call.method).strip("_") or "call"
-    made = f"endpoint._dispatch({call.method!r}, {literal(arguments, 8)})"
+    made = f"endpoint._dispatch({call.method!r}, {literal(arguments, 4)})"
     error, imports = call.error, []
     if error is None:
         expected = call.unredacted_result
@@ -65,10 +65,10 @@ def source_of(call: RecordedCall) -> str:
 def _equal(expected: Any) -> str:
     """Nan is not equal to itself."""
     if has_nan(expected):
-        return f"result == pytest.approx({literal(expected, 8)}, nan_ok=True)"
+        return f"result == pytest.approx({literal(expected, 4)}, nan_ok=True)"
     if expected is None or isinstance(expected, bool):
         return f"result is {expected}"
-    return f"result == {literal(expected, 8)}"
+    return f"result == {literal(expected, 4)}"
 
 
 def has_nan(value: Any) -> bool:

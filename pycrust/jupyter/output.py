@@ -86,7 +86,7 @@ class _Watched:
 def _publisher(publish: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(publish)
     def watched(self: Any, data: dict[str, Any], metadata: dict[str, Any] | None = None, **options: Any) -> None:
-        if not capture.in_handler():
+        if not capture.is_kept():
             publish(self, data, metadata, **options)
             return
         shown = {"data": {mime: _text(value) for mime, value in data.items()}, "metadata": metadata or {}}

@@ -104,7 +104,7 @@ def test_a_test_fails_when_the_answer_is_another(served, tmp_path):
     assert "1 failed" in run.stdout
 
 
-def test_a_replay_sets_the_answers_side_by_side(served):
+def test_a_replay_sets_the_answers_side_by_side(served, capsys):
     calls = served.traffic()
     before = served.stats()["methods"]
     for call in calls:
@@ -119,7 +119,11 @@ def test_a_replay_sets_the_answers_side_by_side(served):
     def price(spot: float, tags: list[str]) -> dict[str, float]:
         return {tag: spot * number + 1 for number, tag in enumerate(tags)}
 
-    replay = calls[0].replay()
+    before_fix, capsys_text = calls[0].replay(), "printed nowhere"
+    served.register("price")(lambda spot, tags: print(capsys_text) or {"a": 1.0, "b": 3.5})
+    assert (calls[0].replay().live.output, before_fix.live.output) == ("printed nowhere\n", "")
+    assert "printed nowhere" not in capsys.readouterr().out
+    replay = before_fix
     assert (replay.recorded.of, replay.live.of, replay.same) == ("recorded v1", "v2", False)
     assert (replay.recorded.result, replay.live.result) == ({"a": 0.0, "b": 2.5}, {"a": 1.0, "b": 3.5})
     assert "another answer" in repr(replay)
