@@ -186,7 +186,7 @@ pub(crate) fn write_output(channel: Channel, text: &str) -> Option<bool> {
     if let Some(jobs) = BATCH.get() {
         // SAFETY: as in `current_batch`.
         let jobs = unsafe { &*jobs };
-        return Some(jobs.iter().fold(false, |kept, job| keep(job) || kept));
+        return Some(jobs.iter().map(keep).filter(|kept| *kept).count() > 0);
     }
     // SAFETY: as in `current`.
     unsafe { RUNNING.get().as_ref() }.map(keep)
