@@ -67,6 +67,7 @@ format:
 bench: build
 	cargo build --release --quiet -p pycrust-transport --example floors
 	$(BIN)/python tests/benchmarks/run.py
+	$(BIN)/python tests/benchmarks/recording.py
 
 clean:
 	rm -rf target $(VENV) test-results bench.json

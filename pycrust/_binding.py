@@ -16,6 +16,7 @@ from pycrust._native import (
     current_calls,
     decode,
     encode,
+    write_output,
 )
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ __all__ = [
     "make_inbox",
     "make_worker",
     "publish",
+    "write_output",
 ]
 
 

@@ -34,6 +34,11 @@ class CurrentCall:
     def time_left(self) -> float | None:
         """Seconds until the deadline, 0.0 once it has passed; `None` if there is none."""
     @property
+    def elapsed(self) -> float:
+        """Seconds since the call was sent."""
+    def write_output(self, channel: Literal["stdout", "stderr", "display"], text: str) -> bool:
+        """Keeps output with the call: whether it was kept."""
+    @property
     def cancelled(self) -> bool:
         """Whether the caller cancelled the call, gave it up or is gone."""
     @property
@@ -112,6 +117,11 @@ class Handler:
         inbox: Inbox | None = None,
         batch: bool = False,
     ) -> Handler: ...
+    @property
+    def function(self) -> Callable[..., Any]:
+        """What is called."""
+    def bound(self, arguments: object) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Binds and validates arguments: those by position and those by name."""
     def start(self, arguments: object) -> Any:
         """Binds and validates arguments and calls the function: its result, coroutine or generator.
 
@@ -289,6 +299,10 @@ class Worker:
         """Recorded calls with numbers above `after`, the oldest first; the newest `most`, or the oldest."""
     def wait_recorded(self, after: int, patience: float) -> bool:
         """Waits up to `patience` seconds for a call with a number above `after`; whether there is one."""
+    def running(self) -> list[dict[str, Any]]:
+        """The calls of sync handlers that run now, as dicts."""
+    def interrupt(self, exception: type[BaseException], connection: int, id: int) -> bool:  # noqa: A002
+        """Raises an exception of this class in the sync handler that runs this call; whether there is one."""
     def forget_recorded(self) -> None:
         """Forgets the recorded calls."""
     def set_recording(self, changes: dict[str, Any]) -> dict[str, Any]:
@@ -301,6 +315,9 @@ def current_call() -> CurrentCall | None:
 
 def current_calls() -> list[CurrentCall] | None:
     """The calls that this thread runs a batch handler for, in the order of its list; `None` if it runs none."""
+
+def write_output(channel: Literal["stdout", "stderr", "display"], text: str) -> bool | None:
+    """Keeps output of the sync handler that this thread runs: whether it was, `None` if the thread runs none."""
 
 def encode(value: object) -> bytes:
     """MessagePack of `value`."""

@@ -30,7 +30,7 @@ def mimebundle(endpoint: RpcEndpoint, **options: Any) -> Any:
         Data by MIME type, or a pair of those and their metadata.
     """
     plain = {"text/plain": repr(endpoint)}
-    if not _in_kernel() or importlib.util.find_spec("anywidget") is None:
+    if not in_kernel() or importlib.util.find_spec("anywidget") is None:
         return plain
     from pycrust.jupyter import widget  # noqa: PLC0415 - it imports ipywidgets
 
@@ -39,7 +39,7 @@ def mimebundle(endpoint: RpcEndpoint, **options: Any) -> Any:
     return {**data, **plain}, metadata
 
 
-def _in_kernel() -> bool:
+def in_kernel() -> bool:
     """Whether this process is a Jupyter kernel, whose front end may show widgets."""
     kernelbase: Any = sys.modules.get("ipykernel.kernelbase")
     return kernelbase is not None and kernelbase.Kernel.initialized()

@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
+    from pycrust._binding import CurrentCall
     from pycrust.batching import Batch
     from pycrust.recorded import RecordedCall
     from pycrust.recording import Recording
+    from pycrust.running import RunningCall
     from pycrust.traffic import Traffic
 
 Function = TypeVar("Function", bound="Callable[..., Any]")
@@ -418,6 +420,24 @@ class RpcEndpoint:
     def recording(self) -> Recording:
         """What of the traffic is recorded: shows it, and called with settings changes it."""
         return self._service.recording
+
+    def running(self) -> list[RunningCall]:
+        """The calls that run now, the longest first; a stream counts while it makes an item."""
+        return self._service.running()
+
+    def interrupt(self, call: RunningCall | CurrentCall) -> bool:
+        """Ends a running call, where Python can; its caller gets CANCELLED.
+
+        In a sync handler it raises `pycrust.errors.Interrupted`, a `KeyboardInterrupt`, at the next step of its
+        Python code: not before `time.sleep` or another call into C returns. An async handler's task is cancelled.
+
+        Args:
+            call: One of `running()`, or what `current_call()` gave.
+
+        Returns:
+            Whether the call was still running.
+        """
+        return self._service.interrupt(call.connection, call.id)
 
     def summary(self) -> str:
         """The endpoint and its methods as a small text table."""

@@ -320,6 +320,17 @@ def qualified_name(cls: type) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
+class Interrupted(KeyboardInterrupt):
+    """Raised in a handler by `endpoint.interrupt(call)`; its caller gets CANCELLED.
+
+    Like an interrupted cell's exception, it passes an `except Exception`.
+    """
+
+    def __init__(self, message: str = "the call was interrupted by endpoint.interrupt()") -> None:
+        """Made without arguments where it is raised in another thread."""
+        super().__init__(message)
+
+
 def describe(exc: BaseException, traceback: bool = True) -> tuple[int, dict[str, Any]]:  # noqa: FBT001, FBT002 - the native side calls it by position
     """What a caller is told of an exception that a handler raised.
 
@@ -340,7 +351,7 @@ def describe(exc: BaseException, traceback: bool = True) -> tuple[int, dict[str,
     payload = _payload(exc, _message(exc))
     if traceback:
         payload["traceback"] = _traceback_text(exc)
-    return int(Code.UNKNOWN), payload
+    return int(Code.CANCELLED if isinstance(exc, Interrupted) else Code.UNKNOWN), payload
 
 
 def describe_arguments(exc: BaseException) -> tuple[int, dict[str, Any]]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from pycrust._binding import make_inbox
+from pycrust.errors import Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Iterable
@@ -31,6 +33,8 @@ class Tasks:
         """Runs nothing yet."""
         self.inbox: Inbox = make_inbox()
         self._tasks: dict[int, tuple[AsyncCall, asyncio.Task[None]]] = {}
+        #: Calls that `endpoint.interrupt` ended.
+        self._interrupted: set[int] = set()
         #: Tasks that wait for room or for an argument.
         self._waiting: dict[int, asyncio.Future[None]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -53,6 +57,31 @@ class Tasks:
         for task in tasks:
             task.cancel()
         return tasks
+
+    def running(self) -> list[tuple[int, CurrentCall]]:
+        """The calls that run now, each with its number; from any thread."""
+        calls: list[tuple[int, CurrentCall]] = []
+        for number, (call, _) in list(self._tasks.items()):
+            with contextlib.suppress(RuntimeError):  # answered meanwhile
+                calls.append((number, call.context()))
+        return calls
+
+    def interrupt(self, number: int) -> bool:
+        """Cancels a call's task; from any thread. Whether the loop was told."""
+        loop = self._loop
+        if loop is None:
+            return False
+        try:
+            loop.call_soon_threadsafe(self._interrupt, number)
+        except RuntimeError:
+            return False  # closed meanwhile
+        return True
+
+    def _interrupt(self, number: int) -> None:
+        found = self._tasks.get(number)
+        if found is not None:
+            self._interrupted.add(number)
+            found[1].cancel()
 
     def forked(self) -> None:
         """In a forked child: what runs is the parent's."""
@@ -93,13 +122,17 @@ class Tasks:
             else:
                 call.finish(await work)
         except asyncio.CancelledError:
-            call.abandon()
+            if call.number in self._interrupted:
+                call.fail(Interrupted())
+            else:
+                call.abandon()
         except BaseException as error:
             call.fail(error)
             if isinstance(error, (KeyboardInterrupt, SystemExit)):
                 raise
         finally:
             self._tasks.pop(call.number, None)
+            self._interrupted.discard(call.number)
 
     async def _stream(self, call: AsyncCall, items: Any) -> None:
         try:

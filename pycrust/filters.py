@@ -15,7 +15,7 @@ around. Where a value has spaces, quote it.
 | `handler:>5ms`, `queue:1ms..2ms` | how long one stage took |
 | `since:10s` | calls that ended in the last 10 s |
 | `seq:12`, `seq:10..20` | calls by their number in the record |
-| `is:stream`, `is:one-way`, `is:latest`, `is:idempotent`, `is:truncated`, `is:late` | kinds of calls |
+| `is:stream`, `is:late` | kinds of calls: stream, upload, one-way, latest, idempotent, truncated, late, running |
 
 Times have a unit: `ns`, `us` (or `µs`), `ms`, `s`. Ranges include both ends and may leave one out: `5ms..`.
 """
@@ -41,7 +41,10 @@ if TYPE_CHECKING:
 MAX_LENGTH = 1_000
 
 STAGES = ("transit", "queue", "interpreter", "decode", "handler", "encode", "back")
-KINDS = ("stream", "one-way", "latest", "idempotent", "truncated", "late")
+KINDS = ("stream", "one-way", "latest", "idempotent", "truncated", "late", "upload", "running")
+
+#: A running call has no code yet.
+_NO_ERRORS: set[Code | None] = {Code.OK, None}
 
 _UNITS = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 _TIME = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s)")
@@ -177,7 +180,7 @@ def _contains(text: str) -> Test:
 def _status(piece: _Piece) -> Test:
     value = piece.value().lower()
     if value == "error":
-        return lambda call: call.code != Code.OK
+        return lambda call: call.code not in _NO_ERRORS
     by_name = {code.name.lower(): code for code in Code} | {str(int(code)): code for code in Code}
     code = by_name.get(value.replace("-", "_"))
     if code is None:

@@ -9,6 +9,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from pycrust import _binding
+from pycrust.capture import capture
 
 if TYPE_CHECKING:
     from pycrust.service import Service
@@ -131,6 +132,7 @@ def _after_fork_in_child() -> None:
     global lock  # noqa: PLW0603 - another thread may have held it when the process forked
     lock = threading.RLock()
     switch_interval.forked()
+    capture.forked()
     _binding.after_fork_in_child()
     for service in services.values():
         service.forked()

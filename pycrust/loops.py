@@ -51,6 +51,11 @@ class Loops:
             self._own.start()
         return self._own.tasks.inbox
 
+    def running(self) -> list[tuple[Tasks, int, CurrentCall]]:
+        """The calls of async handlers that run now: where, under which number there, and what they are."""
+        tasks = [loop for loop in (self._own and self._own.tasks, self._kernel) if loop is not None]
+        return [(loop, number, call) for loop in tasks for number, call in loop.running()]
+
     def start(self) -> None:
         """The endpoint begins to serve."""
         if self._own is not None:

@@ -15,7 +15,9 @@ from pycrust.showing import brief, plain
 from pycrust.statistics import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+    from pycrust.replaying import Replay
 
 #: Bits of a request's flags; native/protocol/SPEC.md names them.
 _STREAM, _ONE_WAY, _IDEMPOTENT, _UPLOAD, _LATEST = 1 << 1, 1 << 2, 1 << 3, 1 << 4, 1 << 6
@@ -130,6 +132,7 @@ class RecordedCall:
     """One call that ended, as it was recorded.
 
     Attributes:
+        endpoint: The endpoint's name.
         seq: Its number among the recorded calls, from 1.
         method: What was called.
         version: The version that answered; 0 where none did.
@@ -140,8 +143,9 @@ class RecordedCall:
         items: Items of a streamed answer.
     """
 
-    def __init__(self, source: Source, redaction: Redaction | None = None) -> None:
+    def __init__(self, source: Source, redaction: Redaction | None = None, endpoint: str = "") -> None:
         """Made by `endpoint.traffic()`."""
+        self.endpoint = endpoint
         self._source = source
         self._redaction = redaction or Redaction()
         self.seq = source.seq
@@ -220,6 +224,7 @@ class RecordedCall:
         flags, source = self._source.flags, self._source
         kinds = {
             "stream": bool(flags & (_STREAM | _UPLOAD)),
+            "upload": bool(flags & _UPLOAD),
             "one-way": bool(flags & _ONE_WAY),
             "latest": bool(flags & _LATEST),
             "idempotent": bool(flags & _IDEMPOTENT),
@@ -237,6 +242,21 @@ class RecordedCall:
             or len(source.response) < source.response_len
             or source.items_kept < source.items
         )
+
+    @property
+    def arguments_lost(self) -> bool:
+        """Whether the arguments were not kept whole."""
+        return len(self._source.request) < self._source.request_len
+
+    @property
+    def redaction(self) -> Redaction:
+        """What of it is not shown."""
+        return self._redaction
+
+    @property
+    def source(self) -> Source:
+        """What it is read from: bytes and numbers, not redacted."""
+        return self._source
 
     @property
     def payload(self) -> bytes:
@@ -267,18 +287,23 @@ class RecordedCall:
     @cached_property
     def result(self) -> Any:
         """The result; of a stream, the list of its items. `None` of a call that failed."""
+        return self._redaction.apply(self.method, "result", self.unredacted_result)
+
+    @property
+    def unredacted_result(self) -> Any:
+        """The result with what is not shown of it."""
         source = self._source
         if self.code != Code.OK or ("one-way" in self.kinds and not source.response):
             return None
         if self.streamed:
             count = source.items_kept
-            items: list[Any] = _decoded(_ARRAY_32 + count.to_bytes(4, "big") + source.response)
-            if count < source.items:
-                items.append(Truncated(count, source.items, "items"))
-            return self._redaction.apply(self.method, "result", items)
+            items: Any = _decoded(_ARRAY_32 + count.to_bytes(4, "big") + source.response)
+            if count < source.items and isinstance(items, list):
+                return [*cast("list[Any]", items), Truncated(count, source.items, "items")]
+            return cast("object", items)
         if len(source.response) < source.response_len:
             return Truncated(len(source.response), source.response_len)
-        return self._redaction.apply(self.method, "result", _decoded(source.response))
+        return _decoded(source.response)
 
     @cached_property
     def error(self) -> RecordedError | None:
@@ -328,6 +353,50 @@ class RecordedCall:
         error = self.error
         said = f"{error}\n{error.type}\n{error.details!r}\n{error.traceback}" if error else repr(self.result)
         return f"{self.method}\n{self.arguments!r}\n{said}\n{self.metadata!r}\n{self.output}"
+
+    # Making it again --------------------------------------------------------------------------------------
+
+    def replay(self, candidate: Callable[..., Any] | None = None) -> Replay:
+        """Makes the call again in this process, with the same arguments and outside of statistics.
+
+        Args:
+            candidate: A function to run beside the live version, bound and validated as a handler would be.
+
+        Returns:
+            What was recorded, what the live version gives now, and what the candidate does; its text shows them
+            side by side with their differences.
+
+        Raises:
+            LookupError: The endpoint is not in this process, or the arguments were not kept whole.
+            UnknownMethod: The method is not live, and there is no candidate.
+        """
+        from pycrust import replaying  # noqa: PLC0415 - recorded calls are read more often than made again
+
+        return replaying.replay(self, candidate)
+
+    def debug(self) -> Any:
+        """Makes the call again under pdb, on this thread, which must be the main one; stops at the first line.
+
+        Raises:
+            RuntimeError: This is not the main thread.
+            LookupError: As in `replay`.
+        """
+        from pycrust import replaying  # noqa: PLC0415 - as above
+
+        return replaying.debug(self)
+
+    def as_test(self) -> str:
+        """The source of a pytest function that makes this call and expects its answer.
+
+        It runs as it is in a process that registers the handlers; replace its first line with an import of the
+        module that does.
+
+        Raises:
+            ValueError: The arguments or the answer were not kept whole.
+        """
+        from pycrust import testcase  # noqa: PLC0415 - as above
+
+        return testcase.source_of(self)
 
     # Showing ----------------------------------------------------------------------------------------------
 

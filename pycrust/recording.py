@@ -51,6 +51,7 @@ class Recording:
         slow_ms: float | None = None,
         redact: Iterable[str] | None = None,
         redact_hook: Hook | None = None,
+        drop: Iterable[str] | None = None,
     ) -> Recording:
         """Changes settings; what is left out stays.
 
@@ -66,6 +67,8 @@ class Recording:
                 metadata; `*` stands for any text. An empty list shows all.
             redact_hook: `hook(method, part, value)` gives what is shown in place of a value; the part is
                 `"arguments"`, `"result"`, `"error"` or `"metadata"`.
+            drop: Names of fields that are not even stored: what is recorded from now on is without them. A replay
+                misses them, too.
 
         Raises:
             ValueError: A number is out of bounds.
@@ -77,16 +80,17 @@ class Recording:
             "max_payload": max_payload,
             "calls_per_second": calls_per_second,
             "bytes_per_second": bytes_per_second,
+            "drop": None if drop is None else list(_names("drop", drop)),
             "slow_ns": None if slow_ms is None else round(slow_ms * 1e6),
         }
         changes = {name: value for name, value in changes.items() if value is not None}
         for name, value in changes.items():
-            if value < 0:
+            if name != "drop" and value < 0:
                 raise ValueError(f"{name} is at least 0, not {value}")
         self._worker().set_recording(changes)
         self._changes |= changes
         if redact is not None or redact_hook is not None:
-            fields = self._redaction.fields if redact is None else _names(redact)
+            fields = self._redaction.fields if redact is None else _names("redact", redact)
             self._redaction = Redaction(fields, redact_hook or self._redaction.hook)
         return self
 
@@ -138,7 +142,7 @@ class Recording:
         return f"<recording {self._name}: {held}, {share} {limits}>"
 
 
-def _names(redact: Iterable[str]) -> tuple[str, ...]:
-    if isinstance(redact, str):
-        raise TypeError(f"redact is a list of names: write redact=[{redact!r}]")
-    return tuple(redact)
+def _names(option: str, names: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(names, str):
+        raise TypeError(f"{option} is a list of names: write {option}=[{names!r}]")
+    return tuple(names)

@@ -14,10 +14,12 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from pycrust import _binding, lifecycle
+from pycrust.capture import capture
 from pycrust.catalog import Catalog
-from pycrust.errors import AlreadyServed, RpcError
+from pycrust.errors import AlreadyServed, Interrupted, RpcError
 from pycrust.loops import Loops
 from pycrust.recording import Recording
+from pycrust.running import RunningCall
 from pycrust.traffic import Tap
 
 if TYPE_CHECKING:
@@ -106,6 +108,7 @@ class Service:
                     raise
                 self._take_over()
             self._stopped.clear()
+            capture.want(self.name)
             if self.settings.switch_interval is not None:
                 lifecycle.switch_interval.want(self.name, self.settings.switch_interval)
 
@@ -127,6 +130,7 @@ class Service:
         """Lets go of what only serving needs."""
         self.loops.stop()
         self._stopped.set()
+        capture.release(self.name)
         lifecycle.switch_interval.release(self.name)
 
     def _take_over(self) -> None:
@@ -158,6 +162,21 @@ class Service:
         _log.warning(
             "%r was taken over by another process; serve() here takes it back with takeover=True", self.name
         )
+
+    def running(self) -> list[RunningCall]:
+        """The calls that run now, the oldest first."""
+        calls = [RunningCall(**call) for call in self.worker.running()]
+        calls += [RunningCall.of(call) for _, _, call in self.loops.running()]
+        return sorted(calls, key=lambda call: -call.elapsed_ns)
+
+    def interrupt(self, connection: int, number: int) -> bool:
+        """Ends a running call; whether it was told."""
+        if self.worker.interrupt(Interrupted, connection, number):
+            return True
+        for tasks, task, call in self.loops.running():
+            if (call.connection, call.id) == (connection, number):
+                return tasks.interrupt(task)
+        return False
 
     def wait(self, terminated: threading.Event) -> None:
         """Waits until this is stopped or `terminated` is set."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, cast, overload
 
-from pycrust.filters import Filter, parse
+from pycrust.filters import STAGES, Filter, parse
 from pycrust.recorded import RecordedCall
 from pycrust.redaction import Redaction
 from pycrust.statistics import counted
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Generator, Iterable
 
     from pycrust._binding import Worker
@@ -79,6 +80,66 @@ class Traffic(Sequence[RecordedCall]):
         """The calls that took longest, the slowest first."""
         return Traffic(self.name, sorted(self._calls, key=lambda call: -call.took_ns)[:count], self._filter)
 
+    def save(self, path: str | os.PathLike[str]) -> int:
+        """Writes the calls to a file of JSON lines, redacted as they are shown; gives how many.
+
+        Args:
+            path: The file, `calls.jsonl` for one; it is replaced. `pycrust.trafficfile` describes it.
+        """
+        from pycrust import trafficfile  # noqa: PLC0415 - files are read and written seldom
+
+        return trafficfile.save(path, self.name, self.text, self._calls)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Traffic:
+        """Reads what `save` wrote.
+
+        Raises:
+            TrafficFileError: It is no such file, or a damaged one; the message names the line.
+            OSError: The file can't be read.
+        """
+        from pycrust import trafficfile  # noqa: PLC0415 - as above
+
+        name, text, calls = trafficfile.load(path)
+        try:
+            chosen = parse(text)
+        except ValueError as error:
+            raise trafficfile.TrafficFileError(f"{path}, line 1: {error}") from None
+        return cls(name, calls, chosen)
+
+    def to_pandas(self) -> Any:
+        """A DataFrame with a row for each call: times and stages in seconds, arguments and results as they are.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        try:
+            import pandas as pd  # noqa: PLC0415 # pyright: ignore[reportMissingImports, reportMissingTypeStubs, reportUnknownVariableType] - optional
+        except ImportError as error:
+            raise ImportError("to_pandas() needs pandas: pip install pandas") from error
+        rows = [
+            {
+                "seq": call.seq,
+                "started": call.started,
+                "method": call.method,
+                "version": call.version,
+                "status": call.code.name,
+                "client": call.client,
+                "duration": call.duration,
+                "round_trip": call.round_trip,
+                **{name: call.stages.get(name) for name in STAGES},
+                "arguments": call.arguments,
+                "result": call.result,
+                "error": None if call.error is None else call.error.message,
+                "output": call.output,
+            }
+            for call in self._calls
+        ]
+        columns = ["seq", "started", "method", "version", "status", "client", "duration", "round_trip", *STAGES]
+        columns += ["arguments", "result", "error", "output"]
+        frame: Any = cast("Any", pd).DataFrame(rows, columns=columns)
+        return frame.set_index("seq")
+
     def _title(self) -> str:
         matching = f" that match {self.text}" if self.text else ""
         return f"{counted(len(self), 'call')}{matching}"
@@ -143,7 +204,7 @@ class Tap:
         redaction = self._redaction()
         found: list[RecordedCall] = []
         for record in reversed(self._worker().recorded(since)):
-            call = RecordedCall(record, redaction)
+            call = RecordedCall(record, redaction, self.name)
             if limit is not None and len(found) >= limit:
                 break
             if chosen(call):
@@ -162,7 +223,7 @@ class Tap:
         while True:
             for record in self._worker().recorded(since, _BATCH, newest=False):
                 since = record.seq
-                call = RecordedCall(record, self._redaction())
+                call = RecordedCall(record, self._redaction(), self.name)
                 if chosen(call):
                     yield call
             while not self._worker().wait_recorded(since, _SLICE):

@@ -47,7 +47,7 @@ pub(crate) fn run(py: Python<'_>, mut first: PyJob, traceback: bool) -> Vec<Answ
         return answers;
     }
     let results = {
-        let _running = RunningBatch::new(&jobs);
+        let _running = RunningBatch::new(py, &jobs);
         handler.call_batch(&items, jobs.len())
     };
     jobs.iter_mut().for_each(PyJob::ran);

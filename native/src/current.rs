@@ -1,34 +1,39 @@
 //! The call that a handler runs for, as Python sees it.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
+use std::ffi::c_long;
 use std::ptr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use pycrust_engine::CallContext;
+use pycrust_engine::{CallContext, Channel, RunningCall};
 use pycrust_protocol::header::TraceContext;
 use pycrust_protocol::limits::MAX_METADATA_LEN;
-use pycrust_transport::Connection;
+use pycrust_transport::{Connection, monotonic_ns};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyType};
 
 use crate::dispatch::{PyJob, PyLent};
-use crate::{decode, encode};
+use crate::{decode, encode, record};
 
 thread_local! {
     /// What this dispatch thread runs at the moment.
     static RUNNING: Cell<*const PyJob> = const { Cell::new(ptr::null()) };
     /// The batch that this dispatch thread runs at the moment.
     static BATCH: Cell<Option<*const [PyJob]>> = const { Cell::new(None) };
+    /// This dispatch thread's place among those of its worker.
+    static PLACE: OnceCell<Arc<Place>> = const { OnceCell::new() };
 }
 
-/// Makes a job the one that this thread runs, until it is dropped.
+/// Makes a job the one that this thread runs, until it is dropped. Both happen attached.
 pub(crate) struct Running<'a> {
     _job: &'a PyJob,
     before: *const PyJob,
 }
 
 impl<'a> Running<'a> {
-    pub(crate) fn new(job: &'a PyJob) -> Self {
+    pub(crate) fn new(_attached: Python<'_>, job: &'a PyJob) -> Self {
+        occupy(std::slice::from_ref(job));
         Self { _job: job, before: RUNNING.replace(job) }
     }
 }
@@ -36,17 +41,19 @@ impl<'a> Running<'a> {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         RUNNING.set(self.before);
+        vacate();
     }
 }
 
-/// Makes jobs the batch that this thread runs, until it is dropped.
+/// Makes jobs the batch that this thread runs, until it is dropped. Both happen attached.
 pub(crate) struct RunningBatch<'a> {
     _jobs: &'a [PyJob],
     before: Option<*const [PyJob]>,
 }
 
 impl<'a> RunningBatch<'a> {
-    pub(crate) fn new(jobs: &'a [PyJob]) -> Self {
+    pub(crate) fn new(_attached: Python<'_>, jobs: &'a [PyJob]) -> Self {
+        occupy(jobs);
         Self { _jobs: jobs, before: BATCH.replace(Some(jobs)) }
     }
 }
@@ -54,6 +61,7 @@ impl<'a> RunningBatch<'a> {
 impl Drop for RunningBatch<'_> {
     fn drop(&mut self) {
         BATCH.set(self.before);
+        vacate();
     }
 }
 
@@ -73,6 +81,129 @@ pub(crate) fn lend() -> Option<PyLent> {
     // SAFETY: as in `current_batch`.
     let batch = || BATCH.get().and_then(|jobs| unsafe { &*jobs }.first());
     running.or_else(batch).map(PyJob::lend)
+}
+
+/// Shows others what this dispatch thread runs from now on.
+fn occupy(jobs: &[PyJob]) {
+    PLACE.with(|place| {
+        if let Some(place) = place.get() {
+            place.lock().calls.extend(jobs.iter().map(PyJob::running));
+        }
+    });
+}
+
+/// This dispatch thread's handler has returned.
+fn vacate() {
+    PLACE.with(|place| {
+        if let Some(place) = place.get() {
+            let mut held = place.lock();
+            held.calls.clear();
+            if std::mem::take(&mut held.interrupted) {
+                // What has not been raised yet would be raised in the next call.
+                // SAFETY: this thread is attached, as whoever makes a `Running` or a `RunningBatch` is.
+                unsafe { pyo3::ffi::PyThreadState_SetAsyncExc(place.thread, ptr::null_mut()) };
+            }
+        }
+    });
+}
+
+/// One dispatch thread, as others see it.
+pub(crate) struct Place {
+    /// Python's number for the thread.
+    thread: c_long,
+    /// Only locked while attached, so that a call can't end between being found and being interrupted.
+    held: Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    /// The call of a sync handler that it runs, or the calls of a batch.
+    calls: Vec<RunningCall>,
+    /// It was told to raise an exception.
+    interrupted: bool,
+}
+
+impl Place {
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The dispatch threads of a worker.
+#[derive(Default)]
+pub(crate) struct Places(Mutex<Vec<Weak<Place>>>);
+
+impl Places {
+    /// Gives the calling thread a place.
+    pub(crate) fn enter(&self, py: Python<'_>) -> PyResult<()> {
+        let thread = py.import("threading")?.call_method0("get_ident")?.extract()?;
+        let place = Arc::new(Place { thread, held: Mutex::default() });
+        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        places.retain(|place| place.strong_count() > 0);
+        places.push(Arc::downgrade(&place));
+        PLACE.with(|mine| {
+            let _ = mine.set(place);
+        });
+        Ok(())
+    }
+
+    fn all(&self) -> Vec<Arc<Place>> {
+        let places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        places.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// The calls of sync handlers that run now.
+    pub(crate) fn running(&self, _attached: Python<'_>) -> Vec<RunningCall> {
+        self.all().iter().flat_map(|place| place.lock().calls.clone()).collect()
+    }
+
+    /// Raises an exception in the handler that runs this call; whether there is one.
+    pub(crate) fn interrupt(&self, exception: &Bound<'_, PyType>, connection: u64, id: u64) -> bool {
+        for place in self.all() {
+            let mut held = place.lock();
+            if held.calls.iter().any(|call| (call.origin.connection, call.id) == (connection, id)) {
+                held.interrupted = true;
+                // SAFETY: attached, as `exception` shows. The thread is inside its handler: it can't leave without
+                // the lock.
+                return unsafe {
+                    pyo3::ffi::PyThreadState_SetAsyncExc(place.thread, exception.as_ptr()) == 1
+                };
+            }
+        }
+        false
+    }
+}
+
+/// Keeps output of the handler that this thread runs, of a batch with each of its calls: whether it was kept, `None`
+/// if the thread runs none.
+pub(crate) fn write_output(channel: Channel, text: &str) -> Option<bool> {
+    let keep = |job: &PyJob| {
+        let output = job.output();
+        if let Some(output) = output {
+            output.write(channel, text);
+        }
+        output.is_some()
+    };
+    if let Some(jobs) = BATCH.get() {
+        // SAFETY: as in `current_batch`.
+        let jobs = unsafe { &*jobs };
+        return Some(jobs.iter().map(keep).filter(|kept| *kept).count() > 0);
+    }
+    // SAFETY: as in `current`.
+    unsafe { RUNNING.get().as_ref() }.map(keep)
+}
+
+/// A running call as Python reads it.
+pub(crate) fn described<'py>(py: Python<'py>, call: &RunningCall) -> PyResult<Bound<'py, PyDict>> {
+    let all = PyDict::new(py);
+    all.set_item("method", &*call.method)?;
+    all.set_item("version", call.version)?;
+    all.set_item("id", call.id)?;
+    all.set_item("connection", call.origin.connection)?;
+    all.set_item("client", &call.origin.name)?;
+    all.set_item("client_pid", call.origin.pid)?;
+    all.set_item("elapsed_ns", monotonic_ns().saturating_sub(call.sent_ns))?;
+    Ok(all)
 }
 
 /// What this thread runs, if it runs a handler.
@@ -130,6 +261,21 @@ impl CurrentCall {
     #[getter]
     fn time_left(&self) -> Option<f64> {
         self.context.time_left().map(|left| left.as_secs_f64())
+    }
+
+    /// Seconds since the call was sent.
+    #[getter]
+    fn elapsed(&self) -> f64 {
+        self.context.elapsed().as_secs_f64()
+    }
+
+    /// Keeps output with the call: whether it was kept.
+    fn write_output(&self, channel: &str, text: &str) -> PyResult<bool> {
+        let channel = record::channel(channel)?;
+        if let Some(output) = &self.context.output {
+            output.write(channel, text);
+        }
+        Ok(self.context.output.is_some())
     }
 
     /// Whether the caller cancelled the call, gave it up or is gone.

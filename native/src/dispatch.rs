@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 
 use crate::arguments::Items;
 use crate::batch::Answer;
-use crate::current::Running;
+use crate::current::{Places, Running};
 use crate::handler::{Handler, Kind};
 use crate::stream;
 use crate::{batch, decode, encode, failure};
@@ -30,8 +30,12 @@ enum Outcome {
 ///
 /// The thread attaches once for its life and detaches only to wait: attaching anew for every call
 /// makes and destroys a Python thread state each time, which costs 17 µs.
-pub(crate) fn run(engine: &Arc<PyEngine>, mut thread: DispatchThread, traceback: bool) {
+pub(crate) fn run(engine: &Arc<PyEngine>, mut thread: DispatchThread, traceback: bool, places: &Places) {
     Python::attach(|py| {
+        if let Err(error) = places.enter(py) {
+            // Its calls can't be interrupted then.
+            error.write_unraisable(py, None);
+        }
         let mut payload = Vec::new();
         let mut answer: Option<(PyJob, Code)> = None;
         let mut answers: Vec<Answer> = Vec::new();
@@ -89,7 +93,7 @@ fn begin(py: Python<'_>, job: &mut PyJob, traceback: bool, out: &mut Vec<u8>) ->
     let handler = handler.get();
     job.decoded();
     let result = {
-        let _running = Running::new(job);
+        let _running = Running::new(py, job);
         handler.call(&bound)
     };
     let generates = handler.kind() == Kind::Generator;

@@ -136,6 +136,27 @@ impl Handler {
         self.call(&self.bind(arguments, None)?)
     }
 
+    /// What is called.
+    #[getter]
+    fn function<'py>(&self, py: Python<'py>) -> &Bound<'py, PyAny> {
+        self.function.bind(py)
+    }
+
+    /// Binds and validates arguments, of a handler that runs many calls at once as a batch of its own: those by
+    /// position and those by name.
+    fn bound<'py>(
+        &self,
+        arguments: &Bound<'py, PyAny>,
+    ) -> PyResult<(Bound<'py, PyTuple>, Bound<'py, PyDict>)> {
+        let py = arguments.py();
+        if self.batch {
+            let items = PyList::new(py, [self.batch_item(arguments)?])?;
+            return Ok((PyTuple::new(py, [items])?, PyDict::new(py)));
+        }
+        let Bounded { args, kwargs } = self.bind(arguments, None)?;
+        Ok((args, kwargs.unwrap_or_else(|| PyDict::new(py))))
+    }
+
     /// Validates and serialises a result, or an item of a streamed one.
     fn finish<'py>(&self, result: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         self.finished(result)

@@ -72,6 +72,13 @@ mod _native {
         crate::current::current_batch()
     }
 
+    /// Keeps output of the sync handler that this thread runs, on channel `stdout`, `stderr` or `display`: whether it
+    /// was kept, `None` if the thread runs none.
+    #[pyfunction]
+    fn write_output(channel: &str, text: &str) -> PyResult<Option<bool>> {
+        Ok(crate::current::write_output(crate::record::channel(channel)?, text))
+    }
+
     /// Every endpoint that a live process of this user serves.
     #[pyfunction]
     fn live_endpoints(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {

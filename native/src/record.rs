@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pycrust_engine::{Channel, Record, Recording};
+use pycrust_engine::{Channel, Record, Recording, Scrub};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
@@ -195,6 +195,16 @@ impl PyRecord {
     }
 }
 
+/// The channel of this name.
+pub(crate) fn channel(name: &str) -> PyResult<Channel> {
+    match name {
+        "stdout" => Ok(Channel::Stdout),
+        "stderr" => Ok(Channel::Stderr),
+        "display" => Ok(Channel::Display),
+        _ => Err(PyTypeError::new_err(format!("output has no channel {name:?}"))),
+    }
+}
+
 fn name_of(channel: Channel) -> &'static str {
     match channel {
         Channel::Stdout => "stdout",
@@ -214,6 +224,7 @@ pub(crate) fn changed(mut settings: Recording, changes: &Bound<'_, PyDict>) -> P
             "max_payload" => settings.max_payload = value.extract()?,
             "calls_per_second" => settings.calls_per_second = value.extract()?,
             "bytes_per_second" => settings.bytes_per_second = value.extract()?,
+            "drop" => settings.drop = Arc::new(Scrub::new(value.extract::<Vec<String>>()?)),
             "slow_ns" => settings.slow = std::time::Duration::from_nanos(value.extract()?),
             _ => return Err(PyTypeError::new_err(format!("a recorder has no setting {key:?}"))),
         }
@@ -230,6 +241,7 @@ pub(crate) fn described<'py>(py: Python<'py>, settings: &Recording) -> PyResult<
     all.set_item("max_payload", settings.max_payload)?;
     all.set_item("calls_per_second", settings.calls_per_second)?;
     all.set_item("bytes_per_second", settings.bytes_per_second)?;
+    all.set_item("drop", settings.drop.names())?;
     all.set_item("slow_ns", u64::try_from(settings.slow.as_nanos()).unwrap_or(u64::MAX))?;
     Ok(all)
 }

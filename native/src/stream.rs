@@ -53,7 +53,7 @@ pub(crate) fn run(
             return None;
         }
         let made = {
-            let _running = Running::new(&job);
+            let _running = Running::new(py, &job);
             items.clone().next()
         };
         let status = match made {
@@ -90,7 +90,7 @@ pub(crate) fn run(
 
 /// Ends a generator early: its `finally` blocks run.
 fn close(py: Python<'_>, generator: &Py<PyAny>, job: &PyJob) {
-    let _running = Running::new(job);
+    let _running = Running::new(py, job);
     if let Err(error) = generator.call_method0(py, pyo3::intern!(py, "close")) {
         error.write_unraisable(py, Some(generator.bind(py)));
     }

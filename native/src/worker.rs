@@ -10,8 +10,9 @@ use pycrust_protocol::name::EndpointName;
 use pycrust_transport::{Acceptor, Claim, ClaimError, Limits, Runtime};
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyType};
 
+use crate::current::{self, Places};
 use crate::dispatch::{self, PyEngine};
 use crate::handler::Handler;
 use crate::record::{self, PyRecord};
@@ -45,6 +46,8 @@ struct Threads {
     /// Whether callers see tracebacks.
     traceback: bool,
     running: Mutex<Vec<JoinHandle<()>>>,
+    /// What they run.
+    places: Arc<Places>,
 }
 
 #[pymethods]
@@ -73,7 +76,7 @@ impl Worker {
             spin,
             ..Config::default()
         };
-        let threads = Arc::new(Threads { traceback, running: Mutex::default() });
+        let threads = Arc::new(Threads { traceback, running: Mutex::default(), places: Arc::default() });
         let engine = {
             let threads = Arc::clone(&threads);
             Engine::new(config, Box::new(move |engine, thread| threads.spawn(engine, thread)))?
@@ -205,6 +208,16 @@ impl Worker {
         py.detach(|| self.engine.recorder().clear());
     }
 
+    /// The calls of sync handlers that run now, as dicts.
+    fn running<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        self.threads.places.running(py).iter().map(|call| current::described(py, call)).collect()
+    }
+
+    /// Raises an exception of this class in the sync handler that runs this call; whether there is one.
+    fn interrupt(&self, exception: &Bound<'_, PyType>, connection: u64, id: u64) -> bool {
+        self.threads.places.interrupt(exception, connection, id)
+    }
+
     /// Changes the settings that are named; gives all of them.
     fn set_recording<'py>(
         &self,
@@ -267,7 +280,9 @@ impl Threads {
         let mut running = lock(&self.running);
         running.retain(|handle| !handle.is_finished());
         let name = format!("pycrust-{}", running.len());
-        let spawned = Builder::new().name(name).spawn(move || dispatch::run(&engine, thread, traceback));
+        let places = Arc::clone(&self.places);
+        let spawned =
+            Builder::new().name(name).spawn(move || dispatch::run(&engine, thread, traceback, &places));
         if let Ok(handle) = spawned {
             running.push(handle);
         }

@@ -69,3 +69,27 @@ def check_demo(text: str) -> None:
     assert [int(row[0]) for row in rows] == [1, 2]
     balanced = [float(row[3]) for row in rows]
     assert balanced[1] > 2 * balanced[0]
+
+
+def test_traffic(monkeypatch):
+    monkeypatch.setenv("PYCRUST_TRAFFIC_SECONDS", "12")
+    text = execute(ROOT / "notebooks" / "04_traffic.ipynb")
+    # The slow call is one of the large ones, and its record has what its handler printed.
+    assert re.search(r"call \d+: 6 points, compared 15 pairs of 6 points", text)
+    assert re.search(r"call \d+: 300 points, compared 44850 pairs of 300 points", text)
+    # No cell shows what handlers printed for other calls: `replay` runs in the cell's own name.
+    assert "the same answer" in text
+    same, replayed = re.search(r"(\d+) of (\d+) calls have the same answer", text).groups()
+    assert same == replayed
+    assert int(replayed) > 10
+    swapped, failed = re.search(r"(\d+) calls by version 2, (\d+) of them failed", text).groups()
+    assert int(swapped) > 10
+    assert int(failed) == 0
+    before, after = re.search(r"slowest handler: ([\d.]+) ms before, ([\d.]+) ms now", text).groups()
+    assert float(after) < float(before)
+    assert "def test_closest_call_" in text
+    saved = re.search(r"<Traffic of collisions: (\d+) calls>", text).group(1)
+    assert int(saved) > 100
+    calls, errors = re.search(r"(\d+) calls, (\d+) errors", text).groups()
+    assert int(calls) > 100
+    assert int(errors) == 0

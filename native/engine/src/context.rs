@@ -13,6 +13,7 @@ use crate::output::Output;
 /// A call as its handler sees it. It may be kept beyond the call's end.
 pub struct CallContext<L: Link> {
     pub(crate) client: Arc<Client<L>>,
+    pub(crate) sent_ns: u64,
     pub(crate) expires_ns: Option<u64>,
     pub(crate) answer: Arc<Mutex<Vec<u8>>>,
     /// Where its handler's output is kept; `None` if the call is not recorded.
@@ -45,6 +46,11 @@ impl<L: Link> CallContext<L> {
     /// Whether the caller cancelled the call or is gone.
     pub fn cancelled(&self) -> bool {
         self.client.is_gone() || self.client.link.cancelled(self.id)
+    }
+
+    /// Time since it was sent.
+    pub fn elapsed(&self) -> Duration {
+        Duration::from_nanos(monotonic_ns().saturating_sub(self.sent_ns))
     }
 
     /// Time until its deadline, zero once that has passed; `None` if it has none.

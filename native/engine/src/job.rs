@@ -16,7 +16,7 @@ use crate::deliver::Patience;
 use crate::engine::Engine;
 use crate::ongoing::{Ongoing, Parked};
 use crate::output::Output;
-use crate::recorder::{Ended, Side, unix_ns};
+use crate::recorder::{Ended, Origin, Side, unix_ns};
 use crate::registry::Version;
 use crate::sampler::Offer;
 use crate::scheduler::{Phase, Start, Work};
@@ -61,6 +61,21 @@ pub struct Job<H: Send + Sync + 'static, L: Link> {
     decoded_ns: Option<u64>,
     ran_ns: Option<u64>,
     answered: bool,
+}
+
+/// A call that runs, in few words: to be listed, and to be interrupted.
+#[derive(Debug, Clone)]
+pub struct RunningCall {
+    /// What was called.
+    pub method: Arc<str>,
+    /// The version that runs.
+    pub version: u32,
+    /// The caller's number for the call.
+    pub id: u64,
+    /// Who called.
+    pub origin: Arc<Origin>,
+    /// `CLOCK_MONOTONIC` when the call was published.
+    pub sent_ns: u64,
 }
 
 /// Who has a started call.
@@ -188,10 +203,22 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
         self.call.client.is_gone() || self.call.client.link.cancelled(self.call.id)
     }
 
+    /// The call in few words.
+    pub fn running(&self) -> RunningCall {
+        RunningCall {
+            method: Arc::clone(&self.version.method),
+            version: self.version.number,
+            id: self.call.id,
+            origin: Arc::clone(&self.call.client.origin),
+            sent_ns: self.call.sent_ns,
+        }
+    }
+
     /// What a handler may know of its call.
     pub fn context(&self) -> CallContext<L> {
         CallContext {
             client: Arc::clone(&self.call.client),
+            sent_ns: self.call.sent_ns,
             expires_ns: self.call.expires_ns,
             answer: Arc::clone(self.answer_metadata.get_or_init(Arc::default)),
             output: self.output().cloned(),
@@ -427,7 +454,8 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
             took_ns: now_ns.saturating_sub(self.call.sent_ns),
             failed: status != Code::Ok,
         };
-        let Some(max_payload) = recorder.sample(offer, now_ns) else { return };
+        let Some(plan) = recorder.sample(offer, now_ns) else { return };
+        let parameters = &self.version.recording.parameters;
         let ended = Ended {
             method: Arc::clone(&self.version.method),
             recording: Arc::clone(&self.version.recording),
@@ -452,8 +480,8 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
             output: self.output.get().cloned(),
         };
         let (request, len) = self.call.take_bytes();
-        let response = Side::copied(answer, metadata, max_payload);
-        recorder.push(ended, Side::whole(request, len, max_payload), response);
+        let response = Side::copied(answer, metadata, &[], &plan);
+        recorder.push(ended, Side::whole(request, len, parameters, &plan), response);
     }
 
     /// Where the time went. A stage that was not marked ended with the answer.

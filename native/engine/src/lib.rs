@@ -8,7 +8,8 @@
 //! `scheduler` starts it, `job` is it while it runs, `deliver` sends the answer or leaves it in the
 //! `outbox`. `native` answers the worker's own methods, `watchdog` takes the lead from a leader whose
 //! call is long, `metrics` counts. `ongoing` is what a caller says later: cancel, credit, more arguments.
-//! `recorder` keeps the last calls, as many as `sampler` lets it; `output` is what a handler printed.
+//! `recorder` keeps the last calls, as many as `sampler` lets it; `scrub` takes out what is
+//! not to be stored; `output` is what a handler printed.
 #![forbid(unsafe_code)]
 
 mod admission;
@@ -36,6 +37,7 @@ mod registry;
 mod roster;
 mod sampler;
 mod scheduler;
+mod scrub;
 mod spin;
 mod text;
 mod watchdog;
@@ -44,9 +46,10 @@ pub use self::arguments::Arguments;
 pub use self::config::Config;
 pub use self::context::CallContext;
 pub use self::engine::{Engine, Spawn};
-pub use self::job::{Job, Lent};
+pub use self::job::{Job, Lent, RunningCall};
 pub use self::ongoing::{Argument, Listener, Ongoing};
 pub use self::output::{Channel, Output};
 pub use self::recorder::{Ended, Origin, Record, Recorder, RecorderState, Recording, Side};
 pub use self::registry::{Batching, Change, MethodRecording};
 pub use self::roster::DispatchThread;
+pub use self::scrub::Scrub;

@@ -131,6 +131,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
                 .collect(),
             unknown_method_calls: self.metrics.unknown_method_calls.load(Ordering::Relaxed),
             malformed_frames: self.metrics.malformed_frames.load(Ordering::Relaxed),
+            recorder: self.recorder.stats(),
         }
     }
 

@@ -3,7 +3,7 @@
 use parking_lot::Mutex;
 
 /// Bytes of output that are kept of one call.
-const MAX_BYTES: usize = 64 << 10;
+const MAX_BYTES: usize = 256 << 10;
 /// Pieces of output that are kept of one call.
 const MAX_PIECES: usize = 4096;
 
@@ -53,6 +53,11 @@ impl Output {
             _ if full => kept.lost += take,
             _ => kept.pieces.push((channel, piece.to_owned())),
         }
+    }
+
+    /// Bytes that are kept.
+    pub(crate) fn bytes(&self) -> usize {
+        self.kept.lock().bytes
     }
 
     /// What was kept, in order, and how many bytes had no room.

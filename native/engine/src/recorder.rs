@@ -12,10 +12,12 @@ use parking_lot::{Condvar, Mutex};
 use pycrust_protocol::Code;
 use pycrust_protocol::header::Stages;
 use pycrust_protocol::report::Report;
+use pycrust_protocol::reserved::RecorderStats;
 
 use crate::output::Output;
 use crate::registry::MethodRecording;
-use crate::sampler::{Offer, Sampler};
+use crate::sampler::{Offer, Plan, Sampler};
+use crate::scrub::Scrub;
 
 /// Bytes that one record counts for beside what it holds: the record, its place in the ring and in the index.
 const RECORD_COST: usize = 512;
@@ -38,6 +40,8 @@ pub struct Recording {
     /// Calls that took at least this long are notable, as failed ones are: they are sampled apart from the
     /// others, so that a flood of those doesn't hide them.
     pub slow: Duration,
+    /// Fields that are taken out of payloads and metadata before they are stored.
+    pub drop: Arc<Scrub>,
 }
 
 impl Default for Recording {
@@ -50,6 +54,7 @@ impl Default for Recording {
             calls_per_second: 2_000,
             bytes_per_second: 64 << 20,
             slow: Duration::from_millis(10),
+            drop: Arc::default(),
         }
     }
 }
@@ -95,18 +100,30 @@ pub struct Side {
 
 impl Side {
     /// Keeps what it is given, which holds the payload's first `payload_len` bytes and metadata behind.
-    pub(crate) fn whole(bytes: Box<[u8]>, payload_len: usize, max: usize) -> Self {
-        if payload_len <= max {
+    pub(crate) fn whole(bytes: Box<[u8]>, payload_len: usize, parameters: &[String], plan: &Plan) -> Self {
+        if payload_len <= plan.max_payload && plan.drop.is_empty() {
             return Self { bytes, kept: payload_len, len: payload_len };
         }
-        Self::copied(&bytes[..payload_len], &bytes[payload_len..], max)
+        Self::copied(&bytes[..payload_len], &bytes[payload_len..], parameters, plan)
     }
 
-    /// Copies a payload, up to `max` bytes of it, and its metadata.
-    pub(crate) fn copied(payload: &[u8], metadata: &[u8], max: usize) -> Self {
+    /// Copies a payload, as far as it is to be kept, and its metadata. `parameters` are the names of arguments
+    /// that bind by position.
+    pub(crate) fn copied(payload: &[u8], metadata: &[u8], parameters: &[String], plan: &Plan) -> Self {
+        if !plan.drop.is_empty() {
+            let scrubbed = plan.drop.payload(payload, parameters);
+            let metadata = plan.drop.payload(metadata, &[]);
+            // A payload that nothing is left of was longer than what is kept: it reads as cut.
+            let len = if scrubbed.is_empty() { payload.len() } else { scrubbed.len() };
+            return Self::cut(&scrubbed, &metadata, len, plan.max_payload);
+        }
+        Self::cut(payload, metadata, payload.len(), plan.max_payload)
+    }
+
+    fn cut(payload: &[u8], metadata: &[u8], len: usize, max: usize) -> Self {
         let kept = payload.len().min(max);
         let bytes = [&payload[..kept], metadata].concat().into_boxed_slice();
-        Self { bytes, kept, len: payload.len() }
+        Self { bytes, kept, len }
     }
 
     /// The payload as MessagePack, as far as it was kept.
@@ -141,6 +158,8 @@ pub struct Record {
     back_ns: AtomicU64,
     /// What the client saw, once it has told; 255 before.
     seen: AtomicU8,
+    /// Bytes that it counts for.
+    cost: usize,
 }
 
 /// What is known of a call's end, beside the payloads.
@@ -199,10 +218,6 @@ impl Record {
     /// The status that the caller saw, once it has told: not the answer's if that came too late.
     pub fn seen(&self) -> Option<Code> {
         Code::from_u8(self.seen.load(Ordering::Relaxed))
-    }
-
-    fn cost(&self) -> usize {
-        RECORD_COST + self.request.bytes.len() + self.response.bytes.len()
     }
 }
 
@@ -287,16 +302,32 @@ impl Recorder {
         }
     }
 
-    /// Whether a call is recorded: then how many bytes of a payload are.
-    pub(crate) fn sample(&self, offer: Offer, now_ns: u64) -> Option<usize> {
+    /// Whether a call is recorded, and then how.
+    pub(crate) fn sample(&self, offer: Offer, now_ns: u64) -> Option<Plan> {
         let taken = self.sampler.lock().take(offer, now_ns);
         let count = if taken.is_some() { &self.recorded } else { &self.skipped };
         count.fetch_add(1, Ordering::Relaxed);
         taken
     }
 
+    /// Its part of the answer to `pycrust.stats`.
+    pub(crate) fn stats(&self) -> RecorderStats {
+        let RecorderState { calls, bytes, recorded, skipped, share, last } = self.state();
+        RecorderStats {
+            on: self.is_on(),
+            calls: calls as u64,
+            bytes: bytes as u64,
+            recorded,
+            skipped,
+            share,
+            last,
+        }
+    }
+
     /// Records a call that is in the sample.
     pub(crate) fn push(&self, ended: Ended, request: Side, response: Side) {
+        let printed = ended.output.as_ref().map_or(0, |output| output.bytes());
+        let cost = RECORD_COST + request.bytes.len() + response.bytes.len() + printed;
         let mut record = Record {
             seq: 0,
             ended,
@@ -305,6 +336,7 @@ impl Recorder {
             round_trip_ns: AtomicU64::new(0),
             back_ns: AtomicU64::new(0),
             seen: AtomicU8::new(u8::MAX),
+            cost,
         };
         let dropped = {
             let mut ring = self.ring.lock();
@@ -380,7 +412,7 @@ impl Ring {
 
     /// Takes a record; gives those that have no room any more.
     fn push(&mut self, record: Arc<Record>) -> Vec<Arc<Record>> {
-        self.bytes += record.cost();
+        self.bytes += record.cost;
         self.index.insert((record.ended.origin.connection, record.ended.id), record.seq);
         self.calls.push_back(record);
         self.cut()
@@ -390,7 +422,7 @@ impl Ring {
         let mut dropped = Vec::new();
         while self.calls.len() > self.max_calls || self.bytes > self.max_bytes {
             let Some(oldest) = self.calls.pop_front() else { break };
-            self.bytes -= oldest.cost();
+            self.bytes -= oldest.cost;
             let key = (oldest.ended.origin.connection, oldest.ended.id);
             // The id may be another call's by now, should a client use it twice.
             if self.index.get(&key) == Some(&oldest.seq) {

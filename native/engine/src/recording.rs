@@ -12,7 +12,7 @@ use crate::connections::Client;
 use crate::engine::Engine;
 use crate::recorder::{Ended, Origin, Side, unix_ns};
 use crate::registry::MethodRecording;
-use crate::sampler::Offer;
+use crate::sampler::{Offer, Plan};
 
 /// A call that gets an answer without being queued, until it is known which.
 pub(crate) struct Turned {
@@ -24,7 +24,7 @@ pub(crate) struct Turned {
     sent_ns: u64,
     deadline_ns: u64,
     request: Side,
-    max_payload: usize,
+    plan: Plan,
 }
 
 impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
@@ -53,17 +53,17 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         let sent_ns = header.common.sent_ns.min(now_ns);
         let bytes = request.payload.len() + metadata.len();
         let offer = Offer { bytes, took_ns: now_ns - sent_ns, failed: true };
-        let max_payload = self.recorder.sample(offer, now_ns)?;
+        let plan = self.recorder.sample(offer, now_ns)?;
         Some(Box::new(Turned {
             method: request.method.into(),
-            recording,
             flags: header.common.flags,
             id: request.id,
             origin: Arc::clone(&client.origin),
             sent_ns,
             deadline_ns: header.deadline_ns,
-            request: Side::copied(request.payload, metadata, max_payload),
-            max_payload,
+            request: Side::copied(request.payload, metadata, &recording.parameters, &plan),
+            recording,
+            plan,
         }))
     }
 
@@ -88,7 +88,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             items_kept: 0,
             output: None,
         };
-        self.recorder.push(ended, turned.request, Side::copied(payload, &[], turned.max_payload));
+        self.recorder.push(ended, turned.request, Side::copied(payload, &[], &[], &turned.plan));
     }
 
     /// Records a received call that is not started.
@@ -97,7 +97,8 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         let now_ns = monotonic_ns();
         let offer =
             Offer { bytes: call.weight(), took_ns: now_ns.saturating_sub(call.sent_ns), failed: true };
-        let Some(max_payload) = self.recorder.sample(offer, now_ns) else { return };
+        let Some(plan) = self.recorder.sample(offer, now_ns) else { return };
+        let request = Side::copied(call.payload(), call.metadata(), &recording.parameters, &plan);
         let ended = Ended {
             method: self.scheduler.lock().registry.name(index).cloned().unwrap_or_default(),
             recording,
@@ -121,7 +122,6 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             items_kept: 0,
             output: None,
         };
-        let request = Side::copied(call.payload(), call.metadata(), max_payload);
-        self.recorder.push(ended, request, Side::copied(payload, &[], max_payload));
+        self.recorder.push(ended, request, Side::copied(payload, &[], &[], &plan));
     }
 }

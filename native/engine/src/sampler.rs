@@ -1,6 +1,9 @@
 //! Which calls are recorded: all of them up to a rate, above it a sample.
 
+use std::sync::Arc;
+
 use crate::recorder::Recording;
+use crate::scrub::Scrub;
 
 /// How long calls are counted before the stride follows their rate.
 const WINDOW_NS: u64 = 250_000_000;
@@ -15,6 +18,15 @@ pub(crate) struct Offer {
     pub(crate) took_ns: u64,
     /// Whether it ended in an error.
     pub(crate) failed: bool,
+}
+
+/// How a call is recorded.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    /// Bytes of a payload that are kept.
+    pub(crate) max_payload: usize,
+    /// What is taken out of it before.
+    pub(crate) drop: Arc<Scrub>,
 }
 
 /// Takes every call while they come slowly, and one of every `stride` when they don't. A budget that fills up at the
@@ -63,8 +75,8 @@ impl Sampler {
         if self.settings.on { 1.0 / self.stride as f64 } else { 0.0 }
     }
 
-    /// Whether a call is recorded: then how many bytes of a payload are.
-    pub(crate) fn take(&mut self, offer: Offer, now_ns: u64) -> Option<usize> {
+    /// Whether a call is recorded, and then how.
+    pub(crate) fn take(&mut self, offer: Offer, now_ns: u64) -> Option<Plan> {
         let cap = self.settings.max_payload;
         let bytes = offer.bytes.min(cap.saturating_mul(2));
         self.count(bytes as u64, now_ns);
@@ -82,7 +94,7 @@ impl Sampler {
         if !notable {
             self.passed = 0;
         }
-        Some(cap)
+        Some(Plan { max_payload: cap, drop: Arc::clone(&self.settings.drop) })
     }
 
     /// Counts what was offered, and lets the stride follow.

@@ -126,8 +126,27 @@ pub struct ClientStats {
     pub in_flight: u64,
 }
 
+/// The recorder's part of the answer to `pycrust.stats`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct RecorderStats {
+    /// Whether calls are recorded.
+    pub on: bool,
+    /// Calls that it holds.
+    pub calls: u64,
+    /// Bytes that they hold.
+    pub bytes: u64,
+    /// Calls recorded since the worker began.
+    pub recorded: u64,
+    /// Calls that were left out by sampling.
+    pub skipped: u64,
+    /// The share of ordinary calls that is recorded at the moment, 1.0 being all.
+    pub share: f64,
+    /// The number of the last recorded call.
+    pub last: u64,
+}
+
 /// The answer to `pycrust.stats`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EndpointStats {
     /// The endpoint.
     pub endpoint: String,
@@ -145,4 +164,7 @@ pub struct EndpointStats {
     pub unknown_method_calls: u64,
     /// Frames that broke the specification.
     pub malformed_frames: u64,
+    /// How recording is doing; a worker that records nothing may leave it out.
+    #[serde(default)]
+    pub recorder: RecorderStats,
 }

@@ -1,0 +1,148 @@
+"""What handlers print, log, warn of and ask."""
+
+import ast
+import asyncio
+import builtins
+import subprocess
+import sys
+
+import pytest
+
+from pycrust import RpcClient, RpcError
+from tests.conftest import wait_until
+
+
+@pytest.fixture
+def talker(endpoint):
+    @endpoint.register
+    async def talk_later(word: str) -> str:
+        print("before", word)
+        await asyncio.sleep(0)
+        await asyncio.to_thread(print, "in a thread", word)
+        return word
+
+    @endpoint.register
+    def talk_often(count: int):
+        for number in range(count):
+            print("item", number)
+            yield number
+
+    @endpoint.register
+    def much():
+        print("x" * 10_000_000)
+
+    endpoint.serve()
+    return endpoint
+
+
+SCRIPT = """
+import logging, sys, warnings
+from pycrust import RpcClient, RpcEndpoint
+
+log = logging.getLogger("talker")
+logging.basicConfig(format="%(message)s")
+endpoint = RpcEndpoint("script")
+
+@endpoint.register
+def talk(word: str) -> str:
+    print("printed", word)
+    print("wrong", word, file=sys.stderr)
+    log.error("logged %s", word)
+    warnings.warn(f"warned {word}", stacklevel=1)
+    return word
+
+endpoint.serve()
+with RpcClient("script") as client:
+    client.call("talk", "a")
+    print("mine")
+    client.call("talk", "b")
+endpoint.stop()
+print([call.output.splitlines() for call in endpoint.traffic("talk")], file=open(sys.argv[1], "w"))
+"""
+
+
+def test_in_a_script_output_is_kept_and_reaches_the_terminal(tmp_path):
+    kept = tmp_path / "kept"
+    run = subprocess.run([sys.executable, "-c", SCRIPT, kept], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    first, second = ast.literal_eval(kept.read_text())
+    for lines, word in ((first, "a"), (second, "b")):
+        assert lines[:3] == [f"printed {word}", f"wrong {word}", f"logged {word}"]
+        assert f"warned {word}" in lines[3]
+    assert run.stdout.splitlines()[1:] == ["printed a", "mine", "printed b"]
+    assert "wrong a\nlogged a\n" in run.stderr
+
+
+def test_output_of_async_handlers_and_generators(talker):
+    with RpcClient(talker.name) as client:
+        client.call("talk_later", "a")
+        assert list(client.stream("talk_often", 3)) == [0, 1, 2]
+    assert talker.traffic("talk_later")[-1].output == "before a\nin a thread a\n"
+    assert talker.traffic("talk_often")[-1].output == "item 0\nitem 1\nitem 2\n"
+
+
+def test_output_is_bounded(talker):
+    with RpcClient(talker.name) as client:
+        client.call("much")
+    output = talker.traffic("much")[-1].output
+    assert len(output) < 1_000_000
+    assert "more bytes were not kept" in output
+
+
+def test_handlers_can_not_ask(endpoint):
+    @endpoint.register
+    def ask() -> str:
+        return input("? ")
+
+    @endpoint.register
+    async def look():
+        breakpoint()  # noqa: T100
+
+    endpoint.serve()
+    with RpcClient(endpoint.name) as client:
+        for method, what in (("ask", "input()"), ("look", "breakpoint()")):
+            with pytest.raises(RpcError) as raised:
+                client.call(method)
+            assert what in raised.value.message
+            assert f'traffic("method:{method}")[-1].debug()' in raised.value.message
+
+
+def test_what_was_watched_is_put_back(endpoint):
+    before = (builtins.input, sys.breakpointhook, vars(sys.stdout).get("write"))
+    endpoint.serve()
+    assert builtins.input is not before[0]
+    endpoint.stop()
+    assert (builtins.input, sys.breakpointhook, vars(sys.stdout).get("write")) == before
+
+
+def test_running_calls_are_listed_and_interrupted(endpoint):
+    @endpoint.register
+    def spin(cleaned: bool = True):
+        try:
+            while True:
+                pass
+        finally:
+            print("left")
+
+    @endpoint.register
+    async def rest():
+        await asyncio.sleep(3600)
+
+    endpoint.serve()
+    with RpcClient(endpoint.name, client_name="me") as client:
+        for method in ("spin", "rest", "spin"):
+            done = []
+            pending = client._client.start(method, None, {}, lambda *outcome, done=done: done.append(outcome))
+            wait_until(lambda method=method: [c.method for c in endpoint.running()] == [method], "the call to run")
+            running = endpoint.running()[0]
+            assert (running.method, running.version, running.client) == (method, 1, "me")
+            assert repr(running).startswith(f"<running {method} v1 for me")
+            assert endpoint.interrupt(running)
+            wait_until(lambda done=done: done, "the answer")
+            assert done[0][1].code == 1
+            assert "interrupted by endpoint.interrupt()" in done[0][1].message
+            wait_until(lambda: not endpoint.running(), "the call to end")
+            assert not endpoint.interrupt(running)
+            del pending
+        assert [call.output for call in endpoint.traffic("spin")] == ["left\n", "left\n"]
+        assert "while True" in endpoint.traffic("spin")[0].error.traceback
