@@ -8,7 +8,7 @@ RUST_SOURCES := $(shell find native client-rs -name '*.rs' -not -path '*/target/
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 export CARGO_TERM_COLOR ?= never
 
-.PHONY: demo lab test test-rust test-loom test-python lint format setup build bench clean chromium
+.PHONY: demo lab test test-rust test-loom test-python lint format setup build bench soak clean chromium
 
 demo: build
 	$(BIN)/python notebooks/demo.py
@@ -68,6 +68,10 @@ bench: build
 	cargo build --release --quiet -p pycrust-transport --example floors
 	$(BIN)/python tests/benchmarks/run.py
 	$(BIN)/python tests/benchmarks/recording.py
+
+SECONDS_OF_SOAK ?= 300
+soak: build
+	$(BIN)/python tests/soak/run.py --seconds $(SECONDS_OF_SOAK)
 
 clean:
 	rm -rf target $(VENV) test-results bench.json
