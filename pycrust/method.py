@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pycrust.history import Text, differences
+from pycrust.registration import Registration
+
 if TYPE_CHECKING:
     from pycrust.catalog import Catalog
-    from pycrust.versions import Version
+    from pycrust.history import History
 
 
 class Method:
@@ -58,9 +61,53 @@ class Method:
         return self._catalog.version(self.name)
 
     @property
-    def history(self) -> list[Version]:
-        """Every version that was published, the oldest first."""
+    def history(self) -> History:
+        """Every version that was published, the oldest first: a list that shows itself as a table."""
         return self._catalog.history(self.name)
+
+    def diff(self, old: int | None = None, new: int | None = None) -> str:
+        """What two versions differ in: their source, and their schemas field by field.
+
+        Args:
+            old: The number of the one; by default the version before the newest one.
+            new: The number of the other; by default the newest one.
+
+        Returns:
+            A unified diff, and a line for each field that was added, removed or has changed.
+
+        Raises:
+            ValueError: There is no such version.
+        """
+        archive = self._catalog.archive
+        self._catalog.known(self.name)
+        newest = archive.newest(self.name).version if new is None else archive.find(self.name, new)
+        before = archive.before(self.name) if old is None else archive.find(self.name, old)
+        return differences(before, newest)
+
+    def rollback(self, number: int | None = None) -> str:
+        """Publishes an earlier version's handler again, under a new number; in a cell, when that succeeds.
+
+        Args:
+            number: The version; by default the last one whose handler is kept.
+
+        Returns:
+            The line that says so. It names the globals that the handler reads and that differ from when the
+            version was live.
+
+        Raises:
+            ValueError: The version is live or unknown, or its handler was let go:
+                `RpcEndpoint(..., keep_versions=n)` keeps more than the last one.
+        """
+        return Text(self._catalog.rollback(self.name, number))
+
+    def remove(self) -> None:
+        """Removes the method: calls that were received still run, later ones get UNIMPLEMENTED.
+
+        Raises:
+            UnknownMethod: It is removed already.
+        """
+        self._catalog.registered(self.name)
+        self._catalog.change([Registration(self.name)])
 
     @property
     def doc(self) -> str:
@@ -69,5 +116,8 @@ class Method:
 
     def __repr__(self) -> str:
         """One line."""
-        arguments = ", ".join(self._catalog.registered(self.name).parameters)
-        return f"<{self._catalog.name}.{self.name}({arguments}) v{self.version}>"
+        registered = self._catalog.visible().get(self.name)
+        if registered is None:
+            return f"<{self._catalog.name}.{self.name} removed>"
+        arguments = ", ".join(registered.parameters)
+        return f"<{self._catalog.name}.{self.name}({arguments}) {self._catalog.label(self.name)}>"
