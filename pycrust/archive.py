@@ -143,6 +143,19 @@ class Archive:
             raise ValueError(f"the handler of {method} v{number} was let go{self._how_to_keep()}")
         return entry
 
+    def handler(self, method: str, number: int) -> Registration:
+        """What a version was made of: the live one, or one that is kept.
+
+        Raises:
+            ValueError: The version is unknown, or its handler is not kept.
+        """
+        newest = self._entries[method][-1]
+        if newest.version.number == number and newest.registration is not None:
+            return newest.registration
+        found = self.kept(method, number).registration
+        assert found is not None  # noqa: S101 - that is what `kept` finds
+        return found
+
     def _differs_by_models_only(self, method: str, entry: Entry, live: Entry) -> bool:
         entries = self._entries[method]
         between = entries[entries.index(entry) + 1 : entries.index(live) + 1]

@@ -331,18 +331,17 @@ class Catalog:
             UnknownMethod: There is no such method.
         """
         registered = self.registered(method)
-        return self.call_registered(registered, arguments)
-
-    def call_registered(self, registered: Registration, arguments: Any) -> Any:
-        """Makes one call of what is registered, live or not, as `call` does."""
-        assert registered.handler is not None  # noqa: S101 - only registrations with one are called
-        handler = registered.handler
-        if registered.models:
-            handler = handler.bind_models(self.models(registered.models))
-        result = call_here(handler, registered.kind, decode(encode(arguments)))
+        result = call_here(self.bound(registered), registered.kind, decode(encode(arguments)))
         if registered.kind in {"generator", "async_generator"}:
             return (decode(encode(item)) for item in result)
         return decode(encode(result))
+
+    def bound(self, registered: Registration) -> Handler:
+        """The handler of what is registered, live or not, bound to the models that the calling code sees."""
+        assert registered.handler is not None  # noqa: S101 - only registrations with one are called
+        if not registered.models:
+            return registered.handler
+        return registered.handler.bind_models(self.models(registered.models))
 
     # Life -------------------------------------------------------------------------------------------------
 

@@ -16,6 +16,9 @@ from pycrust.kinds import kind_of
 #: Characters of a value that a difference shows.
 _SHOWN = 60
 
+#: The default tolerance: what single precision loses in a few operations.
+RTOL, ATOL = 1e-6, 1e-9
+
 Kind = Literal["value", "type", "missing", "extra", "shape"]
 
 
@@ -24,12 +27,12 @@ class Tolerance:
     """How far two numbers may be apart and still count as equal: `atol + rtol * |expected|`.
 
     Attributes:
-        rtol: The relative part. The default covers what single precision loses in a few operations.
+        rtol: The relative part.
         atol: The absolute part.
     """
 
-    rtol: float = 1e-6
-    atol: float = 1e-9
+    rtol: float = RTOL
+    atol: float = ATOL
 
     def __post_init__(self) -> None:
         """Refuses what is no tolerance.

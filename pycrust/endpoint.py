@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
     from pycrust._binding import CurrentCall
     from pycrust.batching import Batch
+    from pycrust.events import EventLog
+    from pycrust.models import ModelSlot
     from pycrust.recorded import RecordedCall
     from pycrust.recording import Recording
     from pycrust.running import RunningCall
     from pycrust.traffic import Traffic
-    from pycrust.events import EventLog
-    from pycrust.models import ModelSlot
 
 Function = TypeVar("Function", bound="Callable[..., Any]")
 
@@ -366,7 +366,7 @@ class RpcEndpoint:
             UnknownMethod: There is and was none of this name (it is a `KeyError`, too).
         """
         self._service.catalog.known(name)
-        return Method(self._service.catalog, name)
+        return Method(self._service, name)
 
     def __contains__(self, name: object) -> bool:
         """Whether a method of this name is registered."""

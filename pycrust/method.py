@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
+from pycrust.compare import ATOL, RTOL, Tolerance
 from pycrust.history import Text, differences
-from pycrust.registration import Registration
+from pycrust.registration import Registration, locals_around, make_registration
+from pycrust.shadow import Shadow
+from pycrust.trials import Trial, check_harmless
 
 if TYPE_CHECKING:
-    from pycrust.catalog import Catalog
+    from collections.abc import Callable, Iterable
+
     from pycrust.history import History
+    from pycrust.recorded import RecordedCall
+    from pycrust.service import Service
 
 
 class Method:
@@ -27,9 +34,10 @@ class Method:
         1
     """
 
-    def __init__(self, catalog: Catalog, name: str) -> None:
+    def __init__(self, service: Service, name: str) -> None:
         """Made by `endpoint[name]`."""
-        self._catalog = catalog
+        self._service = service
+        self._catalog = service.catalog
         self.name = name
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -108,6 +116,80 @@ class Method:
         """
         self._catalog.registered(self.name)
         self._catalog.change([Registration(self.name)])
+
+    def shadow(
+        self,
+        candidate: Callable[..., Any] | int,
+        *,
+        rtol: float = RTOL,
+        atol: float = ATOL,
+        share: float = 0.5,
+        **options: Any,
+    ) -> Shadow:
+        """Runs a candidate on the live calls of this method, without answering anybody.
+
+        It runs on a thread of its own what the recorder has seen answered, and compares.
+
+        Args:
+            candidate: A function, or the number of a version whose handler is kept.
+            rtol: How far floats may be apart, relative to the live result.
+            atol: How far they may be apart absolutely.
+            share: The share of one core's time that it may take; what it can't keep up with is skipped.
+            **options: As in `register`, where the candidate's are others than the live handler's.
+
+        Returns:
+            Counts, differences and latencies side by side; `promote()` makes the candidate live, `discard()` ends
+            it.
+
+        Raises:
+            ValueError: The method or the candidate has side effects, or the version's handler was let go.
+            TypeError: The candidate's kind or signature is unfit.
+        """
+        return Shadow(self._service, self._candidate(candidate, options), Tolerance(rtol, atol), share)
+
+    def replay(
+        self,
+        calls: Iterable[RecordedCall],
+        candidate: Callable[..., Any] | int | None = None,
+        *,
+        rtol: float = RTOL,
+        atol: float = ATOL,
+        **options: Any,
+    ) -> Trial:
+        """Runs recorded calls again, and compares with what was answered then.
+
+        Args:
+            calls: Recorded calls, such as `endpoint.traffic("status:ok")`; those of other methods are left out.
+            candidate: A function, the number of a version whose handler is kept, or `None` for the live handler.
+            rtol: How far floats may be apart, relative to the recorded result.
+            atol: How far they may be apart absolutely.
+            **options: As in `register`, where the candidate's are others than the live handler's.
+
+        Returns:
+            Counts, differences and latencies side by side.
+
+        Raises:
+            ValueError: The method or the candidate has side effects, or the version's handler was let go.
+            TypeError: The candidate's kind or signature is unfit.
+        """
+        trial = Trial(self._service, self._candidate(candidate, options), Tolerance(rtol, atol))
+        for call in calls:
+            if call.method == self.name:
+                trial.run(call)
+        return trial
+
+    def _candidate(self, candidate: Callable[..., Any] | int | None, options: dict[str, Any]) -> Registration:
+        live = self._catalog.registered(self.name)
+        if candidate is None:
+            made = live
+        elif isinstance(candidate, int):
+            made = self._catalog.archive.handler(self.name, candidate)
+        else:
+            wanted = dataclasses.replace(live.options, **{"warmup": None, **options})
+            made = make_registration(candidate, self.name, wanted, locals_around(1), self._service)
+            made = dataclasses.replace(made, service=live.service)
+        check_harmless(self.name, live, made)
+        return made
 
     @property
     def doc(self) -> str:

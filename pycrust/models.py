@@ -505,13 +505,15 @@ class ModelSlot:
             one.state = "kept"
             self._settled(one)
             return
-        shared = any(other.model is one.model for other in self._records if other is not one)
         if one.model is not None:
             model, one.model = one.model, None
+            # A rollback shares its model with the version that it goes back to.
+            shared = any(other.model is model for other in self._records)
             if one.recipe.unload is not None and not shared:
                 self._unload(one, model)
             del model
-        if one.gone or shared:
+            one.ref = None if shared else one.ref
+        if one.gone:
             one.state = "retired"
             self._settled(one)
             return

@@ -108,6 +108,8 @@ class Registration:
     side_effects: bool = False
     #: Slots of the models that its calls get.
     models: tuple[str, ...] = ()
+    #: What it was registered with.
+    options: Options = field(default_factory=Options, repr=False)
     #: Names by which positional arguments can be given as a map, in order.
     parameters: tuple[str, ...] = ()
     source: str = field(default="", repr=False)
@@ -265,6 +267,7 @@ def make_registration(
         exclusive=options.exclusive,
         side_effects=options.side_effects,
         models=tuple(options.models),
+        options=options,
         parameters=arguments.fields,
         source=source_of(function),
         doc=doc_line(function),

@@ -18,12 +18,12 @@ from pycrust.capture import capture
 from pycrust.catalog import Catalog
 from pycrust.errors import AlreadyServed, Interrupted, RpcError
 from pycrust.loops import Loops
-from pycrust.recording import Recording
-from pycrust.running import RunningCall
-from pycrust.traffic import Tap
 from pycrust.models import ModelSlot
 from pycrust.naming import check_method
+from pycrust.recording import Recording
 from pycrust.registration import make_registration
+from pycrust.running import RunningCall
+from pycrust.traffic import Tap
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence

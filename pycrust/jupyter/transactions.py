@@ -217,7 +217,7 @@ def _look() -> None:
     """Says what the cell has changed under live handlers without registering them: globals, reloaded modules."""
     lines = [line for service in list(lifecycle.services.values()) for line in service.look()]
     if lines:
-        print(*(f"pycrust: {line}" for line in lines), sep="\n")  # noqa: T201 - the cell's own output
+        print(*lines, sep="\n")  # noqa: T201 - the cell's own output
 
 
 def _succeeded(transaction: Transaction) -> bool:
