@@ -220,6 +220,14 @@ class Catalog:
         changes = [change for change in staged.values() if isinstance(change, ModelChange)]
         return self.shelf.look(names, changes)
 
+    def staged_model(self, slot: str) -> int:
+        """The number of a model that the running cell has staged; 0 if it has not."""
+        stage = staging.current()
+        for change in stage.staged(self).values() if stage else ():
+            if isinstance(change, ModelChange) and change.slot == slot:
+                return change.number
+        return 0
+
     def registered(self, name: str) -> Registration:
         """What the calling code sees under a name.
 

@@ -165,6 +165,9 @@ class _Record:
     ref: weakref.ref[Any] | None
     state: Literal["staged", "live", "draining", "kept", "retired", "held"] = "staged"
     holders: list[str] = field(default_factory=list[str])
+    #: What it was loaded with.
+    arguments: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
+    was_live: bool = False
     #: The reload that waits for this one to be let go.
     reload: Reload | None = None
     #: When its last call had ended.
@@ -204,6 +207,7 @@ class ModelSlot:
         """Made by `endpoint.model`."""
         self.name = name
         self._catalog = catalog
+        #: How the next model is made: as the live one was, unless it is told otherwise.
         self._recipe = recipe
         #: Guards what follows. Taken after the catalog's lock where both are.
         self._lock = threading.RLock()
@@ -212,8 +216,6 @@ class ModelSlot:
         self._numbers = 0
         self._waiting: deque[tuple[Reload, Recipe, tuple[Any, ...], dict[str, Any]]] = deque()
         self._thread: threading.Thread | None = None
-        #: What the live model was loaded with.
-        self._loaded_with: tuple[Recipe, tuple[Any, ...], dict[str, Any]] = (recipe, (), {})
 
     # Looking ----------------------------------------------------------------------------------------------
 
@@ -265,7 +267,7 @@ class ModelSlot:
 
         Args:
             *args: Arguments for `load`.
-            load: Takes the place of the slot's `load` from now on.
+            load: Takes the place of the slot's `load`, from now on if the reload succeeds.
             **kwargs: Keywords for `load`.
 
         Returns:
@@ -274,12 +276,14 @@ class ModelSlot:
         Raises:
             TypeError: `load` is no function.
         """
+        recipe = dataclasses.replace(self._recipe, load=load) if load is not None else self._recipe
+        recipe.check(self.name)
+        return self._enqueue(recipe, args, kwargs)
+
+    def _enqueue(self, recipe: Recipe, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Reload:
         with self._lock:
-            if load is not None:
-                self._recipe = dataclasses.replace(self._recipe, load=load)
-                self._recipe.check(self.name)
             reload = Reload(self.name)
-            self._waiting.append((reload, self._recipe, args, kwargs))
+            self._waiting.append((reload, recipe, args, kwargs))
             self._wake()
         return reload
 
@@ -317,24 +321,27 @@ class ModelSlot:
             ModelRefusedError: `validate` has said no.
             BaseException: Whatever the recipe's functions raise.
         """
-        before = self._recipe
-        known = any(one.state in {"live", "staged"} for one in self._records)
-        if known and same(before.load, recipe.load):
-            self._recipe = recipe
+        known = self._seen()
+        if known is not None and same(known.recipe.load, recipe.load):
+            with self._lock:
+                known.recipe = self._recipe = recipe
             return
-        if known and recipe.policy == "unload_first":
-            self._recipe = recipe
-            reload = self.reload().wait()
+        if known is not None and recipe.policy == "unload_first":
+            reload = self._enqueue(recipe, (), {}).wait()
             if reload.error is not None:
-                self._recipe = before
                 raise reload.error
             return
         begun = time.monotonic()
         model = recipe.make(lambda _state: None, (), {})
-        with self._lock:
-            change = self._new(model, recipe, time.monotonic() - begun, "loaded")
-            self._recipe, self._loaded_with = recipe, (recipe, (), {})
-        self._catalog.change([change])
+        self._catalog.change([self._new(model, recipe, time.monotonic() - begun, "loaded")])
+
+    def _seen(self) -> _Record | None:
+        """The version that the calling code sees: what its cell has staged, or what is live."""
+        staged = self._catalog.staged_model(self.name)
+        for one in reversed(self._records):
+            if one.version.number == staged if staged else one.state == "live":
+                return one
+        return None
 
     def _new(self, model: Any, recipe: Recipe, seconds: float, reason: str) -> ModelChange:
         """The next version, staged."""
@@ -368,7 +375,8 @@ class ModelSlot:
                     one.reload, record.reload = record.reload, None
                 elif one.state == "staged" and one.version.number < record.version.number:
                     one.state, one.model = "retired", None  # its cell failed
-            record.state = "live"
+            record.state, record.was_live = "live", True
+            self._recipe = record.recipe
             self._wake()
 
     # The thread -------------------------------------------------------------------------------------------
@@ -412,7 +420,7 @@ class ModelSlot:
                 change = self._new(model, recipe, time.monotonic() - begun, "loaded")
                 del model
                 self._records[-1].reload = reload
-                self._loaded_with = recipe, args, kwargs
+                self._records[-1].arguments = args, kwargs
             reload.version = change.number
             self._catalog.publish([change])
         except BaseException as error:  # noqa: BLE001 - a MemoryError or a SystemExit of load() is its end, too
@@ -466,11 +474,13 @@ class ModelSlot:
 
     def _restore(self, what: str) -> str:
         """After a failed reload that unloaded first: loads again what was live. Gives the line that says so."""
-        recipe, args, kwargs = self._loaded_with
+        last = next(one for one in reversed(self._records) if one.was_live)
+        recipe, (args, kwargs) = last.recipe, last.arguments
         begun = time.monotonic()
         try:
             model = recipe.load(*args, **kwargs)
             change = self._new(model, recipe, time.monotonic() - begun, "loaded again")
+            self._records[-1].arguments = args, kwargs
             del model
             self._catalog.publish([change])
         except BaseException as error:  # noqa: BLE001 - as in `_run`

@@ -103,7 +103,7 @@ class Reload:
             self._changed()
 
     def _fail(self, error: BaseException) -> None:
-        self.error = without_frames(error)
+        self.error = error
         self._set("cancelled" if isinstance(error, Cancelled) and self._cancel else "failed")
 
     def __repr__(self) -> str:

@@ -69,7 +69,7 @@ def run():
     policy.reload({SWAPS} + 1).wait(drained=True)
     versions = {{
         name: {{one.number: [one.models["policy"], one.reason] for one in endpoint[name].history}}
-        for name in endpoint
+        for name in ("answer", "items", "later")
     }}
     while sum(ref() is not None for ref in models) > 1:
         endpoint["answer"].history

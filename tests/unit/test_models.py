@@ -285,6 +285,7 @@ class TestFailures:
         assert (endpoint["act"](0), endpoint["act"].version, slot.version) == ([1, 0], 1, 1)
         assert endpoint.events[-1].kind == "refused"
         assert endpoint.events[-1].text.startswith(f"{endpoint.name} model policy stays v1: {error.__name__}")
+        assert slot.reload(5).result() == 2, "the load that failed is not the slot's"
 
     @pytest.mark.parametrize("which", ["warmup", "validate"])
     def test_a_later_step_raises_and_the_candidate_is_let_go(self, endpoint, which):
