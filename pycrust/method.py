@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pycrust.compare import ATOL, RTOL, Tolerance
 from pycrust.history import Text, differences
+from pycrust.profiling import PERIOD, Profile, profile
 from pycrust.registration import Registration, locals_around, make_registration
 from pycrust.shadow import Shadow
 from pycrust.trials import Trial, check_harmless
@@ -177,6 +178,25 @@ class Method:
             if call.method == self.name:
                 trial.run(call)
         return trial
+
+    def profile(self, seconds: float = 5.0, *, period: float = PERIOD) -> Profile:
+        """Looks for some seconds where the calls of this handler spend their time.
+
+        It samples the stacks of the threads that run it, so that calls cost no more than the samples take; when
+        nobody profiles, they cost nothing.
+
+        Args:
+            seconds: How long to look; this waits for it.
+            period: Seconds between two samples.
+
+        Returns:
+            Functions and lines with their shares of the samples.
+
+        Raises:
+            ValueError: A time is not above 0.
+            TypeError: The handler is no Python function.
+        """
+        return profile(self._catalog.registered(self.name), seconds, period)
 
     def _candidate(self, candidate: Callable[..., Any] | int | None, options: dict[str, Any]) -> Registration:
         live = self._catalog.registered(self.name)

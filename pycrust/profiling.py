@@ -75,7 +75,9 @@ class Profile:
     def __str__(self) -> str:
         """How often the handler ran, and a table of where it was."""
         share = 100 * self.inside / self.samples if self.samples else 0.0
-        line = f"{self.method}: in {self.inside} of {self.samples} samples ({share:.0f} %) over {self.seconds:.1f} s"
+        line = (
+            f"{self.method}: in {self.inside} of {self.samples} samples ({share:.0f} %) over {self.seconds:.1f} s"
+        )
         return f"{line}\n{self._table()}" if self.inside else f"{line}: it was not called, or waits elsewhere"
 
     def __repr__(self) -> str:

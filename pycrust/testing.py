@@ -17,13 +17,13 @@ from __future__ import annotations
 
 import itertools
 import os
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from pycrust.client import RpcClient
     from pycrust.endpoint import RpcEndpoint
@@ -54,26 +54,24 @@ class Served:
 
 
 @pytest.fixture
-def pycrust_serve(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Iterator[Callable[..., Served]]:
+def pycrust_serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Served]]:
     """Serves endpoints: `pycrust_serve()` makes one, `pycrust_serve(endpoint)` takes yours.
 
-    Each test has a runtime directory of its own, so that tests don't meet each other's endpoints or a notebook's.
+    Unless `PYCRUST_RUNTIME_DIR` is set, each test has a runtime directory of its own, so that tests don't meet each
+    other's endpoints or a notebook's.
     """
     from pycrust.client import RpcClient  # noqa: PLC0415 - pytest loads this module in every run
     from pycrust.endpoint import RpcEndpoint  # noqa: PLC0415 - as above
 
-    if not os.environ.get("PYCRUST_RUNTIME_DIR", "").startswith(str(tmp_path)):
-        directory = tmp_path / "pycrust"
-        directory.mkdir(mode=0o700)
-        monkeypatch.setenv("PYCRUST_RUNTIME_DIR", str(directory))
+    own = None if "PYCRUST_RUNTIME_DIR" in os.environ else tempfile.TemporaryDirectory(prefix="pycrust-test-")
+    if own is not None:
+        monkeypatch.setenv("PYCRUST_RUNTIME_DIR", own.name)
     served: list[Served] = []
 
     def serve(endpoint: RpcEndpoint | None = None, **options: Any) -> Served:
         endpoint = endpoint or RpcEndpoint(f"test-{os.getpid()}-{next(_numbers)}", **options)
-        with capfd.disabled():
-            endpoint._service.start(())  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - serve() prints its line
+        endpoint.commit()
+        endpoint._service.start(())  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - serve() prints its line
         served.append(Served(endpoint, RpcClient(endpoint.name)))
         return served[-1]
 
@@ -81,6 +79,8 @@ def pycrust_serve(
     for one in reversed(served):
         one.client.close()
         one.endpoint.stop()
+    if own is not None:
+        own.cleanup()
 
 
 @pytest.fixture
