@@ -11,7 +11,6 @@ from pycrust.schemadiff import schema_differences
 
 if TYPE_CHECKING:
     import weakref
-    from collections.abc import Iterator
 
     from pycrust._binding import Handler
     from pycrust.registration import Registration
@@ -47,6 +46,12 @@ class Archive:
         """Begins empty."""
         self.keep = keep
         self._entries: dict[str, list[Entry]] = {}
+        #: Replaced entries whose handlers are kept, by method.
+        self._kept: dict[str, list[Entry]] = {}
+        #: Entries that may still serve natively.
+        self._running: list[Entry] = []
+        #: Each method's schemas by their hash, the one that was live last at the end.
+        self._schemas: dict[str, dict[int, str]] = {}
 
     def __contains__(self, method: str) -> bool:
         """Whether a method was ever published."""
@@ -61,11 +66,21 @@ class Archive:
                 before.registration = None  # it was bound to other models only
             elif before.registration.reads is not None:
                 before.registration.reads.renew()  # what a rollback is compared with
+        kept = self._kept.setdefault(entry.version.method, [])
+        if before is not None and before.registration is not None:
+            kept.append(before)
+        while len(kept) > self.keep:
+            kept.pop(0).registration = None
         entries.append(entry)
         del entries[:-_REMEMBERED]
-        kept = [one for one in entries[:-1] if one.registration is not None]
-        for one in kept[: len(kept) - self.keep]:
-            one.registration = None
+        self._running = [one for one in self._running if _serves(one)]
+        self._running.append(entry)
+        if not entry.version.removed:
+            schemas = self._schemas.setdefault(entry.version.method, {})
+            schemas.pop(entry.version.schema_hash, None)
+            schemas[entry.version.schema_hash] = entry.version.schema
+            if len(schemas) > _SCHEMAS:
+                del schemas[next(iter(schemas))]
 
     def newest(self, method: str) -> Entry:
         """The entry of a method's newest version or removal."""
@@ -82,7 +97,7 @@ class Archive:
             state = "removed"
         elif last:
             state = "live"
-        elif entry.running is not None and entry.running() is not None:
+        elif _serves(entry):
             state = "draining"
         return dataclasses.replace(
             entry.version,
@@ -126,8 +141,8 @@ class Archive:
         entries = self._entries[method]
         live = None if entries[-1].version.removed else entries[-1]
         if number is None:
-            for entry in reversed(entries):
-                if entry is not live and entry.registration is not None:
+            for entry in reversed(self._kept[method] if live else entries):
+                if entry.registration is not None:
                     return entry
             raise ValueError(f"{method} has no earlier version whose handler is kept{self._how_to_keep()}")
         self.find(method, number)
@@ -167,20 +182,16 @@ class Archive:
 
     def schema_changes(self, method: str, schema: str, schema_hash: int) -> list[tuple[int, str]]:
         """What a schema differs in from the method's earlier ones, by their hash."""
-        known: dict[int, str] = {}
-        for entry in reversed(self._entries.get(method, [])):
-            version = entry.version
-            if not version.removed and version.schema_hash != schema_hash:
-                known.setdefault(version.schema_hash, version.schema)
-            if len(known) == _SCHEMAS:
-                break
-        changes = {earlier: schema_differences(text, schema) for earlier, text in known.items()}
+        known = self._schemas.get(method, {})
+        changes = {
+            earlier: schema_differences(text, schema) for earlier, text in known.items() if earlier != schema_hash
+        }
         return [(earlier, "; ".join(lines)) for earlier, lines in changes.items() if lines]
 
-    def running(self, model: str, number: int) -> Iterator[Handler]:
-        """What still serves natively with this version of a model."""
-        for entries in self._entries.values():
-            for entry in entries:
-                handler = entry.running() if entry.running is not None else None
-                if handler is not None and entry.version.models.get(model) == number:
-                    yield handler
+    def serves(self, model: str, number: int) -> bool:
+        """Whether anything still serves natively with this version of a model."""
+        return any(one.version.models.get(model) == number and _serves(one) for one in list(self._running))
+
+
+def _serves(entry: Entry) -> bool:
+    return entry.running is not None and entry.running() is not None

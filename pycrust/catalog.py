@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from pycrust import staging
 from pycrust._binding import decode, encode, release_pending
 from pycrust.archive import Archive, Entry
+from pycrust.display import PrintedLine
 from pycrust.errors import UnknownMethod
 from pycrust.events import EventLog
+from pycrust.history import Text
 from pycrust.naming import near_matches
 from pycrust.registration import Registration, call_here
 from pycrust.shelf import ModelChange, Shelf
@@ -71,6 +73,12 @@ class Catalog:
             for change in changes:
                 stage.put(self, change)
         self._stale -= {change.method for change in changes}
+
+    def changed(self, changes: Sequence[Registration | ModelChange], line: str) -> str:
+        """Makes changes as `change` does; gives the line about them, which a notebook shows once."""
+        shown_by_cell = staging.current() is not None and self._serving()
+        self.change(changes)
+        return PrintedLine(line) if shown_by_cell else Text(line)
 
     def commit(self) -> None:
         """Publishes what the running cell has staged."""
@@ -192,8 +200,8 @@ class Catalog:
         if len(differing) == 1:
             note = f"; {differing[0]} differs from when it was live"
         reason = f"rollback to v{entry.version.number}"
-        self.change([dataclasses.replace(kept, cell=staging.cell(), reason=reason, note=note)])
-        return f"{self.name}.{name}: {reason}{note}"
+        change = dataclasses.replace(kept, cell=staging.cell(), reason=reason, note=note)
+        return self.changed([change], f"{self.name}.{name}: {reason}{note}")
 
     # Looking ----------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from pycrust.compare import ATOL, RTOL, Tolerance
-from pycrust.history import Text, differences
+from pycrust.history import differences
 from pycrust.profiling import PERIOD, Profile, profile
 from pycrust.registration import Registration, locals_around, make_registration
 from pycrust.shadow import Shadow
@@ -107,7 +107,7 @@ class Method:
             ValueError: The version is live or unknown, or its handler was let go:
                 `RpcEndpoint(..., keep_versions=n)` keeps more than the last one.
         """
-        return Text(self._catalog.rollback(self.name, number))
+        return self._catalog.rollback(self.name, number)
 
     def remove(self) -> None:
         """Removes the method: calls that were received still run, later ones get UNIMPLEMENTED.

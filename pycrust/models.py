@@ -309,8 +309,7 @@ class ModelSlot:
                     "those of the last one; or load them again with reload()"
                 )
             change = self._new(record.model, record.recipe, 0.0, f"rollback to v{record.version.number}")
-        self._catalog.change([change])
-        return change.text
+        return self._catalog.changed([change], change.text)
 
     def configure(self, recipe: Recipe) -> None:
         """Takes another recipe. One with another `load` loads now; if that fails, everything stays.
@@ -509,7 +508,7 @@ class ModelSlot:
                 self._catalog.events.add("freed", self.name, one.version.number, text)
 
     def _drain(self, one: _Record, *, kept: bool) -> None:
-        if any(True for _ in self._catalog.archive.running(self.name, one.version.number)):
+        if self._catalog.archive.serves(self.name, one.version.number):
             return
         if kept:
             one.state = "kept"

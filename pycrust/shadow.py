@@ -37,7 +37,7 @@ class Shadow(Trial):
         >>> shadow.summary()
         'half: 0 calls, 0 agree, 0 differ'
         >>> shadow.promote()
-        'shadow-doc.half: promoted after 0 calls, 0 differ'
+        shadow-doc.half: promoted after 0 calls, 0 differ
         >>> endpoint["half"].version
         2
     """
@@ -89,8 +89,8 @@ class Shadow(Trial):
         """
         self.discard()
         reason = f"promoted after {self.calls} calls, {self.differing} differ"
-        self._service.catalog.change([dataclasses.replace(self._candidate, reason=reason)])
-        return f"{self._service.name}.{self.method}: {reason}"
+        change = dataclasses.replace(self._candidate, reason=reason)
+        return self._service.catalog.changed([change], f"{self._service.name}.{self.method}: {reason}")
 
     def discard(self) -> None:
         """Ends the trial; the live handler goes on as it is."""
