@@ -91,9 +91,8 @@ def test_traps(kernel, call, tmp_path: Path):
     assert "serving cells" in kernel.run("print(endpoint.summary())")
 
 
-def test_restart_and_run_all(kernel, rust, call):
+def test_restart_and_run_all(kernel, call):
     kernel.run(FIRST + "endpoint.serve();")
-    client = rust("load", "--endpoint", "cells", "--method", "f", "--seconds", 6, "--pace", 50, "--json")
     kernel.restart()
     kernel.run(FIRST.replace("return 0", "return 1").replace("def f", "def other"))
     kernel.run("endpoint.serve(expect=['f']);")
@@ -101,4 +100,3 @@ def test_restart_and_run_all(kernel, rust, call):
     assert refused["errors"] == {"UNAVAILABLE": 2}, "not UNIMPLEMENTED: it is to come"
     kernel.run(ROUND.format(number=2))
     assert call("cells", "f")["last"] == 2
-    client.finish()

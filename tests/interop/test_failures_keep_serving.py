@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import wait_until
 
 SERVE = """
-import numpy, time
+import numpy, sys, time
 from pathlib import Path
 from pycrust import RpcEndpoint
 endpoint = RpcEndpoint("kept")
@@ -50,7 +50,7 @@ CELLS = {
     "out of memory while loading": "endpoint.model('policy', lambda: numpy.zeros(1 << 60))",
     "a reload whose load raises": "policy.reload('x', 'y', 'z').result()",
     "a reload that runs out of memory": "policy.reload(load=lambda: numpy.zeros(1 << 60)).result()",
-    "a reload that exits": "policy.reload(load=lambda: exit()).result()",
+    "a reload that exits": "policy.reload(load=lambda: sys.exit()).result()",
 }
 
 #: Cells that go on until they are interrupted; `reached` is a file that they make.
