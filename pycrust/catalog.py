@@ -93,7 +93,7 @@ class Catalog:
             While serving, a line for each method that changed.
         """
         with self._lock:
-            models = [change for change in changes if isinstance(change, ModelChange)]
+            models = [one for one in changes if isinstance(one, ModelChange) and self.shelf.is_newer(one)]
             registrations = [change for change in changes if isinstance(change, Registration)]
             lines = [self._put_model(change) for change in models]
             todo = [one for one in registrations if one.changes(self._live.get(one.method))]
@@ -114,6 +114,20 @@ class Catalog:
         change.published()
         self.events.add("reload", change.slot, change.number, change.text)
         return change.text
+
+    def remove_model(self, slot: str) -> None:
+        """Forgets a slot's model.
+
+        Raises:
+            ValueError: Live handlers are bound to it.
+        """
+        with self._lock:
+            bound = sorted(method for method, live in self._live.items() if slot in live.models)
+            if bound:
+                raise ValueError(
+                    f"the model {slot!r} is bound to {', '.join(bound)}: remove or register these first"
+                )
+            self.shelf.drop(slot)
 
     def _bound_again(self, models: dict[str, str], besides: set[str]) -> list[Registration]:
         """The live registrations that are bound to one of these models, to be published again."""
@@ -195,6 +209,7 @@ class Catalog:
             entry = self.archive.kept(name, number)
             assert entry.registration is not None  # noqa: S101 - that is what `kept` finds
             kept = entry.registration
+        self.models(kept.models)
         differing = kept.reads.differing() if kept.reads is not None else []
         note = f"; {', '.join(differing)} differ from when it was live" if len(differing) > 1 else ""
         if len(differing) == 1:

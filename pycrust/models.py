@@ -203,10 +203,11 @@ class ModelSlot:
         (15.0, 2)
     """
 
-    def __init__(self, catalog: Catalog, name: str, recipe: Recipe) -> None:
+    def __init__(self, catalog: Catalog, name: str, recipe: Recipe, forget: Callable[[ModelSlot], None]) -> None:
         """Made by `endpoint.model`."""
         self.name = name
         self._catalog = catalog
+        self._forget = forget
         #: How the next model is made: as the live one was, unless it is told otherwise.
         self._recipe = recipe
         #: Guards what follows. Taken after the catalog's lock where both are.
@@ -310,6 +311,28 @@ class ModelSlot:
                 )
             change = self._new(record.model, record.recipe, 0.0, f"rollback to v{record.version.number}")
         return self._catalog.changed([change], change.text)
+
+    def remove(self) -> None:
+        """Lets go of the model and forgets the slot.
+
+        Raises:
+            ValueError: Live handlers are bound to it; they are named.
+        """
+        self._catalog.remove_model(self.name)
+        with self._lock:
+            for one in self._records:
+                if one.state in {"live", "kept"}:
+                    one.state, one.recipe = "draining", dataclasses.replace(one.recipe, keep=0)
+            self._recipe = dataclasses.replace(self._recipe, keep=0)
+            self._wake()
+        self._forget(self)
+
+    def forked(self) -> None:
+        """In a forked child, which has none of the parent's threads: reloads that waited there are the parent's."""
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
+        self._waiting.clear()
+        self._thread = None
 
     def configure(self, recipe: Recipe) -> None:
         """Takes another recipe. One with another `load` loads now; if that fails, everything stays.

@@ -103,9 +103,13 @@ class Service:
         if not name.isidentifier():
             raise ValueError(f"{name!r} can't be a model's name: handlers get it as the keyword of that name")
         recipe.check(name)
-        slot = self.slots.get(name) or ModelSlot(self.catalog, name, recipe)
+        slot = self.slots.get(name) or ModelSlot(self.catalog, name, recipe, self._forget_slot)
         slot.configure(recipe)
         return self.slots.setdefault(name, slot)
+
+    def _forget_slot(self, slot: ModelSlot) -> None:
+        if self.slots.get(slot.name) is slot:
+            del self.slots[slot.name]
 
     def refresh(self) -> list[str]:
         """Registers again what a reloaded module has changed; gives a line for each thing that could not be."""
@@ -249,6 +253,8 @@ class Service:
         self.worker = self._make_worker()
         self.recording.forked()
         self.loops.forked()
+        for slot in self.slots.values():
+            slot.forked()
         self.catalog.forked()
 
 

@@ -65,6 +65,14 @@ class Shelf:
         """Makes a model the one that handlers are bound to from now on."""
         self._models[change.slot] = change
 
+    def is_newer(self, change: ModelChange) -> bool:
+        """Whether a change is not older than what is live: a reload may overtake what its cell has staged."""
+        return change.slot not in self._models or change.number >= self._models[change.slot].number
+
+    def drop(self, slot: str) -> None:
+        """Forgets a slot's model."""
+        self._models.pop(slot, None)
+
     def is_suspended(self, slot: str) -> bool:
         """Whether a slot's model was unloaded and the next one is not there yet."""
         return slot in self._models and self._models[slot].model is SUSPENDED
@@ -72,7 +80,7 @@ class Shelf:
     def bind(self, handler: Handler, names: Sequence[str]) -> Handler:
         """A new handler that gets the models of now; one that refuses if a model is unloaded."""
         for name in names:
-            if self.is_suspended(name):
+            if name not in self._models or self.is_suspended(name):
                 return Handler(_refusal(name), mode="raw")
         return handler.bind_models({name: self._models[name].model for name in names} if names else None)
 

@@ -431,6 +431,22 @@ class TestRollback:
         wait_until(lambda: marks() == [1, 4], "v2 to go")
 
 
+class TestRemoval:
+    def test_a_slot_in_use_stays(self, endpoint, slot):
+        with pytest.raises(ValueError, match="'policy' is bound to act: remove or register these first"):
+            slot.remove()
+        endpoint["act"].remove()
+        slot.remove()
+        wait_until(lambda: marks() == [], "the model to go")
+        assert states(slot) == ["retired"]
+        with pytest.raises(ValueError, match="no model slot"):
+            endpoint["act"].rollback()
+
+    def test_a_removed_name_can_be_made_again(self, endpoint):
+        endpoint.model("policy", load=lambda: Model(1)).remove()
+        assert endpoint.model("policy", load=lambda: Model(2)).version == 1
+
+
 class TestCells:
     def test_the_same_cell_again_loads_nothing(self, endpoint):
         loads = []
