@@ -118,8 +118,7 @@ class Reload:
         from pycrust.jupyter.progress import follow  # noqa: PLC0415 - it imports IPython
 
         self._changed = follow(self)
-        if self.finished:
-            self._changed()
+        self._changed()  # what happened while it was shown for the first time
 
 
 def without_frames(error: BaseException) -> BaseException:

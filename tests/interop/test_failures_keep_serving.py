@@ -115,6 +115,23 @@ def test_a_reload_shows_its_progress_and_is_not_pinned(kernel, call):
     assert call("kept", "f")["last"] == [1, 3]
 
 
+def test_progress_is_kept_up_to_date_where_the_reload_was_shown(kernel):
+    kernel.run(SERVE)
+    kernel.run("import threading; gate = threading.Event()")
+    kernel.begin("policy.reload(load=lambda: (gate.wait(), numpy.array([2]))[1])")
+    kernel.begin("gate.set()")
+    places, shown = set(), []
+    while not shown or ": done" not in shown[-1]:
+        message = kernel.client.get_iopub_msg(timeout=60)
+        if message["msg_type"] in {"display_data", "update_display_data"}:
+            places.add(message["content"]["transient"]["display_id"])
+            shown.append(message["content"]["data"]["text/plain"])
+    assert len(places) == 1
+    assert shown[0].startswith("<reload of policy: ")
+    assert any(": loading" in line for line in shown[:-1])
+    assert shown[-1].startswith("<reload of policy v2: done, ")
+
+
 def test_the_kernel_ends_in_good_order_while_a_model_loads(kernel, call, tmp_path: Path):
     kernel.run(SERVE)
     reached = tmp_path / "reached"
