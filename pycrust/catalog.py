@@ -93,7 +93,11 @@ class Catalog:
             While serving, a line for each method that changed.
         """
         with self._lock:
-            models = [one for one in changes if isinstance(one, ModelChange) and self.shelf.is_newer(one)]
+            given = [change for change in changes if isinstance(change, ModelChange)]
+            models = [change for change in given if self.shelf.is_newer(change)]
+            for change in given:
+                if change not in models:
+                    change.refused()
             registrations = [change for change in changes if isinstance(change, Registration)]
             lines = [self._put_model(change) for change in models]
             todo = [one for one in registrations if one.changes(self._live.get(one.method))]
@@ -189,12 +193,14 @@ class Catalog:
         )
         return text
 
-    def refused(self, names: Sequence[str], cell: int | None) -> None:
+    def refused(self, changes: Sequence[Registration | ModelChange], cell: int | None) -> None:
         """A cell failed: what it had registered is dropped."""
         where = f"cell [{cell}]" if cell is not None else "a cell"
-        for name in names:
-            text = f"{where} failed: {self.name}.{name} stays as it was"
-            self.events.add("refused", name, self._number(name), text)
+        for change in changes:
+            if isinstance(change, ModelChange):
+                change.refused()
+            text = f"{where} failed: {self.name}.{change.title} stays as it was"
+            self.events.add("refused", change.title, self._number(change.method), text)
 
     def rollback(self, name: str, number: int | None) -> str:
         """Publishes an earlier version's handler again, under a new number.

@@ -107,8 +107,8 @@ class ModelVersion:
         kind: The model's type.
         loaded: When it was loaded.
         seconds: How long loading, warming up and validating took.
-        state: `staged` until its cell succeeds, `live`, `draining` while calls on it run on, `kept` for rollback,
-            `retired` once it is let go, `held` if it is still in memory then.
+        state: `staged` until its cell succeeds, `refused` if that failed, `live`, `draining` while calls on it run
+            on, `kept` for rollback, `retired` once it is let go, `held` if it is still in memory then.
         holders: Who keeps a `held` one alive, as far as that was found.
         reason: Why it was published.
     """
@@ -159,11 +159,11 @@ class _Record:
     """What a slot knows of one of its versions."""
 
     version: ModelVersion
-    #: The model itself while it is staged, live, draining or kept.
+    #: The model itself while it is live, draining or kept.
     model: Any = field(repr=False)
     recipe: Recipe
     ref: weakref.ref[Any] | None
-    state: Literal["staged", "live", "draining", "kept", "retired", "held"] = "staged"
+    state: Literal["staged", "refused", "live", "draining", "kept", "retired", "held"] = "staged"
     holders: list[str] = field(default_factory=list[str])
     #: What it was loaded with.
     arguments: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
@@ -301,7 +301,11 @@ class ModelSlot:
             ValueError: Its weights were not kept.
         """
         with self._lock:
-            kept = [one for one in self._records if one.state in {"draining", "kept"} and one.recipe.keep]
+            kept = [
+                one
+                for one in self._records
+                if one.state in {"draining", "kept"} and one.recipe.keep and one.model is not None
+            ]
             record = next((one for one in reversed(kept) if number is None or one.version.number == number), None)
             if record is None:
                 which = f"v{number}" if number is not None else "an earlier version"
@@ -373,7 +377,7 @@ class ModelSlot:
             version = ModelVersion(
                 self.name, number, type(model).__qualname__, now(), seconds, "staged", reason=reason
             )
-            record = _Record(version, model, recipe, _reference(model))
+            record = _Record(version, None, recipe, _reference(model))
             self._records.append(record)
             del self._records[:-_REMEMBERED]
         before = self.version
@@ -385,19 +389,23 @@ class ModelSlot:
             model=model,
             reason=f"model {self.name} v{number}",
             text=f"{self._catalog.name} model {self.name} {arrow}{why}",
-            published=lambda: self._went_live(record),
+            published=lambda: self._went_live(record, model),
+            refused=lambda: self._was_refused(record),
         )
 
-    def _went_live(self, record: _Record) -> None:
+    def _was_refused(self, record: _Record) -> None:
+        """The cell that has staged a version failed."""
+        with self._lock:
+            record.state = "refused"
+
+    def _went_live(self, record: _Record, model: Any) -> None:
         """A version is live now: what was before it drains. Called when it is published, under that lock."""
         with self._lock:
             for one in self._records:
                 if one.state == "live":
                     one.state = "draining"
                     one.reload, record.reload = record.reload, None
-                elif one.state == "staged" and one.version.number < record.version.number:
-                    one.state, one.model = "retired", None  # its cell failed
-            record.state, record.was_live = "live", True
+            record.state, record.was_live, record.model = "live", True, model
             self._recipe = record.recipe
             self._wake()
 
@@ -420,9 +428,8 @@ class ModelSlot:
                 self._run(*job)
                 del job
                 pause = _PAUSES[0]
-            release_pending()
+            self._see_to_replaced()
             with self._lock:
-                self._look()
                 if self._waiting:
                     continue
                 if not any(one.state == "draining" for one in self._records):
@@ -477,14 +484,13 @@ class ModelSlot:
                     reason=f"model {self.name} unloaded",
                     text=f"{self._catalog.name} model {self.name} v{number} unloaded to make room for the next one",
                     published=self._suspended,
+                    refused=lambda: None,
                 )
             ]
         )
         pause = _PAUSES[0]
         while any(one.state == "draining" for one in self._records):
-            release_pending()
-            with self._lock:
-                self._look()
+            self._see_to_replaced()
             time.sleep(pause)
             pause = min(2 * pause, _PAUSES[1])
 
@@ -515,41 +521,51 @@ class ModelSlot:
     # What was replaced ------------------------------------------------------------------------------------
 
     def _look(self) -> None:
-        """Sees to what was replaced: unloads and lets go of it once its last call has ended; the lock is held."""
-        keep = self._recipe.keep
-        replaced = [one for one in self._records if one.state in {"draining", "kept"}]
-        newest = replaced[len(replaced) - keep :] if keep else []
-        for one in replaced:
-            if one.state == "draining":
-                self._drain(one, kept=one in newest)
-            elif one not in newest:
-                one.state = "draining"
+        """Sees what has changed by itself; the lock is held."""
+        kept = [one for one in self._records if one.state == "kept"]
+        for one in kept[: len(kept) - self._recipe.keep]:
+            one.state = "draining"
+            self._wake()
         for one in self._records:
             if one.state == "held" and one.gone:
                 one.state, one.holders = "retired", []
                 text = f"{self._catalog.name} model {self.name} v{one.version.number} is freed now"
                 self._catalog.events.add("freed", self.name, one.version.number, text)
 
-    def _drain(self, one: _Record, *, kept: bool) -> None:
-        if self._catalog.archive.serves(self.name, one.version.number):
-            return
-        if kept:
-            one.state = "kept"
-            self._settled(one)
-            return
-        if one.model is not None:
+    def _see_to_replaced(self) -> None:
+        """Lets go of models whose last call has ended; on the slot's thread, which holds no lock meanwhile.
+
+        Unloading and looking for holders run code of the user's, and take their time.
+        """
+        release_pending()
+        with self._lock:
+            self._look()
+            replaced = [one for one in self._records if one.state in {"draining", "kept"}]
+            newest = replaced[len(replaced) - self._recipe.keep :] if self._recipe.keep else []
+        for one in replaced:
+            if one.state == "draining" and not self._catalog.archive.serves(self.name, one.version.number):
+                self._drained(one, keep=one in newest and one.recipe.keep > 0)
+
+    def _drained(self, one: _Record, *, keep: bool) -> None:
+        """The last call on a replaced model has ended."""
+        with self._lock:
+            if keep and one.model is not None:
+                one.state = "kept"
+                self._settled(one)
+                self._look()  # it takes the place of an older one
+                return
             model, one.model = one.model, None
             # A rollback shares its model with the version that it goes back to.
-            shared = any(other.model is model for other in self._records)
-            if one.recipe.unload is not None and not shared:
+            if model is not None and any(other.model is model for other in self._records):
+                model = one.ref = None
+        if model is not None:
+            if one.recipe.unload is not None:
                 self._unload(one, model)
             del model
-            one.ref = None if shared else one.ref
         if one.gone:
             one.state = "retired"
             self._settled(one)
-            return
-        if not one.drained_at:
+        elif not one.drained_at:
             one.drained_at = time.monotonic()
         elif time.monotonic() - one.drained_at > _GRACE:
             self._find_holders(one)

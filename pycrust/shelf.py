@@ -29,6 +29,8 @@ class ModelChange:
     text: str
     #: Told when it is live; must not fail.
     published: Callable[[], None] = field(repr=False)
+    #: Told when its cell has failed.
+    refused: Callable[[], None] = field(repr=False)
 
     @property
     def method(self) -> str:

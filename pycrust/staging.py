@@ -24,7 +24,7 @@ class Publisher(Protocol):
         """Makes changes live in one step; gives a line for each live method that changed."""
         ...
 
-    def refused(self, names: Sequence[str], cell: int | None) -> None:
+    def refused(self, changes: Sequence[Registration | ModelChange], cell: int | None) -> None:
         """The cell that had registered these failed."""
         ...
 

@@ -121,9 +121,8 @@ class Transaction:
     def _drop(self) -> None:
         dropped: list[str] = []
         for endpoint, stage in self.stage.items():
-            titles = [change.title for change in stage.values()]
-            endpoint.refused(titles, self.result.execution_count)
-            dropped += [f"{endpoint.name}.{title}" for title in titles]
+            endpoint.refused(list(stage.values()), self.result.execution_count)
+            dropped += [f"{endpoint.name}.{change.title}" for change in stage.values()]
         if dropped:
             self.notices.append(
                 f"pycrust: the cell failed, so it published nothing of {', '.join(dropped)}; "

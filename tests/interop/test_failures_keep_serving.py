@@ -113,6 +113,12 @@ def test_a_reload_shows_its_progress_and_is_not_pinned(kernel, call):
     assert said.startswith("policy v2 held, held by Out["), said
     assert "_" in said
     assert call("kept", "f")["last"] == [1, 3]
+    # An error's traceback holds the frames, and they the model.
+    kernel.attempt("def evaluate(model):\n    return 1 / 0\npolicy.apply(evaluate)")
+    kernel.run("policy.reload(4).wait(drained=True);")
+    said = kernel.run("print(policy.history[2])")
+    assert said.startswith("policy v3 held, held by the last error's traceback (sys.last_"), said
+    assert "in evaluate" in said
 
 
 def test_progress_is_kept_up_to_date_where_the_reload_was_shown(kernel):

@@ -327,21 +327,21 @@ class TestSchemas:
         pinned = endpoint["f"].history[-1].schema_hash
         endpoint.serve()
         with RpcClient(endpoint.name) as client:
-            assert client.call("f", 1, schema=pinned) == 1
+            assert client.request("f", schema=pinned).call(1) == 1
 
             @endpoint.register("f")
             def g(a: float, b: str) -> str:
                 return b
 
             with pytest.raises(FailedPrecondition) as caught:
-                client.call("f", 1, schema=pinned)
+                client.request("f", schema=pinned).call(1)
             assert (
                 "request.a: integer → number; request.b: added (string, required); response: integer → string"
                 in (str(caught.value))
             )
-            assert client.call("f", 1, "x", schema=endpoint["f"].history[-1].schema_hash) == "x"
+            assert client.request("f", schema=endpoint["f"].history[-1].schema_hash).call(1, "x") == "x"
             endpoint["f"].rollback()
-            assert client.call("f", 1, schema=pinned) == 1
+            assert client.request("f", schema=pinned).call(1) == 1
 
 
 class TestServices:
