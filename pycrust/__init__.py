@@ -43,7 +43,9 @@ from pycrust.method import Method
 from pycrust.models import ModelSlot, ModelVersion
 from pycrust.reloads import ModelRefusedError, Reload
 from pycrust.services import rpc_method
+from pycrust.shadow import Shadow
 from pycrust.statistics import Stats
+from pycrust.trials import Trial
 from pycrust.validation import validate_arguments, validate_result
 from pycrust.versions import Version
 from pycrust.weights import load_weights
@@ -80,7 +82,9 @@ __all__ = [
     "RpcClient",
     "RpcEndpoint",
     "RpcError",
+    "Shadow",
     "Stats",
+    "Trial",
     "Unauthenticated",
     "Unavailable",
     "Unimplemented",

@@ -143,9 +143,12 @@ class Method:
             it.
 
         Raises:
-            ValueError: The method or the candidate has side effects, or the version's handler was let go.
+            ValueError: The method or the candidate has side effects, its calls are not recorded, or the version's
+                handler was let go.
             TypeError: The candidate's kind or signature is unfit.
         """
+        if not self._catalog.registered(self.name).record:
+            raise ValueError(f"{self.name} is registered with record=False: a shadow runs what was recorded")
         return Shadow(self._service, self._candidate(candidate, options), Tolerance(rtol, atol), share)
 
     def replay(

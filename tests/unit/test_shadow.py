@@ -150,6 +150,9 @@ class TestShadow:
         ):
             with pytest.raises(ValueError, match="registered with side_effects=True"):
                 attempt()
+        endpoint.register("private", record=False)(lambda: 1)
+        with pytest.raises(ValueError, match="record=False: a shadow runs what was recorded"):
+            endpoint["private"].shadow(lambda: 1)
         with pytest.raises(ValueError, match="share is above 0"):
             endpoint["look"].shadow(lambda: 1, share=0)
 
