@@ -44,8 +44,8 @@ __all__ = [
     "make_inbox",
     "make_worker",
     "publish",
-    "write_output",
     "release_pending",
+    "write_output",
 ]
 
 

@@ -367,7 +367,10 @@ class Catalog:
         Raises:
             UnknownMethod: There is no such method.
         """
-        registered = self.registered(method)
+        return self.call_registered(self.registered(method), arguments)
+
+    def call_registered(self, registered: Registration, arguments: Any) -> Any:
+        """Makes one call of what is registered, live or not, as `call` does."""
         result = call_here(self.bound(registered), registered.kind, decode(encode(arguments)))
         if registered.kind in {"generator", "async_generator"}:
             return (decode(encode(item)) for item in result)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from pycrust.compare import ATOL, RTOL, Tolerance
 from pycrust.history import differences
 from pycrust.profiling import PERIOD, Profile, profile
-from pycrust.registration import Registration, locals_around, make_registration
+from pycrust.registration import Registration, locals_around
 from pycrust.shadow import Shadow
-from pycrust.trials import Trial, check_harmless
+from pycrust.trials import Trial, candidate_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -149,7 +148,12 @@ class Method:
         """
         if not self._catalog.registered(self.name).record:
             raise ValueError(f"{self.name} is registered with record=False: a shadow runs what was recorded")
-        return Shadow(self._service, self._candidate(candidate, options), Tolerance(rtol, atol), share)
+        return Shadow(
+            self._service,
+            candidate_of(self._service, self.name, candidate, options, locals_around(0)),
+            Tolerance(rtol, atol),
+            share,
+        )
 
     def replay(
         self,
@@ -176,7 +180,11 @@ class Method:
             ValueError: The method or the candidate has side effects, or the version's handler was let go.
             TypeError: The candidate's kind or signature is unfit.
         """
-        trial = Trial(self._service, self._candidate(candidate, options), Tolerance(rtol, atol))
+        trial = Trial(
+            self._service,
+            candidate_of(self._service, self.name, candidate, options, locals_around(0)),
+            Tolerance(rtol, atol),
+        )
         for call in calls:
             if call.method == self.name:
                 trial.run(call)
@@ -200,19 +208,6 @@ class Method:
             TypeError: The handler is no Python function.
         """
         return profile(self._catalog.registered(self.name), seconds, period)
-
-    def _candidate(self, candidate: Callable[..., Any] | int | None, options: dict[str, Any]) -> Registration:
-        live = self._catalog.registered(self.name)
-        if candidate is None:
-            made = live
-        elif isinstance(candidate, int):
-            made = self._catalog.archive.handler(self.name, candidate)
-        else:
-            wanted = dataclasses.replace(live.options, **{"warmup": None, **options})
-            made = make_registration(candidate, self.name, wanted, locals_around(1), self._service)
-            made = dataclasses.replace(made, service=live.service)
-        check_harmless(self.name, live, made)
-        return made
 
     @property
     def doc(self) -> str:

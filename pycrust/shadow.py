@@ -73,7 +73,7 @@ class Shadow(Trial):
                 if record.method != self.method or self._stop.is_set():
                     continue
                 begun = time.perf_counter()
-                self.run(RecordedCall(record, self._service.recording.redaction))
+                self.run(RecordedCall(record, self._service.recording.redaction, self._service.name))
                 rest = (time.perf_counter() - begun) * (1 / self._share - 1)
                 self._stop.wait(rest)
 

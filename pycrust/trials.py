@@ -5,17 +5,20 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from pycrust import capture
 from pycrust._binding import decode, encode
 from pycrust.compare import Difference, Tolerance, compare, shown
 from pycrust.errors import Code, describe, describe_arguments, describe_result
-from pycrust.registration import call_here
+from pycrust.registration import Options, call_here, make_registration
 from pycrust.statistics import duration
 from pycrust.table import Table
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from pycrust.recorded import RecordedCall
     from pycrust.registration import Registration
     from pycrust.service import Service
@@ -123,11 +126,12 @@ class Trial:
         candidate = self._candidate
         begun = time.perf_counter()
         try:
-            handler = self._service.catalog.bound(candidate)
-            result = call_here(handler, candidate.kind, decode(call.payload))
-            if candidate.kind in {"generator", "async_generator"}:
-                result = list(result)
-            sent = encode(result)
+            with capture.collected():  # what a candidate prints belongs into no cell
+                handler = self._service.catalog.bound(candidate)
+                result = call_here(handler, candidate.kind, decode(call.payload) if call.payload else None)
+                if candidate.kind in {"generator", "async_generator"}:
+                    result = list(result)
+                sent = encode(result)
         except Exception as error:  # noqa: BLE001 - the candidate is what is tried
             took = time.perf_counter() - begun
             explain = _EXPLAIN.get(call.code, describe)
@@ -191,7 +195,7 @@ def can_run(call: RecordedCall) -> bool:
         call.ran
         and not call.truncated
         and call.code not in _NOT_THE_HANDLERS
-        and (call.streamed or "stream" not in call.kinds)
+        and "upload" not in call.kinds
         and "one-way" not in call.kinds
     )
 
@@ -207,6 +211,43 @@ def check_harmless(method: str, *registrations: Registration) -> None:
             f"{method} is registered with side_effects=True: running it again would change the world, so it is "
             "neither shadowed nor replayed"
         )
+
+
+def candidate_of(
+    service: Service,
+    method: str,
+    candidate: Callable[..., Any] | int | None,
+    options: Mapping[str, Any],
+    names: Mapping[str, Any],
+) -> Registration:
+    """What is tried in place of a method's live handler.
+
+    Args:
+        service: The endpoint.
+        method: The method's name.
+        candidate: A function, the number of a version whose handler is kept, or `None` for the live handler.
+        options: As in `register`, where they are others than the live handler's.
+        names: Names that annotations may use.
+
+    Raises:
+        UnknownMethod: Nothing is live, and there is no function.
+        ValueError: The method or the candidate has side effects, or the version's handler was let go.
+        TypeError: The candidate's kind or signature is unfit.
+    """
+    live = service.catalog.visible().get(method)
+    if live is None and not callable(candidate):
+        live = service.catalog.registered(method)
+    if candidate is None and live is not None:
+        made = live
+    elif isinstance(candidate, int):
+        made = service.catalog.archive.handler(method, candidate)
+    else:
+        assert candidate is not None  # noqa: S101 - without one, the live handler is taken
+        wanted = replace(live.options if live is not None else Options(), **{"warmup": None, **options})
+        made = make_registration(candidate, method, wanted, names, service)
+        made = replace(made, service=live.service if live is not None else "")
+    check_harmless(method, *[one for one in (live, made) if one is not None])
+    return made
 
 
 def _at(seconds: list[float], quantile: float) -> float:

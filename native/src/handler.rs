@@ -165,18 +165,24 @@ impl Handler {
     }
 
     /// Binds and validates arguments, of a handler that runs many calls at once as a batch of its own: those by
-    /// position and those by name.
+    /// position and those by name, its models among them.
     fn bound<'py>(
         &self,
         arguments: &Bound<'py, PyAny>,
     ) -> PyResult<(Bound<'py, PyTuple>, Bound<'py, PyDict>)> {
         let py = arguments.py();
-        if self.batch {
+        let (args, kwargs) = if self.batch {
             let items = PyList::new(py, [self.batch_item(arguments)?])?;
-            return Ok((PyTuple::new(py, [items])?, PyDict::new(py)));
+            (PyTuple::new(py, [items])?, None)
+        } else {
+            let Bounded { args, kwargs } = self.bind(arguments, None)?;
+            (args, kwargs)
+        };
+        let all = kwargs.map_or_else(|| Ok(PyDict::new(py)), |kwargs| kwargs.copy())?;
+        if let Some(models) = &self.models {
+            all.update(models.bind(py).as_mapping())?;
         }
-        let Bounded { args, kwargs } = self.bind(arguments, None)?;
-        Ok((args, kwargs.unwrap_or_else(|| PyDict::new(py))))
+        Ok((args, all))
     }
 
     /// Validates and serialises a result, or an item of a streamed one.
