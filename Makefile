@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# PyTorch for the notebook of model slots, if a wheel lies here; without it that notebook is skipped.
+TORCH ?= $(wildcard ../shared/wheels/torch-*.whl)
 CHROMIUM := $(shell command -v chromium)
 RUST_SOURCES := $(shell find native client-rs -name '*.rs' -not -path '*/target/*') Cargo.toml Cargo.lock \
 	$(wildcard native/*/Cargo.toml) native/Cargo.toml client-rs/Cargo.toml
@@ -26,6 +28,7 @@ $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
 	$(BIN)/pip install --quiet --group dev 'anywidget>=0.9.18' 'ipykernel>=7.2' 'ipython>=8.20' 'ipywidgets>=8.1' 'pydantic>=2.13'
+	$(if $(TORCH),$(BIN)/pip install --quiet $(TORCH))
 	@# iceoryx2's build looks for libclang here (.cargo/config.toml).
 	ln -sfn "$$($(BIN)/python -c 'import clang.native; print(clang.native.__path__[0])')" $(VENV)/libclang
 	touch $@
@@ -68,6 +71,7 @@ bench: build
 	cargo build --release --quiet -p pycrust-transport --example floors
 	$(BIN)/python tests/benchmarks/run.py
 	$(BIN)/python tests/benchmarks/recording.py
+	$(BIN)/python -m tests.benchmarks.swaps
 
 SECONDS_OF_SOAK ?= 300
 soak: build

@@ -37,11 +37,18 @@ from pycrust.errors import (
     Unknown,
     UnknownMethod,
 )
+from pycrust.events import Event, EventLog
+from pycrust.history import History
 from pycrust.method import Method
+from pycrust.models import ModelSlot, ModelVersion
+from pycrust.reloads import ModelRefusedError, Reload
 from pycrust.services import rpc_method
+from pycrust.shadow import Shadow
 from pycrust.statistics import Stats
+from pycrust.trials import Trial
 from pycrust.validation import validate_arguments, validate_result
 from pycrust.versions import Version
+from pycrust.weights import load_weights
 
 if TYPE_CHECKING:
     from pycrust.client import RpcClient
@@ -57,18 +64,27 @@ __all__ = [
     "Code",
     "DataLoss",
     "DeadlineExceeded",
+    "Event",
+    "EventLog",
     "FailedPrecondition",
+    "History",
     "Internal",
     "InvalidArgument",
     "Method",
+    "ModelRefusedError",
+    "ModelSlot",
+    "ModelVersion",
     "NotFound",
     "OutOfRange",
     "PermissionDenied",
+    "Reload",
     "ResourceExhausted",
     "RpcClient",
     "RpcEndpoint",
     "RpcError",
+    "Shadow",
     "Stats",
+    "Trial",
     "Unauthenticated",
     "Unavailable",
     "Unimplemented",
@@ -78,6 +94,7 @@ __all__ = [
     "__version__",
     "current_call",
     "current_calls",
+    "load_weights",
     "rpc_method",
     "validate_arguments",
     "validate_result",

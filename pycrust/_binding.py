@@ -44,6 +44,7 @@ __all__ = [
     "make_inbox",
     "make_worker",
     "publish",
+    "release_pending",
     "write_output",
 ]
 
@@ -66,6 +67,14 @@ def make_inbox() -> Inbox:
 def publish(worker: Worker, changes: Sequence[Change]) -> list[int]:
     """Makes the changes live in one atomic step and gives their version numbers."""
     return worker.publish(changes)
+
+
+def release_pending() -> None:
+    """Lets go of Python objects that native threads have given up without the interpreter.
+
+    Any call into the extension does: what was given up waits for the next one.
+    """
+    _native.current_call()
 
 
 def live_endpoints() -> list[dict[str, Any]]:

@@ -122,6 +122,8 @@ class Handler:
         """What is called."""
     def bound(self, arguments: object) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Binds and validates arguments: those by position and those by name."""
+    def bind_models(self, models: dict[str, Any] | None) -> Handler:
+        """The same handler, whose calls get these keywords beside their arguments."""
     def start(self, arguments: object) -> Any:
         """Binds and validates arguments and calls the function: its result, coroutine or generator.
 

@@ -216,7 +216,7 @@ def _struct_of(schema: Schema) -> Schema:
 def _mode_for(method: str, signature: inspect.Signature, model: type[BaseModel]) -> Literal["fields", "model"]:
     """Whether the handler takes the model or its fields; refuses one that can take neither."""
     parameters = list(signature.parameters.values())
-    if len(parameters) == 1 and parameters[0].kind in SINGLE[:2] and _bare(parameters[0].annotation) is model:
+    if len(parameters) == 1 and parameters[0].kind in SINGLE and _bare(parameters[0].annotation) is model:
         return "model"
     has_kwargs = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
     by_keyword = {p.name for p in parameters if p.kind in SINGLE[1:]}

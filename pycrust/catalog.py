@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from pycrust import staging
-from pycrust._binding import decode, encode
+from pycrust._binding import decode, encode, release_pending
+from pycrust.archive import Archive, Entry
+from pycrust.display import PrintedLine
 from pycrust.errors import UnknownMethod
+from pycrust.events import EventLog
+from pycrust.history import Text
 from pycrust.naming import near_matches
-from pycrust.registration import call_here
+from pycrust.registration import Registration, call_here
+from pycrust.shelf import ModelChange, Shelf
 from pycrust.versions import Version, now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pycrust._binding import Change
-    from pycrust.registration import Registration
+    from pycrust._binding import Change, Handler
+    from pycrust.history import History
 
 
 class Catalog:
@@ -26,36 +33,52 @@ class Catalog:
         name: The endpoint's name.
         publish: Makes changes live natively, in one step; gives their version numbers.
         serving: Whether callers can reach the endpoint.
+        keep: Replaced handlers of a method that are kept for rollback.
     """
 
     def __init__(
-        self, name: str, publish: Callable[[Sequence[Change]], list[int]], serving: Callable[[], bool]
+        self,
+        name: str,
+        publish: Callable[[Sequence[Change]], list[int]],
+        serving: Callable[[], bool],
+        keep: int = 1,
     ) -> None:
         """Begins empty."""
         self.name = name
+        self.events = EventLog()
         self._publish_natively = publish
         self._serving = serving
         #: Keeps the two sides of a publication together: natively live, and recorded here.
         self._lock = threading.RLock()
         #: What is live, by method.
         self._live: dict[str, Registration] = {}
-        self._history: dict[str, list[Version]] = {}
+        self.archive = Archive(keep)
+        #: The models that handlers are bound to.
+        self.shelf = Shelf()
         #: Live methods that were not registered since the endpoint was last made under its name.
         self._stale: set[str] = set()
 
-    def change(self, registrations: Sequence[Registration]) -> None:
-        """Stages registrations in the running cell, or publishes them where there is none.
+    # Changing ---------------------------------------------------------------------------------------------
+
+    def change(self, changes: Sequence[Registration | ModelChange]) -> None:
+        """Stages changes in the running cell, or publishes them where there is none.
 
         Raises:
             ValueError: The cell has registered another function under one of the names.
         """
         stage = staging.current()
         if stage is None:
-            self.publish(registrations)
+            self.publish(changes)
         else:
-            for registration in registrations:
-                stage.put(self, registration)
-        self._stale -= {registration.method for registration in registrations}
+            for change in changes:
+                stage.put(self, change)
+        self._stale -= {change.method for change in changes}
+
+    def changed(self, changes: Sequence[Registration | ModelChange], line: str) -> str:
+        """Makes changes as `change` does; gives the line about them, which a notebook shows once."""
+        shown_by_cell = staging.current() is not None and self._serving()
+        self.change(changes)
+        return PrintedLine(line) if shown_by_cell else Text(line)
 
     def commit(self) -> None:
         """Publishes what the running cell has staged."""
@@ -63,50 +86,176 @@ class Catalog:
         if stage is not None:
             self.publish(stage.take(self))
 
-    def publish(self, registrations: Sequence[Registration]) -> list[str]:
-        """Makes registrations live in one step.
+    def publish(self, changes: Sequence[Registration | ModelChange]) -> list[str]:
+        """Makes changes live in one step. Handlers of a changed model go live again, bound to the new one.
 
         Returns:
             While serving, a line for each method that changed.
         """
         with self._lock:
-            changes = [one for one in registrations if one.changes(self._live.get(one.method))]
-            if not changes:
-                return []
-            numbers = self._publish_natively([(one.method, one.handler, one.details()) for one in changes])
-            lines = [self._record(one, number) for one, number in zip(changes, numbers, strict=True)]
+            given = [change for change in changes if isinstance(change, ModelChange)]
+            models = [change for change in given if self.shelf.is_newer(change)]
+            for change in given:
+                if change not in models:
+                    change.refused()
+            registrations = [change for change in changes if isinstance(change, Registration)]
+            lines = [self._put_model(change) for change in models]
+            todo = [one for one in registrations if one.changes(self._live.get(one.method))]
+            todo += self._bound_again({one.slot: one.reason for one in models}, {one.method for one in todo})
+            if todo:
+                handlers = [self._bound(one) for one in todo]
+                numbers = self._publish_natively(
+                    [(one.method, handler, self._details(one)) for one, handler in zip(todo, handlers, strict=True)]
+                )
+                lines += [
+                    self._record(one, handler, number)
+                    for one, handler, number in zip(todo, handlers, numbers, strict=True)
+                ]
             return lines if self._serving() else []
 
-    def _record(self, registration: Registration, number: int) -> str:
+    def _put_model(self, change: ModelChange) -> str:
+        self.shelf.put(change)
+        change.published()
+        self.events.add("reload", change.slot, change.number, change.text)
+        return change.text
+
+    def remove_model(self, slot: str) -> None:
+        """Forgets a slot's model.
+
+        Raises:
+            ValueError: Live handlers are bound to it.
+        """
+        with self._lock:
+            bound = sorted(method for method, live in self._live.items() if slot in live.models)
+            if bound:
+                raise ValueError(
+                    f"the model {slot!r} is bound to {', '.join(bound)}: remove or register these first"
+                )
+            self.shelf.drop(slot)
+
+    def _bound_again(self, models: dict[str, str], besides: set[str]) -> list[Registration]:
+        """The live registrations that are bound to one of these models, to be published again."""
+        return [
+            dataclasses.replace(live, reason=next(models[name] for name in live.models if name in models), note="")
+            for live in self._live.values()
+            if live.method not in besides and any(name in models for name in live.models)
+        ]
+
+    def _bound(self, registration: Registration) -> Handler | None:
+        """A handler of this publication's own, so that its end can be seen, with the models of now."""
+        if registration.handler is None:
+            return None
+        return self.shelf.bind(registration.handler, registration.models)
+
+    def _details(self, registration: Registration) -> dict[str, Any]:
+        changes = self.archive.schema_changes(registration.method, registration.schema, registration.schema_hash)
+        return {**registration.details(), "schema_changes": changes}
+
+    def _record(self, registration: Registration, handler: Handler | None, number: int) -> str:
         """Notes in the history what has just gone live; gives the line that says so."""
         method = registration.method
-        before = self._history[method][-1].number if method in self._live else 0
-        self._history.setdefault(method, []).append(
-            Version(
-                method=method,
-                number=number,
-                source=registration.source,
-                doc=registration.doc,
-                published=now(),
-                cell=registration.cell[0],
-                cell_id=registration.cell[1],
-                schema=registration.schema,
-                schema_hash=registration.schema_hash,
-                removed=registration.handler is None,
-            )
+        known = self._live.get(method)
+        before = self.archive.newest(method).version.number if known else 0
+        again = known is not None and known.handler is registration.handler
+        kept = known if again else registration
+        version = Version(
+            method=method,
+            number=number,
+            source=registration.source,
+            doc=registration.doc,
+            published=now(),
+            cell=registration.cell[0],
+            cell_id=registration.cell[1],
+            schema=registration.schema,
+            schema_hash=registration.schema_hash,
+            removed=handler is None,
+            signature=registration.signature,
+            reason=registration.reason if handler is not None else "removed",
+            models=self.shelf.numbers(registration.models),
         )
-        if registration.handler is None:
+        if registration.reads is not None and not again:
+            registration.reads.renew()
+        self.archive.add(
+            Entry(version, weakref.ref(handler) if handler is not None else None, kept if handler else None)
+        )
+        if handler is None:
             del self._live[method]
-            return f"{self.name}.{method} v{before} removed"
-        self._live[method] = registration
-        return f"{self.name}.{method} v{before} → v{number}" if before else f"{self.name}.{method} v{number}"
+            text = f"{self.name}.{method} v{before} removed"
+            self.events.add("remove", method, before, text)
+            return text
+        self._live[method] = registration if not again else kept or registration
+        text = f"{self.name}.{method} v{before} → v{number}" if before else f"{self.name}.{method} v{number}"
+        if registration.reason != "registered":
+            text += f" ({registration.reason})"
+        text += registration.note
+        self.events.add(
+            "rollback" if registration.reason.startswith("rollback") else "publish", method, number, text
+        )
+        return text
+
+    def refused(self, changes: Sequence[Registration | ModelChange], cell: int | None) -> None:
+        """A cell failed: what it had registered is dropped."""
+        where = f"cell [{cell}]" if cell is not None else "a cell"
+        for change in changes:
+            if isinstance(change, ModelChange):
+                change.refused()
+            text = f"{where} failed: {self.name}.{change.title} stays as it was"
+            self.events.add("refused", change.title, self._number(change.method), text)
+
+    def rollback(self, name: str, number: int | None) -> str:
+        """Publishes an earlier version's handler again, under a new number.
+
+        Returns:
+            The line that says so, with the globals that differ from when it was live.
+
+        Raises:
+            ValueError: The version is live, unknown, or its handler was let go.
+        """
+        with self._lock:
+            entry = self.archive.kept(name, number)
+            assert entry.registration is not None  # noqa: S101 - that is what `kept` finds
+            kept = entry.registration
+        self.models(kept.models)
+        differing = kept.reads.differing() if kept.reads is not None else []
+        note = f"; {', '.join(differing)} differ from when it was live" if len(differing) > 1 else ""
+        if len(differing) == 1:
+            note = f"; {differing[0]} differs from when it was live"
+        reason = f"rollback to v{entry.version.number}"
+        change = dataclasses.replace(kept, cell=staging.cell(), reason=reason, note=note)
+        return self.changed([change], f"{self.name}.{name}: {reason}{note}")
+
+    # Looking ----------------------------------------------------------------------------------------------
 
     def visible(self) -> dict[str, Registration]:
         """What the calling code sees, by name: what is live, changed by what its cell has staged."""
+        both = {**self._live, **self._staged()}
+        return {name: both[name] for name in sorted(both) if both[name].handler is not None}
+
+    def _staged(self) -> dict[str, Registration]:
         stage = staging.current()
         staged = stage.staged(self) if stage else {}
-        both = {**self._live, **staged}
-        return {name: both[name] for name in sorted(both) if both[name].handler is not None}
+        return {name: change for name, change in staged.items() if isinstance(change, Registration)}
+
+    def models(self, names: Sequence[str]) -> dict[str, Any]:
+        """The models that the calling code sees, by the names of their slots: those of now, or of its cell.
+
+        Raises:
+            ValueError: There is no such slot.
+        """
+        if not names:
+            return {}
+        stage = staging.current()
+        staged = stage.staged(self) if stage else {}
+        changes = [change for change in staged.values() if isinstance(change, ModelChange)]
+        return self.shelf.look(names, changes)
+
+    def staged_model(self, slot: str) -> int:
+        """The number of a model that the running cell has staged; 0 if it has not."""
+        stage = staging.current()
+        for change in stage.staged(self).values() if stage else ():
+            if isinstance(change, ModelChange) and change.slot == slot:
+                return change.number
+        return 0
 
     def registered(self, name: str) -> Registration:
         """What the calling code sees under a name.
@@ -124,6 +273,18 @@ class Catalog:
             hint = f"it has {', '.join(visible)}" if visible else "it has no methods"
         raise UnknownMethod(f"{self.name!r} has no method {name!r}: {hint}", {"near": near})
 
+    def known(self, name: str) -> None:
+        """Refuses a name under which nothing is or was registered.
+
+        Raises:
+            UnknownMethod: Nothing; near matches are named.
+        """
+        if name not in self.archive:
+            self.registered(name)
+
+    def _number(self, method: str) -> int:
+        return self.archive.newest(method).version.number if method in self._live else 0
+
     def version(self, name: str) -> int:
         """The number of a method's live version; 0 while the first is only staged.
 
@@ -132,21 +293,71 @@ class Catalog:
         """
         with self._lock:
             if name in self._live:
-                return self._history[name][-1].number
+                return self._number(name)
         self.registered(name)
         return 0
 
-    def history(self, name: str) -> list[Version]:
-        """Every version of a method that was published, the oldest first.
+    def label(self, name: str) -> str:
+        """A method's live version as `v3`, or `v3*` if a global that it reads has changed under it."""
+        self.look()
+        with self._lock:
+            return self.archive.history(name)[-1].label if name in self._live else "v0"
+
+    def history(self, name: str) -> History:
+        """Every version of a method that was published, the oldest first; then what the running cell has staged.
 
         Raises:
             UnknownMethod: There is and was no such method.
         """
+        self.known(name)
+        self.look()
+        release_pending()
         with self._lock:
-            if name in self._history:
-                return list(self._history[name])
-        self.registered(name)
-        return []
+            history = self.archive.history(name)
+            staged = self._staged().get(name)
+            if staged is not None and staged.handler is not None and staged.changes(self._live.get(name)):
+                history.append(_staged_version(staged, history[-1].number + 1 if history else 1))
+            return history
+
+    def look(self) -> list[str]:
+        """Looks whether globals that live handlers read have changed under them; gives a line for each change."""
+        lines: list[str] = []
+        with self._lock:
+            for method, live in self._live.items():
+                entry = self.archive.newest(method)
+                differing = live.reads.differing() if live.reads is not None else []
+                new = [name for name in differing if name not in entry.rebound]
+                if not new:
+                    continue
+                entry.rebound += new
+                text = f"{self.name}.{method} v{entry.version.number}* reads {', '.join(new)}: bound anew since"
+                classes = (
+                    [name for name, value in live.reads.values() if name in new and isinstance(value, type)]
+                    if live.reads
+                    else []
+                )
+                if classes:
+                    again = f"cell [{live.cell[0]}]" if live.cell[0] is not None else "its registration"
+                    text += f"; run {again} again to use the new {', '.join(classes)}"
+                self.events.add("rebound", method, entry.version.number, text)
+                lines.append(text)
+        return lines
+
+    def reloaded(self) -> list[tuple[Registration, Callable[..., Any]]]:
+        """Live methods whose module has another function under its name now, with that function."""
+        with self._lock:
+            found: list[tuple[Registration, Callable[..., Any]]] = []
+            for live in self._live.values():
+                if live.origin is None or live.fingerprint is None:
+                    continue
+                function = live.origin.changed(live.fingerprint.function)
+                if function is not None:
+                    found.append((live, function))
+            return found
+
+    def of_service(self, key: str) -> dict[str, Registration]:
+        """The visible methods that were registered as one service."""
+        return {name: one for name, one in self.visible().items() if key and one.service == key}
 
     def call(self, method: str, arguments: Any) -> Any:
         """Makes one call in this process: what is given and got passes through MessagePack, as a caller's does.
@@ -156,16 +367,23 @@ class Catalog:
         Raises:
             UnknownMethod: There is no such method.
         """
-        registered = self.registered(method)
-        return self.call_registered(registered, arguments)
+        return self.call_registered(self.registered(method), arguments)
 
     def call_registered(self, registered: Registration, arguments: Any) -> Any:
         """Makes one call of what is registered, live or not, as `call` does."""
-        assert registered.handler is not None  # noqa: S101 - only registrations with one are called
-        result = call_here(registered.handler, registered.kind, decode(encode(arguments)))
+        result = call_here(self.bound(registered), registered.kind, decode(encode(arguments)))
         if registered.kind in {"generator", "async_generator"}:
             return (decode(encode(item)) for item in result)
         return decode(encode(result))
+
+    def bound(self, registered: Registration) -> Handler:
+        """The handler of what is registered, live or not, bound to the models that the calling code sees."""
+        assert registered.handler is not None  # noqa: S101 - only registrations with one are called
+        if not registered.models:
+            return registered.handler
+        return registered.handler.bind_models(self.models(registered.models))
+
+    # Life -------------------------------------------------------------------------------------------------
 
     def made_again(self) -> None:
         """Marks what is live now, until it is registered again."""
@@ -179,5 +397,24 @@ class Catalog:
     def forked(self) -> None:
         """In a forked child: registers everything with the child's own worker, from version 1."""
         self._lock = threading.RLock()
-        live, self._live, self._history = list(self._live.values()), {}, {}
+        live, self._live = list(self._live.values()), {}
+        self.archive = Archive(self.archive.keep)
+        self.events = EventLog()
         self.publish(live)
+
+
+def _staged_version(staged: Registration, number: int) -> Version:
+    return Version(
+        method=staged.method,
+        number=number,
+        source=staged.source,
+        doc=staged.doc,
+        published=now(),
+        cell=staged.cell[0],
+        cell_id=staged.cell[1],
+        schema=staged.schema,
+        schema_hash=staged.schema_hash,
+        signature=staged.signature,
+        reason=staged.reason,
+        state="staged",
+    )

@@ -147,7 +147,8 @@ class RpcClient:
             latest: Whether it takes the place of older such calls of this client that still wait; those end in
                 `Aborted`.
             metadata: What the handler finds in `current_call().metadata`.
-            schema: The schema hash that the caller was built against; a handler of another one refuses the call.
+            schema: The schema hash that the caller was built against; a handler of another one refuses the call
+                and says what differs.
             traceparent: The W3C trace context that the call belongs to; in a handler, by default its own call's.
             window: Items of a streamed answer that may come before they are taken.
 

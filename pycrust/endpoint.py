@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast, overload
 from pycrust import lifecycle
 from pycrust.display import PrintedLine, mimebundle
 from pycrust.method import Method
+from pycrust.models import Recipe
 from pycrust.naming import check_endpoint, check_method
 from pycrust.registration import Options, Registration, locals_around, make_registration
 from pycrust.service import Service, on_sigterm
-from pycrust.services import marked_methods
+from pycrust.services import service_registrations
 from pycrust.settings import Settings
 from pycrust.statistics import Stats, counted
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     from pycrust._binding import CurrentCall
     from pycrust.batching import Batch
+    from pycrust.events import EventLog
+    from pycrust.models import ModelSlot
     from pycrust.recorded import RecordedCall
     from pycrust.recording import Recording
     from pycrust.running import RunningCall
@@ -45,6 +48,7 @@ class RpcEndpoint:
         spin_us: Microseconds that a thread polls before it sleeps; 0 never polls, `None` lets the worker decide.
         switch_interval: Seconds of the interpreter's thread switch interval while anything serves; `None`
             leaves it alone.
+        keep_versions: Replaced handlers of each method that are kept for rollback.
         fresh: Removes the methods that an endpoint of this name has.
 
     Raises:
@@ -74,11 +78,18 @@ class RpcEndpoint:
         max_in_flight_per_client: int = Settings.max_in_flight_per_client,
         spin_us: float | None = Settings.spin_us,
         switch_interval: float | None = Settings.switch_interval,
+        keep_versions: int = Settings.keep_versions,
         fresh: bool = False,
     ) -> Self:
         """A handle on the endpoint of this name, which is made if this process has none yet."""
         settings = Settings(
-            traceback, max_threads, max_in_flight, max_in_flight_per_client, spin_us, switch_interval
+            traceback,
+            max_threads,
+            max_in_flight,
+            max_in_flight_per_client,
+            spin_us,
+            switch_interval,
+            keep_versions,
         )
         check_endpoint(name)
         settings.check()
@@ -112,6 +123,10 @@ class RpcEndpoint:
         loop: Literal["worker", "kernel"] = "worker",
         batch: Batch | None = None,
         record: bool = True,
+        models: Sequence[str] = (),
+        freeze: bool = False,
+        exclusive: bool = False,
+        side_effects: bool = False,
     ) -> Function: ...
     @overload
     def register(
@@ -126,6 +141,10 @@ class RpcEndpoint:
         loop: Literal["worker", "kernel"] = "worker",
         batch: Batch | None = None,
         record: bool = True,
+        models: Sequence[str] = (),
+        freeze: bool = False,
+        exclusive: bool = False,
+        side_effects: bool = False,
     ) -> Callable[[Function], Function]: ...
     def register(  # noqa: PLR0913 - all but the name are keywords with defaults
         self,
@@ -139,6 +158,10 @@ class RpcEndpoint:
         loop: Literal["worker", "kernel"] = "worker",
         batch: Batch | None = None,
         record: bool = True,
+        models: Sequence[str] = (),
+        freeze: bool = False,
+        exclusive: bool = False,
+        side_effects: bool = False,
     ) -> Any:
         """Registers a handler, or replaces it under live traffic.
 
@@ -162,6 +185,11 @@ class RpcEndpoint:
             loop: Where an `async def` handler runs: on an event loop of the worker's own, or on the kernel's, where
                 it waits while a cell runs.
             record: Whether its calls are recorded for `traffic()`.
+            models: Names of model slots. The handler gets their models as the keywords of these names; a call
+                keeps the ones that it started with.
+            freeze: Whether the globals that the handler reads stay as they are now.
+            exclusive: Whether a new version waits until no call of an older one runs.
+            side_effects: Whether running it changes the world: then nobody may shadow or replay it.
 
         Returns:
             The function unchanged, or a decorator that returns it unchanged.
@@ -191,25 +219,30 @@ class RpcEndpoint:
             loop=loop,
             batch=batch,
             record=record,
+            models=models,
+            freeze=freeze,
+            exclusive=exclusive,
+            side_effects=side_effects,
         )
         if name is None or isinstance(name, str):
 
             def decorate(function: Function) -> Function:
-                registration = make_registration(
-                    function, name, options, locals_around(0), self._service.loops.inbox
-                )
+                registration = make_registration(function, name, options, locals_around(0), self._service)
                 self._service.catalog.change([registration])
                 return function
 
             return decorate
-        registration = make_registration(
-            cast("Callable[..., Any]", name), None, options, locals_around(0), self._service.loops.inbox
-        )
+        function = cast("Callable[..., Any]", name)
+        registration = make_registration(function, None, options, locals_around(0), self._service)
         self._service.catalog.change([registration])
         return name
 
     def add_service(self, service: object, *, prefix: str = "") -> list[str]:
-        """Registers the methods of an object that are marked with `@rpc_method`.
+        """Registers the methods of an object that are marked with `@rpc_method`, all in one step.
+
+        An object of a class that was registered before, under the same prefix, takes the place of the earlier one:
+        methods that it no longer has are removed. If it has a method `__handover__(self, old)`, that is called with
+        the earlier object first, to take over its state; otherwise the line about the swap names what is let go.
 
         Args:
             service: The object.
@@ -221,6 +254,7 @@ class RpcEndpoint:
         Raises:
             TypeError: `service` is a class and not an instance.
             ValueError: Nothing is marked.
+            Exception: Whatever `__handover__` raises; then nothing is registered.
 
         Examples:
             >>> from pycrust import rpc_method
@@ -232,15 +266,46 @@ class RpcEndpoint:
             >>> endpoint.add_service(Arm(), prefix="arm.")
             ['arm.home']
         """
-        names = locals_around(0)
-        registrations = [
-            make_registration(function, prefix + name, options, names, self._service.loops.inbox)
-            for name, function, options in marked_methods(service)
-        ]
-        if not registrations:
-            raise ValueError(f"{type(service).__qualname__} has no method that is marked with @rpc_method")
+        registrations = service_registrations(self._service, service, prefix, locals_around(0))
         self._service.catalog.change(registrations)
-        return [registration.method for registration in registrations]
+        return [registration.method for registration in registrations if registration.handler is not None]
+
+    def model(  # noqa: PLR0913 - all but the name and the function are keywords with defaults
+        self,
+        name: str,
+        load: Callable[..., Any],
+        *,
+        warmup: Callable[[Any], Any] | None = None,
+        validate: Callable[[Any], Any] | None = None,
+        unload: Callable[[Any], Any] | None = None,
+        policy: Literal["load_first", "unload_first"] = "load_first",
+        keep: int = 0,
+    ) -> ModelSlot:
+        """Makes a slot for a model that can be loaded again under live traffic, and loads it.
+
+        Handlers get the model with `register(models=[name])`. The handle that this gives never holds the model
+        itself, so that a notebook's `Out` pins nothing. In a notebook the model is live when its cell succeeds.
+        Running the cell again with the same `load` changes nothing; with another one it loads anew.
+
+        Args:
+            name: The slot's name, which is the handlers' keyword.
+            load: Gives the model. `reload()` passes its arguments on to it.
+            warmup: Called with the model before it goes live.
+            validate: Called with the model; a false result or an exception refuses it.
+            unload: Called with a replaced model once its last call has ended.
+            policy: Whether a reload loads the new model before the old one is let go, or, where there is no room
+                for two, after: callers get UNAVAILABLE meanwhile.
+            keep: Replaced models whose weights are kept for `rollback`.
+
+        Returns:
+            The slot's handle.
+
+        Raises:
+            TypeError: A function is none.
+            ValueError: The name or an option is out of bounds, or `validate` refused the model.
+            BaseException: Whatever `load` or `warmup` raises.
+        """
+        return self._service.slot(name, Recipe(load, warmup, validate, unload, policy, keep))
 
     def unregister(self, name: str) -> None:
         """Removes a method: calls that were received still run, later ones get UNIMPLEMENTED.
@@ -258,7 +323,22 @@ class RpcEndpoint:
         """Publishes at once what the running cell has registered; it then stays, even if the cell fails."""
         self._service.catalog.commit()
 
+    def refresh(self) -> list[str]:
+        """Publishes what reloaded modules have changed (`importlib.reload`, autoreload), as new versions.
+
+        In a notebook this happens at the end of each cell.
+
+        Returns:
+            A line for each method that changed or could not be registered again.
+        """
+        return self._service.look()
+
     # Looking ----------------------------------------------------------------------------------------------
+
+    @property
+    def events(self) -> EventLog:
+        """What happened to handlers and models: publications, refusals, rollbacks, reloads; the oldest first."""
+        return self._service.catalog.events
 
     def _dispatch(self, method: str, args: Any = None) -> Any:
         """Makes one call in this process, without transport.
@@ -283,10 +363,10 @@ class RpcEndpoint:
         """One method, by its name.
 
         Raises:
-            UnknownMethod: There is none of this name (it is a `KeyError`, too).
+            UnknownMethod: There is and was none of this name (it is a `KeyError`, too).
         """
-        self._service.catalog.registered(name)
-        return Method(self._service.catalog, name)
+        self._service.catalog.known(name)
+        return Method(self._service, name)
 
     def __contains__(self, name: object) -> bool:
         """Whether a method of this name is registered."""

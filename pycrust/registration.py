@@ -5,21 +5,25 @@ from __future__ import annotations
 import inspect
 import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pycrust import batching, staging
 from pycrust._binding import Handler
 from pycrust.batching import Batch
 from pycrust.binding import complete_model, plan_arguments, plan_items
 from pycrust.jsonschema import schema_hash, schema_text
+from pycrust.large import warn_of_large
+from pycrust.latebound import Reads, snapshot
+from pycrust.modelarguments import by_position, check_models, model_first, without_models
 from pycrust.naming import check_method
+from pycrust.origin import Origin
 from pycrust.results import plan_result
 from pycrust.signature import check_callable, closure_names, item_type, resolved_signature, uploaded_type
 from pycrust.unchanged import Fingerprint
-from pycrust.versions import doc_line, frozen_copy, source_of
+from pycrust.versions import doc_line, frozen_copy, signature_text, source_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from pydantic import BaseModel
@@ -44,6 +48,10 @@ class Options:
     loop: Literal["worker", "kernel"] = "worker"
     batch: Batch | None = None
     record: bool = True
+    models: Sequence[str] = ()
+    freeze: bool = False
+    exclusive: bool = False
+    side_effects: bool = False
 
     def check(self, method: str, kind: Kind) -> None:
         """Refuses values that no handler could run with.
@@ -68,6 +76,7 @@ class Options:
             )
         if not isinstance(self.batch, Batch | None):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may be untyped
             raise TypeError(f"{method}: batch is a pycrust.Batch, not {type(self.batch).__name__}")
+        check_models(method, self.models)
         if self.loop not in {"worker", "kernel"}:
             raise ValueError(f"{method}: loop is 'worker' or 'kernel', not {self.loop!r}")
 
@@ -80,7 +89,10 @@ class Options:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Registration:
-    """One change of an endpoint: a method's new handler, or its removal."""
+    """One change of an endpoint: a method's new handler, or its removal.
+
+    Its handler is bound to no models: those are bound when it is published, and at each reload.
+    """
 
     method: str
     #: `None` removes the method.
@@ -91,14 +103,37 @@ class Registration:
     batch: Batch | None = None
     #: Whether its calls are recorded.
     record: bool = True
+    exclusive: bool = False
+    #: Whether running it changes the world, so that nobody may run it to try something.
+    side_effects: bool = False
+    #: Slots of the models that its calls get.
+    models: tuple[str, ...] = ()
+    #: What it was registered with.
+    options: Options = field(default_factory=Options, repr=False)
     #: Names by which positional arguments can be given as a map, in order.
     parameters: tuple[str, ...] = ()
     source: str = field(default="", repr=False)
     doc: str = ""
     schema: str = field(default="", repr=False)
     schema_hash: int = 0
+    signature: str = ""
     #: The number and the id of the notebook cell that made it.
     cell: tuple[int | None, str | None] = (None, None)
+    #: The globals that it reads; `None` if they are frozen.
+    reads: Reads | None = field(default=None, repr=False)
+    #: Where a module has the function, to find it there after a reload.
+    origin: Origin | None = field(default=None, repr=False)
+    #: The class and prefix of the service that it is a method of.
+    service: str = ""
+    #: Why it is published.
+    reason: str = "registered"
+    #: What the line about its publication says beyond versions.
+    note: str = ""
+
+    @property
+    def title(self) -> str:
+        """What a user is told that it is."""
+        return self.method
 
     def changes(self, before: Registration | None) -> bool:
         """Whether publishing this after `before` would change anything."""
@@ -115,6 +150,7 @@ class Registration:
         return {
             "concurrency": self.concurrency,
             **batching.details(self.batch),
+            "exclusive": self.exclusive,
             "schema": self.schema,
             "schema_hash": self.schema_hash,
             "doc": self.doc,
@@ -123,12 +159,26 @@ class Registration:
         }
 
 
+class Host(Protocol):
+    """What a registration needs of its endpoint."""
+
+    name: str
+
+    def inbox(self, loop: str) -> Inbox:
+        """Where calls for a handler on this event loop are left."""
+        ...
+
+    def models(self, names: Sequence[str]) -> dict[str, Any]:
+        """The models that the calling code sees, by the names of their slots."""
+        ...
+
+
 def make_registration(
     function: Callable[..., Any],
     name: str | None,
     options: Options,
     names: Mapping[str, Any],
-    inbox: Callable[[str], Inbox],
+    host: Host,
 ) -> Registration:
     """Checks a handler, builds its validators, warms it up.
 
@@ -137,7 +187,7 @@ def make_registration(
         name: The method's name; `None` takes the function's.
         options: What else `register` was given.
         names: Names that annotations may use: the locals around the definition.
-        inbox: Gives the inbox of an event loop, for async handlers.
+        host: The endpoint.
 
     Returns:
         A registration that is ready to be published, which can't fail.
@@ -149,11 +199,13 @@ def make_registration(
     method = method_name(function, name)
     kind = check_callable(method, function)
     options.check(method, kind)
-    signature = resolved_signature(method, function, names)
+    models = host.models(options.models)
+    whole = resolved_signature(method, function, names)
+    signature = without_models(method, whole, options.models)
     known = {**names, **closure_names(function)}
     request_model = options.request_model
     if options.batch is not None:
-        one = batching.each_call(method, kind, signature, request_model)
+        one = batching.each_call(method, kind, by_position(signature), request_model)
         signature, request_model = one.signature, one.request_model
     uploaded = uploaded_type(method, signature, kind)
     if uploaded is inspect.Signature.empty or request_model is not None:
@@ -168,9 +220,14 @@ def make_registration(
     if is_model(declared):
         complete_model(method, "the result's type", declared, known)
     result = plan_result(method, declared)
-    copy = frozen_copy(function)
+    copy = frozen_copy(function, snapshot if options.freeze else None)
+    hints = {parameter.name: parameter.annotation for parameter in whole.parameters.values()}
+    hints["return"] = whole.return_annotation
+    reads = Reads(copy, [*hints.values(), options.request_model, options.response_model])
+    warn_of_large(host.name, method, closure_names(copy), reads)
+    by_place = options.batch is not None or arguments.mode in {"model", "items"}
     handler = Handler(
-        copy,
+        model_first(copy, whole, options.models) if by_place else copy,
         mode=arguments.mode,
         validate=arguments.validate,
         fields=arguments.fields,
@@ -178,14 +235,12 @@ def make_registration(
         serialize_result=result.serialize,
         context=options.context,
         kind=kind,
-        inbox=_inbox(method, inbox, options.loop) if kind in {"coroutine", "async_generator"} else None,
+        inbox=_inbox(method, host, options.loop) if kind in {"coroutine", "async_generator"} else None,
         batch=options.batch is not None,
     )
     if options.warmup is not None:
-        warm_up(method, handler, kind, options.warmup)
+        warm_up(method, handler.bind_models(models or None), kind, options.warmup)
     schema = schema_text(arguments.schema, result.schema)
-    hints = {parameter.name: parameter.annotation for parameter in signature.parameters.values()}
-    hints["return"] = signature.return_annotation
     compared = (
         options.request_model,
         options.response_model,
@@ -195,6 +250,10 @@ def make_registration(
         options.loop,
         options.batch,
         options.record,
+        tuple(options.models),
+        options.freeze,
+        options.exclusive,
+        options.side_effects,
         schema,
     )
     return Registration(
@@ -205,12 +264,19 @@ def make_registration(
         concurrency=options.limit(kind),
         batch=options.batch,
         record=options.record,
+        exclusive=options.exclusive,
+        side_effects=options.side_effects,
+        models=tuple(options.models),
+        options=options,
         parameters=arguments.fields,
         source=source_of(function),
         doc=doc_line(function),
         schema=schema,
         schema_hash=schema_hash(schema),
+        signature=signature_text(method, function),
         cell=staging.cell(),
+        reads=None if options.freeze else reads,
+        origin=None if options.freeze else Origin.of(function, name, options, names),
     )
 
 
@@ -229,9 +295,9 @@ def method_name(function: Callable[..., Any], name: str | None) -> str:
     return check_method(own)
 
 
-def _inbox(method: str, inbox: Callable[[str], Inbox], loop: str) -> Inbox:
+def _inbox(method: str, host: Host, loop: str) -> Inbox:
     try:
-        return inbox(loop)
+        return host.inbox(loop)
     except RuntimeError as error:
         raise TypeError(
             f"{method}: loop='kernel' needs an event loop that runs here, as it does in a notebook's cell"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import bdb
-import importlib.util
 import pdb  # noqa: T100 - debugging is what `debug` is for
 import sys
 import threading
@@ -14,18 +13,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from pycrust import capture, lifecycle
-from pycrust._binding import decode, encode
+from pycrust._binding import decode
+from pycrust.compare import compare
 from pycrust.errors import Code, UnknownMethod, describe, describe_arguments
 from pycrust.recorded import RecordedError
-from pycrust.registration import Options, make_registration
 from pycrust.showing import brief
 from pycrust.statistics import duration
+from pycrust.trials import candidate_of, check_harmless
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from pycrust.recorded import RecordedCall
-    from pycrust.registration import Registration
     from pycrust.service import Service
 
 
@@ -108,6 +107,7 @@ def replay(call: RecordedCall, candidate: Callable[..., Any] | None = None) -> R
 
     Raises:
         LookupError: Its endpoint is not in this process, has no such method, or its arguments were not kept whole.
+        ValueError: The method has side effects.
     """
     service, arguments = _service(call), _arguments(call)
     live = None
@@ -117,10 +117,11 @@ def replay(call: RecordedCall, candidate: Callable[..., Any] | None = None) -> R
         if candidate is None:
             raise
     else:
+        check_harmless(call.method, service.catalog.registered(call.method))
         live = _run(f"v{version}", lambda: service.catalog.call(call.method, arguments))
     tried = None
     if candidate is not None:
-        registration = _registration(service, call.method, candidate)
+        registration = candidate_of(service, call.method, candidate, {}, {})
         name = getattr(candidate, "__name__", "candidate")
         tried = _run(name, lambda: service.catalog.call_registered(registration, arguments))
     handler_ns = sum(call.stages_ns.get(stage, 0) for stage in ("decode", "handler", "encode"))
@@ -142,7 +143,7 @@ def debug(call: RecordedCall) -> Any:
     service, arguments = _service(call), _arguments(call)
     registration = service.catalog.registered(call.method)
     assert registration.handler is not None  # noqa: S101 - only registrations with one are visible
-    args, kwargs = registration.handler.bound(arguments)
+    args, kwargs = service.catalog.bound(registration).bound(arguments)
     function, debugger = registration.handler.function, _debugger()
     try:
         if registration.kind == "function":
@@ -221,10 +222,6 @@ def _arguments(call: RecordedCall) -> Any:
     return decode(call.payload) if call.payload else None
 
 
-def _registration(service: Service, method: str, candidate: Callable[..., Any]) -> Registration:
-    return make_registration(candidate, method, Options(), {}, service.loops.inbox)
-
-
 def _run(of: str, work: Callable[[], Any]) -> Outcome:
     result, told = None, None
     with capture.collected() as printed:
@@ -260,9 +257,4 @@ def _differences(recorded: Outcome, new: Outcome) -> list[str]:
         if before and now and (before.code, before.type, before.message) == (now.code, now.type, now.message):
             return []
         return [f"{before or brief(recorded.result)} → {now or brief(new.result)}"]
-    if importlib.util.find_spec("pycrust.compare") is not None:
-        compare = importlib.import_module("pycrust.compare")
-        return [str(difference) for difference in compare.compare(recorded.result, new.result)]
-    if encode(recorded.result) == encode(new.result):
-        return []  # nan is not equal to itself
-    return [f"{brief(recorded.result)} → {brief(new.result)}"]
+    return [str(difference) for difference in compare(recorded.result, new.result)]

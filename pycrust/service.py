@@ -10,23 +10,27 @@ import threading
 import time
 import weakref
 from contextlib import contextmanager
-from dataclasses import asdict
-from typing import TYPE_CHECKING
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
 
 from pycrust import _binding, lifecycle
 from pycrust.capture import capture
 from pycrust.catalog import Catalog
 from pycrust.errors import AlreadyServed, Interrupted, RpcError
 from pycrust.loops import Loops
+from pycrust.models import ModelSlot
+from pycrust.naming import check_method
 from pycrust.recording import Recording
+from pycrust.registration import make_registration
 from pycrust.running import RunningCall
 from pycrust.traffic import Tap
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-    from pycrust._binding import Change, Worker
+    from pycrust._binding import Change, Inbox, Worker
     from pycrust.endpoint import RpcEndpoint
+    from pycrust.models import Recipe
     from pycrust.settings import Settings
 
 #: Seconds between looks at signals while `wait` waits.
@@ -52,7 +56,9 @@ class Service:
         self.name = name
         self.settings = settings
         self.worker = self._make_worker()
-        self.catalog = Catalog(name, self._publish, lambda: self.serving)
+        self.catalog = Catalog(name, self._publish, lambda: self.serving, settings.keep_versions)
+        #: The model slots by their names.
+        self.slots: dict[str, ModelSlot] = {}
         self.loops = Loops(name, lambda: self.serving)
         self.recording = Recording(name, lambda: self.worker)
         self.tap = Tap(name, lambda: self.worker, lambda: self.recording.redaction)
@@ -66,7 +72,7 @@ class Service:
 
     def _make_worker(self) -> Worker:
         options = asdict(self.settings)
-        del options["switch_interval"]
+        del options["switch_interval"], options["keep_versions"]
         notebook = os.environ.get("JPY_SESSION_NAME", "")
         this = weakref.ref(self)
 
@@ -76,6 +82,60 @@ class Service:
                 service.handed_over()
 
         return _binding.make_worker(self.name, notebook=notebook, handed_over=handed_over, **options)
+
+    # What a registration needs of its endpoint ------------------------------------------------------------
+
+    def inbox(self, loop: str) -> Inbox:
+        """Where calls for a handler on this event loop are left."""
+        return self.loops.inbox(loop)
+
+    def models(self, names: Sequence[str]) -> dict[str, Any]:
+        """The models that the calling code sees, by the names of their slots."""
+        return self.catalog.models(names)
+
+    def slot(self, name: str, recipe: Recipe) -> ModelSlot:
+        """Makes a model slot, or gives the one of this name another recipe.
+
+        Raises:
+            BaseException: Whatever loading, warming up or validating raises.
+        """
+        check_method(name)
+        if not name.isidentifier():
+            raise ValueError(f"{name!r} can't be a model's name: handlers get it as the keyword of that name")
+        recipe.check(name)
+        slot = self.slots.get(name) or ModelSlot(self.catalog, name, recipe, self._forget_slot)
+        slot.configure(recipe)
+        return self.slots.setdefault(name, slot)
+
+    def _forget_slot(self, slot: ModelSlot) -> None:
+        if self.slots.get(slot.name) is slot:
+            del self.slots[slot.name]
+
+    def refresh(self) -> list[str]:
+        """Registers again what a reloaded module has changed; gives a line for each thing that could not be."""
+        lines: list[str] = []
+        for live, function in self.catalog.reloaded():
+            origin = live.origin
+            assert origin is not None  # noqa: S101 - that is how it was found
+            try:
+                again = make_registration(function, live.method, origin.options, origin.names, self)
+            except Exception as error:  # noqa: BLE001 - a user's module may be in any state
+                text = f"{self.name}.{live.method} stays as it was: {origin.module} was reloaded, but {error}"
+                self.catalog.events.add("refused", live.method, self.catalog.version(live.method), text)
+                lines.append(text)
+                continue
+            reason = f"{origin.module} reloaded"
+            lines += self.catalog.publish([replace(again, reason=reason, service=live.service)])
+        return lines
+
+    def look(self) -> list[str]:
+        """Looks what has changed under live handlers: reloaded modules, globals, models that were let go."""
+        lines = self.refresh() + self.catalog.look()
+        for slot in list(self.slots.values()):
+            slot.look()
+        return lines
+
+    # Life -------------------------------------------------------------------------------------------------
 
     def _publish(self, changes: Sequence[Change]) -> list[int]:
         return _binding.publish(self.worker, changes)
@@ -193,6 +253,8 @@ class Service:
         self.worker = self._make_worker()
         self.recording.forked()
         self.loops.forked()
+        for slot in self.slots.values():
+            slot.forked()
         self.catalog.forked()
 
 

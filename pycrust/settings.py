@@ -23,6 +23,8 @@ class Settings:
     spin_us: float | None = None
     #: Seconds of the interpreter's thread switch interval while serving; `None` leaves it alone.
     switch_interval: float | None = 50e-6
+    #: Replaced handlers of each method that are kept for rollback.
+    keep_versions: int = 1
 
     def check(self) -> None:
         """Refuses values that no worker could run with.
@@ -33,6 +35,8 @@ class Settings:
         for name in ("max_threads", "max_in_flight", "max_in_flight_per_client"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is at least 1, not {getattr(self, name)}")
+        if self.keep_versions < 0:
+            raise ValueError(f"keep_versions is at least 0, not {self.keep_versions}")
         if self.spin_us is not None and not 0 <= self.spin_us <= _SECOND_IN_MICROS:
             raise ValueError(f"spin_us is between 0 and 1,000,000, not {self.spin_us}")
         if self.switch_interval is not None and not 0 < self.switch_interval <= 1:

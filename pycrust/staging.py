@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pycrust.registration import Registration
+    from pycrust.shelf import ModelChange
 
 
 class Publisher(Protocol):
@@ -19,8 +20,12 @@ class Publisher(Protocol):
 
     name: str
 
-    def publish(self, registrations: Sequence[Registration]) -> list[str]:
-        """Makes registrations live in one step; gives a line for each live method that changed."""
+    def publish(self, changes: Sequence[Registration | ModelChange]) -> list[str]:
+        """Makes changes live in one step; gives a line for each live method that changed."""
+        ...
+
+    def refused(self, changes: Sequence[Registration | ModelChange], cell: int | None) -> None:
+        """The cell that had registered these failed."""
         ...
 
 
@@ -32,15 +37,15 @@ class Stage(Protocol):
         """The number and the id of the cell."""
         ...
 
-    def put(self, endpoint: Publisher, registration: Registration) -> None:
+    def put(self, endpoint: Publisher, registration: Registration | ModelChange) -> None:
         """Adds a registration, in place of an earlier one of the same method."""
         ...
 
-    def staged(self, endpoint: Publisher) -> dict[str, Registration]:
+    def staged(self, endpoint: Publisher) -> dict[str, Registration | ModelChange]:
         """What this stage and those around it hold for an endpoint, by method."""
         ...
 
-    def take(self, endpoint: Publisher) -> list[Registration]:
+    def take(self, endpoint: Publisher) -> list[Registration | ModelChange]:
         """Hands over what is held for an endpoint, to be published now."""
         ...
 

@@ -7,15 +7,22 @@ import functools
 import inspect
 import types
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+#: Characters of a signature in a history.
+_SIGNATURE = 100
+
+State = Literal["staged", "live", "draining", "retired", "removed"]
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One entry of a method's history. It holds text, no objects of the handler's: those can be freed.
+    """One entry of a method's history, as it was when the history was asked for.
+
+    It holds text, no objects of the handler's: those can be freed.
 
     Attributes:
         method: The method's name.
@@ -28,6 +35,13 @@ class Version:
         schema: The JSON Schemas of request and response as JSON text.
         schema_hash: 64 bits that tell this schema from another.
         removed: Whether this entry is the method's removal.
+        signature: The handler's name and parameters as text.
+        reason: Why it was published: `registered`, `rollback to v2`, `policy v3`, `removed`, `reloaded`.
+        models: The versions of the models that it is bound to, by the names of their slots.
+        state: `staged` until its cell succeeds, `live`, `draining` while calls that started on it run on,
+            `retired`, and `removed` of a removal.
+        rebound: Globals that the handler reads and that were bound to something else while it was live.
+        kept: Whether the handler is kept, so that `rollback` can publish it again.
     """
 
     method: str
@@ -40,11 +54,22 @@ class Version:
     schema: str = field(repr=False)
     schema_hash: int = field(repr=False)
     removed: bool = False
+    signature: str = field(default="", repr=False)
+    reason: str = "registered"
+    models: Mapping[str, int] = field(default_factory=dict[str, int], repr=False)
+    state: State = "live"
+    rebound: tuple[str, ...] = ()
+    kept: bool = field(default=False, repr=False)
+
+    @property
+    def label(self) -> str:
+        """`v3`, or `v3*` if a global that the handler reads has changed under it."""
+        return f"v{self.number}{'*' if self.rebound else ''}"
 
     def __str__(self) -> str:
         """One line."""
         where = f", cell [{self.cell}]" if self.cell is not None else ""
-        what = "removed" if self.removed else f"v{self.number}"
+        what = "removed" if self.removed else self.label
         return f"{self.method} {what}, {self.published:%Y-%m-%d %H:%M:%S}{where}"
 
 
@@ -64,27 +89,68 @@ def source_of(function: Callable[..., Any]) -> str:
         return ""
 
 
+def signature_text(method: str, function: Callable[..., Any]) -> str:
+    """A method's name with its parameters as they are written, shortened to one line."""
+    try:
+        text = f"{method}{inspect.signature(function)}"
+    except (TypeError, ValueError):
+        text = method
+    return text if len(text) <= _SIGNATURE else f"{text[: _SIGNATURE - 1]}…"
+
+
 def doc_line(function: Callable[..., Any]) -> str:
     """The first line of a handler's docstring."""
     text = inspect.getdoc(function) if not isinstance(function, functools.partial) else None
     return text.strip().splitlines()[0] if text and text.strip() else ""
 
 
-def frozen_copy(function: Callable[..., Any]) -> Callable[..., Any]:
+def plain_function(function: Any) -> types.FunctionType | None:
+    """The Python function inside of a bound method or a partial; `None` where there is none."""
+    while True:
+        if isinstance(function, functools.partial):
+            function = cast("Any", function).func
+        elif isinstance(function, types.MethodType):
+            function = function.__func__
+        else:
+            return function if isinstance(function, types.FunctionType) else None
+
+
+def frozen_copy(
+    function: Callable[..., Any], copied: Callable[[types.FunctionType], types.FunctionType] | None = None
+) -> Callable[..., Any]:
     """A copy that keeps its code and defaults when `function` is changed in place (autoreload does that).
 
-    Globals stay late-bound and the closure's cells stay shared, as Python users expect.
+    Args:
+        function: What is registered.
+        copied: Copies the plain function inside; `copy_of` by default: globals stay late-bound and the closure's
+            cells stay shared, as Python users expect.
+
+    Returns:
+        The copy; `function` itself where there is no Python function inside.
     """
+    copied = copied or copy_of
     if isinstance(function, types.MethodType):
-        copy = frozen_copy(function.__func__)
-        return types.MethodType(copy, function.__self__)
-    if not isinstance(function, types.FunctionType):
-        return function
+        inner = frozen_copy(function.__func__, copied)
+        return types.MethodType(inner, function.__self__)
+    return copied(function) if isinstance(function, types.FunctionType) else function
+
+
+def copy_of(function: types.FunctionType, namespace: dict[str, Any] | None = None) -> types.FunctionType:
+    """A copy of a function, with other globals if they are given."""
     copy = types.FunctionType(
-        function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__
+        function.__code__,
+        function.__globals__ if namespace is None else namespace,
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
     )
     if function.__kwdefaults__ is not None:
         copy.__kwdefaults__ = dict(function.__kwdefaults__)
+    return copy_metadata(function, copy)
+
+
+def copy_metadata(function: Any, copy: types.FunctionType) -> types.FunctionType:
+    """Gives a copy the names, the annotations and the documentation of its original."""
     copy.__dict__.update(function.__dict__)
     copy.__annotations__ = dict(function.__annotations__)
     copy.__qualname__ = function.__qualname__

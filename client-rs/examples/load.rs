@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use hdrhistogram::Histogram;
-use pycrust_client::{RpcClient, Spin};
+use pycrust_client::{Error, RpcClient, Spin, Streaming};
 use serde_json::{Value, json};
 
 /// Calls one method from many tasks.
@@ -46,6 +46,9 @@ struct Options {
     /// A call's time in milliseconds.
     #[arg(long)]
     timeout_ms: Option<u64>,
+    /// Takes a streamed answer; the call's value is the list of its items.
+    #[arg(long)]
+    stream: bool,
     /// Where to write every call as a line of JSON.
     #[arg(long)]
     history: Option<PathBuf>,
@@ -114,15 +117,28 @@ async fn work(
             request = request.timeout(Duration::from_millis(millis));
         }
         let sent_ns = begun.elapsed().as_nanos() as u64;
-        let answer = request.send::<_, Value>(&options.args).await;
+        let answer = if options.stream {
+            collect(request.stream(&options.args)).await
+        } else {
+            request.send(&options.args).await.map(|reply| (reply.version(), reply.into_value()))
+        };
         let received_ns = begun.elapsed().as_nanos() as u64;
         let (version, outcome) = match answer {
-            Ok(reply) => (reply.version(), Ok(reply.into_value())),
+            Ok((version, value)) => (version, Ok(value)),
             Err(error) => (0, Err(error.code().name())),
         };
         calls.push(Call { task, id: calls.len() as u64, sent_ns, received_ns, version, outcome });
     }
     calls
+}
+
+/// A streamed answer's version and items.
+async fn collect(mut items: Streaming<Value>) -> Result<(u32, Value), Error> {
+    let mut all = Vec::new();
+    while let Some(item) = items.next().await {
+        all.push(item?);
+    }
+    Ok((items.version(), Value::Array(all)))
 }
 
 fn write_history(out: &mut impl Write, calls: &[Call]) -> anyhow::Result<()> {

@@ -42,7 +42,7 @@ pub(crate) enum Kind {
 }
 
 /// Everything that a dispatch thread needs to run one version of a handler.
-#[pyclass(frozen, module = "pycrust._native")]
+#[pyclass(frozen, weakref, module = "pycrust._native")]
 pub(crate) struct Handler {
     function: Py<PyAny>,
     mode: Mode,
@@ -52,6 +52,8 @@ pub(crate) struct Handler {
     validate_result: Option<Py<PyAny>>,
     serialize_result: Option<Py<PyAny>>,
     context: Option<Py<PyAny>>,
+    /// Keywords that every call gets beside its arguments; never changed.
+    models: Option<Py<PyDict>>,
     kind: Kind,
     /// Whether the function takes a list of many calls' arguments, and gives a list of their results.
     batch: bool,
@@ -113,9 +115,29 @@ impl Handler {
             validate_result,
             serialize_result,
             context,
+            models: None,
             kind,
             batch,
             inbox,
+        })
+    }
+
+    /// The same handler, whose calls get these keywords beside their arguments.
+    fn bind_models(&self, py: Python<'_>, models: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        let shared = |part: &Option<Py<PyAny>>| part.as_ref().map(|part| part.clone_ref(py));
+        Ok(Self {
+            function: self.function.clone_ref(py),
+            mode: self.mode,
+            validate: shared(&self.validate),
+            fields: self.fields.iter().map(|field| field.clone_ref(py)).collect(),
+            validate_result: shared(&self.validate_result),
+            serialize_result: shared(&self.serialize_result),
+            context: shared(&self.context),
+            // A copy, so that nobody can change what calls of this version get.
+            models: models.map(PyDictMethods::copy).transpose()?.map(Bound::unbind),
+            kind: self.kind,
+            batch: self.batch,
+            inbox: self.inbox.clone(),
         })
     }
 
@@ -143,18 +165,24 @@ impl Handler {
     }
 
     /// Binds and validates arguments, of a handler that runs many calls at once as a batch of its own: those by
-    /// position and those by name.
+    /// position and those by name, its models among them.
     fn bound<'py>(
         &self,
         arguments: &Bound<'py, PyAny>,
     ) -> PyResult<(Bound<'py, PyTuple>, Bound<'py, PyDict>)> {
         let py = arguments.py();
-        if self.batch {
+        let (args, kwargs) = if self.batch {
             let items = PyList::new(py, [self.batch_item(arguments)?])?;
-            return Ok((PyTuple::new(py, [items])?, PyDict::new(py)));
+            (PyTuple::new(py, [items])?, None)
+        } else {
+            let Bounded { args, kwargs } = self.bind(arguments, None)?;
+            (args, kwargs)
+        };
+        let all = kwargs.map_or_else(|| Ok(PyDict::new(py)), |kwargs| kwargs.copy())?;
+        if let Some(models) = &self.models {
+            all.update(models.bind(py).as_mapping())?;
         }
-        let Bounded { args, kwargs } = self.bind(arguments, None)?;
-        Ok((args, kwargs.unwrap_or_else(|| PyDict::new(py))))
+        Ok((args, all))
     }
 
     /// Validates and serialises a result, or an item of a streamed one.
@@ -167,6 +195,7 @@ impl Handler {
         for part in [&self.validate, &self.validate_result, &self.serialize_result, &self.context] {
             visit.call(part)?;
         }
+        visit.call(&self.models)?;
         Ok(())
     }
 }
@@ -282,17 +311,27 @@ impl Handler {
         }
     }
 
-    /// Runs the function inside its context, if it has one.
+    /// Runs the function with its models, inside its context, as far as it has any.
     pub(crate) fn call<'py>(&self, bound: &Bounded<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let py = bound.args.py();
+        let Some(models) = &self.models else { return self.run(&bound.args, bound.kwargs.as_ref()) };
+        let models = models.bind(bound.args.py());
+        let Some(kwargs) = &bound.kwargs else { return self.run(&bound.args, Some(models)) };
+        let all = kwargs.copy()?;
+        all.update(models.as_mapping())?;
+        self.run(&bound.args, Some(&all))
+    }
+
+    fn run<'py>(
+        &self,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = args.py();
         let function = self.function.bind(py);
-        let Some(context) = &self.context else {
-            return function.call(&bound.args, bound.kwargs.as_ref());
-        };
+        let Some(context) = &self.context else { return function.call(args, kwargs) };
         let manager = context.bind(py).call0()?;
         manager.call_method0(pyo3::intern!(py, "__enter__"))?;
-        let outcome = function.call(&bound.args, bound.kwargs.as_ref());
-        match outcome {
+        match function.call(args, kwargs) {
             Ok(result) => {
                 let none = py.None();
                 manager.call_method1(pyo3::intern!(py, "__exit__"), (&none, &none, &none))?;

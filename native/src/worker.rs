@@ -334,10 +334,11 @@ fn change(
     Ok(Change::Register {
         handler,
         concurrency: option("concurrency")?.extract()?,
-        exclusive: false,
+        exclusive: option("exclusive")?.extract()?,
         batching: batching(&option("batch")?)?,
         schema_hash: option("schema_hash")?.extract()?,
         schema_json: option("schema")?.extract()?,
+        schema_changes: option("schema_changes")?.extract()?,
         doc: option("doc")?.extract()?,
         recording: MethodRecording {
             off: !option("record")?.extract::<bool>()?,

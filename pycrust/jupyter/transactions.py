@@ -18,11 +18,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 
+from pycrust import lifecycle
+from pycrust.registration import Registration
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-    from pycrust.registration import Registration
+    from pycrust.shelf import ModelChange
     from pycrust.staging import Publisher
 
 __all__ = ["Transaction", "current"]
@@ -45,7 +48,7 @@ class Transaction:
         self.thread = threading.get_ident()
         self.closed = False
         #: By endpoint and method, in order of registration.
-        self.stage: dict[Publisher, dict[str, Registration]] = {}
+        self.stage: dict[Publisher, dict[str, Registration | ModelChange]] = {}
         #: Lines about failed inner runs, to be printed when the outermost run ends: what runs inside may
         #: have its output captured.
         self.notices: list[str] = []
@@ -64,7 +67,7 @@ class Transaction:
         """The number and the id of the cell."""
         return self.result.execution_count, getattr(self._info, "cell_id", None)
 
-    def put(self, endpoint: Publisher, registration: Registration) -> None:
+    def put(self, endpoint: Publisher, registration: Registration | ModelChange) -> None:
         """Adds a registration, in place of an earlier one of the same method.
 
         Raises:
@@ -72,19 +75,19 @@ class Transaction:
         """
         stage = self.stage.setdefault(endpoint, {})
         before = stage.get(registration.method)
-        if before is not None and before.handler and registration.handler and registration.changes(before):
+        if _two_functions(before, registration):
             raise ValueError(
                 f"two different functions are registered as {registration.method!r} of {endpoint.name!r} in one "
                 "cell: give one of them another name, or run them in cells of their own to swap"
             )
         stage[registration.method] = registration
 
-    def staged(self, endpoint: Publisher) -> dict[str, Registration]:
+    def staged(self, endpoint: Publisher) -> dict[str, Registration | ModelChange]:
         """What this run and those around it have registered with an endpoint, by method."""
         outer = self.parent.staged(endpoint) if self.parent else {}
         return {**outer, **self.stage.get(endpoint, {})}
 
-    def take(self, endpoint: Publisher) -> list[Registration]:
+    def take(self, endpoint: Publisher) -> list[Registration | ModelChange]:
         """Hands over what is held for an endpoint, here and in the runs around this one."""
         taken = list(self.staged(endpoint).values())
         run: Transaction | None = self
@@ -116,12 +119,22 @@ class Transaction:
         self.notices = []
 
     def _drop(self) -> None:
-        dropped = [f"{endpoint.name}.{method}" for endpoint, stage in self.stage.items() for method in stage]
+        dropped: list[str] = []
+        for endpoint, stage in self.stage.items():
+            endpoint.refused(list(stage.values()), self.result.execution_count)
+            dropped += [f"{endpoint.name}.{change.title}" for change in stage.values()]
         if dropped:
             self.notices.append(
                 f"pycrust: the cell failed, so it published nothing of {', '.join(dropped)}; "
                 "what was live before serves on"
             )
+
+
+def _two_functions(before: Registration | ModelChange | None, after: Registration | ModelChange) -> bool:
+    """Whether one cell has registered two different functions under one name."""
+    if not isinstance(before, Registration) or not isinstance(after, Registration):
+        return False
+    return bool(before.handler and after.handler and after.changes(before))
 
 
 #: Open transactions by the identity of their result, which they keep alive.
@@ -195,6 +208,15 @@ def _ended(result: ExecutionResult | None) -> None:
         inner.close(succeeded=bool(inner.result.success))
     _creator.set(transaction.parent)
     transaction.close(succeeded=_succeeded(transaction))
+    if transaction.parent is None:
+        _look()
+
+
+def _look() -> None:
+    """Says what the cell has changed under live handlers without registering them: globals, reloaded modules."""
+    lines = [line for service in list(lifecycle.services.values()) for line in service.look()]
+    if lines:
+        print(*lines, sep="\n")  # noqa: T201 - the cell's own output
 
 
 def _succeeded(transaction: Transaction) -> bool:

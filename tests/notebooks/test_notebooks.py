@@ -1,5 +1,6 @@
 """Every notebook runs from top to bottom in a real kernel, and says what it should."""
 
+import importlib.util
 import re
 import subprocess
 import sys
@@ -27,7 +28,7 @@ def execute(path: Path) -> str:
 
 
 def test_there_are_notebooks():
-    assert len(NOTEBOOKS) >= 2
+    assert len(NOTEBOOKS) >= 3
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -58,6 +59,23 @@ def test_demo_command(monkeypatch):
     )
     assert run.returncode == 0, run.stderr
     check_demo(run.stdout)
+
+
+def test_hot_model(monkeypatch):
+    for package in ("torch", "safetensors", "sklearn"):
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"{package} is not installed: make setup TORCH=torch installs PyTorch")
+    monkeypatch.setenv("PYCRUST_DEMO_SECONDS", "3")
+    text = execute(ROOT / "notebooks" / "03_hot_model.ipynb")
+    assert "failed - validate gave False" in text
+    assert "model classifier v2 → v3 (rollback to v1)" in text
+    rows = re.findall(r"^v(\d+) +v(\d+) +(\d+) +([\d.]+)%$", text, re.MULTILINE)
+    assert [(int(version), int(model)) for version, model, *_ in rows] == [(1, 1), (2, 2), (3, 3)]
+    assert all(int(calls) > 0 for _, _, calls, _ in rows)
+    first, second, back = (float(accuracy) for *_, accuracy in rows)
+    assert second > first + 10
+    assert abs(back - first) < 10
+    assert "errors: {}" in text
 
 
 def check_demo(text: str) -> None:

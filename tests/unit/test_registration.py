@@ -99,8 +99,9 @@ class TestRefused:
             ({"context": 3}, TypeError, "context manager"),
             ({"request_model": dict}, TypeError, "BaseModel"),
             ({"warmup": [1, 2]}, ValueError, "warm-up failed"),
-            ({"freeze": True}, TypeError, "freeze"),
-            ({"models": ["policy"]}, TypeError, "models"),
+            ({"models": ["policy"]}, ValueError, "no model slot 'policy'"),
+            ({"models": "policy"}, TypeError, "a list of slots' names"),
+            ({"models": ["a", "a"]}, ValueError, "names a slot twice"),
         ],
     )
     def test_options(self, endpoint, options, error, message):
@@ -256,12 +257,12 @@ class TestVersions:
 
             return weakref.ref(weights)
 
-        first = publish(Weights())
-        second = publish(Weights())
+        first, second, third = publish(Weights()), publish(Weights()), publish(Weights())
         gc.collect()
         assert first() is None
-        assert second() is not None
-        assert len(endpoint["f"].history) == 2
+        assert second() is not None, "the last one is kept for rollback"
+        assert third() is not None
+        assert len(endpoint["f"].history) == 3
 
     def test_removal(self, endpoint):
         @endpoint.register

@@ -171,6 +171,33 @@ def test_removal_belongs_to_the_cell(shell):
     assert shell.live() == {"new": 1}
 
 
+def test_models_belong_to_the_cell(shell):
+    make = "import numpy as np\npolicy = endpoint.model('policy', lambda: np.array([{mark}]))\n"
+    use = "@endpoint.register(models=['policy'])\ndef act(policy) -> int:\n    return int(policy[0])\n"
+    during = "assert endpoint['act']() == {mark}\n"
+    assert shell.run((make + use + during).format(mark=1))
+    slot, live, name = shell.ip.user_ns["policy"], shell.endpoint["act"], shell.endpoint.name
+    assert not shell.run((make + use + during).format(mark=2) + "ref = policy.version\n1 / 0")
+    assert (live(), slot.version, [one.state for one in slot.history]) == (1, 1, ["live", "refused"])
+    assert failures(shell.printed()) == [
+        f"pycrust: the cell failed, so it published nothing of {name}.model policy, {name}.act; "
+        "what was live before serves on"
+    ]
+    assert shell.run((make + use + during).format(mark=3))
+    assert (live(), slot.version, live.version) == (3, 3, 2)
+    assert shell.run((make + use).format(mark=3))
+    assert slot.version == 3, "the same cell again loads nothing"
+
+
+def test_a_reload_overtakes_what_its_cell_has_staged(shell):
+    assert shell.run(
+        "policy = endpoint.model('policy', lambda mark=1: [mark])\npolicy.reload(2).result()\n"
+        "endpoint.register('act', models=['policy'])(lambda policy: policy[0])"
+    )
+    assert shell.endpoint["act"]() == 2
+    assert [one.state for one in shell.ip.user_ns["policy"].history] == ["refused", "live"]
+
+
 class TestCommit:
     def test_what_was_committed_stays(self, shell):
         shell.run(shell.define("f", 1) + "endpoint.commit()\n" + shell.define("g", 1) + "1 / 0")

@@ -136,6 +136,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
                     batching,
                     schema_hash,
                     schema_json,
+                    schema_changes,
                     doc,
                     recording,
                 } => {
@@ -149,6 +150,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
                         batching,
                         schema_hash,
                         schema_json,
+                        schema_changes,
                         doc,
                         recording: Arc::new(recording),
                     };
@@ -379,7 +381,12 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             Unstarted::Expired => text::expired(&method(), now_ns.saturating_sub(call.sent_ns)),
             Unstarted::Superseded => text::superseded(&method()),
             Unstarted::OtherSchema { live, version } => {
-                text::schema_mismatch(&method(), call.schema_pin, live, version)
+                let change = {
+                    let scheduler = self.scheduler.lock();
+                    let version = scheduler.registry.to_start(index);
+                    version.and_then(|version| version.change_since(call.schema_pin)).map(str::to_owned)
+                };
+                text::schema_mismatch(&method(), call.schema_pin, live, version, change.as_deref())
             }
         };
         self.refuse(index, call, &refusal, patience);

@@ -44,6 +44,8 @@ pub enum Change<H> {
         schema_hash: u64,
         /// The JSON Schemas of request and response, as JSON text.
         schema_json: String,
+        /// What a caller that was built against another schema is told, by that schema's hash.
+        schema_changes: Vec<(u64, String)>,
         /// The first line of the documentation.
         doc: String,
         /// Whether its calls are recorded, and how.
@@ -86,10 +88,19 @@ pub(crate) struct Version<H> {
     pub(crate) schema_hash: u64,
     /// The JSON Schemas, as JSON text.
     pub(crate) schema_json: String,
+    /// How this schema differs from earlier ones, by their hash.
+    pub(crate) schema_changes: Vec<(u64, String)>,
     /// The first line of the documentation.
     pub(crate) doc: String,
     /// Whether its calls are recorded, and how.
     pub(crate) recording: Arc<MethodRecording>,
+}
+
+impl<H> Version<H> {
+    /// How this version's schema differs from the one with this hash, where that is known.
+    pub(crate) fn change_since(&self, schema_hash: u64) -> Option<&str> {
+        self.schema_changes.iter().find(|(hash, _)| *hash == schema_hash).map(|(_, text)| text.as_str())
+    }
 }
 
 /// A name that was registered at least once.
@@ -260,6 +271,7 @@ mod tests {
             batching: None,
             schema_hash: 0,
             schema_json: String::new(),
+            schema_changes: Vec::new(),
             doc: String::new(),
             recording: Arc::default(),
         }

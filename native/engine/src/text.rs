@@ -96,12 +96,19 @@ pub(crate) fn unknown(method: &str, endpoint: &str, near: &[&str]) -> Refusal {
     Refusal::new(Code::Unimplemented, message)
 }
 
-pub(crate) fn schema_mismatch(method: &str, pinned: u64, live: u64, version: u32) -> Refusal {
+pub(crate) fn schema_mismatch(
+    method: &str,
+    pinned: u64,
+    live: u64,
+    version: u32,
+    change: Option<&str>,
+) -> Refusal {
+    let change = change.map_or_else(String::new, |change| format!(": {change}"));
     Refusal::new(
         Code::FailedPrecondition,
         format!(
             "the caller was built against schema {pinned:#018x} of {method:?}, version {version} has schema \
-             {live:#018x}; generate the client again"
+             {live:#018x}{change}; generate the client again"
         ),
     )
 }

@@ -30,6 +30,7 @@ fn a_call_is_answered_with_its_version_and_stages() {
         batching: None,
         schema_hash: 99,
         schema_json: "{}".into(),
+        schema_changes: Vec::new(),
         doc: "Sleeps.".into(),
         recording: MethodRecording::default(),
     }]);
@@ -306,6 +307,31 @@ fn a_caller_with_another_schema_is_told() {
     let answer = caller.answer();
     assert_eq!(answer.status, Code::FailedPrecondition);
     assert!(answer.error().message.contains("schema"), "{answer:?}");
+    rig.finish();
+}
+
+#[test]
+fn a_caller_with_an_earlier_schema_is_told_what_changed() {
+    let rig = Rig::new();
+    rig.engine.publish(vec![Change::Register {
+        method: "add".into(),
+        handler: Handler::Run(Arc::new(|_| (Code::Ok, Vec::new()))),
+        concurrency: 1,
+        exclusive: false,
+        batching: None,
+        schema_hash: 99,
+        schema_json: "{}".into(),
+        schema_changes: vec![(4, "other".into()), (5, "request.b: integer → number".into())],
+        doc: String::new(),
+        recording: MethodRecording::default(),
+    }]);
+    let caller = rig.connect();
+    caller.send_as("add", b"", RequestHeader { schema_pin: 5, ..RequestHeader::default() });
+    let answer = caller.answer();
+    assert_eq!(answer.status, Code::FailedPrecondition);
+    assert!(answer.error().message.contains("request.b: integer → number"), "{answer:?}");
+    caller.send_as("add", b"", RequestHeader { schema_pin: 99, ..RequestHeader::default() });
+    assert_eq!(caller.answer().status, Code::Ok);
     rig.finish();
 }
 
