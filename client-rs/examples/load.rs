@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use hdrhistogram::Histogram;
-use pycrust_client::{RpcClient, Spin};
+use pycrust_client::{RpcClient, Spin, Streaming};
 use serde_json::{Value, json};
 
 /// Calls one method from many tasks.
@@ -31,6 +31,12 @@ struct Options {
     /// Tasks that call at the same time.
     #[arg(long, default_value_t = 1)]
     tasks: u64,
+    /// Connections that the tasks are spread over.
+    #[arg(long, default_value_t = 1)]
+    clients: u64,
+    /// The handler streams: every call takes all of its items.
+    #[arg(long)]
+    stream: bool,
     /// How long to go on; without it, `--calls` says.
     #[arg(long)]
     seconds: Option<f64>,
@@ -69,7 +75,10 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn run(options: Options) -> anyhow::Result<()> {
-    let client = RpcClient::builder(&options.endpoint).spin(options.spin).connect().await?;
+    let mut clients = Vec::new();
+    for _ in 0..options.clients.max(1) {
+        clients.push(RpcClient::builder(&options.endpoint).spin(options.spin).connect().await?);
+    }
     let options = Arc::new(options);
     let left = Arc::new(AtomicU64::new(match (options.calls, options.seconds) {
         (Some(calls), _) => calls,
@@ -78,14 +87,19 @@ async fn run(options: Options) -> anyhow::Result<()> {
     }));
     let begun = Instant::now();
     let tasks: Vec<_> = (0..options.tasks)
-        .map(|task| tokio::spawn(work(client.clone(), Arc::clone(&options), Arc::clone(&left), task, begun)))
+        .zip(clients.iter().cycle())
+        .map(|(task, client)| {
+            tokio::spawn(work(client.clone(), Arc::clone(&options), Arc::clone(&left), task, begun))
+        })
         .collect();
     let mut calls = Vec::new();
     for task in tasks {
         calls.extend(task.await?);
     }
     let took = begun.elapsed();
-    client.close().await;
+    for client in clients {
+        client.close().await;
+    }
     if let Some(path) = &options.history {
         write_history(&mut BufWriter::new(File::create(path)?), &calls)?;
     }
@@ -114,15 +128,28 @@ async fn work(
             request = request.timeout(Duration::from_millis(millis));
         }
         let sent_ns = begun.elapsed().as_nanos() as u64;
-        let answer = request.send::<_, Value>(&options.args).await;
-        let received_ns = begun.elapsed().as_nanos() as u64;
-        let (version, outcome) = match answer {
-            Ok(reply) => (reply.version(), Ok(reply.into_value())),
-            Err(error) => (0, Err(error.code().name())),
+        let (version, outcome) = if options.stream {
+            (0, items(request.stream(&options.args)).await)
+        } else {
+            match request.send(&options.args).await {
+                Ok(reply) => (reply.version(), Ok(reply.into_value())),
+                Err(error) => (0, Err(error.code().name())),
+            }
         };
+        let received_ns = begun.elapsed().as_nanos() as u64;
         calls.push(Call { task, id: calls.len() as u64, sent_ns, received_ns, version, outcome });
     }
     calls
+}
+
+/// How many items a streamed answer has.
+async fn items(mut stream: Streaming<Value>) -> Result<Value, &'static str> {
+    let mut count = 0_u64;
+    while let Some(item) = stream.next().await {
+        item.map_err(|error| error.code().name())?;
+        count += 1;
+    }
+    Ok(json!(count))
 }
 
 fn write_history(out: &mut impl Write, calls: &[Call]) -> anyhow::Result<()> {
