@@ -131,6 +131,8 @@ class Handler:
         """
     def finish(self, result: object) -> Any:
         """Validates and serialises a result, or an item of a streamed one."""
+    def answer(self, payload: bytes) -> bytes:
+        """Everything that a dispatch thread does with a call's bytes, without a call: the result's MessagePack."""
 
 class Client:
     """Calls the handlers of one endpoint."""
@@ -326,6 +328,12 @@ def encode(value: object) -> bytes:
 
 def decode(payload: bytes) -> Any:
     """The Python object that the MessagePack in `payload` stands for."""
+
+def be_punctual() -> None:
+    """The calling thread, which answers calls, comes before threads that compute."""
+
+def yield_to_others(*, enabled: bool) -> None:
+    """The main thread lets every thread that wakes come first; or, with `False`, no longer."""
 
 def live_endpoints() -> list[dict[str, Any]]:
     """Every endpoint that a live process of this user serves."""
