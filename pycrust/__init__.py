@@ -37,9 +37,12 @@ from pycrust.errors import (
     Unknown,
     UnknownMethod,
 )
+from pycrust.filters import FilterError
 from pycrust.method import Method
+from pycrust.recorded import RecordedCall
 from pycrust.services import rpc_method
 from pycrust.statistics import Stats
+from pycrust.traffic import Traffic
 from pycrust.validation import validate_arguments, validate_result
 from pycrust.versions import Version
 
@@ -58,17 +61,20 @@ __all__ = [
     "DataLoss",
     "DeadlineExceeded",
     "FailedPrecondition",
+    "FilterError",
     "Internal",
     "InvalidArgument",
     "Method",
     "NotFound",
     "OutOfRange",
     "PermissionDenied",
+    "RecordedCall",
     "ResourceExhausted",
     "RpcClient",
     "RpcEndpoint",
     "RpcError",
     "Stats",
+    "Traffic",
     "Unauthenticated",
     "Unavailable",
     "Unimplemented",
