@@ -11,7 +11,9 @@ import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from pycrust.jupyter.view.wire import Snapshot, whole
+from pycrust.jupyter.view.events import EventLog
+from pycrust.jupyter.view.history import History
+from pycrust.jupyter.view.wire import Snapshot, ends, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,6 +26,9 @@ SILENCE_S = 16.0
 
 GRACE_S = 6.0
 """How long a silent view has to be heard once the kernel is free."""
+
+HELD_S = 0.75
+"""An update that comes this late says that the interpreter was held: the thread only waited to run."""
 
 _log = logging.getLogger("pycrust.jupyter")
 
@@ -91,6 +96,8 @@ class Publisher:
         self._wake = threading.Event()
         self._number = 0
         self._last: Snapshot | None = None
+        self._history = History()
+        self._events = EventLog()
 
     def hello(self, view: str, stage: Stage) -> None:
         """A view opened or missed something: sends it a snapshot, and updates from then on."""
@@ -146,9 +153,17 @@ class Publisher:
             return False
         stats = endpoint.stats()
         serving = is_serving(endpoint, stats)
-        now = Snapshot.of(stats, serving=serving)
+        at = time.time_ns() // 1_000_000
+        now = Snapshot.of(stats, serving=serving, at=at)
+        point = self._history.add(at, now.calls, now.errors, *ends(stats, "latest"))
+        self._events.look(stats, at)
         self._number += 1
         message = now.since(self._last, self._number)
+        if self._last is None:
+            message |= {"points": self._history.points(), "events": self._events.all()}
+        else:
+            message |= {"points": [point], "events": self._events.fresh()}
+        message["recent"] = self._history.recent()
         self._last = now
         for stage in {id(seat.stage): seat.stage for seat in self._seats.values()}.values():
             try:
@@ -171,7 +186,11 @@ class Publisher:
         while True:
             due = max(due + PERIOD_S, time.monotonic())
             wake.wait(max(0.0, due - time.monotonic()))
+            late = time.monotonic() - due
             with self._lock:
+                if late > HELD_S:
+                    text = f"the interpreter was held for {late:.1f} s: nothing in Python could run"
+                    self._events.add(time.time_ns() // 1_000_000, "held", text)
                 if self._wake is not wake or self._thread is not threading.current_thread():
                     return
                 # Under the lock that setters hold: no wake is lost, and none makes the next wait end at once.

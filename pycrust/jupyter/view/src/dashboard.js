@@ -1,8 +1,9 @@
-// One view: header, tiles, chart and table, drawn from the same state.
+// One view: header, tiles, charts, events and table, drawn from the same state.
 import plotStyles from "uplot/dist/uPlot.min.css";
 import styles from "./live.css";
 import { Chart } from "./chart.js";
 import { element } from "./dom.js";
+import { EventLog } from "./events.js";
 import { Header } from "./header.js";
 import { Table } from "./table.js";
 import { Theme } from "./theme.js";
@@ -15,13 +16,14 @@ export class Dashboard {
     this.header = new Header();
     this.tiles = new Tiles();
     this.chart = new Chart();
+    this.events = new EventLog();
     this.table = new Table();
     this.root = element(
       "section",
       { class: "pycrust", "data-testid": "pycrust-dashboard", "aria-label": "PyCrust live view" },
       this.header.root,
       this.tiles.root,
-      this.chart.root,
+      element("div", { class: "pycrust-middle" }, this.chart.root, this.events.root),
       this.table.root,
     );
     this.theme = new Theme(this.root);
@@ -45,6 +47,7 @@ export class Dashboard {
     this.drawn = endpoint;
     this.tiles.draw(endpoint, history);
     this.chart.draw(endpoint, history);
+    this.events.draw(history);
     this.table.draw(endpoint, history);
   }
 

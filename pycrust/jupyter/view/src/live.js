@@ -1,6 +1,6 @@
 // Entry point: one store for each widget model, any number of views of it.
 import { History } from "./history.js";
-import { State, condition } from "./state.js";
+import { State, condition, events, points } from "./state.js";
 import { Dashboard } from "./dashboard.js";
 
 /** How often an open view tells the kernel that somebody still looks. */
@@ -36,7 +36,7 @@ export function connect(model) {
   const draw = () => {
     const silentMs = performance.now() - heard;
     const known = state.endpoint !== null;
-    const now = condition({ known, live: !ended && !cut, serving: state.endpoint?.serving ?? false, silentMs });
+    const now = condition({ known, ended, cut, serving: state.endpoint?.serving ?? false, silentMs });
     for (const view of views) view.draw(state.endpoint, history, now, silentMs);
   };
 
@@ -71,7 +71,7 @@ export function connect(model) {
     }
     if (result !== "changed" || state.endpoint === null) return;
     heard = performance.now();
-    history.add(state.endpoint);
+    history.add(state.endpoint, points(message), events(message));
     draw();
   });
   const end = () => {
