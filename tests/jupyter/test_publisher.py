@@ -76,7 +76,7 @@ def test_updates_name_only_what_changed(kernel: Kernel, browser: Browser) -> Non
     assert browser.next("snapshot")["names"] == ["ping", "pong"]
     update = browser.next("update")
     assert update["rows"] == []
-    assert len(json.dumps(update)) < 200
+    assert len(json.dumps(update)) < 400
     kernel.begin("@endpoint.register()\ndef pong(): return 'ping, again'")
     changed = browser.hear(lambda content: bool(content.get("rows")))[0]
     assert [row[:2] for row in changed["rows"]] == [[1, 2]]

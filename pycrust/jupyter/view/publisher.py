@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from pycrust.jupyter.view.events import EventLog
 from pycrust.jupyter.view.history import History
+from pycrust.jupyter.view.inspector import Inspector
 from pycrust.jupyter.view.wire import Snapshot, ends, whole
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 PERIOD_S = 0.2
 """Between two updates: 5 Hz. Past 1,000 messages a second a notebook server stops sending."""
+
+CALLS_EVERY = 2
+"""Updates for each look at the recorded calls."""
 
 SILENCE_S = 16.0
 """A view says every 5 s that it is open. After this long without a word it counts as gone."""
@@ -98,6 +102,9 @@ class Publisher:
         self._last: Snapshot | None = None
         self._history = History()
         self._events = EventLog()
+        #: Answers what views ask of single calls; it has no part in the numbers of messages.
+        self.inspector = Inspector(self._endpoint)
+        self._ticks = 0
 
     def hello(self, view: str, stage: Stage) -> None:
         """A view opened or missed something: sends it a snapshot, and updates from then on."""
@@ -121,6 +128,7 @@ class Publisher:
         """A view closed."""
         with self._lock:
             self._seats.pop(view, None)
+            self.inspector.left(view)
             if not self._seats:
                 self._wake.set()
 
@@ -196,10 +204,12 @@ class Publisher:
                 # Under the lock that setters hold: no wake is lost, and none makes the next wait end at once.
                 wake.clear()
                 self._drop_silent()
-                if self._seats and self._try_publish(start=False):
-                    continue
-                self._thread = None
-                return
+                if not self._seats or not self._try_publish(start=False):
+                    self._thread = None
+                    return
+            self._ticks += 1
+            if self._ticks % CALLS_EVERY == 0:
+                self._try_calls()
 
     def _try_publish(self, *, start: bool = True) -> bool:
         try:
@@ -208,6 +218,12 @@ class Publisher:
             # The view says by itself that no update comes. Its next word tries again.
             _log.exception("The live view has nothing to show: the endpoint's statistics can't be read")
             return False
+
+    def _try_calls(self) -> None:
+        try:
+            self.inspector.tick()
+        except Exception:  # noqa: BLE001 - as above: neither a cell nor the thread may end by it
+            _log.exception("The live view can't show the recorded calls")
 
     def _drop_silent(self) -> None:
         for view, seat in list(self._seats.items()):

@@ -5,19 +5,24 @@ import { Chart } from "./chart.js";
 import { element } from "./dom.js";
 import { EventLog } from "./events.js";
 import { Header } from "./header.js";
+import { Inspector } from "./inspector.js";
 import { Table } from "./table.js";
 import { Theme } from "./theme.js";
 import { Tiles } from "./tiles.js";
 
 /** The whole view in one element. */
 export class Dashboard {
-  /** @param {HTMLElement} el what the notebook gives */
-  constructor(el) {
+  /**
+   * @param {HTMLElement} el what the notebook gives
+   * @param {(message: Record<string, unknown>) => void} say sends a message to the kernel
+   */
+  constructor(el, say) {
     this.header = new Header();
     this.tiles = new Tiles();
     this.chart = new Chart();
     this.events = new EventLog();
     this.table = new Table();
+    this.inspector = new Inspector(say);
     this.root = element(
       "section",
       { class: "pycrust", "data-testid": "pycrust-dashboard", "aria-label": "PyCrust live view" },
@@ -25,6 +30,7 @@ export class Dashboard {
       this.tiles.root,
       element("div", { class: "pycrust-middle" }, this.chart.root, this.events.root),
       this.table.root,
+      this.inspector.root,
     );
     this.theme = new Theme(this.root);
     el.classList.add("pycrust-host");
