@@ -82,9 +82,9 @@ class LiveView(anywidget.AnyWidget):
         elif kind == "goodbye":
             self._publisher.goodbye(view)
         else:
-            self._publisher.inspector.heard(view, said, self._send)
+            self._publisher.inspector.heard(view, said, self._answer)
 
-    def _send(self, message: dict[str, Any], buffers: list[bytes]) -> None:
+    def _answer(self, message: dict[str, Any], buffers: list[bytes]) -> None:
         cast("Any", self).send(message, buffers=buffers or None)
 
     def _comm_changed_to(self, change: Any) -> None:

@@ -8,7 +8,6 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pycrust.filters import FilterError, parse
 from pycrust.jupyter.view.values import Lines
 
 if TYPE_CHECKING:
@@ -111,6 +110,8 @@ class Inspector:
         endpoint = self._endpoint()
         if endpoint is None:
             return {"kind": "calls", "rows": []}
+        if not hasattr(endpoint, "recording"): return {"kind": "calls", "rows": []}
+        from pycrust.filters import FilterError, parse
         try:
             parse(watch.text)
         except FilterError as error:

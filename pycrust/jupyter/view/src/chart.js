@@ -182,6 +182,7 @@ export class Chart {
     this.rate?.setData(this.rateData);
     this.latency?.setData(this.latencyData);
     write(this.nothing, note(endpoint));
+    this.plots.dataset.points = String(shown.length);
     this.none.hidden = shown.some((each) => each.p50 !== null || (each.rate ?? 0) > 0);
     this.drawMarks();
   }

@@ -51,6 +51,7 @@ export class Dashboard {
     if (this.theme.follow()) this.chart.make();
     if (endpoint === null || endpoint === this.drawn) return;
     this.drawn = endpoint;
+    this.root.dataset.update = String(endpoint.sequence);
     this.tiles.draw(endpoint, history);
     this.chart.draw(endpoint, history);
     this.events.draw(history);

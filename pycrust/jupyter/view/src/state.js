@@ -19,6 +19,7 @@ import { STAGES } from "./stages.js";
 
 /**
  * @typedef {object} Endpoint
+ * @property {number} sequence the number of the message that it comes from
  * @property {string} endpoint
  * @property {number} pid
  * @property {boolean} serving
@@ -107,6 +108,7 @@ export class State {
       this.sequence = whole(message.seq);
       this.endpoint = {
         ...head(message),
+        sequence: this.sequence,
         endpoint: String(message.endpoint ?? ""),
         pid: whole(message.pid),
         methods: names.map((/** @type {string} */ name, /** @type {number} */ at) => method(message.rows?.[at], name)),
@@ -123,7 +125,7 @@ export class State {
       const known = methods[row?.[0]];
       if (known) methods[row[0]] = method(row.slice(1), known.name);
     }
-    this.endpoint = { ...this.endpoint, ...head(message), methods };
+    this.endpoint = { ...this.endpoint, ...head(message), methods, sequence: this.sequence };
     return "changed";
   }
 }
