@@ -278,14 +278,16 @@ class Lab:
         page = self.browser.new_page(viewport={"width": 1400, "height": 1100})
         page.set_default_timeout(PATIENCE_MS)
         failures: list[str] = []
-        page.on("pageerror", lambda failure: failures.append(str(failure)))
+        page.on("pageerror", lambda failure: failures.append(f"{failure.name}: {failure.message}\n{failure.stack}"))
         try:
             page.goto(f"{self.server.address}/{path}?token={self.server.token}")
             notebook = Notebook(page)
             notebook.loaded()
             notebook.at_home()
             yield notebook
-            assert failures == []
+            if app == "notebook":  # Notebook 7 itself fails to load a setting; the view's own code comes from a blob
+                failures = [failure for failure in failures if "blob:" in failure]
+            assert not failures, "\n".join(failures)
         except BaseException:
             PICTURES.mkdir(exist_ok=True)
             page.screenshot(path=PICTURES / f"failed-{self._opened}.png")

@@ -67,7 +67,7 @@ def looked_at(notebook: Notebook) -> None:
         notebook.theme(theme)
         notebook.page.locator(f'[data-testid=pycrust-dashboard][data-theme="{theme.lower()}"]').wait_for()
         for width in (1400, 800, 480):
-            notebook.page.set_viewport_size({"width": width, "height": 1100})
+            notebook.page.set_viewport_size({"width": width, "height": 1700})
             notebook.page.wait_for_timeout(600)  # the chart follows its box in the next frames
             assert looks.outside(notebook) == []
             assert looks.overlapping(notebook) == []
