@@ -1,4 +1,4 @@
-"""What happened to an endpoint, for its event log: noticed as differences between two looks at it."""
+"""What happened to an endpoint, for the view's log: what the endpoint notes, and what two looks at it tell."""
 
 from __future__ import annotations
 
@@ -18,8 +18,18 @@ _COALESCED_MS = 10_000
 """Errors of one method and code that come within this long of each other are one line."""
 
 
+_NOTED = {
+    "publish": "swap", "rollback": "swap", "remove": "method", "rebound": "method", "refused": "refused",
+    "reload": "model", "held": "model", "freed": "model",
+}  # fmt: skip
+"""What the view calls the kinds of event that an endpoint notes."""
+
+_MARKED = {"publish", "rollback", "remove", "reload"}
+"""Of these, the ones that the charts mark."""
+
+
 @dataclass
-class Event:
+class Line:
     """One line of the log.
 
     Attributes:
@@ -47,26 +57,27 @@ def wall_ms(monotonic_ns: int) -> int:
     return (time.time_ns() - time.monotonic_ns() + monotonic_ns) // 1_000_000
 
 
-class EventLog:
+class Timeline:
     """The last events; each look adds what is new."""
 
     def __init__(self) -> None:
         """Nothing has been looked at."""
-        self._events: deque[Event] = deque(maxlen=_KEPT)
+        self._events: deque[Line] = deque(maxlen=_KEPT)
         self._number = 0
-        self._fresh: dict[int, Event] = {}
+        self._fresh: dict[int, Line] = {}
         #: By method: its version and its errors by code. `None` before the first look.
         self._methods: dict[str, tuple[int, dict[int, int]]] | None = None
         self._seen_visit = (0, 0)
+        self._noted = 0
         #: Calls to no method, and malformed frames.
         self._others: tuple[int, int] | None = None
         #: The last line about a kind of error.
-        self._running: dict[tuple[str, int], Event] = {}
+        self._running: dict[tuple[str, int], Line] = {}
 
-    def add(self, at: int, kind: str, text: str, mark: str = "") -> Event:
+    def add(self, at: int, kind: str, text: str, mark: str = "") -> Line:
         """Notes an event."""
         self._number += 1
-        event = Event(self._number, at, kind, text, mark)
+        event = Line(self._number, at, kind, text, mark)
         self._events.append(event)
         self._fresh[event.number] = event
         return event
@@ -82,15 +93,18 @@ class EventLog:
         self._fresh.clear()
         return [event.row() for event in sorted(self._events, key=lambda event: (event.at, event.number))]
 
-    def look(self, stats: Mapping[str, object], at: int) -> None:
+    def look(self, stats: Mapping[str, object], at: int, noted: Any = None) -> None:
         """Notes what has happened since the last look.
 
         Args:
             stats: What `endpoint.stats()` gave.
             at: When, milliseconds since 1970.
+            noted: What `endpoint.events` is: then swaps are taken from there.
         """
+        if noted is not None:
+            self._look_at_notes(noted, str(stats.get("endpoint", "")))
         self._look_at_visits(stats)
-        self._look_at_methods(stats, at)
+        self._look_at_methods(stats, at, swaps=noted is None)
         unknown, malformed = whole(stats.get("unknown_method_calls")), whole(stats.get("malformed_frames"))
         before, self._others = self._others, (unknown, malformed)
         if before is None:
@@ -99,6 +113,20 @@ class EventLog:
             self._count("call to a method that does not exist", ("", 12), unknown - before[0], at)
         if malformed > before[1]:
             self._count("malformed frame", ("", -1), malformed - before[1], at)
+
+    def _look_at_notes(self, noted: Any, endpoint: str) -> None:
+        for event in noted.since(self._noted):
+            self._noted = event.number
+            kind = _NOTED.get(event.kind, "method")
+            if event.kind == "publish" and event.version == 1:
+                kind = "method"
+            mark = ""
+            if event.kind in _MARKED and kind != "method":
+                mark = f"{event.subject} v{event.version}"
+            elif event.kind == "remove":
+                mark = f"{event.subject} removed"
+            text = event.text.removeprefix(f"{endpoint}.")
+            self.add(int(event.time.timestamp() * 1000), kind, text, mark)
 
     def _look_at_visits(self, stats: Mapping[str, object]) -> None:
         for visit in sequence(stats, "visits"):
@@ -111,7 +139,7 @@ class EventLog:
             name = f"{visit.get('name') or 'client'} (pid {whole(visit.get('pid'))})"
             self.add(wall_ms(seen[0]), "client", f"{name} {what}")
 
-    def _look_at_methods(self, stats: Mapping[str, object], at: int) -> None:
+    def _look_at_methods(self, stats: Mapping[str, object], at: int, *, swaps: bool) -> None:
         now = {
             str(method.get("name", "")): (whole(method.get("version")), _codes(method.get("by_code")))
             for method in sequence(stats, "methods")
@@ -119,13 +147,13 @@ class EventLog:
         before, self._methods = self._methods, now
         for name, (version, codes) in now.items():
             then, errors = (before or {}).get(name, (0, {}))
-            if before is not None and then != version:
+            if swaps and before is not None and then != version:
                 self._swapped(name, then, version, at)
             for code, count in codes.items():
                 more = count - errors.get(code, 0)
                 if more > 0 and before is not None:
                     self._count(f"{name} v{version}: {_code_name(code)}", (name, code), more, at)
-        for name in (before or {}).keys() - now.keys():
+        for name in (before or {}).keys() - now.keys() if swaps else ():
             self.add(at, "method", f"{name} removed", f"{name} removed")
 
     def _swapped(self, name: str, then: int, version: int, at: int) -> None:

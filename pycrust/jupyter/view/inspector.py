@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import difflib
-import logging
+import time
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pycrust.filters import FilterError, parse
 from pycrust.jupyter.view.values import Lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pycrust.recorded import RecordedCall
+    from pycrust.running import RunningCall
 
     Send = Callable[[dict[str, Any], list[bytes]], None]
 
@@ -26,7 +28,8 @@ _MOST_TEXT = 20_000
 _MOST_CALLS = 2_000
 """Calls that one look for new ones takes in; where more came, the oldest of them are passed over."""
 
-_log = logging.getLogger("pycrust.jupyter")
+_WORTH_SHOWING_NS = 300_000_000
+"""Calls that have been running for so long are listed while they run."""
 
 
 @dataclass
@@ -39,6 +42,43 @@ class _Watch:
     calls: deque[RecordedCall] = field(default_factory=lambda: deque(maxlen=MOST_ROWS))
     seen: int = 0
     sent: dict[str, Any] | None = None
+
+
+class Running:
+    """A call that still runs, with what a filter and the list look at."""
+
+    code = None
+    round_trip_ns = None
+    kinds = frozenset({"running"})
+    seq = 0
+
+    def __init__(self, call: RunningCall) -> None:
+        """Of what `endpoint.running()` gave."""
+        self.call = call
+        self.key = f"r{call.connection}-{call.id}"
+        self.method, self.version = call.method, call.version
+        self.client, self.client_pid = call.client, call.client_pid
+        self.took_ns = call.elapsed_ns
+        self.stages_ns: dict[str, int] = {}
+        self.text = call.method
+
+    @property
+    def ended_unix_ns(self) -> int:
+        """It has not ended: now."""
+        return time.time_ns()
+
+    def about(self) -> dict[str, Any]:
+        """As the panel beside the list shows it."""
+        return {
+            "method": self.method,
+            "version": self.version,
+            "status": "RUNNING",
+            "client": self.client,
+            "client_pid": self.client_pid,
+            "ended_ms": time.time_ns() // 1_000_000,
+            "duration_ns": self.took_ns,
+            "round_trip_ns": None,
+        }
 
 
 class Inspector:
@@ -62,10 +102,10 @@ class Inspector:
             said: The message.
             send: Sends a message, which names the page and the view, with buffers.
         """
-        kind, to, seq = said.get("kind"), _number(said.get("to")), _number(said.get("seq"))
+        kind, to, key = said.get("kind"), _number(said.get("to")), str(said.get("call", ""))[:64]
 
         def answer(message: dict[str, Any], buffers: list[bytes] | None = None) -> None:
-            send({"view": page, "to": to, "seq": seq, **message}, buffers or [])
+            send({"view": page, "to": to, "of": key, **message}, buffers or [])
 
         if kind == "watch":
             self._watches.pop((page, to), None)
@@ -83,9 +123,9 @@ class Inspector:
         if asked is None:
             return False
         try:
-            asked(self, seq, str(said.get("on", "")), answer)
+            asked(self, key, str(said.get("on", "")), answer)
         except Exception as error:  # noqa: BLE001 - shown where it was asked, whatever it is
-            answer({"kind": f"{kind}-failed", "said": f"{type(error).__name__}: {error}"})
+            answer({"kind": "failed", "said": f"{type(error).__name__}: {error}"})
         return True
 
     def left(self, page: str) -> None:
@@ -110,10 +150,8 @@ class Inspector:
         endpoint = self._endpoint()
         if endpoint is None:
             return {"kind": "calls", "rows": []}
-        if not hasattr(endpoint, "recording"): return {"kind": "calls", "rows": []}
-        from pycrust.filters import FilterError, parse
         try:
-            parse(watch.text)
+            chosen = parse(watch.text)
         except FilterError as error:
             wrong = {
                 "reason": error.reason, "filter": error.filter, "position": error.position, "length": error.length,
@@ -124,24 +162,43 @@ class Inspector:
             since = max(watch.seen, last - _MOST_CALLS) if watch.seen else 0
             watch.calls.extend(endpoint.traffic(watch.text, limit=MOST_ROWS, since=since))
             watch.seen = last
-        rows = [_row(call) for call in reversed(watch.calls)]
-        return {"kind": "calls", "rows": rows, **_summary(endpoint, watch.text, len(rows))}
+        rows = [row for call in self._running() if chosen(call) for row in [_row(call)]]
+        rows += [_row(call) for call in reversed(watch.calls)]
+        return {"kind": "calls", "rows": rows, **_summary(endpoint, len(rows))}
 
-    def _find(self, seq: int) -> RecordedCall | None:
+    def _running(self) -> list[Running]:
+        """The calls that have been running for a while, the longest first."""
+        endpoint = self._endpoint()
+        found = [Running(call) for call in endpoint.running()] if endpoint is not None else []
+        return sorted((call for call in found if call.took_ns > _WORTH_SHOWING_NS), key=lambda call: -call.took_ns)
+
+    def _find(self, key: str) -> RecordedCall | Running | None:
+        for call in self._running():
+            if call.key == key:
+                return call
         for watch in self._watches.values():
             for call in watch.calls:
-                if call.seq == seq:
+                if str(call.seq) == key:
                     return call
         endpoint = self._endpoint()
-        found = endpoint.traffic(f"seq:{seq}", limit=1) if endpoint is not None else ()
+        found = endpoint.traffic(f"seq:{key}", limit=1) if endpoint is not None and key.isdecimal() else ()
         return found[0] if found else None
+
+    def _recorded(self, key: str) -> RecordedCall:
+        call = self._find(key)
+        if call is None or isinstance(call, Running):
+            raise LookupError("this call is no longer kept" if call is None else "this call has not ended yet")
+        return call
 
     # One call ---------------------------------------------------------------------------------------------
 
-    def _show(self, seq: int, _on: str, answer: Callable[..., None]) -> None:
-        call = self._find(seq)
+    def _show(self, key: str, _on: str, answer: Callable[..., None]) -> None:
+        call = self._find(key)
         if call is None:
-            answer({"kind": "call", "call": None, "gone": f"Call {seq} is no longer kept."})
+            answer({"kind": "call", "call": None, "gone": "This call is no longer kept."})
+            return
+        if isinstance(call, Running):
+            answer({"kind": "call", "call": call.about()})
             return
         error, pixels = call.error, []
         about = {
@@ -174,30 +231,23 @@ class Inspector:
             }
         answer({"kind": "call", "call": about}, pixels)
 
-    def _targets(self, call: RecordedCall) -> list[list[str]]:
+    def _targets(self, _call: RecordedCall) -> list[list[str]]:
         """What the call can be replayed on: pairs of a name for it and what it is called."""
         return [["live", "the live version"]]
 
-    def _replay(self, seq: int, on: str, answer: Callable[..., None]) -> None:
-        call = self._find(seq)
-        if call is None:
-            answer({"kind": "replayed", "said": f"Call {seq} is no longer kept."})
-            return
-        answer({"kind": "replayed", **replayed(call, on)})
+    def _replay(self, key: str, on: str, answer: Callable[..., None]) -> None:
+        answer({"kind": "replayed", **replayed(self._recorded(key), on)})
 
-    def _test(self, seq: int, _on: str, answer: Callable[..., None]) -> None:
-        call = self._find(seq)
-        code = call.as_test() if call is not None else None
-        answer({"kind": "test", "code": code, "said": "" if code else f"Call {seq} is no longer kept."})
+    def _test(self, key: str, _on: str, answer: Callable[..., None]) -> None:
+        answer({"kind": "test", "code": self._recorded(key).as_test()})
 
-    def _interrupt(self, seq: int, _on: str, answer: Callable[..., None]) -> None:
-        call = self._find(seq)
-        endpoint = self._endpoint()
-        done = call is not None and endpoint is not None and endpoint.interrupt(call)
+    def _interrupt(self, key: str, _on: str, answer: Callable[..., None]) -> None:
+        call, endpoint = self._find(key), self._endpoint()
+        done = isinstance(call, Running) and endpoint is not None and endpoint.interrupt(call.call)
         answer({"kind": "interrupted", "said": "Interrupted." if done else "The call has ended already."})
 
 
-_ASKED: dict[str, Callable[[Inspector, int, str, Callable[..., None]], None]] = {
+_ASKED: dict[str, Callable[[Inspector, str, str, Callable[..., None]], None]] = {
     "call": Inspector._show,  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - a table beside its class
     "replay": Inspector._replay,  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
     "test": Inspector._test,  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
@@ -213,14 +263,14 @@ def _last_recorded(endpoint: Any) -> int:
     return _number(endpoint.recording.state.get("last"))
 
 
-def _row(call: RecordedCall) -> list[Any]:
+def _row(call: RecordedCall | Running) -> list[Any]:
     """A line of the list, in the order that `src/calls.js` reads."""
     notes = [kind for kind in ("stream", "late", "truncated") if kind in call.kinds]
     return [
-        call.seq,
+        call.key if isinstance(call, Running) else str(call.seq),
         call.method,
         call.version,
-        call.code.name,
+        call.code.name if call.code is not None else "RUNNING",
         call.client,
         call.ended_unix_ns // 1_000_000,
         call.took_ns,
@@ -228,7 +278,7 @@ def _row(call: RecordedCall) -> list[Any]:
     ]
 
 
-def _summary(endpoint: Any, text: str, shown: int) -> dict[str, str]:
+def _summary(endpoint: Any, shown: int) -> dict[str, str]:
     """What stands beside the filter, and what stands in place of an empty list."""
     state = endpoint.recording.state
     kept = _number(state.get("calls"))
@@ -241,7 +291,6 @@ def _summary(endpoint: Any, text: str, shown: int) -> dict[str, str]:
         )
     else:
         nothing = f"None of the {kept:,} calls that are kept matches."
-    del text
     return {"summary": f"last {shown} of {kept:,} kept{sampled}{off}", "nothing": nothing}
 
 
@@ -261,6 +310,11 @@ def _detail(detail: Any) -> Any:
         "msg": str(detail.get("msg", ""))[:500],
         **({"input": repr(detail["input"])[:200]} if "input" in detail else {}),
     }
+
+
+def replayed(call: RecordedCall, on: str) -> dict[str, Any]:
+    """Makes a recorded call again and compares the answers."""
+    raise NotImplementedError
 
 
 def difference(recorded: Any, now: Any) -> list[list[str]]:

@@ -11,7 +11,7 @@ import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from pycrust.jupyter.view.events import EventLog
+from pycrust.jupyter.view.events import Timeline
 from pycrust.jupyter.view.history import History
 from pycrust.jupyter.view.inspector import Inspector
 from pycrust.jupyter.view.wire import Snapshot, ends, whole
@@ -101,7 +101,7 @@ class Publisher:
         self._number = 0
         self._last: Snapshot | None = None
         self._history = History()
-        self._events = EventLog()
+        self._events = Timeline()
         #: Answers what views ask of single calls; it has no part in the numbers of messages.
         self.inspector = Inspector(self._endpoint)
         self._ticks = 0
@@ -164,7 +164,7 @@ class Publisher:
         at = time.time_ns() // 1_000_000
         now = Snapshot.of(stats, serving=serving, at=at)
         point = self._history.add(at, now.calls, now.errors, *ends(stats, "latest"))
-        self._events.look(stats, at)
+        self._events.look(stats, at, getattr(endpoint, "events", None))
         self._number += 1
         message = now.since(self._last, self._number)
         if self._last is None:

@@ -1,4 +1,4 @@
-"""Values of a recorded call as the inspector shows them: lines of text, and small pictures of arrays that are images."""
+"""Values of a recorded call as the inspector shows them: lines of text, and small pictures of images."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Lines:
         pixels: The bytes of each.
     """
 
-    rows: list[list[Any]] = field(default_factory=list)
-    pictures: list[dict[str, int]] = field(default_factory=list)
-    pixels: list[bytes] = field(default_factory=list)
+    rows: list[list[Any]] = field(default_factory=list[list[Any]])
+    pictures: list[dict[str, int]] = field(default_factory=list[dict[str, int]])
+    pixels: list[bytes] = field(default_factory=list[bytes])
 
     def add(self, value: Any, key: str = "", depth: int = 0) -> None:
         """Adds a value under a key."""
@@ -86,8 +86,8 @@ class Lines:
 
 def _text(value: Any) -> str:
     if isinstance(value, bytes | bytearray | memoryview):
-        raw = bytes(value[:16])
-        return f"{len(value):,} bytes{': ' if raw else ''}{raw.hex(' ')}{' …' if len(value) > len(raw) else ''}"
+        whole = bytes(value)  # pyright: ignore[reportUnknownArgumentType]
+        return f"{len(whole):,} bytes{': ' if whole else ''}{whole[:16].hex(' ')}{' …' if len(whole) > 16 else ''}"  # noqa: PLR2004
     if isinstance(value, str):
         shown = repr(value)
         return shown if len(shown) <= _MOST_TEXT else f"{shown[:_MOST_TEXT]}… ({len(value):,} characters)"
@@ -114,16 +114,14 @@ def _range(array: Any) -> str:
     """From the smallest to the largest value, or the few values that there are."""
     try:
         if array.size <= 8:  # noqa: PLR2004 - as many as fit in a line
-            return (
-                "[" + ", ".join(f"{one:.4g}" if one != int(one) else str(int(one)) for one in array.ravel()) + "]"
-            )
+            return f"[{', '.join(f'{one:.4g}' for one in array.ravel().tolist())}]"
         return f"{array.min():.4g} to {array.max():.4g}"
     except (TypeError, ValueError, OverflowError):
         return "values without an order"
 
 
 def _thumbnail(array: Any) -> tuple[dict[str, int], bytes] | None:
-    """A small picture of an array that is an image: height × width, or that with 1, 3 or 4 channels last or first."""
+    """A small picture of an array that is an image: height by width, or with 1, 3 or 4 channels too."""
     numpy: Any = sys.modules["numpy"]
     if array.dtype.kind not in "uifb" or array.size == 0:
         return None
@@ -141,7 +139,7 @@ def _thumbnail(array: Any) -> tuple[dict[str, int], bytes] | None:
     if array.dtype != "uint8":
         finite = small[numpy.isfinite(small)]
         low, high = (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
-        if array.dtype.kind == "f" and 0 <= low and high <= 1:
+        if array.dtype.kind == "f" and low >= 0 and high <= 1:
             low, high = 0.0, 1.0
         small = (numpy.nan_to_num(small, nan=low, posinf=high, neginf=low) - low) * (255 / ((high - low) or 1))
     height, width, channels = small.shape

@@ -120,20 +120,17 @@ class Server:
     def __init__(self, address: str, token: str, served: Path) -> None:
         self.address, self.token, self.served = address, token, served
 
-    def kernels(self) -> list[str]:
-        with urllib.request.urlopen(self._asked("kernels"), timeout=PATIENCE_MS / 1000) as answer:
-            return [kernel["id"] for kernel in json.load(answer)]
-
     def end_kernels(self) -> None:
         """Ends every kernel in good order, so that it frees its shared memory."""
-        for kernel in self.kernels():
-            asked = self._asked(f"kernels/{kernel}")
-            asked.method = "DELETE"
+        for kernel in json.loads(self._ask("GET", "kernels")):
             with contextlib.suppress(urllib.error.HTTPError):  # one that died by itself
-                urllib.request.urlopen(asked, timeout=PATIENCE_MS / 1000).close()
+                self._ask("DELETE", f"kernels/{kernel['id']}")
 
-    def _asked(self, path: str) -> urllib.request.Request:
-        return urllib.request.Request(f"{self.address}/api/{path}", headers={"Authorization": f"token {self.token}"})  # noqa: S310 - our own server's
+    def _ask(self, method: str, path: str) -> bytes:
+        headers = {"Authorization": f"token {self.token}"}
+        asked = urllib.request.Request(f"{self.address}/api/{path}", headers=headers, method=method)  # noqa: S310 - our own server's
+        with urllib.request.urlopen(asked, timeout=PATIENCE_MS / 1000) as answer:  # noqa: S310
+            return answer.read()
 
 
 def answers(url: str) -> bool:
@@ -285,7 +282,9 @@ class Lab:
             notebook.loaded()
             notebook.at_home()
             yield notebook
-            if app == "notebook":  # Notebook 7 itself fails to load a setting; the view's own code comes from a blob
+            if (
+                app == "notebook"
+            ):  # Notebook 7 itself fails to load a setting; the view's own code comes from a blob
                 failures = [failure for failure in failures if "blob:" in failure]
             assert not failures, "\n".join(failures)
         except BaseException:

@@ -127,7 +127,9 @@ def test_view_agrees_with_what_the_client_measured(lab: Lab, rust: Callable, tmp
         # All of them within one window of the histograms, which is 5 s at least.
         traffic(rust, "--tasks", 1, "--calls", 400, "--pace", 200, "--history", history).finish()
         notebook.wait(lambda: notebook.calls("add") == 400, "all calls")
-        times = sorted(call["received_ns"] - call["sent_ns"] for call in map(json.loads, history.read_text().splitlines()))
+        times = sorted(
+            call["received_ns"] - call["sent_ns"] for call in map(json.loads, history.read_text().splitlines())
+        )
         assert len(times) == 400
         for tile, quantile in (("p50", 0.5), ("p99", 0.99)):
             shown = notebook.tile(tile)

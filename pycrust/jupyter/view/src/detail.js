@@ -24,7 +24,7 @@ export class CallDetail {
   /** @param {(kind: string, more: Record<string, unknown>) => void} ask */
   constructor(ask) {
     this.ask = ask;
-    this.seq = 0;
+    this.key = "";
     const button = (/** @type {string} */ text, /** @type {string} */ kind, /** @type {string} */ testid) => {
       const made = /** @type {HTMLButtonElement} */ (element("button", { class: "pycrust-button", type: "button", "data-testid": testid }, text));
       made.addEventListener("click", () => this.act(kind));
@@ -60,19 +60,19 @@ export class CallDetail {
     this.root = element("div", { class: "pycrust-detail", role: "region", tabindex: "0", "aria-label": "The chosen call, scrolls", "data-testid": "call-detail" }, this.hint, this.content);
   }
 
-  /** @param {number} seq */
-  waits(seq) {
-    this.seq = seq;
+  /** @param {string} key */
+  waits(key) {
+    this.key = key;
     this.root.scrollTop = 0;
     this.hint.hidden = false;
     this.content.hidden = true;
-    write(this.hint, `Waiting for call ${seq}…`);
+    write(this.hint, "Waiting for the call…");
   }
 
   /** @param {string} kind */
   act(kind) {
     write(this.said, kind === "replay" ? "Replaying…" : kind === "test" ? "Writing the test…" : "Interrupting…");
-    this.ask(kind, { seq: this.seq, on: this.version.value });
+    this.ask(kind, { call: this.key, on: this.version.value });
   }
 
   /**
@@ -94,7 +94,7 @@ export class CallDetail {
     const trip = call.round_trip_ns === null ? `${latency(call.duration_ns)} in the worker` : latency(call.round_trip_ns);
     write(this.title, `${call.method}${version} · ${call.status} · ${running ? "running" : trip}`);
     attribute(this.title, "data-bad", call.status === "OK" || running ? null : "true");
-    write(this.facts, [`call ${call.seq}`, `${call.client} (pid ${call.client_pid})`, `ended ${clock(call.ended_ms / 1000)}`, ...(call.kinds ?? []), ...(call.deadline_s ? [`deadline ${call.deadline_s} s`] : [])].join(" · "));
+    write(this.facts, [...(running ? [] : [`call ${call.seq}`]), `${call.client} (pid ${call.client_pid})`, running ? `for ${latency(call.duration_ns)}` : `ended ${clock(call.ended_ms / 1000)}`, ...(call.kinds ?? []), ...(call.deadline_s ? [`deadline ${call.deadline_s} s`] : [])].join(" · "));
     const versions = Array.isArray(call.targets) ? call.targets : [["live", "the live version"]];
     this.version.replaceChildren(...versions.map((/** @type {string[]} */ [value, text]) => element("option", { value }, text)));
     this.version.hidden = versions.length < 2;

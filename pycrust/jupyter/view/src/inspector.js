@@ -17,7 +17,7 @@ export class Inspector {
     this.pausedAt = 0;
     this.typing = 0;
     this.waiting = 0;
-    /** @type {number | null} The chosen call. */
+    /** @type {string | null} The chosen call. */
     this.chosen = null;
 
     const id = `pycrust-${Math.random().toString(36).slice(2)}`;
@@ -29,7 +29,7 @@ export class Inspector {
     this.pause = /** @type {HTMLButtonElement} */ (element("button", { class: "pycrust-button", type: "button", "aria-pressed": "false", "data-testid": "traffic-pause" }, "Pause"));
     this.count = element("span", { class: "pycrust-count" });
     this.late = element("p", { class: "pycrust-late", role: "status" });
-    this.list = new CallList(id, (seq) => this.choose(seq));
+    this.list = new CallList(id, (key) => this.choose(key));
     this.detail = new CallDetail((kind, more) => this.ask(kind, more));
     this.root = element(
       "section",
@@ -77,13 +77,13 @@ export class Inspector {
     this.say({ kind: "watch", filter: this.filter.value, paused: this.paused });
   }
 
-  /** @param {number} seq */
-  choose(seq) {
-    if (seq === this.chosen) return;
-    this.chosen = seq;
-    this.list.select(seq);
-    this.detail.waits(seq);
-    this.ask("call", { seq });
+  /** @param {string} key */
+  choose(key) {
+    if (key === this.chosen) return;
+    this.chosen = key;
+    this.list.select(key);
+    this.detail.waits(key);
+    this.ask("call", { call: key });
   }
 
   /**
@@ -115,13 +115,14 @@ export class Inspector {
         return true;
       case "call":
         this.answered();
-        if (message.seq === this.chosen) this.detail.show(message, buffers);
+        if (message.of === this.chosen) this.detail.show(message, buffers);
         return true;
       case "replayed":
       case "test":
       case "interrupted":
+      case "failed":
         this.answered();
-        if (message.seq === this.chosen) this.detail.outcome(message);
+        if (message.of === this.chosen) this.detail.outcome(message);
         return true;
       default:
         return false;
