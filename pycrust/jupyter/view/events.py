@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pycrust.errors import Code
 from pycrust.jupyter.view.wire import sequence, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 _KEPT = 100
 _COALESCED_MS = 10_000
@@ -175,10 +175,11 @@ class Timeline:
 
 
 def _codes(pairs: object) -> dict[int, int]:
-    if not isinstance(pairs, list | tuple):
+    """Counts by code from pairs of both."""
+    try:
+        return {whole(code): whole(count) for code, count in cast("Iterable[tuple[object, object]]", pairs)}
+    except (TypeError, ValueError):
         return {}
-    found = [pair for pair in pairs if isinstance(pair, list | tuple) and len(pair) == 2]  # noqa: PLR2004 # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-    return {whole(code): whole(count) for code, count in found}  # pyright: ignore[reportUnknownVariableType]
 
 
 def _code_name(code: int) -> str:

@@ -35,12 +35,8 @@ class History:
         while len(totals) > 2 and totals[1][0] <= at - _RECENT_MS:  # noqa: PLR2004 - two make a difference
             totals.popleft()
         then, calls_then, errors_then = self._before(at - _RATE_MS)
-        rates = (
-            (_rate(calls - calls_then, at - then), _rate(errors - errors_then, at - then))
-            if at > then
-            else (None, None)
-        )
-        point = (at, *rates, p50 or None, p99 or None)
+        rate, error_rate = _rate(calls - calls_then, at - then), _rate(errors - errors_then, at - then)
+        point = (at, rate, error_rate, p50 or None, p99 or None)
         points.append(point)
         while points[0][0] < at - SHOWN_MS - 1000:
             points.popleft()
@@ -66,5 +62,5 @@ class History:
         return list(self._points)
 
 
-def _rate(count: int, milliseconds: int) -> float:
-    return round(count * 1000 / milliseconds, 2)
+def _rate(count: int, milliseconds: int) -> float | None:
+    return round(count * 1000 / milliseconds, 2) if milliseconds > 0 else None

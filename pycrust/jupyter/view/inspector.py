@@ -6,7 +6,7 @@ import difflib
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pycrust.filters import FilterError, parse
 from pycrust.jupyter.view.values import Lines
@@ -162,7 +162,7 @@ class Inspector:
             since = max(watch.seen, last - _MOST_CALLS) if watch.seen else 0
             watch.calls.extend(endpoint.traffic(watch.text, limit=MOST_ROWS, since=since))
             watch.seen = last
-        rows = [row for call in self._running() if chosen(call) for row in [_row(call)]]
+        rows = [_row(call) for call in self._running() if chosen(cast("RecordedCall", call))]
         rows += [_row(call) for call in reversed(watch.calls)]
         return {"kind": "calls", "rows": rows, **_summary(endpoint, len(rows))}
 
@@ -200,7 +200,8 @@ class Inspector:
         if isinstance(call, Running):
             answer({"kind": "call", "call": call.about()})
             return
-        error, pixels = call.error, []
+        error = call.error
+        pixels: list[bytes] = []
         about = {
             "seq": call.seq,
             "method": call.method,
@@ -222,11 +223,11 @@ class Inspector:
             "output": call.output[-_MOST_TEXT:],
         }
         if error:
-            details = error.details if isinstance(error.details, list) else None
+            details = cast("list[Any]", error.details) if isinstance(error.details, list) else list[Any]()
             about["error"] = {
                 "message": error.message[:_MOST_TEXT],
                 "type": error.type,
-                "details": [_detail(one) for one in details[:50]] if details else None,
+                "details": [_detail(one) for one in details[:50]],
                 "traceback": error.traceback[-_MOST_TEXT:],
             }
         answer({"kind": "call", "call": about}, pixels)
@@ -236,7 +237,7 @@ class Inspector:
         return [["live", "the live version"]]
 
     def _replay(self, key: str, on: str, answer: Callable[..., None]) -> None:
-        answer({"kind": "replayed", **replayed(self._recorded(key), on)})
+        answer({"kind": "replayed", **replayed(self._endpoint(), self._recorded(key), on)})
 
     def _test(self, key: str, _on: str, answer: Callable[..., None]) -> None:
         answer({"kind": "test", "code": self._recorded(key).as_test()})
@@ -305,6 +306,7 @@ def _detail(detail: Any) -> Any:
     """One entry of Pydantic's list, of plain types."""
     if not isinstance(detail, dict):
         return repr(detail)[:500]
+    detail = cast("dict[str, Any]", detail)
     return {
         "loc": [str(part) for part in detail.get("loc") or ()],
         "msg": str(detail.get("msg", ""))[:500],
@@ -312,9 +314,26 @@ def _detail(detail: Any) -> Any:
     }
 
 
-def replayed(call: RecordedCall, on: str) -> dict[str, Any]:
+def _answer(call: RecordedCall) -> Any:
+    """What a call was answered, as it is compared."""
+    return {"error": str(call.error), "type": call.error.type} if call.error else {"result": call.result}
+
+
+def replayed(endpoint: Any, call: RecordedCall, _on: str) -> dict[str, Any]:
     """Makes a recorded call again and compares the answers."""
-    raise NotImplementedError
+    arguments = call.arguments
+    began = time.perf_counter()
+    try:
+        now = {"result": endpoint._dispatch(call.method, arguments)}  # noqa: SLF001
+    except Exception as error:  # noqa: BLE001 - it is what is shown
+        now = {"error": str(error), "type": f"{type(error).__module__}.{type(error).__qualname__}"}
+    took = time.perf_counter() - began
+    then = _answer(call)
+    said = "The same answer" if then == now else "Another answer"
+    return {
+        "said": f"{said} on v{endpoint[call.method].version}, in {took * 1e3:.3g} ms.",
+        "diff": difference(then, now),
+    }
 
 
 def difference(recorded: Any, now: Any) -> list[list[str]]:

@@ -144,8 +144,8 @@ def answers(url: str) -> bool:
 class Notebook:
     """A notebook that is open in the browser."""
 
-    def __init__(self, page: Page) -> None:
-        self.page = page
+    def __init__(self, page: Page, name: str) -> None:
+        self.page, self.name = page, name
         self.view = page.get_by_test_id("pycrust-dashboard")
 
     def cell(self, at: int) -> Locator:
@@ -278,7 +278,7 @@ class Lab:
         page.on("pageerror", lambda failure: failures.append(f"{failure.name}: {failure.message}\n{failure.stack}"))
         try:
             page.goto(f"{self.server.address}/{path}?token={self.server.token}")
-            notebook = Notebook(page)
+            notebook = Notebook(page, name)
             notebook.loaded()
             notebook.at_home()
             yield notebook
