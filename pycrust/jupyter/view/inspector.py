@@ -219,7 +219,7 @@ class Inspector:
             "arguments": _lines(call.arguments, pixels),
             "result": None if error else _lines(call.result, pixels),
             "error": None,
-            "metadata": _lines({name: one for name, one in call.metadata.items() if one}, []),
+            "metadata": _lines(told, []) if (told := {name: one for name, one in call.metadata.items() if one}) else None,
             "output": call.output[-_MOST_TEXT:],
         }
         if error:

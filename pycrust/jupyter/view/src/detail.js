@@ -1,7 +1,7 @@
 // Everything about one call: what came, what went, where the time went, and what can be done with it.
 import { element, write, attribute } from "./dom.js";
 import { clock } from "./events.js";
-import { latency } from "./format.js";
+import { digits, latency } from "./format.js";
 import { STAGES } from "./stages.js";
 
 /** A section with a heading, hidden while it has nothing to say. */
@@ -94,7 +94,7 @@ export class CallDetail {
     const trip = call.round_trip_ns === null ? `${latency(call.duration_ns)} in the worker` : latency(call.round_trip_ns);
     write(this.title, `${call.method}${version} · ${call.status} · ${running ? "running" : trip}`);
     attribute(this.title, "data-bad", call.status === "OK" || running ? null : "true");
-    write(this.facts, [...(running ? [] : [`call ${call.seq}`]), `${call.client} (pid ${call.client_pid})`, running ? `for ${latency(call.duration_ns)}` : `ended ${clock(call.ended_ms / 1000)}`, ...(call.kinds ?? []), ...(call.deadline_s ? [`deadline ${call.deadline_s} s`] : [])].join(" · "));
+    write(this.facts, [...(running ? [] : [`call ${call.seq}`]), `${call.client} (pid ${call.client_pid})`, running ? `for ${latency(call.duration_ns)}` : `ended ${clock(call.ended_ms / 1000)}`, ...(call.kinds ?? []), ...(call.deadline_s ? [`deadline ${digits(Number(call.deadline_s))} s`] : [])].join(" · "));
     const versions = Array.isArray(call.targets) ? call.targets : [["live", "the live version"]];
     this.version.replaceChildren(...versions.map((/** @type {string[]} */ [value, text]) => element("option", { value }, text)));
     this.version.hidden = versions.length < 2;
@@ -177,7 +177,7 @@ function lines(value, buffers) {
   if (!Array.isArray(value?.rows) || value.rows.length === 0) return [];
   const list = element("ul", { class: "pycrust-lines" });
   for (const [depth, key, text, picture] of value.rows) {
-    const row = element("li", {}, ...(key ? [element("code", { class: "pycrust-key-name" }, `${key}`), " "] : []), element("span", {}, String(text)));
+    const row = element("li", {}, ...(key ? [element("code", { class: "pycrust-key-name" }, `${key}:`), " "] : []), element("span", {}, String(text)));
     row.style.paddingLeft = `${Number(depth) * 16}px`;
     if (picture !== undefined) row.append(thumbnail(value.pictures[picture], buffers[picture], String(text)));
     list.append(row);
