@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from pycrust.filters import FilterError, parse
 from pycrust.jupyter.view.values import Lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from pycrust.recorded import RecordedCall
     from pycrust.running import RunningCall
@@ -28,6 +29,9 @@ _MOST_TEXT = 20_000
 _MOST_CALLS = 2_000
 """Calls that one look for new ones takes in; where more came, the oldest of them are passed over."""
 
+_TOOK = 6
+"""Where a row says how long the call took."""
+
 _WORTH_SHOWING_NS = 300_000_000
 """Calls that have been running for so long are listed while they run."""
 
@@ -36,12 +40,22 @@ _WORTH_SHOWING_NS = 300_000_000
 class _Watch:
     """What one view wants to be told of."""
 
-    send: Send
+    address: dict[str, Any]
     text: str
-    #: The last calls that match, the newest last, and the number up to which calls were looked at.
-    calls: deque[RecordedCall] = field(default_factory=lambda: deque(maxlen=MOST_ROWS))
+    #: The last calls that match with their rows, the newest last.
+    calls: deque[tuple[RecordedCall, list[Any]]] = field(default_factory=lambda: deque(maxlen=MOST_ROWS))
+    #: The number up to which calls were looked at.
     seen: int = 0
     sent: dict[str, Any] | None = None
+
+    def add(self, calls: Iterable[RecordedCall]) -> None:
+        self.calls.extend((call, _row(call)) for call in calls)
+
+    def rows(self) -> list[list[Any]]:
+        """The newest first, with the round trips of those whose client has told meanwhile."""
+        for call, row in self.calls:
+            row[_TOOK] = call.took_ns
+        return [row.copy() for _, row in reversed(self.calls)]
 
 
 class Running:
@@ -91,6 +105,8 @@ class Inspector:
     def __init__(self, endpoint: Callable[[], Any]) -> None:
         """Nobody watches yet."""
         self._endpoint = endpoint
+        #: Views are heard on threads of the kernel's, told from the publisher's.
+        self._lock = threading.RLock()
         #: By page and view.
         self._watches: dict[tuple[str, int], _Watch] = {}
 
@@ -107,17 +123,12 @@ class Inspector:
         def answer(message: dict[str, Any], buffers: list[bytes] | None = None) -> None:
             send({"view": page, "to": to, "of": key, **message}, buffers or [])
 
-        if kind == "watch":
-            self._watches.pop((page, to), None)
-            if said.get("paused") is not True:
-                watch = self._watches[page, to] = _Watch(
-                    lambda message, buffers: send({"view": page, "to": to, **message}, buffers),
-                    str(said.get("filter", "")),
-                )
-                self._tell(watch)
-            return True
-        if kind == "unwatch":
-            self._watches.pop((page, to), None)
+        if kind in {"watch", "unwatch"}:
+            with self._lock:
+                self._watches.pop((page, to), None)
+                if kind == "watch" and said.get("paused") is not True:
+                    watch = self._watches[page, to] = _Watch({"view": page, "to": to}, str(said.get("filter", "")))
+                    send({**watch.address, **self._listed(watch)}, [])
             return True
         asked = _ASKED.get(str(kind))
         if asked is None:
@@ -130,21 +141,20 @@ class Inspector:
 
     def left(self, page: str) -> None:
         """A page closed."""
-        for key in [key for key in self._watches if key[0] == page]:
-            del self._watches[key]
+        with self._lock:
+            for key in [key for key in self._watches if key[0] == page]:
+                del self._watches[key]
 
-    def tick(self) -> None:
-        """Tells every view that watches what is new."""
-        for watch in list(self._watches.values()):
-            self._tell(watch)
+    def news(self) -> list[dict[str, Any]]:
+        """A message for every view whose list has changed since this was last asked."""
+        with self._lock:
+            messages = [(watch, self._listed(watch)) for watch in self._watches.values()]
+            changed = [(watch, message) for watch, message in messages if message != watch.sent]
+            for watch, message in changed:
+                watch.sent = message
+            return [{**watch.address, **message} for watch, message in changed]
 
     # The list ---------------------------------------------------------------------------------------------
-
-    def _tell(self, watch: _Watch) -> None:
-        message = self._listed(watch)
-        if message != watch.sent:
-            watch.sent = message
-            watch.send(message, [])
 
     def _listed(self, watch: _Watch) -> dict[str, Any]:
         endpoint = self._endpoint()
@@ -160,10 +170,10 @@ class Inspector:
         last = _last_recorded(endpoint)
         if last > watch.seen:
             since = max(watch.seen, last - _MOST_CALLS) if watch.seen else 0
-            watch.calls.extend(endpoint.traffic(watch.text, limit=MOST_ROWS, since=since))
+            watch.add(endpoint.traffic(watch.text, limit=MOST_ROWS, since=since))
             watch.seen = last
         rows = [_row(call) for call in self._running() if chosen(cast("RecordedCall", call))]
-        rows += [_row(call) for call in reversed(watch.calls)]
+        rows += watch.rows()
         return {"kind": "calls", "rows": rows, **_summary(endpoint, len(rows))}
 
     def _running(self) -> list[Running]:
@@ -177,7 +187,7 @@ class Inspector:
             if call.key == key:
                 return call
         for watch in self._watches.values():
-            for call in watch.calls:
+            for call, _ in watch.calls:
                 if str(call.seq) == key:
                     return call
         endpoint = self._endpoint()
@@ -219,7 +229,9 @@ class Inspector:
             "arguments": _lines(call.arguments, pixels),
             "result": None if error else _lines(call.result, pixels),
             "error": None,
-            "metadata": _lines(told, []) if (told := {name: one for name, one in call.metadata.items() if one}) else None,
+            "metadata": _lines(told, [])
+            if (told := {name: one for name, one in call.metadata.items() if one})
+            else None,
             "output": call.output[-_MOST_TEXT:],
         }
         if error:

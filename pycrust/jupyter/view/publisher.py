@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import json
 import logging
 import threading
 import time
@@ -104,7 +105,6 @@ class Publisher:
         self._events = Timeline()
         #: Answers what views ask of single calls; it has no part in the numbers of messages.
         self.inspector = Inspector(self._endpoint)
-        self._ticks = 0
 
     def hello(self, view: str, stage: Stage) -> None:
         """A view opened or missed something: sends it a snapshot, and updates from then on."""
@@ -173,6 +173,9 @@ class Publisher:
             message |= {"points": [point], "events": self._events.fresh()}
         message["recent"] = self._history.recent()
         self._last = now
+        if self._number % CALLS_EVERY == 0 and (lists := self.inspector.news()):
+            # As text: the kernel looks through every value of a message, and these are many.
+            message["lists"] = json.dumps(lists)
         for stage in {id(seat.stage): seat.stage for seat in self._seats.values()}.values():
             try:
                 stage.send(message)
@@ -207,9 +210,6 @@ class Publisher:
                 if not self._seats or not self._try_publish(start=False):
                     self._thread = None
                     return
-            self._ticks += 1
-            if self._ticks % CALLS_EVERY == 0:
-                self._try_calls()
 
     def _try_publish(self, *, start: bool = True) -> bool:
         try:
@@ -218,12 +218,6 @@ class Publisher:
             # The view says by itself that no update comes. Its next word tries again.
             _log.exception("The live view has nothing to show: the endpoint's statistics can't be read")
             return False
-
-    def _try_calls(self) -> None:
-        try:
-            self.inspector.tick()
-        except Exception:  # noqa: BLE001 - as above: neither a cell nor the thread may end by it
-            _log.exception("The live view can't show the recorded calls")
 
     def _drop_silent(self) -> None:
         for view, seat in list(self._seats.items()):
