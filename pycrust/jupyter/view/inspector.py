@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import threading
 import time
 from collections import deque
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from pycrust.filters import FilterError, parse
+from pycrust.jupyter.view import replays
 from pycrust.jupyter.view.values import Lines
 
 if TYPE_CHECKING:
@@ -211,6 +211,7 @@ class Inspector:
             answer({"kind": "call", "call": call.about()})
             return
         error = call.error
+        metadata = {name: one for name, one in call.metadata.items() if one}
         pixels: list[bytes] = []
         about = {
             "seq": call.seq,
@@ -229,13 +230,11 @@ class Inspector:
             "arguments": _lines(call.arguments, pixels),
             "result": None if error else _lines(call.result, pixels),
             "error": None,
-            "metadata": _lines(told, [])
-            if (told := {name: one for name, one in call.metadata.items() if one})
-            else None,
+            "metadata": _lines(metadata, []) if metadata else None,
             "output": call.output[-_MOST_TEXT:],
         }
         if error:
-            details = cast("list[Any]", error.details) if isinstance(error.details, list) else list[Any]()
+            details: list[Any] = error.details if isinstance(error.details, list) else []
             about["error"] = {
                 "message": error.message[:_MOST_TEXT],
                 "type": error.type,
@@ -244,12 +243,22 @@ class Inspector:
             }
         answer({"kind": "call", "call": about}, pixels)
 
-    def _targets(self, _call: RecordedCall) -> list[list[str]]:
-        """What the call can be replayed on: pairs of a name for it and what it is called."""
-        return [["live", "the live version"]]
+    def _targets(self, call: RecordedCall) -> list[list[str]]:
+        """What the call can be made again on: pairs of a name for it and what it is called."""
+        endpoint = self._endpoint()
+        return replays.targets(endpoint, call) if endpoint is not None else []
 
     def _replay(self, key: str, on: str, answer: Callable[..., None]) -> None:
-        answer({"kind": "replayed", **replayed(self._endpoint(), self._recorded(key), on)})
+        call, endpoint = self._recorded(key), self._endpoint()
+
+        def make() -> None:
+            try:
+                answer({"kind": "replayed", **replays.replayed(endpoint, call, on)})
+            except Exception as error:  # noqa: BLE001 - shown where it was asked, whatever it is
+                answer({"kind": "failed", "said": f"{type(error).__name__}: {error}"})
+
+        # A thread of its own: the handler may take long, and other clicks come on the thread that this one came on.
+        threading.Thread(target=make, name="pycrust-replay", daemon=True).start()
 
     def _test(self, key: str, _on: str, answer: Callable[..., None]) -> None:
         answer({"kind": "test", "code": self._recorded(key).as_test()})
@@ -304,7 +313,8 @@ def _summary(endpoint: Any, shown: int) -> dict[str, str]:
         )
     else:
         nothing = f"None of the {kept:,} calls that are kept matches."
-    return {"summary": f"last {shown} of {kept:,} kept{sampled}{off}", "nothing": nothing}
+    settings = repr(endpoint.recording).strip("<>")
+    return {"summary": f"last {shown} of {kept:,} kept{sampled}{off}", "settings": settings, "nothing": nothing}
 
 
 def _lines(value: Any, pixels: list[bytes]) -> dict[str, Any]:
@@ -324,38 +334,3 @@ def _detail(detail: Any) -> Any:
         "msg": str(detail.get("msg", ""))[:500],
         **({"input": repr(detail["input"])[:200]} if "input" in detail else {}),
     }
-
-
-def _answer(call: RecordedCall) -> Any:
-    """What a call was answered, as it is compared."""
-    return {"error": str(call.error), "type": call.error.type} if call.error else {"result": call.result}
-
-
-def replayed(endpoint: Any, call: RecordedCall, _on: str) -> dict[str, Any]:
-    """Makes a recorded call again and compares the answers."""
-    arguments = call.arguments
-    began = time.perf_counter()
-    try:
-        now = {"result": endpoint._dispatch(call.method, arguments)}  # noqa: SLF001
-    except Exception as error:  # noqa: BLE001 - it is what is shown
-        now = {"error": str(error), "type": f"{type(error).__module__}.{type(error).__qualname__}"}
-    took = time.perf_counter() - began
-    then = _answer(call)
-    said = "The same answer" if then == now else "Another answer"
-    return {
-        "said": f"{said} on v{endpoint[call.method].version}, in {took * 1e3:.3g} ms.",
-        "diff": difference(then, now),
-    }
-
-
-def difference(recorded: Any, now: Any) -> list[list[str]]:
-    """Lines of two values: ` ` for those of both, `-` for the recorded one's, `+` for the new one's."""
-    before, after = (_written(value) for value in (recorded, now))
-    lines = difflib.ndiff(before, after) if len(before) + len(after) < 400 else difflib.unified_diff(before, after)  # noqa: PLR2004
-    return [[line[0], line[2:]] for line in lines if line[0] in " +-"][:400]
-
-
-def _written(value: Any) -> list[str]:
-    lines = Lines()
-    lines.add(value)
-    return ["  " * depth + (f"{key}: " if key else "") + text for depth, key, text, *_ in lines.rows]

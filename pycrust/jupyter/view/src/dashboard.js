@@ -6,6 +6,7 @@ import { element } from "./dom.js";
 import { EventLog } from "./events.js";
 import { Header } from "./header.js";
 import { Inspector } from "./inspector.js";
+import { Models } from "./models.js";
 import { Table } from "./table.js";
 import { Theme } from "./theme.js";
 import { Tiles } from "./tiles.js";
@@ -22,6 +23,7 @@ export class Dashboard {
     this.chart = new Chart();
     this.events = new EventLog();
     this.table = new Table();
+    this.models = new Models();
     this.inspector = new Inspector(say);
     this.root = element(
       "section",
@@ -30,6 +32,7 @@ export class Dashboard {
       this.tiles.root,
       element("div", { class: "pycrust-middle" }, this.chart.root, this.events.root),
       this.table.root,
+      this.models.root,
       this.inspector.root,
     );
     this.theme = new Theme(this.root);
@@ -56,6 +59,7 @@ export class Dashboard {
     this.chart.draw(endpoint, history);
     this.events.draw(history);
     this.table.draw(endpoint, history);
+    this.models.draw(endpoint.models);
   }
 
   remove() {

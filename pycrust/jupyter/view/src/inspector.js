@@ -146,6 +146,7 @@ export class Inspector {
     write(this.wrong, "");
     if (this.paused && message.paused !== true) return;
     write(this.count, String(message.summary ?? ""));
+    attribute(this.count, "title", `${String(message.settings ?? "")}. endpoint.recording(…) changes it.`);
     this.list.draw(Array.isArray(message.rows) ? message.rows : [], String(message.nothing ?? ""));
   }
 }

@@ -33,6 +33,7 @@ import { STAGES } from "./stages.js";
  * @property {number} unknown calls to names that no method has
  * @property {number} malformed frames that broke the specification
  * @property {Method[]} methods
+ * @property {import("./models.js").Slot[]} models
  */
 
 /**
@@ -111,6 +112,7 @@ export class State {
         sequence: this.sequence,
         endpoint: String(message.endpoint ?? ""),
         pid: whole(message.pid),
+        models: slots(message) ?? [],
         methods: names.map((/** @type {string} */ name, /** @type {number} */ at) => method(message.rows?.[at], name)),
       };
       return "changed";
@@ -125,9 +127,17 @@ export class State {
       const known = methods[row?.[0]];
       if (known) methods[row[0]] = method(row.slice(1), known.name);
     }
-    this.endpoint = { ...this.endpoint, ...head(message), methods, sequence: this.sequence };
+    this.endpoint = { ...this.endpoint, ...head(message), methods, models: slots(message) ?? this.endpoint.models, sequence: this.sequence };
     return "changed";
   }
+}
+
+/**
+ * The model slots, if the message names them: only where they changed.
+ * @param {any} message
+ */
+function slots(message) {
+  return Array.isArray(message.models) ? message.models.filter(Array.isArray) : null;
 }
 
 /** @param {any} message */

@@ -51,3 +51,12 @@ test("points and events of a message, and of nonsense", () => {
   assert.deepEqual(events({ events: [[1, 2000, "swap", "a v2", "a"], 3] }), [{ number: 1, at: 2, kind: "swap", text: "a v2", mark: "a" }]);
   for (const nonsense of [undefined, {}, { points: 5, events: "x" }]) assert.deepEqual([points(nonsense), events(nonsense)], [[], []]);
 });
+
+test("models stay as they were said last", () => {
+  const state = new State();
+  state.take({ ...snapshot(1), models: [["policy", 2, "live", "Linear", 4096, ""], "x"] });
+  state.take({ kind: "update", seq: 2, rows: [], ...head });
+  assert.deepEqual(state.endpoint.models, [["policy", 2, "live", "Linear", 4096, ""]]);
+  state.take({ kind: "update", seq: 3, rows: [], ...head, models: [] });
+  assert.deepEqual(state.endpoint.models, []);
+});
