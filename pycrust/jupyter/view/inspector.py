@@ -234,7 +234,8 @@ class Inspector:
             "output": call.output[-_MOST_TEXT:],
         }
         if error:
-            details: list[Any] = error.details if isinstance(error.details, list) else []
+            told: Any = error.details
+            details = cast("list[Any]", told) if isinstance(told, list) else []
             about["error"] = {
                 "message": error.message[:_MOST_TEXT],
                 "type": error.type,
