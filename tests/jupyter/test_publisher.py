@@ -197,3 +197,10 @@ def test_a_view_that_watches_is_told_of_calls_and_a_paused_one_is_not(kernel: Ke
     browser.say("watch", to=7, paused=True)
     kernel.run("client.call('ping')\nclient.close()")
     assert all("lists" not in browser.next("update") for _ in range(5))
+
+
+def test_without_the_widget_there_is_a_table(kernel: Kernel) -> None:
+    kernel.run(SERVE)
+    forms = kernel.run("import sys\nsys.modules['anywidget'] = None\nprint(sorted(endpoint._repr_mimebundle_()))")
+    assert "text/html" in forms
+    assert "widget" not in forms
