@@ -9,7 +9,7 @@ import pytest
 
 from tests.jupyter.browser import looks
 from tests.jupyter.browser.lab import OTHER_KERNEL, Lab, Notebook
-from tests.jupyter.browser.service import ADD, BURN, SERVE, SHOW, SLEEP, traffic
+from tests.jupyter.browser.service import ADD, BURN, SERVE, SHOW, SLEEP, moves, traffic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,22 +133,32 @@ def test_the_inspector_works_by_keyboard_and_keeps_choice_and_scroll(lab: Lab, r
 
 
 @pytest.mark.parametrize("kernel", ["python3", OTHER_KERNEL])
-def test_a_click_is_answered_while_a_cell_is_busy(lab: Lab, rust: Callable, kernel: str) -> None:
-    with lab.opened([SERVE, ADD, SHOW, SLEEP, BURN], kernel=kernel) as notebook:
+def test_view_goes_on_and_clicks_are_answered_while_a_cell_is_busy(lab: Lab, rust: Callable, kernel: str) -> None:
+    version = "import ipykernel; ipykernel.__version__"
+    with lab.opened([SERVE, ADD, SHOW, SLEEP, BURN, version], kernel=kernel) as notebook:
+        assert ("7.3." in notebook.run(5)) == (kernel == OTHER_KERNEL)
         for cell in range(3):
             notebook.run(cell)
         notebook.row("add").wait_for()
         one(rust, "add", {"a": 20, "b": 22})
         one(rust, "add", {"a": 30, "b": 12})
         notebook.wait(lambda: notebook.count("call-row") == 2, "two calls")
+        notebook.page.get_by_test_id("traffic-pause").click()
+        load = traffic(rust)
+        moves(notebook, 1)
         for cell, row in ((3, 0), (4, 1)):
             notebook.begin(cell)
             notebook.wait(lambda cell=cell: notebook.busy(cell), "the cell to start")
+            before = notebook.updates()
+            moves(notebook, 3)
+            notebook.wait(lambda before=before: notebook.updates() >= before + 8, "updates at five a second")
+            assert notebook.condition() == "live"
             notebook.page.get_by_test_id("call-row").nth(row).click()
             expected = ("a: 30", "a: 20")[row]
             notebook.wait(lambda expected=expected: expected in notebook.text("call-detail"), "the call")
-            assert notebook.busy(cell), "the click must be answered while the cell runs, not after it"
+            assert notebook.busy(cell), "updates and clicks must go on while the cell runs, not after it"
             notebook.wait(lambda cell=cell: not notebook.busy(cell), "the cell to end")
+        load.stop()
 
 
 def test_a_running_call_can_be_interrupted(lab: Lab, rust: Callable) -> None:
