@@ -9,3 +9,78 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 export CARGO_TERM_COLOR ?= never
 
 .PHONY: demo lab test test-rust test-loom test-python front-end lint format setup build bench soak clean chromium
+
+demo: build
+	$(BIN)/python notebooks/demo.py
+
+lab: build
+	cd notebooks && ../$(BIN)/jupyter lab 02_control_loop.ipynb
+
+test: lint test-rust test-loom test-python
+
+build: setup $(VENV)/.extension $(VENV)/.client
+
+setup: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/pip install --quiet --group dev 'anywidget>=0.9.18' 'ipykernel>=7.2' 'ipython>=8.20' 'ipywidgets>=8.1' 'pydantic>=2.13'
+	@# iceoryx2's build looks for libclang here (.cargo/config.toml).
+	ln -sfn "$$($(BIN)/python -c 'import clang.native; print(clang.native.__path__[0])')" $(VENV)/libclang
+	@# The browser tests run with this ipykernel, too.
+	$(BIN)/pip install --quiet --no-deps --upgrade --target $(VENV)/ipykernel-7.3 'ipykernel==7.3.*'
+	touch $@
+
+$(VENV)/.extension: $(VENV)/.installed $(RUST_SOURCES)
+	PIP_QUIET=1 $(BIN)/maturin develop --release --quiet
+	touch $@
+
+$(VENV)/.client: $(VENV)/.installed $(RUST_SOURCES)
+	cargo build --release --quiet -p pycrust-client --examples
+	touch $@
+
+test-rust: build
+	cargo test --release
+
+test-loom: setup
+	RUSTFLAGS="--cfg loom" cargo test --release --target-dir target/loom -p pycrust-transport --test loom
+
+test-python: build chromium front-end
+	$(BIN)/python -m pytest
+
+# What builds and checks the live view's front end: only whoever changes it and the tests need this.
+front-end: pycrust/jupyter/view/node_modules/.package-lock.json
+
+pycrust/jupyter/view/node_modules/.package-lock.json: pycrust/jupyter/view/package-lock.json
+	cd pycrust/jupyter/view && npm ci --silent
+	touch $@
+
+chromium:
+ifeq ($(CHROMIUM),)
+	apt-get update -qq && apt-get install -y -qq chromium fonts-dejavu
+endif
+
+lint: build
+	cargo fmt --all --check
+	cargo clippy --release --workspace --all-targets -- -D warnings
+	$(BIN)/ruff check pycrust tests notebooks
+	$(BIN)/ruff format --check pycrust tests
+	$(BIN)/pyright
+
+format:
+	cargo fmt --all
+	$(BIN)/ruff format pycrust tests
+	$(BIN)/ruff check --fix-only pycrust tests
+
+bench: build
+	cargo build --release --quiet -p pycrust-transport --example floors
+	$(BIN)/python tests/benchmarks/run.py
+	$(BIN)/python tests/benchmarks/recording.py
+
+SECONDS_OF_SOAK ?= 300
+soak: build
+	$(BIN)/python tests/soak/run.py --seconds $(SECONDS_OF_SOAK)
+
+clean:
+	rm -rf target $(VENV) test-results bench.json

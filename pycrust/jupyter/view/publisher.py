@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from pycrust.jupyter.view.events import Timeline
 from pycrust.jupyter.view.history import History
 from pycrust.jupyter.view.inspector import Inspector
+from pycrust.jupyter.view.models import Models
 from pycrust.jupyter.view.wire import Snapshot, ends, whole
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ PERIOD_S = 0.2
 
 CALLS_EVERY = 2
 """Updates for each look at the recorded calls."""
+
+MODELS_EVERY = 5
+"""Updates for each look at the model slots."""
 
 SILENCE_S = 16.0
 """A view says every 5 s that it is open. After this long without a word it counts as gone."""
@@ -103,6 +107,8 @@ class Publisher:
         self._last: Snapshot | None = None
         self._history = History()
         self._events = Timeline()
+        self._models = Models()
+        self._slots: list[list[Any]] = []
         #: Answers what views ask of single calls; it has no part in the numbers of messages.
         self.inspector = Inspector(self._endpoint)
 
@@ -172,6 +178,10 @@ class Publisher:
         else:
             message |= {"points": [point], "events": self._events.fresh()}
         message["recent"] = self._history.recent()
+        if self._last is None or self._number % MODELS_EVERY == 0:
+            slots = self._models.rows(getattr(endpoint, "models", {}))
+            if self._last is None or slots != self._slots:
+                self._slots = message["models"] = slots
         self._last = now
         if self._number % CALLS_EVERY == 0 and (lists := self.inspector.news()):
             # As text: the kernel looks through every value of a message, and these are many.

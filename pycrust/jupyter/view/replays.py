@@ -22,8 +22,9 @@ def targets(endpoint: Any, call: RecordedCall) -> list[list[str]]:
     found = [["live", "the live version"]]
     if call.method not in endpoint:
         return []
-    kept = [version.number for version in endpoint[call.method].history if getattr(version, "kept", False)]
-    return found + [[str(number), f"version {number}"] for number in kept[:-_MOST_VERSIONS:-1]]
+    method = endpoint[call.method]
+    kept = [one.number for one in method.history if getattr(one, "kept", False) and one.number != method.version]
+    return found + [[str(number), f"version {number}"] for number in kept[: -_MOST_VERSIONS - 1 : -1]]
 
 
 def replayed(endpoint: Any, call: RecordedCall, on: str) -> dict[str, Any]:
