@@ -410,7 +410,8 @@ mod tests {
             report.put(&mut bytes);
         }
         metrics.reported(&bytes, SECOND);
-        let stats = metrics.method(0).map(|method| method.stats(SECOND, &mut Total::new())).unwrap_or_default();
+        let stats =
+            metrics.method(0).map(|method| method.stats(SECOND, &mut Total::new())).unwrap_or_default();
         assert_eq!((stats.round_trip.count, stats.stages.back.count), (2, 2));
         assert_eq!(metrics.malformed_frames.load(Ordering::Relaxed), 1);
     }
