@@ -213,7 +213,8 @@ function waterfall(stages) {
   let before = 0;
   for (const { key, what, ns } of known) {
     const bar = element("span", { class: "pycrust-part", "data-stage": key });
-    bar.style.marginLeft = `${((before / whole) * 100).toFixed(2)}%`;
+    // The shortest stage is 2 px wide, also at the end of the track.
+    bar.style.marginLeft = `min(${((before / whole) * 100).toFixed(2)}%, 100% - 2px)`;
     bar.style.width = `${((ns / whole) * 100).toFixed(2)}%`;
     before += ns;
     list.append(element("li", { title: what }, element("span", { class: "pycrust-stage-name" }, key), element("span", { class: "pycrust-track", "aria-hidden": "true" }, bar), element("span", { class: "pycrust-stage-time" }, latency(ns))));
