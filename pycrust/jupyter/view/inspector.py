@@ -157,6 +157,13 @@ class Inspector:
     # The list ---------------------------------------------------------------------------------------------
 
     def _listed(self, watch: _Watch) -> dict[str, Any]:
+        """The list for a view, or why there is none: a filter may decode values, and hooks may raise."""
+        try:
+            return self._chosen(watch)
+        except Exception as error:  # noqa: BLE001 - the dashboard goes on without the list
+            return {"kind": "calls", "rows": [], "nothing": f"The calls can't be shown: {error!r}"}
+
+    def _chosen(self, watch: _Watch) -> dict[str, Any]:
         endpoint = self._endpoint()
         if endpoint is None:
             return {"kind": "calls", "rows": []}
