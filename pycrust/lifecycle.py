@@ -84,6 +84,8 @@ def stop_all() -> None:
     will not end, the process exits here, after the remaining exit handlers.
     """
     ended = [service.stop(EXIT_GRACE)[1] for service in list(services.values())]
+    # A model that loads may be inside of native code, too.
+    ended += [service.end_trials() for service in list(services.values())]
     if not all(ended):
         _exit_now()
 

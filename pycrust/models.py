@@ -217,6 +217,8 @@ class ModelSlot:
         self._numbers = 0
         self._waiting: deque[tuple[Reload, Recipe, tuple[Any, ...], dict[str, Any]]] = deque()
         self._thread: threading.Thread | None = None
+        #: Whether a reload runs at the moment.
+        self.busy = False
 
     # Looking ----------------------------------------------------------------------------------------------
 
@@ -425,7 +427,9 @@ class ModelSlot:
             with self._lock:
                 job = self._waiting.popleft() if self._waiting else None
             if job is not None:
+                self.busy = True
                 self._run(*job)
+                self.busy = False
                 del job
                 pause = _PAUSES[0]
             self._see_to_replaced()

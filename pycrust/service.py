@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pycrust.endpoint import RpcEndpoint
     from pycrust.models import Recipe
     from pycrust.settings import Settings
+    from pycrust.shadow import Shadow
 
 #: Seconds between looks at signals while `wait` waits.
 _SLICE = 0.1
@@ -59,6 +60,8 @@ class Service:
         self.catalog = Catalog(name, self._publish, lambda: self.serving, settings.keep_versions)
         #: The model slots by their names.
         self.slots: dict[str, ModelSlot] = {}
+        #: Candidates that run on live calls.
+        self.shadows: weakref.WeakSet[Shadow] = weakref.WeakSet()
         self.loops = Loops(name, lambda: self.serving)
         self.recording = Recording(name, lambda: self.worker)
         self.tap = Tap(name, lambda: self.worker, lambda: self.recording.redaction)
@@ -106,6 +109,14 @@ class Service:
         slot = self.slots.get(name) or ModelSlot(self.catalog, name, recipe, self._forget_slot)
         slot.configure(recipe)
         return self.slots.setdefault(name, slot)
+
+    def end_trials(self) -> bool:
+        """Before the interpreter ends: ends shadows. Whether they did, and no model is being loaded."""
+        shadows = list(self.shadows)
+        for shadow in shadows:
+            shadow.discard()
+        busy = any(slot.busy for slot in list(self.slots.values()))
+        return not busy and all(shadow.ended for shadow in shadows)
 
     def _forget_slot(self, slot: ModelSlot) -> None:
         if self.slots.get(slot.name) is slot:

@@ -55,12 +55,18 @@ class Shadow(Trial):
         self._stop = threading.Event()
         self._since: int = service.worker.recorder()["last"]
         self._thread = threading.Thread(target=self._main, name=f"pycrust-shadow-{self.method}", daemon=True)
+        service.shadows.add(self)
         self._thread.start()
 
     @property
     def running(self) -> bool:
         """Whether it still looks at live calls."""
         return not self._stop.is_set()
+
+    @property
+    def ended(self) -> bool:
+        """Whether its thread has ended."""
+        return not self._thread.is_alive()
 
     def _main(self) -> None:
         worker = self._service.worker

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 from typing import TYPE_CHECKING
 
@@ -217,6 +218,35 @@ class TestExit:
         ended = run(source + last)
         assert ended.stdout.splitlines() == ["the very last", "last registered", "first registered"]
         assert ended.returncode == status
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            "endpoint['f'].shadow(lambda: 1)",
+            "shadow = endpoint['f'].shadow(lambda: time.sleep(600)); call(); wait(shadow)",
+            "endpoint.model('m', lambda s=0: time.sleep(s) or [1]).reload(600)",
+        ],
+    )
+    def test_candidates_and_loads_do_not_hold_it_up(self, body):
+        source = f"""
+            import time
+            from pycrust import RpcClient, RpcEndpoint
+            endpoint = RpcEndpoint("tries")
+            endpoint.register("f")(lambda: 1)
+            endpoint.serve()
+            def call():
+                with RpcClient("tries") as client:
+                    client.call("f")
+            def wait(shadow):
+                while shadow._since == 0:
+                    time.sleep(0.01)
+            {body}
+            time.sleep(0.2)
+            print("last")
+        """
+        ended = run(textwrap.dedent(source))
+        assert (ended.returncode, ended.stderr) == (0, "")
+        assert ended.stdout.splitlines()[-1] == "last"
 
 
 class TestFork:

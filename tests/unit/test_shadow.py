@@ -170,3 +170,20 @@ class TestReplay:
         assert [str(one.differences[0]) for one in other.mismatches] == ["$.new: 1 is new"] * 3
         assert endpoint["half"].version == 1
         assert endpoint.traffic()[-1].seq == calls[-1].seq, "a replay is no call"
+
+    def test_one_call_again_with_models_and_never_with_side_effects(self, endpoint):
+        endpoint.model("gain", load=lambda: [3.0])
+        endpoint.register("scale", models=["gain"])(lambda x, gain: x * gain[0])
+        endpoint.register("launch", side_effects=True)(lambda: 1)
+        endpoint.serve()
+        with RpcClient(endpoint.name) as client:
+            client.call("scale", 2)
+            client.call("launch")
+        wait_until(lambda: len(endpoint.traffic()) == 2, "the calls to be recorded")
+        scaled, launched = endpoint.traffic()
+        assert scaled.replay().same
+        assert scaled.replay(lambda x, gain: gain[0] + x).differences == ["$: 6.0 → 5.0"]
+        with pytest.raises(ValueError, match="side_effects=True"):
+            launched.replay()
+        bound = endpoint._service.catalog.bound(endpoint._service.catalog.registered("scale"))
+        assert bound.bound([2]) == ((2,), {"gain": [3.0]}), "the debugger gets the models, too"
