@@ -38,13 +38,16 @@ from pycrust.errors import (
     UnknownMethod,
 )
 from pycrust.events import Event, EventLog
+from pycrust.filters import FilterError
 from pycrust.history import History
 from pycrust.method import Method
 from pycrust.models import ModelSlot, ModelVersion
+from pycrust.recorded import RecordedCall
 from pycrust.reloads import ModelRefusedError, Reload
 from pycrust.services import rpc_method
 from pycrust.shadow import Shadow
 from pycrust.statistics import Stats
+from pycrust.traffic import Traffic
 from pycrust.trials import Trial
 from pycrust.validation import validate_arguments, validate_result
 from pycrust.versions import Version
@@ -67,6 +70,7 @@ __all__ = [
     "Event",
     "EventLog",
     "FailedPrecondition",
+    "FilterError",
     "History",
     "Internal",
     "InvalidArgument",
@@ -77,6 +81,7 @@ __all__ = [
     "NotFound",
     "OutOfRange",
     "PermissionDenied",
+    "RecordedCall",
     "Reload",
     "ResourceExhausted",
     "RpcClient",
@@ -84,6 +89,7 @@ __all__ = [
     "RpcError",
     "Shadow",
     "Stats",
+    "Traffic",
     "Trial",
     "Unauthenticated",
     "Unavailable",

@@ -192,6 +192,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             scheduler.begin();
             scheduler.life
         };
+        self.recorder.begin_life();
         self.started_ns.store(monotonic_ns(), Ordering::Relaxed);
         self.watchdog.set_life(life);
         self.courier.set_life(life);

@@ -357,6 +357,9 @@ impl Recorder {
         }
         for report in reports {
             let Some(seq) = ring.index.get(&(connection, report.id)) else { continue };
+            if u64::from(report.return_ns) > report.round_trip_ns {
+                continue; // no client measures that
+            }
             if let Some(record) = ring.get(*seq) {
                 record.back_ns.store(report.return_ns.into(), Ordering::Relaxed);
                 record.seen.store(report.status, Ordering::Relaxed);
@@ -386,6 +389,11 @@ impl Recorder {
             }
         }
         true
+    }
+
+    /// Connections are numbered anew: what their clients measure belongs to none of the calls that are held.
+    pub(crate) fn begin_life(&self) {
+        self.ring.lock().index.clear();
     }
 
     /// Forgets the calls that are held. Numbers go on.

@@ -132,3 +132,77 @@ impl Budget {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn sampler(calls_per_second: u64, bytes_per_second: u64) -> Sampler {
+        let slow = Duration::from_millis(10);
+        Sampler::new(Recording { calls_per_second, bytes_per_second, slow, ..Recording::default() })
+    }
+
+    /// Offers calls at this rate for so many seconds; how many of the last second's were taken.
+    fn taken(sampler: &mut Sampler, rate: u64, seconds: u64, offer: Offer) -> u64 {
+        (0..rate * seconds)
+            .filter(|number| {
+                let now_ns = SECOND + number * SECOND / rate;
+                sampler.take(offer, now_ns).is_some() && *number >= rate * (seconds - 1)
+            })
+            .count() as u64
+    }
+
+    const USUAL: Offer = Offer { bytes: 100, took_ns: 1000, failed: false };
+
+    #[test]
+    fn up_to_the_rate_every_call_is_taken() {
+        let mut sampler = sampler(1_000, 1 << 30);
+        assert_eq!(taken(&mut sampler, 1_000, 3, USUAL), 1_000);
+        assert!(sampler.share() >= 1.0);
+    }
+
+    #[test]
+    fn above_it_a_share_is() {
+        let mut sampler = sampler(1_000, 1 << 30);
+        let count = taken(&mut sampler, 20_000, 3, USUAL);
+        assert!((900..=1_000).contains(&count), "{count}");
+        assert!((0.045..=0.05).contains(&sampler.share()), "{}", sampler.share());
+    }
+
+    #[test]
+    fn bytes_count_as_calls_do() {
+        let mut sampler = sampler(1_000, 10_000);
+        let count = taken(&mut sampler, 1_000, 3, USUAL);
+        assert!((90..=100).contains(&count), "{count}");
+    }
+
+    #[test]
+    fn a_payload_larger_than_a_seconds_bytes_is_taken_now_and_then() {
+        let mut sampler = sampler(1_000, 10_000);
+        assert!(sampler.take(Offer { bytes: 50_000, ..USUAL }, SECOND).is_some());
+        assert!(sampler.take(USUAL, SECOND + 1).is_none(), "it was paid for");
+        assert!(sampler.take(Offer { bytes: 50_000, ..USUAL }, 10 * SECOND).is_some());
+    }
+
+    #[test]
+    fn a_flood_does_not_hide_what_is_notable() {
+        let mut sampler = sampler(100, 1 << 30);
+        taken(&mut sampler, 50_000, 2, USUAL);
+        let after_ns = 3 * SECOND;
+        assert!(sampler.take(Offer { failed: true, ..USUAL }, after_ns).is_some());
+        assert!(sampler.take(Offer { took_ns: 11_000_000, ..USUAL }, after_ns).is_some());
+        let count = taken(&mut sampler, 50_000, 3, Offer { failed: true, ..USUAL });
+        assert!((90..=101).contains(&count), "{count}");
+    }
+
+    #[test]
+    fn a_rate_of_nothing_takes_nothing() {
+        let mut sampler = sampler(0, 1 << 30);
+        // A second allows one call at least, so that a rate below that is not a way to turn it off by accident.
+        assert!(taken(&mut sampler, 1_000, 2, USUAL) <= 1);
+    }
+}
