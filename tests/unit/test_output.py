@@ -5,10 +5,11 @@ import asyncio
 import builtins
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pycrust import RpcClient, RpcError
+from pycrust import Batch, RpcClient, RpcError
 from tests.conftest import wait_until
 
 
@@ -146,3 +147,22 @@ def test_running_calls_are_listed_and_interrupted(endpoint):
             del pending
         assert [call.output for call in endpoint.traffic("spin")] == ["left\n", "left\n"]
         assert "while True" in endpoint.traffic("spin")[0].error.traceback
+
+
+def test_output_of_a_batch_is_kept_with_each_of_its_calls(endpoint):
+    @endpoint.register(batch=Batch(max_size=8, max_wait_us=50_000))
+    def square(values: list[float]) -> list[float]:
+        print("running", [call.method for call in endpoint.running()])
+        return [value * value for value in values]
+
+    endpoint.serve()
+    with RpcClient(endpoint.name) as client, ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda value: client.call("square", value), range(4))) == [0, 1, 4, 9]
+    calls = endpoint.traffic("square")
+    assert sorted(
+        call.arguments["values"] if isinstance(call.arguments, dict) else call.arguments[0] for call in calls
+    )
+    for call in calls:
+        assert call.output.startswith("running ['square'")
+        assert call.result == call.unredacted_result
+    assert not endpoint.running()
