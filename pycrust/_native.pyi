@@ -262,7 +262,7 @@ class Record:
         """The answer's metadata as MessagePack."""
     @property
     def output(self) -> list[tuple[str, str]]:
-        """What the handler printed, in order: pairs of `stdout`, `stderr` or `display` and the text."""
+        """What the handler printed, in order: pairs of channel (`stdout`, `display`, …) and text."""
     @property
     def output_lost(self) -> int:
         """Bytes of output that were not kept."""

@@ -350,7 +350,7 @@ def describe(exc: BaseException, traceback: bool = True) -> tuple[int, dict[str,
         return _of_rpc_error(exc)
     payload = _payload(exc, _message(exc))
     if traceback:
-        payload["traceback"] = _traceback_text(exc)
+        payload["traceback"] = traceback_text(exc)
     return int(Code.CANCELLED if isinstance(exc, Interrupted) else Code.UNKNOWN), payload
 
 
@@ -445,7 +445,8 @@ def _joined(errors: list[dict[str, Any]], most: int = 5) -> str:
     return _clipped("; ".join(parts))
 
 
-def _traceback_text(exc: BaseException) -> str:
+def traceback_text(exc: BaseException) -> str:
+    """The traceback of what a handler raised, from the handler's own frame on."""
     try:
         lines = tracebacks.format_exception(type(exc), exc, _own_frames(exc.__traceback__))
     except Exception as second:  # noqa: BLE001 - formatting runs the exception's own code

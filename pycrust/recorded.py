@@ -321,8 +321,12 @@ class RecordedCall:
             message=str(told.get("message", "")),
             type=str(told.get("type", "")),
             details=told.get("details"),
-            traceback=str(told.get("traceback", "")),
+            traceback=str(told.get("traceback", "")) or self._kept_traceback(),
         )
+
+    def _kept_traceback(self) -> str:
+        """What the caller did not get, since the endpoint keeps tracebacks to itself."""
+        return "".join(text for channel, text in self._source.output if channel == "traceback")
 
     @cached_property
     def metadata(self) -> dict[str, dict[str, str | bytes]]:
@@ -336,7 +340,7 @@ class RecordedCall:
     @property
     def output(self) -> str:
         """What its handler printed, logged or warned of."""
-        text = "".join(text for channel, text in self._source.output if channel != "display")
+        text = "".join(text for channel, text in self._source.output if channel in {"stdout", "stderr"})
         lost = self._source.output_lost
         return f"{text}\n({lost:,} more bytes were not kept)" if lost else text
 
@@ -416,7 +420,7 @@ class RecordedCall:
             "items": self.items,
             "request_bytes": self._source.request_len,
             "response_bytes": self._source.response_len,
-            "printed": bool(self._source.output),
+            "printed": any(channel != "traceback" for channel, _ in self._source.output),
         }
 
     def as_dict(self) -> dict[str, Any]:

@@ -89,7 +89,7 @@ class StoredCall(BaseModel):
     response: _Payload
     response_len: _Count
     response_metadata: _Payload
-    output: list[tuple[Literal["stdout", "stderr", "display"], str]]
+    output: list[tuple[Literal["stdout", "stderr", "display", "traceback"], str]]
     output_lost: _Count
 
 

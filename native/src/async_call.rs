@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use pycrust_engine::{Argument, Ongoing};
+use pycrust_engine::{Argument, Ongoing, Output};
 use pycrust_protocol::Code;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -40,6 +40,11 @@ impl AsyncCall {
 
     fn lock(&self) -> MutexGuard<'_, Option<PyJob>> {
         self.job.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where its handler's output is kept, if it is.
+    fn record(&self) -> Option<Arc<Output>> {
+        self.lock().as_ref().and_then(PyJob::output).cloned()
     }
 
     /// Answers, once.
@@ -110,7 +115,7 @@ impl AsyncCall {
         let mut out = Vec::new();
         let status = match begun {
             Ok(Ok(work)) => return Ok(Some(work)),
-            Ok(Err(error)) => failure::raised(py, &error, self.traceback, &mut out),
+            Ok(Err(error)) => failure::raised(py, &error, self.traceback, self.record().as_ref(), &mut out),
             Err(error) => failure::arguments(py, &error, &mut out),
         };
         self.answer(py, status, &out);
@@ -157,7 +162,8 @@ impl AsyncCall {
     /// Answers with what the handler raised.
     fn fail(&self, py: Python<'_>, error: Bound<'_, PyAny>) {
         let mut out = Vec::new();
-        let status = failure::raised(py, &PyErr::from_value(error), self.traceback, &mut out);
+        let status =
+            failure::raised(py, &PyErr::from_value(error), self.traceback, self.record().as_ref(), &mut out);
         self.answer(py, status, &out);
     }
 

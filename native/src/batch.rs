@@ -58,7 +58,7 @@ pub(crate) fn run(py: Python<'_>, mut first: PyJob, traceback: bool) -> Vec<Answ
                 let code = match result.cast::<PyBaseException>() {
                     Ok(raised) => {
                         let error = PyErr::from_value(raised.clone().into_any());
-                        failure::raised(py, &error, traceback, &mut out)
+                        failure::raised(py, &error, traceback, job.output(), &mut out)
                     }
                     Err(_) => {
                         match handler.finished(result).and_then(|result| encode::encode(&result, &mut out)) {
@@ -73,7 +73,14 @@ pub(crate) fn run(py: Python<'_>, mut first: PyJob, traceback: bool) -> Vec<Answ
         Err(error) => {
             let mut out = Vec::new();
             let code = match &error {
-                Failed::Raised(error) => failure::raised(py, error, traceback, &mut out),
+                Failed::Raised(error) => {
+                    if !traceback {
+                        jobs.iter()
+                            .filter_map(PyJob::output)
+                            .for_each(|record| failure::keep_traceback(py, error, record));
+                    }
+                    failure::raised(py, error, traceback, None, &mut out)
+                }
                 Failed::Misshapen(error) => failure::result(py, error, &mut out),
             };
             answers.extend(jobs.into_iter().map(|job| (job, code, out.clone())));

@@ -103,7 +103,7 @@ fn begin(py: Python<'_>, job: &mut PyJob, traceback: bool, out: &mut Vec<u8>) ->
     let result = match result {
         Ok(generator) if generates => return Outcome::Stream(generator.unbind()),
         Ok(result) => result,
-        Err(error) => return Outcome::Answer(failure::raised(py, &error, traceback, out)),
+        Err(error) => return Outcome::Answer(failure::raised(py, &error, traceback, job.output(), out)),
     };
     Outcome::Answer(match handler.finished(result).and_then(|result| encode::encode(&result, out)) {
         Ok(()) => Code::Ok,

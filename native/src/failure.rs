@@ -1,5 +1,8 @@
 //! Exceptions to error payloads. Python decides what they say (`pycrust/errors.py`).
 
+use std::sync::Arc;
+
+use pycrust_engine::{Channel, Output};
 use pycrust_protocol::{Code, ErrorPayload};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -11,9 +14,31 @@ pub(crate) fn arguments(py: Python<'_>, error: &PyErr, out: &mut Vec<u8>) -> Cod
     described(py, error, "describe_arguments", None, false, out)
 }
 
-/// The handler raised: `pycrust.errors.describe`.
-pub(crate) fn raised(py: Python<'_>, error: &PyErr, traceback: bool, out: &mut Vec<u8>) -> Code {
+/// The handler raised: `pycrust.errors.describe`. Where its caller gets no traceback, the call's record does.
+pub(crate) fn raised(
+    py: Python<'_>,
+    error: &PyErr,
+    traceback: bool,
+    record: Option<&Arc<Output>>,
+    out: &mut Vec<u8>,
+) -> Code {
+    if let (false, Some(record)) = (traceback, record) {
+        keep_traceback(py, error, record);
+    }
     described(py, error, "describe", Some(traceback), true, out)
+}
+
+/// Leaves `pycrust.errors.traceback_text` with a call's record.
+pub(crate) fn keep_traceback(py: Python<'_>, error: &PyErr, record: &Output) {
+    let text = || -> PyResult<String> {
+        let value = error.value(py);
+        value.setattr("__traceback__", error.traceback(py))?;
+        py.import("pycrust.errors")?.call_method1("traceback_text", (value,))?.extract()
+    };
+    // Without it, the record says what the caller was told.
+    if let Ok(text) = text() {
+        record.write(Channel::Traceback, &text);
+    }
 }
 
 /// The result doesn't fit or can't cross: `pycrust.errors.describe_result`.

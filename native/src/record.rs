@@ -180,7 +180,8 @@ impl PyRecord {
         PyBytes::new(py, self.0.response.metadata())
     }
 
-    /// What the handler printed, in order: pairs of `stdout`, `stderr` or `display` and the text.
+    /// What the handler printed, in order: pairs of `stdout`, `stderr` or `display` and the text. The
+    /// traceback is there, too, as `traceback`, where its caller did not get it.
     #[getter]
     fn output(&self) -> Vec<(&'static str, String)> {
         let Some(output) = &self.0.ended.output else { return Vec::new() };
@@ -210,6 +211,7 @@ fn name_of(channel: Channel) -> &'static str {
         Channel::Stdout => "stdout",
         Channel::Stderr => "stderr",
         Channel::Display => "display",
+        Channel::Traceback => "traceback",
     }
 }
 

@@ -58,7 +58,7 @@ pub(crate) fn run(
         };
         let status = match made {
             None => Code::Ok,
-            Some(Err(error)) => failure::raised(py, &error, traceback, out),
+            Some(Err(error)) => failure::raised(py, &error, traceback, job.output(), out),
             Some(Ok(item)) => {
                 out.clear();
                 match handler.get().finished(item).and_then(|item| encode::encode(&item, out)) {

@@ -106,7 +106,7 @@ def test_traffic(monkeypatch):
     before, after = re.search(r"slowest handler: ([\d.]+) ms before, ([\d.]+) ms now", text).groups()
     assert float(after) < float(before)
     assert "def test_closest_call_" in text
-    saved = re.search(r"<Traffic of collisions: (\d+) calls>", text).group(1)
+    saved = re.search(r"(\d+) calls were in the file", text).group(1)
     assert int(saved) > 100
     calls, errors = re.search(r"(\d+) calls, (\d+) errors", text).groups()
     assert int(calls) > 100

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from pycrust import RpcClient, RpcError, current_call
+from pycrust import Batch, RpcClient, RpcError, current_call
 from pycrust.errors import Code
 from pycrust.filters import FilterError
 from pycrust.recorded import Truncated
@@ -83,6 +83,37 @@ def test_errors_have_what_their_caller_was_told(calculator, client):
     assert (unknown.method, unknown.version, unknown.ran) == ("sub", 0, False)
     assert unknown.code is Code.UNIMPLEMENTED
     assert unknown.arguments == [1, 2]
+
+
+@pytest.mark.parametrize("kind", ["function", "generator", "coroutine", "batch"])
+def test_a_record_has_the_traceback_that_the_caller_does_not_get(make_endpoint, kind):
+    endpoint = make_endpoint(traceback=False)
+
+    def function(why: str):
+        raise KeyError(why)
+
+    def generator(why: str):
+        yield why
+        raise KeyError(why)
+
+    async def coroutine(why: str):
+        raise KeyError(why)
+
+    def batch(why: list[str]) -> list[str]:
+        raise KeyError(why[0])
+
+    handler = {"function": function, "generator": generator, "coroutine": coroutine, "batch": batch}[kind]
+    endpoint.register("fail", batch=Batch() if kind == "batch" else None)(handler)
+    endpoint.serve()
+    with RpcClient(endpoint.name) as client, pytest.raises(RpcError) as raised:
+        list(client.stream("fail", "x")) if kind == "generator" else client.call("fail", "x")
+    assert "traceback" not in str(vars(raised.value)).lower() or not getattr(raised.value, "traceback", "")
+    call = endpoint.traffic()[-1]
+    assert call.error.type == "KeyError"
+    assert "raise KeyError(why" in call.error.traceback
+    assert call.output == ""
+    assert not call.as_row()["printed"]
+    assert b"raise KeyError" not in call.response
 
 
 def test_streams_have_their_items(calculator, client):

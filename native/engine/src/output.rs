@@ -17,6 +17,8 @@ pub enum Channel {
     Stderr = 2,
     /// Something that a notebook would display, as JSON.
     Display = 3,
+    /// The traceback of what the handler raised, where its caller does not get it.
+    Traceback = 4,
 }
 
 /// The output of one call. It may be written to after the call has ended, by what it started.
