@@ -22,7 +22,6 @@ Times have a unit: `ns`, `us` (or `µs`), `ms`, `s`. Ranges include both ends an
 
 from __future__ import annotations
 
-import fnmatch
 import re
 import time
 from dataclasses import dataclass
@@ -168,8 +167,15 @@ def _positive(piece: _Piece) -> Test:
 
 
 def _method(piece: _Piece) -> Test:
-    pattern = piece.value()
-    return lambda call: fnmatch.fnmatchcase(call.method, pattern)
+    matches = _matcher(piece.value())
+    return lambda call: matches(call.method)
+
+
+def _matcher(pattern: str) -> Callable[[str], bool]:
+    if "*" not in pattern:
+        return pattern.__eq__
+    compiled = re.compile(".*".join(map(re.escape, re.split(r"\*+", pattern))), re.DOTALL)
+    return lambda text: compiled.fullmatch(text) is not None
 
 
 def _contains(text: str) -> Test:
@@ -193,7 +199,8 @@ def _client(piece: _Piece) -> Test:
     pattern = piece.value()
     if pattern.isdecimal():
         return lambda call: call.client_pid == int(pattern) or call.client == pattern
-    return lambda call: fnmatch.fnmatchcase(call.client, pattern)
+    matches = _matcher(pattern)
+    return lambda call: matches(call.client)
 
 
 def _since(piece: _Piece) -> Test:

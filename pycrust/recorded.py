@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Bits of a request's flags; native/protocol/SPEC.md names them.
 _STREAM, _ONE_WAY, _IDEMPOTENT, _UPLOAD, _LATEST = 1 << 1, 1 << 2, 1 << 3, 1 << 4, 1 << 6
+_CODES = tuple(Code)
+_SHOW_ALL = Redaction()
 #: MessagePack's mark of an array whose length follows in four bytes.
 _ARRAY_32 = b"\xdd"
 
@@ -133,29 +135,65 @@ class RecordedCall:
 
     Attributes:
         endpoint: The endpoint's name.
-        seq: Its number among the recorded calls, from 1.
-        method: What was called.
-        version: The version that answered; 0 where none did.
-        code: The status of the answer.
-        client: What the caller calls itself.
-        client_pid: Its process.
-        streamed: Whether the answer is a stream.
-        items: Items of a streamed answer.
     """
+
+    # A filter looks at thousands of these for a few that match: nothing is read before it is asked for.
 
     def __init__(self, source: Source, redaction: Redaction | None = None, endpoint: str = "") -> None:
         """Made by `endpoint.traffic()`."""
         self.endpoint = endpoint
         self._source = source
-        self._redaction = redaction or Redaction()
-        self.seq = source.seq
-        self.method = source.method
-        self.version = source.version
-        self.code = Code(source.status)
-        self.client = source.client
-        self.client_pid = source.client_pid
-        self.streamed = source.streamed
-        self.items = source.items
+        self._redaction = redaction or _SHOW_ALL
+
+    @property
+    def seq(self) -> int:
+        """Its number among the recorded calls, from 1."""
+        return self._source.seq
+
+    @property
+    def id(self) -> int:
+        """The caller's number for it, unique on its connection only."""
+        return self._source.id
+
+    @property
+    def method(self) -> str:
+        """What was called."""
+        return self._source.method
+
+    @property
+    def version(self) -> int:
+        """The version that answered; 0 where none did."""
+        return self._source.version
+
+    @property
+    def code(self) -> Code:
+        """The status of the answer."""
+        return _CODES[self._source.status]
+
+    @property
+    def client(self) -> str:
+        """What the caller calls itself."""
+        return self._source.client
+
+    @property
+    def client_pid(self) -> int:
+        """The caller's process."""
+        return self._source.client_pid
+
+    @property
+    def connection(self) -> int:
+        """The number of the caller's connection."""
+        return self._source.connection
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the answer is a stream."""
+        return self._source.streamed
+
+    @property
+    def items(self) -> int:
+        """Items of a streamed answer."""
+        return self._source.items
 
     # Time -------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from pycrust import capture, lifecycle
@@ -17,6 +17,7 @@ from pycrust._binding import decode
 from pycrust.compare import compare
 from pycrust.errors import Code, UnknownMethod, describe, describe_arguments
 from pycrust.recorded import RecordedError
+from pycrust.redaction import Redaction
 from pycrust.showing import brief
 from pycrust.statistics import duration
 from pycrust.trials import candidate_of, check_harmless
@@ -128,7 +129,21 @@ def replay(call: RecordedCall, candidate: Callable[..., Any] | None = None) -> R
     recorded = Outcome(f"recorded v{call.version}", call.unredacted_result, call.error, handler_ns, call.output)
     new = tried or live
     assert new is not None  # noqa: S101 - without a candidate, the live version ran
-    return Replay(call, recorded, live, tried, _differences(recorded, new))
+    differences = _differences(recorded, new)
+    recorded, live, tried = (run and _redacted(call, run) for run in (recorded, live, tried))
+    new = tried or live
+    assert recorded is not None  # noqa: S101 - as they were before
+    assert new is not None  # noqa: S101 - as above
+    if differences and call.redaction != Redaction():
+        differences = _differences(recorded, new) or ["what differs is redacted"]
+    return Replay(call, recorded, live, tried, differences)
+
+
+def _redacted(call: RecordedCall, run: Outcome) -> Outcome:
+    """As it may be shown."""
+    if run.error is not None:
+        return run
+    return replace(run, result=call.redaction.apply(call.method, "result", run.result))
 
 
 def debug(call: RecordedCall) -> Any:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pycrust._binding import decode, encode
 from pycrust.errors import Code
 from pycrust.recorded import Truncated
+from pycrust.redaction import Redaction
 
 if TYPE_CHECKING:
     from pycrust.recorded import RecordedCall
@@ -28,12 +29,16 @@ def source_of(call: RecordedCall) -> str:
         raise ValueError(f"the arguments of call {call.seq} were not kept whole")
     if call.truncated and call.error is None:
         raise ValueError(f"the answer to call {call.seq} was not kept whole")
-    arguments = decode(call.payload) if call.payload else None
+    redacted = call.redaction != Redaction()
+    if redacted:
+        arguments: Any = call.arguments
+    else:
+        arguments = decode(call.payload) if call.payload else None
     name = re.sub(r"\W+", "_", call.method).strip("_") or "call"
     made = f"endpoint._dispatch({call.method!r}, {literal(arguments, 4)})"
     error, imports = call.error, []
     if error is None:
-        expected = call.unredacted_result
+        expected = call.result
         if call.streamed:
             made = f"list({made})"
         body = [f"result = {made}", f"assert {_equal(expected)}"]
@@ -56,6 +61,7 @@ def source_of(call: RecordedCall) -> str:
         f"def test_{name}_call_{call.seq}():",
         f'    """A call of {call.started:%Y-%m-%d %H:%M:%S}, which version {call.version} answered."""',
         f"    endpoint = RpcEndpoint({call.endpoint!r})  # or import the module that registers its handlers",
+        *(["    # Redacted fields are to be filled in."] if redacted else []),
         *(f"    {line}" for line in body),
         "",
     ]

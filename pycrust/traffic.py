@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast, overload
 
@@ -199,11 +200,16 @@ class Tap:
 
         Raises:
             FilterError: The filter can't be read.
+            ValueError: The limit is below 0.
         """
+        if limit is not None and limit < 0:
+            raise ValueError(f"limit is at least 0, or None for all calls, not {limit}")
         chosen = parse(text)
         redaction = self._redaction()
         found: list[RecordedCall] = []
-        for record in reversed(self._worker().recorded(since)):
+        # Without a filter, no more than the limit need be looked at.
+        most = limit if limit is not None and not text.strip() else sys.maxsize
+        for record in reversed(self._worker().recorded(since, most)):
             call = RecordedCall(record, redaction, self.name)
             if limit is not None and len(found) >= limit:
                 break

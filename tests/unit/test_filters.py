@@ -24,7 +24,7 @@ def made(**fields):
     [
         "", "   ", "add", "a*", "method:add", "-sub", "-status:error", "status:ok", "status:0", "version:3",
         "version:v3",
-        "version:2..4", "version:3..", "-version:..2", "client:loop", "client:4711", "client:l?op", ">4ms", ">=5ms",
+        "version:2..4", "version:3..", "-version:..2", "client:loop", "client:4711", "client:l*p", ">4ms", ">=5ms",
         "<=5ms", "<6ms", ">4.9ms", "1ms..5ms", "..5ms", "5ms..", ">4999us", "<5.1ms", ">4999µs", "<1s",
         "handler:>3ms",
         "handler:3ms..5ms", "-queue:>1ms", "since:10s", "seq:12", "seq:10..20", "-is:stream", '"hello world"',

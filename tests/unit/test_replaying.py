@@ -14,6 +14,7 @@ from pycrust import RpcClient, RpcEndpoint, RpcError
 from pycrust.errors import Code
 from pycrust.traffic import Traffic
 from pycrust.trafficfile import TrafficFileError
+from tests.conftest import wait_until
 
 HANDLERS = """
 import asyncio
@@ -74,6 +75,8 @@ def served(make_endpoint):
         client.call("when", dt.datetime(2024, 2, 29, tzinfo=dt.UTC))
         list(client.stream("count", 3))
         client.call("slowly", b"ab")
+    # What the client measured of its last calls comes as it leaves.
+    wait_until(lambda: not endpoint.stats()["clients"], "the client to be gone")
     return endpoint
 
 
@@ -190,6 +193,21 @@ def test_a_file_is_redacted_as_calls_are_shown(served, tmp_path):
     assert loaded.filter("count")[0].result == [0, 1, 2]
     assert loaded.filter("fail")[0].error == served.traffic("fail")[0].error
     assert base64.b64encode(b"\xcb@\x04") not in path.read_bytes(), "2.5 as MessagePack"
+
+
+def test_redacted_fields_show_in_no_replay_and_no_test(served):
+    call = served.traffic()[0]
+    served.register("price")(lambda spot, tags: {"a": 0.0, "b": 99.5})
+    served.recording(redact=["b", "spot"])
+    call = served.traffic()[0]
+    replay = call.replay()
+    assert not replay.same
+    assert replay.differences == ["what differs is redacted"]
+    for text in (repr(replay), repr(replay.recorded), call.as_test()):
+        assert "99.5" not in text
+        assert "2.5" not in text
+        assert "[redacted]" in text
+    assert "to be filled in" in call.as_test()
 
 
 def hostile(path):
