@@ -161,14 +161,19 @@ class Service:
             if self.worker.serving:
                 return
             self.loops.start()
-            try:
-                self.worker.start()
-            except AlreadyServed:
-                if not takeover:
-                    raise
-                self._take_over()
-            self._stopped.clear()
+            # The first call may come at once.
             capture.want(self.name)
+            try:
+                try:
+                    self.worker.start()
+                except AlreadyServed:
+                    if not takeover:
+                        raise
+                    self._take_over()
+            except BaseException:
+                capture.release(self.name)
+                raise
+            self._stopped.clear()
             if self.settings.switch_interval is not None:
                 lifecycle.switch_interval.want(self.name, self.settings.switch_interval)
 

@@ -219,6 +219,13 @@ def test_above_the_rate_calls_are_sampled(calculator, client):
     assert state["skipped"] > 0
     assert state["recorded"] + state["skipped"] == 200
     assert state["calls"] == len(calculator.traffic()) == state["recorded"]
+    assert state["bytes"] > 0
+    told = calculator.stats()["recorder"]
+    assert {name: told[name] for name in ("calls", "bytes", "recorded", "skipped", "last")} == {
+        name: state[name] for name in ("calls", "bytes", "recorded", "skipped", "last")
+    }
+    assert told["on"]
+    assert 0 < told["share"] <= 1
 
 
 def test_settings_are_checked(calculator):
