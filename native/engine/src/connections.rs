@@ -132,6 +132,7 @@ impl<H: Send + Sync + 'static, L: Link> AcceptorEvents<L> for Engine<H, L> {
             client.fail(&format!("its doorbell can't be watched: {error}"));
             return;
         }
+        self.visits.came(client.id, &client.peer);
         self.scheduler.lock().clients.push(client);
         self.topology.fetch_add(1, Ordering::Release);
         self.nudge();
@@ -149,6 +150,7 @@ impl<H: Send + Sync + 'static, L: Link> AcceptorEvents<L> for Engine<H, L> {
             (client, scheduler.remove_queued(|call| call.client.id == connection))
         };
         log::debug!("connection {connection} of {} ended: {reason}", client.peer.name);
+        self.visits.went(connection, &client.peer, reason);
         self.topology.fetch_add(1, Ordering::Release);
         for (index, call) in dropped {
             self.admission.unqueue(call.weight());

@@ -97,7 +97,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
     pub(crate) fn refuse(&self, index: usize, call: &Call<L>, refusal: &Refusal, patience: Patience) {
         self.admission.release(&call.client.account);
         if let Some(metrics) = self.metrics.method(index) {
-            metrics.refused();
+            metrics.refused(refusal.code);
         }
         let payload = refusal.error.encode();
         self.record_unstarted(index, call, refusal.code, &payload);

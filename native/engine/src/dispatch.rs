@@ -105,6 +105,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
     /// Polls, then sleeps, until something may have changed or a batch is due.
     fn rest(&self, thread: &DispatchThread, desk: &mut MutexGuard<'_, Desk<L>>, batch_ns: Option<u64>) {
         let budget_ns = desk.spin.budget_ns(self.interpreter_ns.load(Ordering::Relaxed));
+        self.spin_ns.store(budget_ns, Ordering::Relaxed);
         if budget_ns > 0 {
             let until = monotonic_ns().saturating_add(budget_ns).min(batch_ns.unwrap_or(u64::MAX));
             while monotonic_ns() < until {

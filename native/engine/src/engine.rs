@@ -20,6 +20,7 @@ use crate::registry::{Change, Version};
 use crate::roster::{Alive, DispatchThread, Roster};
 use crate::scheduler::{Phase, Scheduler, Unstarted, unstarted};
 use crate::text;
+use crate::visits::Visits;
 use crate::watchdog::{self, Watchdog};
 
 /// How often a stop looks whether the outboxes are empty.
@@ -56,6 +57,9 @@ pub struct Engine<H: Send + Sync + 'static, L: Link> {
     pub(crate) topology: AtomicU64,
     /// The recent wait for the interpreter, an average in nanoseconds.
     pub(crate) interpreter_ns: AtomicU64,
+    /// How long the leader last polled before it slept; see [`Spin`](crate::spin::Spin).
+    pub(crate) spin_ns: AtomicU64,
+    pub(crate) visits: Visits,
     /// When it was started; 0 while it does not serve.
     pub(crate) started_ns: AtomicU64,
     pub(crate) watchdog: Arc<Watchdog>,
@@ -90,6 +94,8 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             attention: AtomicBool::new(false),
             topology: AtomicU64::new(0),
             interpreter_ns: AtomicU64::new(0),
+            spin_ns: AtomicU64::new(0),
+            visits: Visits::default(),
             started_ns: AtomicU64::new(0),
             watchdog: Arc::new(Watchdog::new()),
             courier: Arc::new(Courier::new()),

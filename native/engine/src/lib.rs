@@ -40,6 +40,7 @@ mod scheduler;
 mod scrub;
 mod spin;
 mod text;
+mod visits;
 mod watchdog;
 
 pub use self::arguments::Arguments;

@@ -13,6 +13,8 @@ use pycrust_protocol::reserved::{MethodStats, Percentiles, StagePercentiles};
 
 /// Nanoseconds that each of the two halves of the recent window collects.
 const HALF_NS: u64 = 5_000_000_000;
+/// The same for the latest round trips of all methods.
+const LATEST_NS: u64 = 1_000_000_000;
 /// Longer times count as this: an hour. It bounds a histogram's memory, whatever a client reports.
 const MAX_NS: u64 = 3_600_000_000_000;
 /// Versions of one method whose counts are kept, the newest ones.
@@ -25,6 +27,8 @@ pub(crate) const MAX_REPORTS: usize = 1024;
 pub(crate) struct Metrics {
     /// By the method's index, which is its number less 1.
     methods: RwLock<Vec<Arc<MethodMetrics>>>,
+    /// The round trips of the last one to two seconds, of all methods. A batch of reports takes the lock once.
+    latest: Mutex<Option<Box<Latest>>>,
     /// Calls to names that no method has.
     pub(crate) unknown_method_calls: AtomicU64,
     /// Frames that broke the specification.
@@ -47,6 +51,8 @@ struct Inner {
     calls: u64,
     /// Of these, the ones that ended in an error.
     errors: u64,
+    /// Errors by their code.
+    by_code: BTreeMap<u8, u64>,
     /// Answers of each version.
     by_version: BTreeMap<u32, u64>,
     /// The recent times; made at the first call.
@@ -73,6 +79,18 @@ struct Half {
     encode: Histogram<u32>,
 }
 
+/// A histogram that is being filled, the one before it, and when the first was begun.
+struct Latest {
+    halves: [Histogram<u32>; 2],
+    begun_ns: u64,
+}
+
+/// All methods together.
+pub(crate) struct Total {
+    round_trip: Histogram<u32>,
+    interpreter: Histogram<u32>,
+}
+
 impl Metrics {
     /// Makes room for the method with this index.
     pub(crate) fn ensure(&self, index: usize) {
@@ -89,6 +107,7 @@ impl Metrics {
     /// Takes what a client measured. Numbers that can't be are skipped and count as malformed.
     pub(crate) fn reported(&self, reports: &[u8], now_ns: u64) {
         let mut bad = 0;
+        let mut latest = self.latest.lock();
         for report in Report::read_all(reports).take(MAX_REPORTS) {
             let plausible =
                 u64::from(report.return_ns) <= report.round_trip_ns && Code::from_u8(report.status).is_some();
@@ -99,13 +118,57 @@ impl Metrics {
                 _ => None,
             };
             match method {
-                Some(method) => method.reported(&report, now_ns),
+                Some(method) => {
+                    method.reported(&report, now_ns);
+                    let latest = latest.get_or_insert_with(|| Box::new(Latest::new(now_ns)));
+                    latest.rotate(now_ns);
+                    record(&mut latest.halves[0], report.round_trip_ns);
+                }
                 None => bad += 1,
             }
         }
+        drop(latest);
         if bad > 0 {
             self.malformed_frames.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// The round trips of the last one to two seconds.
+    pub(crate) fn latest(&self, now_ns: u64) -> Percentiles {
+        let mut latest = self.latest.lock();
+        let Some(latest) = latest.as_mut() else { return Percentiles::default() };
+        latest.rotate(now_ns);
+        percentiles(latest.halves.each_ref())
+    }
+}
+
+impl Latest {
+    fn new(now_ns: u64) -> Self {
+        Self { halves: [histogram(), histogram()], begun_ns: now_ns }
+    }
+
+    fn rotate(&mut self, now_ns: u64) {
+        let age = now_ns.saturating_sub(self.begun_ns);
+        if age < LATEST_NS {
+            return;
+        }
+        self.halves.swap(0, 1);
+        self.halves[0].reset();
+        if age >= 2 * LATEST_NS {
+            self.halves[1].reset();
+        }
+        self.begun_ns = now_ns;
+    }
+}
+
+impl Total {
+    pub(crate) fn new() -> Self {
+        Self { round_trip: histogram(), interpreter: histogram() }
+    }
+
+    /// Round trips and waits for the interpreter.
+    pub(crate) fn percentiles(&self) -> (Percentiles, Percentiles) {
+        (of(&self.round_trip), of(&self.interpreter))
     }
 }
 
@@ -120,11 +183,11 @@ impl MethodMetrics {
     }
 
     /// A call was answered before it was started.
-    pub(crate) fn refused(&self) {
+    pub(crate) fn refused(&self, code: Code) {
         self.dropped();
         let mut inner = self.inner.lock();
         inner.calls += 1;
-        inner.errors += 1;
+        inner.failed(code);
     }
 
     /// A call was run by `version`.
@@ -132,7 +195,9 @@ impl MethodMetrics {
         self.dropped();
         let mut inner = self.inner.lock();
         inner.calls += 1;
-        inner.errors += u64::from(status != Code::Ok);
+        if status != Code::Ok {
+            inner.failed(status);
+        }
         *inner.by_version.entry(version).or_default() += 1;
         if inner.by_version.len() > MAX_VERSIONS {
             inner.by_version.pop_first();
@@ -154,18 +219,24 @@ impl MethodMetrics {
         record(&mut half.back, u64::from(report.return_ns));
     }
 
-    /// The method's part of the statistics, without its name and live version.
-    pub(crate) fn stats(&self, now_ns: u64) -> MethodStats {
+    /// The method's part of the statistics, without its name and live version; adds to the `total`.
+    pub(crate) fn stats(&self, now_ns: u64, total: &mut Total) -> MethodStats {
         let mut inner = self.inner.lock();
         let mut stats = MethodStats {
             calls: inner.calls,
             errors: inner.errors,
+            by_code: inner.by_code.iter().map(|(code, count)| (*code, *count)).collect(),
             in_flight: self.in_flight.load(Ordering::Relaxed),
             by_version: inner.by_version.iter().map(|(version, count)| (*version, *count)).collect(),
             ..MethodStats::default()
         };
         if let Some(recent) = &mut inner.recent {
             recent.rotate(now_ns);
+            for half in &recent.halves {
+                // Fails only where the total can't grow, and it can.
+                let _ = total.round_trip.add(&half.round_trip);
+                let _ = total.interpreter.add(&half.interpreter);
+            }
             let of = |pick: fn(&Half) -> &Histogram<u32>| percentiles(recent.halves.each_ref().map(pick));
             stats.round_trip = of(|half| &half.round_trip);
             stats.stages = StagePercentiles {
@@ -183,6 +254,11 @@ impl MethodMetrics {
 }
 
 impl Inner {
+    fn failed(&mut self, code: Code) {
+        self.errors += 1;
+        *self.by_code.entry(code as u8).or_default() += 1;
+    }
+
     /// The half to record into now.
     fn half(&mut self, now_ns: u64) -> &mut Half {
         let recent = self
@@ -257,16 +333,20 @@ fn percentiles(halves: [&Histogram<u32>; 2]) -> Percentiles {
     let mut both = current.clone();
     // Fails only where the other one can't grow, and this one can.
     let _ = both.add(before);
-    if both.is_empty() {
+    of(&both)
+}
+
+fn of(times: &Histogram<u32>) -> Percentiles {
+    if times.is_empty() {
         return Percentiles::default();
     }
     Percentiles {
-        count: both.len(),
-        p50_ns: both.value_at_quantile(0.5),
-        p90_ns: both.value_at_quantile(0.9),
-        p99_ns: both.value_at_quantile(0.99),
-        p999_ns: both.value_at_quantile(0.999),
-        max_ns: both.max(),
+        count: times.len(),
+        p50_ns: times.value_at_quantile(0.5),
+        p90_ns: times.value_at_quantile(0.9),
+        p99_ns: times.value_at_quantile(0.99),
+        p999_ns: times.value_at_quantile(0.999),
+        max_ns: times.max(),
     }
 }
 
@@ -287,7 +367,7 @@ mod tests {
             metrics.received();
             metrics.ran(1, Code::Ok, &stages(micros * 1000), SECOND);
         }
-        let handler = metrics.stats(SECOND).stages.handler;
+        let handler = metrics.stats(SECOND, &mut Total::new()).stages.handler;
         assert_eq!(handler.count, 1000);
         for (measured, exact) in
             [(handler.p50_ns, 500_000), (handler.p99_ns, 990_000), (handler.max_ns, 1_000_000)]
@@ -303,9 +383,9 @@ mod tests {
             metrics.received();
             metrics.ran(at as u32, Code::Unknown, &stages(1), at * SECOND);
         }
-        assert_eq!(metrics.stats(7 * SECOND).stages.handler.count, 3);
-        assert_eq!(metrics.stats(12 * SECOND).stages.handler.count, 1);
-        let stats = metrics.stats(30 * SECOND);
+        assert_eq!(metrics.stats(7 * SECOND, &mut Total::new()).stages.handler.count, 3);
+        assert_eq!(metrics.stats(12 * SECOND, &mut Total::new()).stages.handler.count, 1);
+        let stats = metrics.stats(30 * SECOND, &mut Total::new());
         assert_eq!(stats.stages.handler, Percentiles::default());
         assert_eq!((stats.calls, stats.errors, stats.in_flight), (3, 3, 0));
         assert_eq!(stats.by_version, [(1, 1), (4, 1), (7, 1)]);
@@ -330,8 +410,25 @@ mod tests {
             report.put(&mut bytes);
         }
         metrics.reported(&bytes, SECOND);
-        let stats = metrics.method(0).map(|method| method.stats(SECOND)).unwrap_or_default();
+        let stats =
+            metrics.method(0).map(|method| method.stats(SECOND, &mut Total::new())).unwrap_or_default();
         assert_eq!((stats.round_trip.count, stats.stages.back.count), (2, 2));
         assert_eq!(metrics.malformed_frames.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn the_latest_round_trips_are_forgotten_within_two_seconds() {
+        let metrics = Metrics::default();
+        metrics.ensure(0);
+        let mut bytes = Vec::new();
+        let report =
+            Report { id: 1, round_trip_ns: 20_000, return_ns: 5_000, method_key: 1, version: 1, status: 0 };
+        report.put(&mut bytes);
+        metrics.reported(&bytes, SECOND);
+        assert_eq!(metrics.latest(SECOND).count, 1);
+        metrics.reported(&bytes, 2 * SECOND);
+        assert_eq!(metrics.latest(2 * SECOND).count, 2);
+        assert_eq!(metrics.latest(3 * SECOND).count, 1);
+        assert_eq!(metrics.latest(5 * SECOND).count, 0);
     }
 }

@@ -10,6 +10,7 @@ use pycrust_transport::{Link, monotonic_ns};
 use serde::Serialize;
 
 use crate::engine::Engine;
+use crate::metrics::Total;
 use crate::registry;
 use crate::scheduler::Phase;
 use crate::text::{self, Refusal};
@@ -104,22 +105,29 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             (scheduler.registry.live(), scheduler.clients.clone())
         };
         let at_ns = monotonic_ns();
+        let mut total = Total::new();
+        let methods = live
+            .iter()
+            .map(|version| {
+                let metrics = self.metrics.method(version.key as usize - 1);
+                MethodStats {
+                    name: version.method.to_string(),
+                    version: version.number,
+                    ..metrics.map(|metrics| metrics.stats(at_ns, &mut total)).unwrap_or_default()
+                }
+            })
+            .collect();
+        let (round_trip, interpreter) = total.percentiles();
         EndpointStats {
             endpoint: self.config.endpoint.clone(),
             pid: std::process::id(),
             uptime_ns: self.uptime_ns(at_ns),
             at_ns,
-            methods: live
-                .iter()
-                .map(|version| {
-                    let metrics = self.metrics.method(version.key as usize - 1);
-                    MethodStats {
-                        name: version.method.to_string(),
-                        version: version.number,
-                        ..metrics.map(|metrics| metrics.stats(at_ns)).unwrap_or_default()
-                    }
-                })
-                .collect(),
+            methods,
+            round_trip,
+            latest: self.metrics.latest(at_ns),
+            interpreter,
+            spin_ns: self.spin_ns.load(Ordering::Relaxed),
             clients: clients
                 .iter()
                 .map(|client| ClientStats {
@@ -129,6 +137,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
                     in_flight: client.account.in_flight() as u64,
                 })
                 .collect(),
+            visits: self.visits.all(),
             unknown_method_calls: self.metrics.unknown_method_calls.load(Ordering::Relaxed),
             malformed_frames: self.metrics.malformed_frames.load(Ordering::Relaxed),
             recorder: self.recorder.stats(),

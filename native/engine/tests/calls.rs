@@ -268,6 +268,10 @@ fn the_worker_answers_about_itself() {
     assert_eq!((broken.calls, broken.errors, broken.in_flight), (1, 1, 0));
     assert_eq!((echo.calls, echo.errors, &echo.by_version[..]), (1, 0, &[(1, 1)][..]));
     assert_eq!((echo.round_trip.count, echo.stages.back.count, echo.stages.handler.count), (1, 1, 1));
+    assert_eq!((&broken.by_code[..], &echo.by_code[..]), (&[(broken.by_code[0].0, 1)][..], &[][..]));
+    assert_eq!((stats.round_trip.count, stats.latest.count, stats.interpreter.count), (1, 1, 2));
+    let [visit] = &stats.visits[..] else { panic!("{:?}", stats.visits) };
+    assert_eq!((visit.came, &*visit.name), (true, "client 1"));
     assert_eq!((stats.clients.len(), &*stats.clients[0].name), (1, "client 1"));
     assert_eq!(stats.malformed_frames, 0);
     rig.finish();

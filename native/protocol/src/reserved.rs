@@ -103,6 +103,8 @@ pub struct MethodStats {
     pub calls: u64,
     /// Of these, the ones that ended in an error.
     pub errors: u64,
+    /// Errors by their code: pairs of code and count.
+    pub by_code: Vec<(u8, u64)>,
     /// Calls received and not yet answered.
     pub in_flight: u64,
     /// Answers of each version: pairs of version and count.
@@ -145,6 +147,23 @@ pub struct RecorderStats {
     pub last: u64,
 }
 
+/// One of the last comings and goings of clients in the answer to `pycrust.stats`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Visit {
+    /// `CLOCK_MONOTONIC` nanoseconds.
+    pub at_ns: u64,
+    /// Whether the client came; it went otherwise.
+    pub came: bool,
+    /// The connection's number.
+    pub connection: u64,
+    /// The client's process.
+    pub pid: u32,
+    /// Its name.
+    pub name: String,
+    /// Why it went.
+    pub reason: String,
+}
+
 /// The answer to `pycrust.stats`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EndpointStats {
@@ -158,8 +177,18 @@ pub struct EndpointStats {
     pub at_ns: u64,
     /// Every registered method, in order of its name.
     pub methods: Vec<MethodStats>,
+    /// Round trips of all methods together, as the clients measured them.
+    pub round_trip: Percentiles,
+    /// The same of the last one to two seconds alone.
+    pub latest: Percentiles,
+    /// All methods' waits for the interpreter.
+    pub interpreter: Percentiles,
+    /// How long the thread that receives polls before it sleeps, nanoseconds; 0 if it sleeps at once.
+    pub spin_ns: u64,
     /// Every connected client.
     pub clients: Vec<ClientStats>,
+    /// The last clients that came or went, the oldest first.
+    pub visits: Vec<Visit>,
     /// Calls to names that no method has.
     pub unknown_method_calls: u64,
     /// Frames that broke the specification.
