@@ -20,7 +20,7 @@ class PrintedLine(str):
 
 
 def mimebundle(endpoint: RpcEndpoint, **options: Any) -> Any:
-    """The live view in a kernel that has its widget installed; always text.
+    """The live view in a kernel that has its widget installed, a table in one that has not; always text.
 
     Args:
         endpoint: What is shown.
@@ -30,8 +30,12 @@ def mimebundle(endpoint: RpcEndpoint, **options: Any) -> Any:
         Data by MIME type, or a pair of those and their metadata.
     """
     plain = {"text/plain": repr(endpoint)}
-    if not in_kernel() or importlib.util.find_spec("anywidget") is None:
+    if not in_kernel():
         return plain
+    if importlib.util.find_spec("anywidget") is None:
+        from pycrust.jupyter.view import static  # noqa: PLC0415 - only a notebook needs it
+
+        return {**plain, "text/html": static.html(endpoint.stats(), serving=endpoint.serving)}
     from pycrust.jupyter import widget  # noqa: PLC0415 - it imports ipywidgets
 
     view: Any = widget.view_of(endpoint)

@@ -81,6 +81,11 @@ class LiveView(anywidget.AnyWidget):
             self._publisher.alive(view, self)
         elif kind == "goodbye":
             self._publisher.goodbye(view)
+        else:
+            self._publisher.inspector.heard(view, said, self._answer)
+
+    def _answer(self, message: dict[str, Any], buffers: list[bytes]) -> None:
+        cast("Any", self).send(message, buffers=buffers or None)
 
     def _comm_changed_to(self, change: Any) -> None:
         if change["new"] is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import json
 import logging
 import threading
 import time
@@ -11,7 +12,11 @@ import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from pycrust.jupyter.view.wire import Snapshot, whole
+from pycrust.jupyter.view.events import Timeline
+from pycrust.jupyter.view.history import History
+from pycrust.jupyter.view.inspector import Inspector
+from pycrust.jupyter.view.models import Models
+from pycrust.jupyter.view.wire import Snapshot, ends, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,11 +24,20 @@ if TYPE_CHECKING:
 PERIOD_S = 0.2
 """Between two updates: 5 Hz. Past 1,000 messages a second a notebook server stops sending."""
 
+CALLS_EVERY = 2
+"""Updates for each look at the recorded calls."""
+
+MODELS_EVERY = 5
+"""Updates for each look at the model slots."""
+
 SILENCE_S = 16.0
 """A view says every 5 s that it is open. After this long without a word it counts as gone."""
 
 GRACE_S = 6.0
 """How long a silent view has to be heard once the kernel is free."""
+
+HELD_S = 0.75
+"""An update that comes this late says that the interpreter was held: the thread only waited to run."""
 
 _log = logging.getLogger("pycrust.jupyter")
 
@@ -91,6 +105,12 @@ class Publisher:
         self._wake = threading.Event()
         self._number = 0
         self._last: Snapshot | None = None
+        self._history = History()
+        self._events = Timeline()
+        self._models = Models()
+        self._slots: list[list[Any]] = []
+        #: Answers what views ask of single calls; it has no part in the numbers of messages.
+        self.inspector = Inspector(self._endpoint)
 
     def hello(self, view: str, stage: Stage) -> None:
         """A view opened or missed something: sends it a snapshot, and updates from then on."""
@@ -114,6 +134,7 @@ class Publisher:
         """A view closed."""
         with self._lock:
             self._seats.pop(view, None)
+            self.inspector.left(view)
             if not self._seats:
                 self._wake.set()
 
@@ -146,10 +167,25 @@ class Publisher:
             return False
         stats = endpoint.stats()
         serving = is_serving(endpoint, stats)
-        now = Snapshot.of(stats, serving=serving)
+        at = time.time_ns() // 1_000_000
+        now = Snapshot.of(stats, serving=serving, at=at)
+        point = self._history.add(at, now.calls, now.errors, *ends(stats, "latest"))
+        self._events.look(stats, at, getattr(endpoint, "events", None))
         self._number += 1
         message = now.since(self._last, self._number)
+        if self._last is None:
+            message |= {"points": self._history.points(), "events": self._events.all()}
+        else:
+            message |= {"points": [point], "events": self._events.fresh()}
+        message["recent"] = self._history.recent()
+        if self._last is None or self._number % MODELS_EVERY == 0:
+            slots = self._models.rows(getattr(endpoint, "models", {}))
+            if self._last is None or slots != self._slots:
+                self._slots = message["models"] = slots
         self._last = now
+        if self._number % CALLS_EVERY == 0 and (lists := self.inspector.news()):
+            # As text: the kernel looks through every value of a message, and these are many.
+            message["lists"] = json.dumps(lists)
         for stage in {id(seat.stage): seat.stage for seat in self._seats.values()}.values():
             try:
                 stage.send(message)
@@ -171,16 +207,19 @@ class Publisher:
         while True:
             due = max(due + PERIOD_S, time.monotonic())
             wake.wait(max(0.0, due - time.monotonic()))
+            late = time.monotonic() - due
             with self._lock:
+                if late > HELD_S:
+                    text = f"the interpreter was held for {late:.1f} s: nothing in Python could run"
+                    self._events.add(time.time_ns() // 1_000_000, "held", text)
                 if self._wake is not wake or self._thread is not threading.current_thread():
                     return
                 # Under the lock that setters hold: no wake is lost, and none makes the next wait end at once.
                 wake.clear()
                 self._drop_silent()
-                if self._seats and self._try_publish(start=False):
-                    continue
-                self._thread = None
-                return
+                if not self._seats or not self._try_publish(start=False):
+                    self._thread = None
+                    return
 
     def _try_publish(self, *, start: bool = True) -> bool:
         try:

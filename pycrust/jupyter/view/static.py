@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from datetime import datetime
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -37,12 +38,12 @@ def _count(number: int, thing: str) -> str:
 
 
 def headline(stats: Mapping[str, object], *, serving: bool) -> str:
-    """One line: the endpoint, its state, process, methods and clients."""
+    """One line: the endpoint, its state, process, methods and clients, and when that was: a notebook keeps it."""
     state = "serving" if serving else "stopped"
     methods, clients = len(sequence(stats, "methods")), len(sequence(stats, "clients"))
     return (
         f"{_printable(str(stats.get('endpoint', '')))} · {state} · pid {whole(stats.get('pid')) or os.getpid()}"
-        f" · {_count(methods, 'method')} · {_count(clients, 'client')}"
+        f" · {_count(methods, 'method')} · {_count(clients, 'client')} · as of {datetime.now():%Y-%m-%d %H:%M:%S}"  # noqa: DTZ005 - the reader's own clock
     )
 
 

@@ -57,8 +57,14 @@ class Snapshot:
     head: dict[str, Any]
 
     @classmethod
-    def of(cls, stats: Mapping[str, object], *, serving: bool) -> Snapshot:
-        """Takes what `endpoint.stats()` gave."""
+    def of(cls, stats: Mapping[str, object], *, serving: bool, at: int = 0) -> Snapshot:
+        """Takes what `endpoint.stats()` gave.
+
+        Args:
+            stats: The statistics.
+            serving: Whether callers can reach the endpoint.
+            at: When that was, milliseconds since 1970.
+        """
         methods = sequence(stats, "methods")
         return cls(
             endpoint=str(stats.get("endpoint", "")),
@@ -67,13 +73,26 @@ class Snapshot:
             rows=tuple(row(method) for method in methods),
             head={
                 "serving": serving,
-                "at": whole(stats.get("at_ns")) // 1000,
+                "at": at,
                 "up": whole(stats.get("uptime_ns")) // 1_000_000,
                 "clients": len(sequence(stats, "clients")),
+                "spin": whole(stats.get("spin_ns")),
+                "trip": ends(stats, "round_trip"),
+                "wait": ends(stats, "interpreter"),
                 "unknown": whole(stats.get("unknown_method_calls")),
                 "malformed": whole(stats.get("malformed_frames")),
             },
         )
+
+    @property
+    def calls(self) -> int:
+        """Calls of all methods."""
+        return sum(numbers[1] for numbers in self.rows)
+
+    @property
+    def errors(self) -> int:
+        """Calls of all methods that ended in an error, and calls to methods that don't exist."""
+        return sum(numbers[2] for numbers in self.rows) + self.head["unknown"]
 
     def message(self, number: int) -> dict[str, Any]:
         """All of it, as message `number`."""
@@ -97,3 +116,9 @@ class Snapshot:
             if now != then
         ]
         return {"kind": "update", "seq": number, "rows": changed, **self.head}
+
+
+def ends(stats: Mapping[str, object], name: str) -> list[int]:
+    """The median and the 99th percentile under `name`."""
+    times = part(stats, name)
+    return [whole(times.get("p50_ns")), whole(times.get("p99_ns"))]

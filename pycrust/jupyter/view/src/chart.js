@@ -45,7 +45,7 @@ export class Chart {
     this.none = element("p", { class: "pycrust-none" }, this.nothing);
     this.plots = element(
       "div",
-      { class: "pycrust-plots", role: "img", "aria-label": "Calls a second, and p50 and p99 of the round trip, over the last 60 seconds" },
+      { class: "pycrust-plots", role: "img", "aria-label": "Calls and errors a second, and p50 and p99 of the round trip on a logarithmic scale, over the last 60 seconds" },
       this.rateBox,
       this.latencyBox,
       this.marks,
@@ -58,6 +58,7 @@ export class Chart {
         "div",
         { class: "pycrust-key" },
         key("rate", "calls/s"),
+        key("errors", "errors/s"),
         key("p50", "round trip p50"),
         key("p99", "p99"),
         this.readout,
@@ -124,9 +125,9 @@ export class Chart {
             values: (_, splits) => this.rateLabels(splits),
           },
         ],
-        series: [{}, line("--pycrust-blue", { fill: colour("--pycrust-blue-wash") })],
+        series: [{}, line("--pycrust-blue", { fill: colour("--pycrust-blue-wash") }), line("--pycrust-red", { width: 1.25 })],
       },
-      this.rateData ?? [[], []],
+      this.rateData ?? [[], [], []],
       this.rateBox,
     );
     this.latency = new uPlot(
@@ -142,7 +143,7 @@ export class Chart {
           {
             stroke: ink, font, grid, size: 24, gap: 4, ticks: { show: false },
             splits: () => [-60, -45, -30, -15, 0].map((s) => this.seconds[1] + s),
-            values: () => ["−60 s", "−45 s", "−30 s", "−15 s", "now"],
+            values: () => ["", "−45 s", "−30 s", "−15 s", "now"],
           },
           {
             ...side,
@@ -174,11 +175,14 @@ export class Chart {
     this.seconds = [now - SHOWN_S, now];
     this.shown = shown;
     this.history = history;
-    this.rateData = /** @type {any} */ ([at, shown.map((each) => each.rate)]);
+    this.rateData = /** @type {any} */ ([
+      at, shown.map((each) => each.rate), shown.map((each) => (each.errors === null || each.errors === 0 ? null : each.errors)),
+    ]);
     this.latencyData = /** @type {any} */ ([at, shown.map((each) => each.p50), shown.map((each) => each.p99)]);
     this.rate?.setData(this.rateData);
     this.latency?.setData(this.latencyData);
     write(this.nothing, note(endpoint));
+    this.plots.dataset.points = String(shown.length);
     this.none.hidden = shown.some((each) => each.p50 !== null || (each.rate ?? 0) > 0);
     this.drawMarks();
   }
@@ -213,8 +217,9 @@ export class Chart {
       return;
     }
     const rate = single(point.rate, RATE);
+    const failed = point.errors ? `, ${digits(point.errors)} errors/s` : "";
     const ago = (this.seconds[1] - point.at).toFixed(0);
-    write(this.readout, `${digits(Number(ago))} s ago: ${rate.text} ${rate.unit.name} · p50 ${latency(point.p50)} · p99 ${latency(point.p99)}`);
+    write(this.readout, `${digits(Number(ago))} s ago: ${rate.text} ${rate.unit.name}${failed} · p50 ${latency(point.p50)} · p99 ${latency(point.p99)}`);
   }
 
   remove() {

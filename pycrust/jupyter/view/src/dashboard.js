@@ -1,28 +1,39 @@
-// One view: header, tiles, chart and table, drawn from the same state.
+// One view: header, tiles, charts, events and table, drawn from the same state.
 import plotStyles from "uplot/dist/uPlot.min.css";
 import styles from "./live.css";
 import { Chart } from "./chart.js";
 import { element } from "./dom.js";
+import { EventLog } from "./events.js";
 import { Header } from "./header.js";
+import { Inspector } from "./inspector.js";
+import { Models } from "./models.js";
 import { Table } from "./table.js";
 import { Theme } from "./theme.js";
 import { Tiles } from "./tiles.js";
 
 /** The whole view in one element. */
 export class Dashboard {
-  /** @param {HTMLElement} el what the notebook gives */
-  constructor(el) {
+  /**
+   * @param {HTMLElement} el what the notebook gives
+   * @param {(message: Record<string, unknown>) => void} say sends a message to the kernel
+   */
+  constructor(el, say) {
     this.header = new Header();
     this.tiles = new Tiles();
     this.chart = new Chart();
+    this.events = new EventLog();
     this.table = new Table();
+    this.models = new Models();
+    this.inspector = new Inspector(say);
     this.root = element(
       "section",
       { class: "pycrust", "data-testid": "pycrust-dashboard", "aria-label": "PyCrust live view" },
       this.header.root,
       this.tiles.root,
-      this.chart.root,
+      element("div", { class: "pycrust-middle" }, this.chart.root, this.events.root),
       this.table.root,
+      this.models.root,
+      this.inspector.root,
     );
     this.theme = new Theme(this.root);
     el.classList.add("pycrust-host");
@@ -43,9 +54,12 @@ export class Dashboard {
     if (this.theme.follow()) this.chart.make();
     if (endpoint === null || endpoint === this.drawn) return;
     this.drawn = endpoint;
+    this.root.dataset.update = String(endpoint.sequence);
     this.tiles.draw(endpoint, history);
     this.chart.draw(endpoint, history);
+    this.events.draw(history);
     this.table.draw(endpoint, history);
+    this.models.draw(endpoint.models);
   }
 
   remove() {

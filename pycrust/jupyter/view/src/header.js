@@ -1,17 +1,19 @@
-// The header line: which endpoint, in which state, and what the view knows about itself.
+// The lines above the tiles: which endpoint, in which state, whether it is well, and what the view knows about itself.
 import { element, write, attribute } from "./dom.js";
 import { span } from "./format.js";
+import { health } from "./health.js";
 
-/** What each condition is called, and what to do about it. */
+/** What each condition is called. */
 const WORDS = {
-  waiting: ["waiting", "Waiting for the kernel's first answer."],
-  live: ["live", "Updates five times a second."],
-  stopped: ["not serving", "Call endpoint.serve() to serve."],
-  stale: ["stale", "No update for more than 2 seconds: the numbers are old."],
-  disconnected: ["disconnected", "The kernel has gone: the numbers are its last. Run the cell again."],
+  waiting: "waiting",
+  live: "live",
+  stopped: "not serving",
+  stale: "stale",
+  cut: "disconnected",
+  disconnected: "disconnected",
 };
 
-/** The line above the tiles. */
+/** What stands above the tiles. */
 export class Header {
   constructor() {
     this.name = element("strong", { class: "pycrust-name" }, " ");
@@ -19,15 +21,17 @@ export class Header {
     this.pid = element("span", { class: "pycrust-fact" });
     this.up = element("span", { class: "pycrust-fact" });
     this.clients = element("span", { class: "pycrust-fact" });
-    // Speaks only when the word changes; the age beside it ticks and must stay silent.
+    this.transport = element("span", { class: "pycrust-fact" });
+    // Speaks only when the word changes; the sentence below has numbers that change and must stay silent.
     this.state = element("span", { class: "pycrust-state", role: "status", "aria-live": "polite" });
-    this.age = element("span", { class: "pycrust-age" });
+    this.words = element("p", { class: "pycrust-words" });
     this.root = element(
       "header",
       { class: "pycrust-header" },
       element("span", { class: "pycrust-who" }, this.name, this.service),
-      element("span", { class: "pycrust-facts" }, this.pid, this.up, this.clients),
-      element("span", { class: "pycrust-connection" }, this.age, this.state),
+      element("span", { class: "pycrust-facts" }, this.pid, this.up, this.clients, this.transport),
+      this.state,
+      this.words,
     );
   }
 
@@ -37,10 +41,10 @@ export class Header {
    * @param {number} silentMs
    */
   draw(endpoint, condition, silentMs) {
-    const [word, help] = WORDS[condition];
-    write(this.state, word);
-    attribute(this.state, "title", help);
-    write(this.age, condition === "stale" ? `no update for ${span(silentMs)}` : condition === "disconnected" ? "last known numbers" : "");
+    const said = health(endpoint, condition, silentMs);
+    write(this.state, WORDS[condition]);
+    write(this.words, said.words);
+    attribute(this.root, "data-health", said.health);
     if (endpoint === null) return;
     const gone = condition === "disconnected";
     write(this.name, endpoint.endpoint);
@@ -49,5 +53,10 @@ export class Header {
     write(this.pid, `pid ${endpoint.pid}`);
     write(this.up, endpoint.serving ? `up ${span(endpoint.up)}` : "");
     write(this.clients, endpoint.clients === 1 ? "1 client" : `${endpoint.clients} clients`);
+    const spins = endpoint.spin > 0 && endpoint.recent[0] > 0;
+    write(this.transport, `shared memory, ${spins ? "spinning" : "sleeping"}`);
+    attribute(this.transport, "title", spins
+      ? `iceoryx2. Polls up to ${endpoint.spin / 1000} µs for the next call before it sleeps: the fastest answer, for CPU time`
+      : "iceoryx2. Sleeps until a call wakes it: no CPU time while nothing comes");
   }
 }

@@ -1,83 +1,85 @@
-// The last minute, kept in the page alone: nothing of it is ever saved into the notebook.
-import { percentile, points } from "./mixture.js";
+// What the page remembers of an endpoint. The kernel keeps the same minute: a page that is opened again gets it back.
 
-/** Seconds of history that the chart shows. */
+/** Seconds of history that the charts show. */
 export const SHOWN_S = 60;
-/** Rates are differences over about this long. */
+/** Rates of methods are differences over about this long. */
 const RATE_S = 1;
-/** Methods called within this long count in the percentiles of all. */
-const WEIGHT_S = 5;
+/** Lines of the event log. */
+export const LINES = 100;
+/** Points further apart than this are not joined, seconds. */
+const GAP_S = 2;
+/** Changes this close together are one mark, seconds. */
+const TOGETHER_S = 0.3;
 
-/**
- * The totals of one moment.
- * @typedef {{at: number, calls: Map<string, number>, total: number}} Sample
- */
-
-/** Rates, percentiles of all methods, points of the chart and the marks of version changes. */
+/** Points of the charts, lines of the log, marks of changes, and the rate of each method. */
 export class History {
-  /** @type {Sample[]} The last WEIGHT_S seconds. */
+  /** @type {{at: number, calls: Map<string, number>}[]} The totals of the last RATE_S seconds and a little more. */
   samples = [];
-  /** @type {{at: number, rate: number | null, p50: number | null, p99: number | null}[]} */
+  /** @type {import("./state.js").Point[]} */
   shown = [];
+  /** @type {Map<number, import("./state.js").Event>} In order of their numbers. */
+  events = new Map();
   /** @type {{at: number, label: string}[]} */
   marks = [];
-  /** @type {Map<string, number>} The last version seen of each method. */
-  versions = new Map();
-  /** @type {string} Totals of another life of the worker can't be subtracted. */
+  /** @type {string} What another worker counted can't be compared. */
   life = "";
 
   /**
-   * Takes one state of the endpoint in.
+   * Takes one message in.
    * @param {import("./state.js").Endpoint} endpoint
+   * @param {import("./state.js").Point[]} points
+   * @param {import("./state.js").Event[]} events
    */
-  add(endpoint) {
+  add(endpoint, points = [], events = []) {
     const at = endpoint.at;
-    const calls = new Map(endpoint.methods.map((method) => [method.name, method.calls]));
-    const total = endpoint.methods.reduce((sum, method) => sum + method.calls, 0);
-    const last = this.samples[this.samples.length - 1];
     const life = `${endpoint.endpoint} ${endpoint.pid}`;
-    if (life !== this.life) this.forget(life);
-    else if (last && (at < last.at || backwards(last.calls, calls))) this.samples = [];
-    if (last && at === last.at) this.samples.pop();
-    this.samples.push({ at, calls, total });
-    while (this.samples.length > 2 && this.samples[1].at <= at - WEIGHT_S) this.samples.shift();
-    this.mark(endpoint);
-    const now = this.percentiles(endpoint);
-    if (this.shown.length > 0 && this.shown[this.shown.length - 1].at >= at) this.shown.pop();
-    this.shown.push({ at, rate: this.totalRate(), ...now });
-    while (this.shown.length > 0 && this.shown[0].at < at - SHOWN_S - 1) this.shown.shift();
-    while (this.marks.length > 0 && this.marks[0].at < at - SHOWN_S) this.marks.shift();
-  }
-
-  /** @param {string} life */
-  forget(life) {
-    this.life = life;
-    this.samples = [];
-    this.shown = [];
-    this.marks = [];
-    this.versions.clear();
-  }
-
-  /** @param {import("./state.js").Endpoint} endpoint */
-  mark(endpoint) {
-    const changed = [];
-    for (const { name, version } of endpoint.methods) {
-      const before = this.versions.get(name);
-      if (before !== undefined && before !== version) changed.push(`${name} v${version}`);
-      this.versions.set(name, version);
+    if (life !== this.life) {
+      this.life = life;
+      this.samples = [];
+      this.shown = [];
+      this.events.clear();
     }
-    if (changed.length > 3) changed.splice(2, changed.length, `${changed.length - 2} more`);
-    if (changed.length > 0) this.marks.push({ at: endpoint.at, label: changed.join(", ") });
+    const calls = new Map(endpoint.methods.map((method) => [method.name, method.calls]));
+    const last = this.samples[this.samples.length - 1];
+    if (last && (at < last.at || backwards(last.calls, calls))) this.samples = [];
+    else if (last && at === last.at) this.samples.pop();
+    this.samples.push({ at, calls });
+    while (this.samples.length > 2 && this.samples[1].at <= at - RATE_S) this.samples.shift();
+
+    for (const point of points) {
+      const newest = this.shown[this.shown.length - 1];
+      if (newest !== undefined && point.at <= newest.at) continue;
+      // Nobody looked meanwhile: the lines break there.
+      if (newest !== undefined && point.at - newest.at > GAP_S) {
+        this.shown.push({ at: newest.at + 0.001, rate: null, errors: null, p50: null, p99: null });
+      }
+      this.shown.push(point);
+    }
+    while (this.shown.length > 0 && this.shown[0].at < at - SHOWN_S - 1) this.shown.shift();
+
+    for (const event of events) this.events.set(event.number, event);
+    if (this.events.size > LINES) {
+      for (const number of [...this.events.keys()].sort((a, b) => a - b).slice(0, this.events.size - LINES)) {
+        this.events.delete(number);
+      }
+    }
+    this.mark(at);
   }
 
-  /**
-   * The sample that lies `seconds` back, or the oldest after it.
-   * @param {number} seconds
-   */
-  before(seconds) {
-    const now = this.samples[this.samples.length - 1];
-    // Half a period of tolerance: a snapshot that came a little early still counts as that far back.
-    return this.samples.findLast((sample) => sample.at <= now.at - seconds + 0.1) ?? this.samples[0];
+  /** @param {number} now */
+  mark(now) {
+    /** @type {{at: number, names: string[]}[]} */
+    const groups = [];
+    for (const event of [...this.events.values()].sort((a, b) => a.at - b.at)) {
+      if (event.mark === "" || event.at < now - SHOWN_S) continue;
+      const group = groups[groups.length - 1];
+      if (group !== undefined && event.at - group.at < TOGETHER_S) group.names.push(event.mark);
+      else groups.push({ at: event.at, names: [event.mark] });
+    }
+    this.marks = groups.map(({ at, names }) => ({
+      at,
+      label: names.length > 3 ? [...names.slice(0, 2), `${names.length - 2} more`].join(", ") : names.join(", "),
+    }));
   }
 
   /**
@@ -87,34 +89,9 @@ export class History {
    */
   rate(name) {
     const now = this.samples[this.samples.length - 1];
-    if (!now) return null;
-    const then = this.before(RATE_S);
-    if (then === now) return null;
+    const then = this.samples[0];
+    if (!now || then === now) return null;
     return ((now.calls.get(name) ?? 0) - (then.calls.get(name) ?? 0)) / (now.at - then.at);
-  }
-
-  /** Calls a second of all methods. */
-  totalRate() {
-    const now = this.samples[this.samples.length - 1];
-    if (!now) return null;
-    const then = this.before(RATE_S);
-    return then === now ? null : Math.max(0, now.total - then.total) / (now.at - then.at);
-  }
-
-  /**
-   * p50 and p99 of all calls of the last seconds; null where there were none.
-   * @param {import("./state.js").Endpoint} endpoint
-   */
-  percentiles(endpoint) {
-    const then = this.before(WEIGHT_S);
-    const now = this.samples[this.samples.length - 1];
-    const parts = [];
-    for (const method of endpoint.methods) {
-      const known = points(method);
-      const weight = (now.calls.get(method.name) ?? 0) - (then.calls.get(method.name) ?? 0);
-      if (known !== null && weight > 0) parts.push({ weight, points: known });
-    }
-    return { p50: percentile(parts, 0.5), p99: percentile(parts, 0.99) };
   }
 }
 

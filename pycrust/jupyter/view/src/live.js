@@ -1,12 +1,14 @@
 // Entry point: one store for each widget model, any number of views of it.
 import { History } from "./history.js";
-import { State, condition } from "./state.js";
+import { State, condition, events, points } from "./state.js";
 import { Dashboard } from "./dashboard.js";
 
 /** How often an open view tells the kernel that somebody still looks. */
 const ALIVE_MS = 5000;
 /** A page out of sight for this long is treated as closed. */
 const HIDDEN_MS = 60_000;
+/** After a silence this long the kernel may have forgotten what the page watches. */
+const FORGOTTEN_MS = 5000;
 /** How often the age of the last message is looked at. */
 const WATCH_MS = 500;
 
@@ -19,6 +21,7 @@ export function connect(model) {
   const history = new History();
   /** @type {Set<Dashboard>} */
   const views = new Set();
+  let numbers = 0;
   // The kernel that knew this model has ended: no message can come any more.
   let ended = false;
   // The server is out of reach: messages may come again.
@@ -30,13 +33,13 @@ export function connect(model) {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let leaving;
 
-  const say = (/** @type {string} */ kind) => {
-    if (!ended && !cut) model.send({ kind, view: me });
+  const say = (/** @type {string} */ kind, more = {}) => {
+    if (!ended && !cut) model.send({ ...more, kind, view: me });
   };
   const draw = () => {
     const silentMs = performance.now() - heard;
     const known = state.endpoint !== null;
-    const now = condition({ known, live: !ended && !cut, serving: state.endpoint?.serving ?? false, silentMs });
+    const now = condition({ known, ended, cut, serving: state.endpoint?.serving ?? false, silentMs });
     for (const view of views) view.draw(state.endpoint, history, now, silentMs);
   };
 
@@ -44,6 +47,7 @@ export function connect(model) {
     if (watching) return;
     watching = true;
     say("hello");
+    for (const view of views) view.inspector.watch();
     timers = [
       setInterval(() => say(state.endpoint === null ? "hello" : "alive"), ALIVE_MS),
       setInterval(draw, WATCH_MS),
@@ -62,16 +66,28 @@ export function connect(model) {
     else watch();
   };
 
-  model.on("msg:custom", (/** @type {any} */ message) => {
+  model.on("msg:custom", (/** @type {any} */ message, /** @type {DataView[]} */ buffers) => {
     if (message?.kind === "code") return;
+    if (message?.view !== undefined) {
+      // An answer to one page's inspector; with several views in that page, each takes what it asked for.
+      if (message.view === me) for (const view of views) if (view.number === message.to) view.inspector.take(message, buffers ?? []);
+      return;
+    }
+    for (const list of typeof message?.lists === "string" ? JSON.parse(message.lists) : []) {
+      if (list?.view === me) for (const view of views) if (view.number === list.to) view.inspector.take(list, []);
+    }
     const result = state.take(message);
     if (result === "gap") {
       say("hello");
       return;
     }
     if (result !== "changed" || state.endpoint === null) return;
+    // The kernel may have forgotten what this page watches: it stopped, or dropped a page that was silent.
+    if (message.kind === "snapshot" && heard > 0 && performance.now() - heard > FORGOTTEN_MS) {
+      for (const view of views) view.inspector.watch();
+    }
     heard = performance.now();
-    history.add(state.endpoint);
+    history.add(state.endpoint, points(message), events(message));
     draw();
   });
   const end = () => {
@@ -102,11 +118,16 @@ export function connect(model) {
      * @param {HTMLElement} el
      */
     show(el) {
-      const view = new Dashboard(el);
+      numbers += 1;
+      const number = numbers;
+      const view = new Dashboard(el, (message) => say(String(message.kind), { ...message, to: number }));
+      view.number = number;
       views.add(view);
       seen();
+      view.inspector.watch();
       draw();
       return () => {
+        say("unwatch", { to: number });
         views.delete(view);
         view.remove();
         if (views.size === 0) leave();

@@ -11,7 +11,7 @@ export const STAGES = [
   { key: "decode", what: "decoding and validating" },
   { key: "handler", what: "in the handler" },
   { key: "encode", what: "serialising and encoding" },
-  { key: "back", what: "on the way back" },
+  { key: "back", what: "on the way back, as the client measured it" },
 ];
 
 /**

@@ -1,4 +1,5 @@
 // What the kernel said, put together from a snapshot and the updates after it.
+import { measured } from "./format.js";
 import { STAGES } from "./stages.js";
 
 /**
@@ -18,15 +19,27 @@ import { STAGES } from "./stages.js";
 
 /**
  * @typedef {object} Endpoint
+ * @property {number} sequence the number of the message that it comes from
  * @property {string} endpoint
  * @property {number} pid
  * @property {boolean} serving
- * @property {number} at seconds on the worker's own clock
+ * @property {number} at seconds since 1970
  * @property {number} up milliseconds
  * @property {number} clients
+ * @property {number} spin nanoseconds that a thread polls before it sleeps
+ * @property {[number, number]} trip p50 and p99 of all methods' round trips, nanoseconds; 0 where there are none
+ * @property {[number, number]} wait the same of the wait for the interpreter
+ * @property {[number, number]} recent calls and errors of the last ten seconds
  * @property {number} unknown calls to names that no method has
  * @property {number} malformed frames that broke the specification
  * @property {Method[]} methods
+ * @property {import("./models.js").Slot[]} models
+ */
+
+/**
+ * One line of the event log.
+ * @typedef {{number: number, at: number, kind: string, text: string, mark: string}} Event
+ * @typedef {{at: number, rate: number | null, errors: number | null, p50: number | null, p99: number | null}} Point
  */
 
 /** Fields of a row before its stages, in the order in which the kernel sends them. */
@@ -51,6 +64,33 @@ function method(row, name) {
   return made;
 }
 
+/** @param {unknown} pair @returns {[number, number]} */
+const two = (pair) => (Array.isArray(pair) ? [whole(pair[0]), whole(pair[1])] : [0, 0]);
+
+/**
+ * The points that a message carries.
+ * @param {any} message
+ * @returns {Point[]}
+ */
+export function points(message) {
+  const rows = Array.isArray(message?.points) ? message.points.filter(Array.isArray) : [];
+  return rows.map((/** @type {unknown[]} */ [at, rate, errors, p50, p99]) => ({
+    at: whole(at) / 1000, rate: measured(rate), errors: measured(errors), p50: measured(p50), p99: measured(p99),
+  }));
+}
+
+/**
+ * The lines for the log that a message carries.
+ * @param {any} message
+ * @returns {Event[]}
+ */
+export function events(message) {
+  const rows = Array.isArray(message?.events) ? message.events.filter(Array.isArray) : [];
+  return rows.map((/** @type {unknown[]} */ [number, at, kind, text, mark]) => ({
+    number: whole(number), at: whole(at) / 1000, kind: String(kind), text: String(text), mark: String(mark ?? ""),
+  }));
+}
+
 /** Puts messages together; says when one is missing. */
 export class State {
   /** @type {Endpoint | null} */
@@ -69,8 +109,10 @@ export class State {
       this.sequence = whole(message.seq);
       this.endpoint = {
         ...head(message),
+        sequence: this.sequence,
         endpoint: String(message.endpoint ?? ""),
         pid: whole(message.pid),
+        models: slots(message) ?? [],
         methods: names.map((/** @type {string} */ name, /** @type {number} */ at) => method(message.rows?.[at], name)),
       };
       return "changed";
@@ -85,18 +127,30 @@ export class State {
       const known = methods[row?.[0]];
       if (known) methods[row[0]] = method(row.slice(1), known.name);
     }
-    this.endpoint = { ...this.endpoint, ...head(message), methods };
+    this.endpoint = { ...this.endpoint, ...head(message), methods, models: slots(message) ?? this.endpoint.models, sequence: this.sequence };
     return "changed";
   }
+}
+
+/**
+ * The model slots, if the message names them: only where they changed.
+ * @param {any} message
+ */
+function slots(message) {
+  return Array.isArray(message.models) ? message.models.filter(Array.isArray) : null;
 }
 
 /** @param {any} message */
 function head(message) {
   return {
     serving: message.serving === true,
-    at: whole(message.at) / 1e6,
+    at: whole(message.at) / 1000,
     up: whole(message.up),
     clients: whole(message.clients),
+    spin: whole(message.spin),
+    trip: two(message.trip),
+    wait: two(message.wait),
+    recent: two(message.recent),
     unknown: whole(message.unknown),
     malformed: whole(message.malformed),
   };
@@ -107,11 +161,13 @@ export const STALE_MS = 2000;
 
 /**
  * What the view says about itself.
- * @param {{known: boolean, live: boolean, serving: boolean, silentMs: number}} facts
- * @returns {"waiting" | "live" | "stopped" | "stale" | "disconnected"}
+ * @param {{known: boolean, ended: boolean, cut: boolean, serving: boolean, silentMs: number}} facts
+ *   `ended`: the kernel that knew this view is gone; `cut`: the notebook's server is out of reach
+ * @returns {"waiting" | "live" | "stopped" | "stale" | "cut" | "disconnected"}
  */
-export function condition({ known, live, serving, silentMs }) {
-  if (!live) return "disconnected";
+export function condition({ known, ended, cut, serving, silentMs }) {
+  if (ended) return "disconnected";
+  if (cut) return "cut";
   if (!known) return "waiting";
   // A stopped endpoint publishes nothing; that is no fault of the connection.
   if (!serving) return "stopped";

@@ -30,6 +30,8 @@ class Row {
       this.root.append(cell);
     }
     this.cells.name.textContent = name;
+    this.chip = element("span", { class: "pycrust-chip" });
+    this.cells.version.append(this.chip);
     this.parts = STAGES.map(({ key }) => element("span", { class: "pycrust-part", "data-stage": key }));
     this.bar = element("div", { class: "pycrust-bar", role: "img" }, ...this.parts);
     this.most = element("span", { class: "pycrust-most" });
@@ -119,9 +121,12 @@ export class Table {
   fill(row, { method, rate, p50, p99 }) {
     const { cells } = row;
     attribute(row.root, "data-version", String(method.version));
-    write(cells.version, `v${method.version}`);
+    write(row.chip, `v${method.version}`);
     for (const [key, value] of /** @type {const} */ ([["rate", rate], ["p50", p50], ["p99", p99]])) {
       write(cells[key], value === null ? NOTHING : digits(value / (this.in[key]?.scale ?? 1)));
+    }
+    for (const cell of [cells.p50, cells.p99]) {
+      attribute(cell, "title", p50 === null ? null : `p50 ${latency(p50)}, p90 ${latency(method.p90)}, p99 ${latency(p99)}, p99.9 ${latency(method.p999)}, slowest ${latency(method.max)}`);
     }
     write(cells.calls, count(method.calls));
     write(cells.errors, compact(method.errors));

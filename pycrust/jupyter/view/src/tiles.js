@@ -1,13 +1,14 @@
-// Five numbers that answer "is it well?" at a glance.
+// Six numbers that answer "is it well?" at a glance.
 import { element, write, attribute } from "./dom.js";
 import { LATENCY, NOTHING, RATE, compact, measured, single } from "./format.js";
 
 const TILES = [
   { key: "calls", label: "calls/s", title: "Calls answered a second, over the last second, all methods" },
-  { key: "p50", label: "p50", title: "Half of the calls came back faster, as the clients measured it" },
-  { key: "p99", label: "p99", title: "99 of 100 calls came back faster, as the clients measured it" },
+  { key: "p50", label: "p50", title: "Round trip: half of the calls of the last 5 to 10 s came back faster, as the clients measured it" },
+  { key: "p99", label: "p99", title: "Round trip: 99 of 100 calls of the last 5 to 10 s came back faster, as the clients measured it" },
   { key: "errors", label: "errors", title: "Calls that ended in an error since the worker began" },
   { key: "inflight", label: "in flight", title: "Calls received and not yet answered" },
+  { key: "wait", label: "interpreter wait", title: "99 of 100 calls of the last 5 to 10 s waited less for the interpreter, which a busy cell holds" },
 ];
 
 /** The row of tiles. */
@@ -47,21 +48,23 @@ export class Tiles {
    */
   draw(endpoint, history) {
     const last = history.shown[history.shown.length - 1];
+    const known = (/** @type {number} */ time) => (time > 0 ? time : null);
     for (const [key, value, units] of /** @type {const} */ ([
       ["calls", endpoint.serving ? measured(last?.rate) : null, RATE],
-      ["p50", measured(last?.p50), LATENCY],
-      ["p99", measured(last?.p99), LATENCY],
+      ["p50", known(endpoint.trip[0]), LATENCY],
+      ["p99", known(endpoint.trip[1]), LATENCY],
+      ["wait", known(endpoint.wait[1]), LATENCY],
     ])) {
       const tile = this.tiles.get(key);
       if (!tile) continue;
       const { text, unit } = single(value, units, tile.in);
       tile.in = unit;
-      this.put(key, value, text, value === null ? "" : unit.name);
+      this.put(key, value, text, value === null ? "" : key === "wait" ? `${unit.name} p99` : unit.name);
     }
     const errors = endpoint.methods.reduce((sum, method) => sum + method.errors, endpoint.unknown);
     const inFlight = endpoint.methods.reduce((sum, method) => sum + method.inFlight, 0);
     this.put("errors", errors, compact(errors), "");
     this.put("inflight", inFlight, compact(inFlight), "");
-    attribute(/** @type {any} */ (this.tiles.get("errors")).root, "data-bad", errors > 0 ? "true" : null);
+    attribute(/** @type {any} */ (this.tiles.get("errors")).root, "data-bad", endpoint.recent[1] > 0 ? "true" : null);
   }
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { LATENCY, RATE, compact, count, digits, latency, measured, single, span, unitFor } from "../src/format.js";
+import { memory } from "../src/models.js";
 
 test("three significant digits, whatever the size", () => {
   const shown = [0.00512, 0.0512, 5.123, 51.23, 512.3, 999.4, 999.6, 5123, 51234, 0].map(digits);
@@ -48,4 +49,8 @@ test("single values", () => {
 test("time spans", () => {
   assert.deepEqual([0, 59_999, 125_000, 11_220_000, 187_200_000, null].map(span),
     ["0 s", "59 s", "2 min 05 s", "3 h 07 min", "2 d 04 h", "–"]);
+});
+
+test("memory in binary units", () => {
+  assert.deepEqual([0, 999, 4096, 1.5 * 2 ** 20, 80 * 2 ** 30, null].map(memory), ["0 B", "999 B", "4.00 KiB", "1.50 MiB", "80.0 GiB", "memory unknown"]);
 });

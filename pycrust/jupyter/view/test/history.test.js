@@ -1,60 +1,58 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { History, SHOWN_S } from "../src/history.js";
+import { History, LINES, SHOWN_S } from "../src/history.js";
 
 const method = (name, calls, version = 1) => ({
   name, version, calls, errors: 0, inFlight: 0, p50: 10_000, p90: 20_000, p99: 30_000, p999: 40_000, max: 50_000, stages: [],
 });
 const at = (seconds, methods, pid = 1) => ({ endpoint: "e", pid, serving: true, at: seconds, up: 0, clients: 0, unknown: 0, malformed: 0, methods });
+const point = (seconds, rate = 5) => ({ at: seconds, rate, errors: 0, p50: 10, p99: 20 });
+const swap = (number, seconds, mark) => ({ number, at: seconds, kind: "swap", text: mark, mark });
 
-test("rates are differences of totals", () => {
+test("rates of methods are differences of totals", () => {
   const history = new History();
   history.add(at(100, [method("a", 1000)]));
   assert.equal(history.rate("a"), null);
   for (let step = 1; step <= 20; step += 1) history.add(at(100 + step / 5, [method("a", 1000 + step * 10)]));
   assert.ok(Math.abs(history.rate("a") - 50) < 1e-6);
-  assert.ok(Math.abs(history.totalRate() - 50) < 1e-6);
-  assert.equal(history.shown.at(-1).p99, 30_000);
+  history.add(at(104, [method("a", 1200)]));
+  assert.ok(history.rate("a") > 0);
 });
 
-test("no calls: a rate of 0 and no percentiles", () => {
+test("points are taken once and in order; the lines break where nobody looked", () => {
   const history = new History();
-  for (let step = 0; step < 40; step += 1) history.add(at(step / 5, [method("a", 7)]));
-  assert.equal(history.rate("a"), 0);
-  assert.deepEqual([history.shown.at(-1).p50, history.shown.at(-1).p99], [null, null]);
-});
-
-test("a version change is marked once, a new method is not", () => {
-  const history = new History();
-  history.add(at(1, [method("a", 0)]));
-  history.add(at(2, [method("a", 0), method("b", 0)]));
-  history.add(at(3, [method("a", 0, 2), method("b", 0)]));
-  history.add(at(4, [method("a", 0, 2), method("b", 0)]));
-  assert.deepEqual(history.marks, [{ at: 3, label: "a v2" }]);
-});
-
-test("many changes at once are one mark", () => {
-  const history = new History();
-  const names = ["a", "b", "c", "d", "e"];
-  history.add(at(1, names.map((name) => method(name, 0))));
-  history.add(at(2, names.map((name) => method(name, 0, 2))));
-  assert.deepEqual(history.marks, [{ at: 2, label: "a v2, b v2, 3 more" }]);
+  history.add(at(100, []), [point(99), point(99.2)]);
+  history.add(at(100, []), [point(99.2), point(99), point(100)]);
+  history.add(at(110, []), [point(110)]);
+  assert.deepEqual(history.shown.map((each) => each.rate), [5, 5, 5, null, 5]);
 });
 
 test("only the last minute is kept", () => {
   const history = new History();
-  for (let step = 0; step < 1000; step += 1) history.add(at(step / 5, [method("a", step, 1 + Math.floor(step / 100))]));
+  for (let step = 0; step < 1000; step += 1) history.add(at(step / 5, []), [point(step / 5)], [swap(step, step / 5, `a v${step}`)]);
   assert.ok(history.shown.length <= (SHOWN_S + 1) * 5 + 1);
-  assert.ok(history.samples.length < 60);
+  assert.ok(history.samples.length < 10);
   assert.ok(history.marks.every((mark) => mark.at >= 199.8 - SHOWN_S));
+  assert.equal(history.events.size, LINES);
+  assert.ok(history.events.has(999));
 });
 
-test("a restarted worker's totals are not subtracted", () => {
+test("changes at once are one mark, and a line that is said again replaces itself", () => {
   const history = new History();
-  history.add(at(1, [method("a", 5000)]));
+  history.add(at(10, []), [], [swap(1, 9, "a v2"), { ...swap(2, 9, ""), text: "client gone" }]);
+  assert.deepEqual(history.marks, [{ at: 9, label: "a v2" }]);
+  const many = ["b", "c", "d", "e"].map((name, index) => swap(3 + index, 9.1, `${name} v2`));
+  history.add(at(10.2, []), [], [...many, { ...swap(2, 9, ""), text: "2 clients gone" }]);
+  assert.deepEqual(history.marks, [{ at: 9, label: "a v2, b v2, 3 more" }]);
+  assert.equal(history.events.get(2).text, "2 clients gone");
+});
+
+test("another worker's totals are not subtracted", () => {
+  const history = new History();
+  history.add(at(1, [method("a", 5000)]), [point(1)]);
   history.add(at(2, [method("a", 10)], 2));
   assert.equal(history.rate("a"), null);
+  assert.equal(history.shown.length, 0);
   history.add(at(3, [method("a", 5)], 2));
   assert.equal(history.rate("a"), null);
-  assert.equal(history.shown.every((point) => point.rate === null || point.rate >= 0), true);
 });

@@ -1,18 +1,19 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { State, condition } from "../src/state.js";
+import { State, condition, events, points } from "../src/state.js";
 
 const row = (version, calls) => [version, calls, 1, 2, 50, 90, 99, 999, 1000, 1, 2, 3, 4, 5, 6, 7];
-const head = { serving: true, at: 5_000_000, up: 7000, clients: 2, unknown: 0, malformed: 0 };
+const head = { serving: true, at: 5000, up: 7000, clients: 2, spin: 0, trip: [1, 2], wait: [3, 4], recent: [5, 6], unknown: 0, malformed: 0 };
 const snapshot = (seq) => ({ kind: "snapshot", seq, endpoint: "e", pid: 9, names: ["a", "b"], rows: [row(1, 10), row(2, 20)], ...head });
 
 test("a snapshot, then an update of one row", () => {
   const state = new State();
   assert.equal(state.take(snapshot(4)), "changed");
-  assert.equal(state.take({ kind: "update", seq: 5, rows: [[1, ...row(3, 25)]], ...head, at: 6_000_000 }), "changed");
+  assert.equal(state.take({ kind: "update", seq: 5, rows: [[1, ...row(3, 25)]], ...head, at: 6000 }), "changed");
   assert.deepEqual(state.endpoint.methods.map((m) => [m.name, m.version, m.calls]), [["a", 1, 10], ["b", 3, 25]]);
   assert.deepEqual(state.endpoint.methods[1].stages, [1, 2, 3, 4, 5, 6, 7]);
   assert.equal(state.endpoint.at, 6);
+  assert.deepEqual([state.endpoint.trip, state.endpoint.wait, state.endpoint.recent], [[1, 2], [3, 4], [5, 6]]);
 });
 
 test("a missing message is noticed, an old one ignored", () => {
@@ -36,10 +37,26 @@ test("nonsense is taken as zeros or left out", () => {
 });
 
 test("what the view says about itself", () => {
-  const live = { known: true, live: true, serving: true, silentMs: 100 };
+  const live = { known: true, ended: false, cut: false, serving: true, silentMs: 100 };
   assert.equal(condition(live), "live");
   assert.equal(condition({ ...live, silentMs: 2100 }), "stale");
   assert.equal(condition({ ...live, serving: false, silentMs: 60_000 }), "stopped");
   assert.equal(condition({ ...live, known: false }), "waiting");
-  assert.equal(condition({ ...live, live: false }), "disconnected");
+  assert.equal(condition({ ...live, cut: true }), "cut");
+  assert.equal(condition({ ...live, cut: true, ended: true }), "disconnected");
+});
+
+test("points and events of a message, and of nonsense", () => {
+  assert.deepEqual(points({ points: [[2000, 5, 0, null, 7], "x"] }), [{ at: 2, rate: 5, errors: 0, p50: null, p99: 7 }]);
+  assert.deepEqual(events({ events: [[1, 2000, "swap", "a v2", "a"], 3] }), [{ number: 1, at: 2, kind: "swap", text: "a v2", mark: "a" }]);
+  for (const nonsense of [undefined, {}, { points: 5, events: "x" }]) assert.deepEqual([points(nonsense), events(nonsense)], [[], []]);
+});
+
+test("models stay as they were said last", () => {
+  const state = new State();
+  state.take({ ...snapshot(1), models: [["policy", 2, "live", "Linear", 4096, ""], "x"] });
+  state.take({ kind: "update", seq: 2, rows: [], ...head });
+  assert.deepEqual(state.endpoint.models, [["policy", 2, "live", "Linear", 4096, ""]]);
+  state.take({ kind: "update", seq: 3, rows: [], ...head, models: [] });
+  assert.deepEqual(state.endpoint.models, []);
 });
