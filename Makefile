@@ -10,7 +10,7 @@ RUST_SOURCES := $(shell find native client-rs -name '*.rs' -not -path '*/target/
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 export CARGO_TERM_COLOR ?= never
 
-.PHONY: demo lab test test-rust test-loom test-python lint format setup build bench soak clean chromium
+.PHONY: demo lab test test-rust test-loom test-python front-end lint format setup build bench soak clean chromium
 
 demo: build
 	$(BIN)/python notebooks/demo.py
@@ -31,6 +31,8 @@ $(VENV)/.installed: pyproject.toml
 	$(if $(TORCH),$(BIN)/pip install --quiet $(TORCH))
 	@# iceoryx2's build looks for libclang here (.cargo/config.toml).
 	ln -sfn "$$($(BIN)/python -c 'import clang.native; print(clang.native.__path__[0])')" $(VENV)/libclang
+	@# The browser tests run with this ipykernel, too.
+	$(BIN)/pip install --quiet --no-deps --upgrade --target $(VENV)/ipykernel-7.3 'ipykernel==7.3.*'
 	touch $@
 
 $(VENV)/.extension: $(VENV)/.installed $(RUST_SOURCES)
@@ -47,8 +49,15 @@ test-rust: build
 test-loom: setup
 	RUSTFLAGS="--cfg loom" cargo test --release --target-dir target/loom -p pycrust-transport --test loom
 
-test-python: build chromium
+test-python: build chromium front-end
 	$(BIN)/python -m pytest
+
+# What builds and checks the live view's front end: only whoever changes it and the tests need this.
+front-end: pycrust/jupyter/view/node_modules/.package-lock.json
+
+pycrust/jupyter/view/node_modules/.package-lock.json: pycrust/jupyter/view/package-lock.json
+	cd pycrust/jupyter/view && npm ci --silent
+	touch $@
 
 chromium:
 ifeq ($(CHROMIUM),)

@@ -33,10 +33,10 @@ class Browser:
     def __init__(self, kernel: Kernel, model: str, view: str = "one") -> None:
         self.kernel, self.model, self.view = kernel, model, view
 
-    def say(self, kind: str) -> None:
+    def say(self, kind: str | None, **more: object) -> None:
         content = {
             "comm_id": self.model,
-            "data": {"method": "custom", "content": {"kind": kind, "view": self.view}},
+            "data": {"method": "custom", "content": {"kind": kind, "view": self.view, **more}},
         }
         session = self.kernel.client.session
         self.kernel.client.shell_channel.send(session.msg("comm_msg", content))
@@ -76,7 +76,7 @@ def test_updates_name_only_what_changed(kernel: Kernel, browser: Browser) -> Non
     assert browser.next("snapshot")["names"] == ["ping", "pong"]
     update = browser.next("update")
     assert update["rows"] == []
-    assert len(json.dumps(update)) < 200
+    assert len(json.dumps(update)) < 400
     kernel.begin("@endpoint.register()\ndef pong(): return 'ping, again'")
     changed = browser.hear(lambda content: bool(content.get("rows")))[0]
     assert [row[:2] for row in changed["rows"]] == [[1, 2]]
@@ -171,3 +171,36 @@ def test_a_notebook_keeps_at_most_4_kb_of_a_view(kernel: Kernel, browser: Browse
     assert int(sizes.split()[0]) <= 4096
     assert "text/html" in sizes
     assert "widget-view" in sizes
+
+
+def test_a_view_that_watches_is_told_of_calls_and_a_paused_one_is_not(kernel: Kernel, browser: Browser) -> None:
+    kernel.run("from pycrust import RpcClient\nclient = RpcClient('calculator')\nclient.call('ping')")
+    browser.say("hello")
+    browser.say("watch", to=7, filter="ping")
+    calls = browser.next("calls")
+    assert (calls["view"], calls["to"], [row[1] for row in calls["rows"]]) == ("one", 7, ["ping"])
+    kernel.begin("client.call('ping')")
+    lists = browser.hear(lambda content: len(json.loads(content.get("lists", "[{}]"))[0].get("rows", ())) == 2)[0]
+    assert json.loads(lists["lists"])[0]["summary"].startswith("last 2 of 2 kept")
+    browser.say("watch", to=7, filter="ping >5")
+    assert browser.next("calls")["wrong"]["position"] == 6
+    browser.say("call", to=7, call="1")
+    assert browser.next("call")["call"]["result"]["rows"] == [[0, "", "'pong'"]]
+    browser.say("call", to=7, call="99")
+    assert "no longer kept" in browser.next("call")["gone"]
+    browser.say("replay", to=7, call="1", on="live")
+    assert "The same answer from v1" in browser.next("replayed")["said"]
+    browser.say("test", to=7, call="1")
+    assert "def test_" in browser.next("test")["code"]
+    browser.say("interrupt", to=7, call="1")
+    assert "ended already" in browser.next("interrupted")["said"]
+    browser.say("watch", to=7, paused=True)
+    kernel.run("client.call('ping')\nclient.close()")
+    assert all("lists" not in browser.next("update") for _ in range(5))
+
+
+def test_without_the_widget_there_is_a_table(kernel: Kernel) -> None:
+    kernel.run(SERVE)
+    forms = kernel.run("import sys\nsys.modules['anywidget'] = None\nprint(sorted(endpoint._repr_mimebundle_()))")
+    assert "text/html" in forms
+    assert "widget" not in forms

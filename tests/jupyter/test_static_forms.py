@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from pycrust.jupyter.view import static, wire
@@ -19,8 +21,9 @@ def stats(**method: object) -> dict:
 
 
 def test_text() -> None:
-    assert static.text(stats(), serving=True) == (
-        "calculator · serving · pid 4711 · 1 method · 0 clients\n"
+    text = static.text(stats(), serving=True)
+    assert re.sub(r"20[0-9: -]+", "TIME", text) == (
+        "calculator · serving · pid 4711 · 1 method · 0 clients · as of TIME\n"
         "method  version   calls  errors  in flight  p50 µs  p99 µs\n"
         "add          v3  12,345       1          2    5.12    51.2"
     )
