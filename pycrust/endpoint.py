@@ -336,6 +336,11 @@ class RpcEndpoint:
     # Looking ----------------------------------------------------------------------------------------------
 
     @property
+    def models(self) -> dict[str, ModelSlot]:
+        """The model slots by their names."""
+        return dict(self._service.slots)
+
+    @property
     def events(self) -> EventLog:
         """What happened to handlers and models: publications, refusals, rollbacks, reloads; the oldest first."""
         return self._service.catalog.events

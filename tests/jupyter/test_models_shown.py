@@ -1,39 +1,29 @@
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
-
 import numpy as np
 
+from pycrust import RpcEndpoint
+from pycrust.jupyter.view.events import Timeline
 from pycrust.jupyter.view.models import Models, memory
 
 
-def slot(*versions: tuple[int, str], model: Any = None) -> SimpleNamespace:
-    looks: list[int] = []
-
-    def apply(function: Any) -> Any:
-        looks.append(1)
-        return function(model)
-
-    history = [
-        SimpleNamespace(
-            number=number, state=state, kind="Net", seconds=0.5, holders=("Out[3]",) if state == "held" else ()
-        )
-        for number, state in versions
-    ]
-    return SimpleNamespace(history=history, apply=apply, looks=looks)
-
-
-def test_a_slot_shows_its_live_version_and_what_becomes_of_the_others() -> None:
-    one = slot((1, "retired"), (2, "held"), (3, "draining"), (4, "live"), model={"w": np.zeros(10)})
-    models = Models()
-    for _ in range(3):
-        rows = models.rows({"policy": one, "empty": slot()})
-    assert rows == [
-        ["empty", 0, "loading", "", None, ""],
-        ["policy", 4, "live", "Net", 80, "v2 held by Out[3] · v3 draining · loaded in 0.50 s"],
-    ]
-    assert len(one.looks) == 1, "its memory is found out once"
+def test_slots_show_their_live_version_its_memory_and_what_happened() -> None:
+    endpoint = RpcEndpoint("models-shown", fresh=True)
+    policy = endpoint.model(
+        "policy", load=lambda size=10: {"w": np.zeros(size)}, validate=lambda model: len(model["w"])
+    )
+    models, timeline = Models(), Timeline()
+    (row,) = models.rows(endpoint.models)
+    assert row[:5] == ["policy", 1, "live", "dict", 80]
+    assert row[5].startswith("loaded in ")
+    policy.reload(20).result()
+    assert models.rows(endpoint.models)[0][:5] == ["policy", 2, "live", "dict", 160]
+    assert policy.reload(0).wait().error is not None
+    assert models.rows(endpoint.models)[0][:5] == ["policy", 2, "live", "dict", 160]
+    timeline.look(endpoint.stats(), 0, endpoint.events)
+    told = [(kind, mark) for _, _, kind, _, mark in timeline.all()]
+    assert ("model", "policy v2") in told
+    assert "refused" in {kind for kind, _ in told}
 
 
 def test_memory_counts_each_array_once() -> None:

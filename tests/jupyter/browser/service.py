@@ -40,6 +40,7 @@ BURN = "end = time.monotonic() + 4\nwhile time.monotonic() < end: pass\n'burnt'"
 #: A call into C that keeps the interpreter's lock.
 HOLD = "ctypes.PyDLL(None).usleep(5_000_000)"
 THREADS = "[thread.name for thread in threading.enumerate() if thread.name == 'pycrust-view']"
+MODEL = "import numpy as np; gain = endpoint.model('gain', load=lambda: np.zeros(100))"
 STOP = "endpoint.stop()"
 
 

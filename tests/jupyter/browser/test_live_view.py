@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from tests.jupyter.browser import looks
-from tests.jupyter.browser.service import ADD, HOLD, SERVE, SHOW, SLEEP, STOP, THREADS, moves, traffic
+from tests.jupyter.browser.service import ADD, HOLD, MODEL, SERVE, SHOW, SLEEP, STOP, THREADS, moves, traffic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def test_live_view_shows_rust_traffic_while_it_happens(lab: Lab, rust: Callable) -> None:
-    with lab.opened([SERVE, ADD, SHOW, SLEEP, THREADS, STOP]) as notebook:
+    with lab.opened([SERVE, ADD, SHOW, SLEEP, THREADS, STOP, MODEL]) as notebook:
         notebook.run(0)
         notebook.run(1)
         assert "[]" in notebook.run(4), "a thread runs although nobody looks"
@@ -46,6 +46,12 @@ def test_live_view_shows_rust_traffic_while_it_happens(lab: Lab, rust: Callable)
         mark.wait_for()
         assert mark.text_content() == "add v2"
         notebook.wait(lambda: "add v1 → v2" in notebook.text("event-log"), "the swap in the log")
+        notebook.run(1, ADD.replace("a + b", "a - b") + "\n1 / 0")
+        notebook.wait(lambda: "refused" in notebook.text("event-log"), "the refused cell in the log")
+        assert notebook.row("add").get_attribute("data-version") == "2"
+        notebook.run(6)
+        notebook.page.get_by_test_id("model-gain").wait_for()
+        assert "800 B" in notebook.text("model-gain")
 
         looked_at(notebook)
 
