@@ -12,11 +12,13 @@ from pycrust._native import (
     CurrentCall,
     Handler,
     Inbox,
+    be_punctual,
     current_call,
     current_calls,
     decode,
     encode,
     write_output,
+    yield_to_others,
 )
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ __all__ = [
     "Handler",
     "Inbox",
     "after_fork_in_child",
+    "be_punctual",
     "current_call",
     "current_calls",
     "decode",
@@ -46,6 +49,7 @@ __all__ = [
     "publish",
     "release_pending",
     "write_output",
+    "yield_to_others",
 ]
 
 

@@ -327,6 +327,12 @@ def encode(value: object) -> bytes:
 def decode(payload: bytes) -> Any:
     """The Python object that the MessagePack in `payload` stands for."""
 
+def be_punctual() -> None:
+    """The calling thread, which answers calls, comes before threads that compute."""
+
+def yield_to_others(*, enabled: bool) -> None:
+    """The main thread lets every thread that wakes come first; or, with `False`, no longer."""
+
 def live_endpoints() -> list[dict[str, Any]]:
     """Every endpoint that a live process of this user serves."""
 

@@ -47,7 +47,7 @@ class RpcEndpoint:
         max_in_flight_per_client: The same for one client.
         spin_us: Microseconds that a thread polls before it sleeps; 0 never polls, `None` lets the worker decide.
         switch_interval: Seconds of the interpreter's thread switch interval while anything serves; `None`
-            leaves it alone.
+            leaves it, and how the kernel schedules the main thread, alone.
         keep_versions: Replaced handlers of each method that are kept for rollback.
         fresh: Removes the methods that an endpoint of this name has.
 

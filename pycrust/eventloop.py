@@ -8,7 +8,7 @@ import threading
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from pycrust._binding import make_inbox
+from pycrust._binding import be_punctual, make_inbox
 from pycrust.errors import Interrupted
 
 if TYPE_CHECKING:
@@ -191,6 +191,7 @@ class LoopThread:
         ready.wait()
 
     def _main(self, ready: threading.Event) -> None:
+        be_punctual()
         with asyncio.Runner() as runner:
             self._loop = runner.get_loop()
             self.tasks.attach(self._loop)

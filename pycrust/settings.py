@@ -21,7 +21,8 @@ class Settings:
     max_in_flight_per_client: int = 16_384
     #: Microseconds that a thread polls before it sleeps; 0 never polls, `None` lets the worker decide.
     spin_us: float | None = None
-    #: Seconds of the interpreter's thread switch interval while serving; `None` leaves it alone.
+    #: Seconds of the interpreter's thread switch interval while serving; `None` leaves it, and how the
+    #: kernel schedules the main thread, alone.
     switch_interval: float | None = 50e-6
     #: Replaced handlers of each method that are kept for rollback.
     keep_versions: int = 1

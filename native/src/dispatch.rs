@@ -12,7 +12,7 @@ use crate::batch::Answer;
 use crate::current::{Places, Running};
 use crate::handler::{Handler, Kind};
 use crate::stream;
-use crate::{batch, decode, encode, failure};
+use crate::{batch, decode, encode, failure, scheduling};
 
 pub(crate) type PyEngine = Engine<Py<Handler>, Connection>;
 pub(crate) type PyJob = Job<Py<Handler>, Connection>;
@@ -31,6 +31,7 @@ enum Outcome {
 /// The thread attaches once for its life and detaches only to wait: attaching anew for every call
 /// makes and destroys a Python thread state each time, which costs 17 µs.
 pub(crate) fn run(engine: &Arc<PyEngine>, mut thread: DispatchThread, traceback: bool, places: &Places) {
+    scheduling::be_punctual();
     Python::attach(|py| {
         if let Err(error) = places.enter(py) {
             // Its calls can't be interrupted then.

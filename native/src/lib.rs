@@ -15,7 +15,10 @@ mod encode;
 mod failure;
 mod handler;
 mod inbox;
+mod keys;
+mod plain;
 mod record;
+mod scheduling;
 mod snapshot;
 mod stream;
 mod timestamp;
@@ -77,6 +80,19 @@ mod _native {
     #[pyfunction]
     fn write_output(channel: &str, text: &str) -> PyResult<Option<bool>> {
         Ok(crate::current::write_output(crate::record::channel(channel)?, text))
+    }
+
+    /// The calling thread, which answers calls, comes before threads that compute.
+    #[pyfunction]
+    fn be_punctual() {
+        crate::scheduling::be_punctual();
+    }
+
+    /// The main thread lets every thread that wakes come first; or, with `False`, no longer.
+    #[pyfunction]
+    #[pyo3(signature = (*, enabled))]
+    fn yield_to_others(enabled: bool) {
+        crate::scheduling::yield_to_others(enabled);
     }
 
     /// Every endpoint that a live process of this user serves.
