@@ -67,15 +67,22 @@ format:
 	$(BIN)/ruff format pycrust tests
 	$(BIN)/ruff check --fix-only pycrust tests
 
-bench: build
+# `make bench CASES="calls busy" ROUNDS=3 SECONDS=1` measures some, or for less long.
+CASES ?=
+ROUNDS ?= 5
+SECONDS ?= 2
+bench: build $(VENV)/.bench
 	cargo build --release --quiet -p pycrust-transport --example floors
-	$(BIN)/python tests/benchmarks/run.py
-	$(BIN)/python tests/benchmarks/recording.py
-	$(BIN)/python -m tests.benchmarks.swaps
+	cargo build --release --quiet --manifest-path tests/benchmarks/peers/Cargo.toml --target-dir target/peers
+	$(BIN)/python -m tests.benchmarks.run $(CASES) --rounds $(ROUNDS) --seconds $(SECONDS)
+
+$(VENV)/.bench: $(VENV)/.installed
+	$(BIN)/pip install --quiet --group bench
+	touch $@
 
 SECONDS_OF_SOAK ?= 300
 soak: build
 	$(BIN)/python tests/soak/run.py --seconds $(SECONDS_OF_SOAK)
 
 clean:
-	rm -rf target $(VENV) test-results bench.json
+	rm -rf target $(VENV) test-results bench.json bench.svg

@@ -131,6 +131,8 @@ class Handler:
         """
     def finish(self, result: object) -> Any:
         """Validates and serialises a result, or an item of a streamed one."""
+    def answer(self, payload: bytes) -> bytes:
+        """Everything that a dispatch thread does with a call's bytes, without a call: the result's MessagePack."""
 
 class Client:
     """Calls the handlers of one endpoint."""

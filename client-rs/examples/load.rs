@@ -31,6 +31,9 @@ struct Options {
     /// Tasks that call at the same time.
     #[arg(long, default_value_t = 1)]
     tasks: u64,
+    /// Connections that the tasks are spread over.
+    #[arg(long, default_value_t = 1)]
+    clients: u64,
     /// How long to go on; without it, `--calls` says.
     #[arg(long)]
     seconds: Option<f64>,
@@ -72,7 +75,10 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn run(options: Options) -> anyhow::Result<()> {
-    let client = RpcClient::builder(&options.endpoint).spin(options.spin).connect().await?;
+    let mut clients = Vec::new();
+    for _ in 0..options.clients.max(1) {
+        clients.push(RpcClient::builder(&options.endpoint).spin(options.spin).connect().await?);
+    }
     let options = Arc::new(options);
     let left = Arc::new(AtomicU64::new(match (options.calls, options.seconds) {
         (Some(calls), _) => calls,
@@ -81,14 +87,19 @@ async fn run(options: Options) -> anyhow::Result<()> {
     }));
     let begun = Instant::now();
     let tasks: Vec<_> = (0..options.tasks)
-        .map(|task| tokio::spawn(work(client.clone(), Arc::clone(&options), Arc::clone(&left), task, begun)))
+        .zip(clients.iter().cycle())
+        .map(|(task, client)| {
+            tokio::spawn(work(client.clone(), Arc::clone(&options), Arc::clone(&left), task, begun))
+        })
         .collect();
     let mut calls = Vec::new();
     for task in tasks {
         calls.extend(task.await?);
     }
     let took = begun.elapsed();
-    client.close().await;
+    for client in clients {
+        client.close().await;
+    }
     if let Some(path) = &options.history {
         write_history(&mut BufWriter::new(File::create(path)?), &calls)?;
     }

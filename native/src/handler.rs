@@ -5,11 +5,11 @@ use std::sync::Arc;
 use pyo3::exceptions::{PyBaseException, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyList, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
 use crate::batch::{self, Failed};
-use crate::failure;
 use crate::inbox::{Inbox, Queue};
+use crate::{decode, encode, failure};
 
 /// How arguments reach the function; `pycrust/binding.py` chooses.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -188,6 +188,14 @@ impl Handler {
     /// Validates and serialises a result, or an item of a streamed one.
     fn finish<'py>(&self, result: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         self.finished(result)
+    }
+
+    /// Everything that a dispatch thread does with a call's bytes, without a call: the result's MessagePack.
+    fn answer<'py>(&self, py: Python<'py>, payload: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+        let result = self.call(&self.bind(&decode::decode(py, payload)?, None)?)?;
+        let mut out = Vec::new();
+        encode::encode(&self.finished(result)?, &mut out)?;
+        Ok(PyBytes::new(py, &out))
     }
 
     fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {

@@ -1,110 +1,77 @@
-"""Measures round trips beside their floors and prints a table; writes `bench.json`.
+"""`make bench`: measures everything, interleaved, and writes `bench.json` and `bench.svg`.
 
-Every round runs every case once, so that what the machine does meanwhile falls on all of them; a figure is the
-median of the rounds. Ratios compare within this run: absolute times mean little on a shared machine.
+Every round runs every row once, one after another, so that what the machine does meanwhile falls on all of them; a
+figure is the median of the rounds, a ratio the median of the rounds' ratios. Ratios are what counts: absolute times
+mean little on a shared machine.
 
-- Floors: eventfd ping-pong between two processes (blocking), raw iceoryx2 publish-subscribe (polled, 64 bytes).
-- This project: `add` with Pydantic validation, a Tokio client in one process, the worker in another.
+`make bench CASES="calls busy"` runs some; `ROUNDS` and `SECONDS` change how long it takes. Any other module here
+with a `main()` can be named, too, and all of them run at the end of a full run. `--readme` prints the README's
+table from `bench.json` and measures nothing.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import importlib
 import os
-import platform
-import statistics
 import subprocess
 import sys
 import tempfile
-from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.benchmarks import report
+from tests.benchmarks.measuring import Case, Goal, Results
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-EXAMPLES = ROOT / "target" / "release" / "examples"
-QUANTILES = ("p50", "p90", "p99", "p999")
-
-#: Case: the worker's options, the client's options, the floor that it is compared with.
-CASES = {
-    "add, sleeping, 1 task": (["--spin-us", "0"], ["--spin", "off"], "eventfd"),
-    "add, spinning, 1 task": ([], ["--spin", "adaptive"], "iceoryx2"),
-    "add, 8 tasks": ([], ["--tasks", "8"], None),
-    "add, 64 tasks": ([], ["--tasks", "64"], None),
-    "add, 1,000 calls/s": ([], ["--pace", "1000"], None),
-    "add, 100 calls/s, cell busy": (["--busy"], ["--pace", "100"], None),
-}
+HERE = Path(__file__).parent
+#: Cases in the order of the table.
+CASES = ("calls", "paced", "pipelined", "busy", "idle", "connecting", "codec", "import", "growth")
+#: Modules here that are no programs of their own.
+PARTS = {"__init__", "handler", "measuring", "peer_worker", "programs", "report", "run", "worker"}
 
 
-@contextmanager
-def serving(options: list[str]) -> Iterator[None]:
-    """A worker process that serves `bench`."""
-    worker = subprocess.Popen(
-        [sys.executable, Path(__file__).with_name("worker.py"), *options],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert worker.stdout
-    try:
-        while worker.stdout.readline().strip() != "ready":
-            if worker.poll() is not None:
-                raise RuntimeError(f"the worker ended with {worker.returncode}")
-        yield
-    finally:
-        worker.terminate()
-        worker.wait()
-
-
-def measure(client: list[str], seconds: float) -> dict[str, float]:
-    """One run of the `load` example."""
-    command = [EXAMPLES / "load", "--endpoint", "bench", "--method", "add", "--args", '{"a": 1, "b": 2}']
-    run = subprocess.run(
-        [*command, "--seconds", str(seconds), "--json", *client], capture_output=True, text=True, check=True
-    )
-    report = json.loads(run.stdout)
-    if report["errors"]:
-        raise RuntimeError(f"calls failed: {report['errors']}")
-    return {**report["round_trip_us"], "calls_per_second": report["calls_per_second"]}
+def programs() -> list[str]:
+    """Benchmarks that are programs: they print what they find by themselves."""
+    stems = sorted(path.stem for path in HERE.glob("*.py"))
+    return [stem for stem in stems if stem not in PARTS and not stem.startswith("case_")]
 
 
 def main() -> None:
-    """Runs all cases and prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cases", nargs="*", metavar="CASE", help=f"of {', '.join((*CASES, *programs()))}")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each case in each round")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each row in each round")
+    parser.add_argument("--readme", action="store_true")
     options = parser.parse_args()
+    if options.readme:
+        print(report.readme())
+        return
+    unknown = set(options.cases) - {*CASES, *programs()}
+    if unknown:
+        parser.error(f"no such case: {', '.join(sorted(unknown))}")
 
-    runs: dict[str, list[dict[str, float]]] = {name: [] for name in ("eventfd", "iceoryx2", *CASES)}
+    chosen = [name for name in CASES if not options.cases or name in options.cases]
+    cases = [importlib.import_module(f"tests.benchmarks.case_{name}").CASE for name in chosen]
+    if cases:
+        results = measure(cases, options.rounds, options.seconds)
+        goals: list[Goal] = [goal for case in cases for goal in case.goals(results)]
+        report.write(cases, results, goals, rounds=options.rounds, seconds=options.seconds)
+    for name in programs():
+        if not options.cases or name in options.cases:
+            print(f"\n{name}", flush=True)
+            subprocess.run([sys.executable, "-m", f"tests.benchmarks.{name}"], check=True)
+
+
+def measure(cases: list[Case], rounds: int, seconds: float) -> Results:
+    """Runs every row once a round."""
+    results = Results()
     with tempfile.TemporaryDirectory(prefix="pycrust-bench-") as directory:
         os.environ["PYCRUST_RUNTIME_DIR"] = directory
-        for _ in range(options.rounds):
-            floors = subprocess.run([EXAMPLES / "floors"], capture_output=True, text=True, check=True)
-            for name, figures in json.loads(floors.stdout).items():
-                runs[name].append(figures)
-            for name, (worker, client, _floor) in CASES.items():
-                with serving(worker):
-                    runs[name].append(measure(client, options.seconds))
-
-    results = {
-        name: {key: statistics.median(run[key] for run in found if key in run) for key in found[0]}
-        for name, found in runs.items()
-    }
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}"
-    date = datetime.now(UTC).date().isoformat()
-    print(f"{machine}, {date}; median of {options.rounds} rounds; µs")
-    print(f"{'case':<30}{'p50':>9}{'p90':>9}{'p99':>9}{'p99.9':>9}{'calls/s':>10}  p50 / floor")
-    for name, figures in results.items():
-        times = "".join(f"{figures[quantile]:>9.1f}" for quantile in QUANTILES)
-        rate = f"{figures['calls_per_second']:>10,.0f}" if "calls_per_second" in figures else " " * 10
-        floor = CASES[name][2] if name in CASES else None
-        ratio = f"{figures['p50'] / results[floor]['p50']:.2f} x {floor}" if floor else ""
-        print(f"{name:<30}{times}{rate}  {ratio}")
-    (ROOT / "bench.json").write_text(json.dumps({"machine": machine, "date": date, "results": results}, indent=2))
+        for number in range(rounds):
+            for case in cases:
+                for row in case.measurements:
+                    print(f"round {number + 1} of {rounds}: {row.name}", file=sys.stderr, flush=True)
+                    results.add(row.name, row.run(seconds))
+    return results
 
 
 if __name__ == "__main__":

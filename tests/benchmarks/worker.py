@@ -1,37 +1,83 @@
-"""The worker that is measured: `add` with Pydantic validation. `--spin-us 0` makes it sleep between calls."""
+"""The worker that is measured: `add` with Pydantic validation, and what the other cases call.
+
+`--spin-us 0` makes it sleep between calls; `--busy` keeps the main thread computing, as a cell does. At its end it
+prints, as JSON, how many rounds a second that made.
+"""
+
+from __future__ import annotations
 
 import argparse
+import ctypes
+import json
 import signal
 import sys
-
-from pydantic import BaseModel
+import time
+from collections.abc import Callable, Iterator  # annotations are resolved when a handler is registered
 
 from pycrust import RpcEndpoint
+from tests.benchmarks.handler import AddArgs, add
+
+#: Microseconds that the C call of `--busy lock` holds the interpreter.
+HELD_US = 20_000
 
 
-class AddArgs(BaseModel):
-    a: int
-    b: int
+def python_cell() -> Callable[[], object]:
+    return lambda: sum(range(1000))
+
+
+def numpy_cell() -> Callable[[], object]:
+    import numpy as np
+
+    matrix = np.ones((400, 400))
+    return lambda: matrix @ matrix
+
+
+def torch_cell() -> Callable[[], object]:
+    import torch
+
+    torch.set_num_threads(1)
+    matrix = torch.ones((400, 400))
+    return lambda: matrix @ matrix
+
+
+def lock_cell() -> Callable[[], object]:
+    sleep = ctypes.PyDLL(None).usleep
+    return lambda: sleep(HELD_US)
+
+
+CELLS = {"python": python_cell, "numpy": numpy_cell, "torch": torch_cell, "lock": lock_cell}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spin-us", type=float)
-    parser.add_argument("--busy", action="store_true", help="burn pure Python on the main thread, as a cell does")
+    parser.add_argument("--busy", choices=CELLS)
+    parser.add_argument("--methods", type=int, default=1)
     options = parser.parse_args()
     endpoint = RpcEndpoint("bench", spin_us=options.spin_us)
+    endpoint.register("add", request_model=AddArgs)(add)
+    for number in range(1, options.methods):
+        endpoint.register(f"add{number}", request_model=AddArgs)(lambda a, b: a + b)
 
-    @endpoint.register(request_model=AddArgs)
-    def add(a: int, b: int) -> int:
-        return a + b
+    @endpoint.register
+    def count(items: int) -> Iterator[int]:
+        yield from range(items)
 
+    cell = CELLS[options.busy]() if options.busy else None
     # Ended in good order, so that nothing stays in shared memory.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with endpoint:
         print("ready", flush=True)
-        while options.busy:
-            sum(range(1000))
-        sys.stdin.read()
+        if cell is None:
+            sys.stdin.read()
+            return
+        rounds, begun = 0, time.perf_counter()
+        try:
+            while True:
+                cell()
+                rounds += 1
+        finally:
+            print(json.dumps({"rounds_per_second": rounds / (time.perf_counter() - begun)}), flush=True)
 
 
 if __name__ == "__main__":
