@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 use rmp::Marker;
 
-use crate::timestamp;
+use crate::{keys, timestamp};
 
 /// Why a payload gave no object.
 pub(crate) enum DecodeError {
@@ -38,15 +38,22 @@ impl From<DecodeError> for PyErr {
     }
 }
 
-type Decoded<'py> = Result<Bound<'py, PyAny>, DecodeError>;
+impl From<PyErr> for Box<DecodeError> {
+    fn from(error: PyErr) -> Self {
+        Self::new(DecodeError::Python(error))
+    }
+}
+
+/// Boxed on the way: a result that fits into registers is what makes many small values quick.
+type Decoded<'py> = Result<Bound<'py, PyAny>, Box<DecodeError>>;
 
 /// Reads the one value that `bytes` holds.
-pub(crate) fn decode<'py>(py: Python<'py>, bytes: &[u8]) -> Decoded<'py> {
-    let mut decoder = Decoder { py, bytes, at: 0 };
-    let value = decoder.value(0, false)?;
+pub(crate) fn decode<'py>(py: Python<'py>, bytes: &[u8]) -> Result<Bound<'py, PyAny>, DecodeError> {
+    let mut decoder = Decoder { py, bytes, at: 0, items: Vec::new() };
+    let value = decoder.value(0, false).map_err(|error| *error)?;
     match bytes.len() - decoder.at {
         0 => Ok(value),
-        left => Err(decoder.refuse(decoder.at, format_args!("{left} bytes follow the value"))),
+        left => Err(*decoder.refuse(decoder.at, format_args!("{left} bytes follow the value"))),
     }
 }
 
@@ -54,15 +61,18 @@ struct Decoder<'a, 'py> {
     py: Python<'py>,
     bytes: &'a [u8],
     at: usize,
+    /// Items of the arrays that are being read, the innermost last.
+    items: Vec<Bound<'py, PyAny>>,
 }
 
 impl<'a, 'py> Decoder<'a, 'py> {
     #[expect(clippy::unused_self, reason = "reads as the decoder's verdict")]
-    fn refuse(&self, at: usize, reason: impl Display) -> DecodeError {
-        DecodeError::Malformed(at, reason.to_string())
+    #[cold]
+    fn refuse(&self, at: usize, reason: impl Display) -> Box<DecodeError> {
+        Box::new(DecodeError::Malformed(at, reason.to_string()))
     }
 
-    fn take(&mut self, len: usize) -> Result<&'a [u8], DecodeError> {
+    fn take(&mut self, len: usize) -> Result<&'a [u8], Box<DecodeError>> {
         let left = self.bytes.len() - self.at;
         if len > left {
             return Err(self.refuse(self.at, format_args!("{len} bytes are announced, {left} are left")));
@@ -72,13 +82,14 @@ impl<'a, 'py> Decoder<'a, 'py> {
         Ok(taken)
     }
 
-    fn fixed<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+    fn fixed<const N: usize>(&mut self) -> Result<[u8; N], Box<DecodeError>> {
         let mut out = [0; N];
         out.copy_from_slice(self.take(N)?);
         Ok(out)
     }
 
     /// One value; as a map's key (`hashable`), an array becomes a tuple.
+    #[inline]
     fn value(&mut self, depth: usize, hashable: bool) -> Decoded<'py> {
         let at = self.at;
         if depth > MAX_DEPTH {
@@ -126,7 +137,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
     }
 
     /// The length behind a marker: one byte for `short`, two for `middle`, four for any other.
-    fn len(&mut self, marker: Marker, short: Marker, middle: Marker) -> Result<usize, DecodeError> {
+    fn len(&mut self, marker: Marker, short: Marker, middle: Marker) -> Result<usize, Box<DecodeError>> {
         if marker == short {
             Ok(usize::from(self.fixed::<1>()?[0]))
         } else if marker == middle {
@@ -194,9 +205,30 @@ impl<'a, 'py> Decoder<'a, 'py> {
     }
 
     fn str(&mut self, at: usize, len: usize) -> Decoded<'py> {
-        let text = std::str::from_utf8(self.take(len)?)
-            .map_err(|error| self.refuse(at, format_args!("a string that is not UTF-8: {error}")))?;
-        Ok(PyString::new(self.py, text).into_any())
+        let bytes = self.take(len)?;
+        let text = PyString::from_bytes(self.py, bytes).map_err(|error| self.no_text(at, bytes, error))?;
+        Ok(text.into_any())
+    }
+
+    /// Why bytes are no string: only then they are looked at by themselves.
+    #[cold]
+    fn no_text(&self, at: usize, bytes: &[u8], error: PyErr) -> Box<DecodeError> {
+        match std::str::from_utf8(bytes) {
+            Err(error) => self.refuse(at, format_args!("a string that is not UTF-8: {error}")),
+            Ok(_) => error.into(),
+        }
+    }
+
+    /// A map's key, which is mostly a short string.
+    fn key(&mut self, depth: usize) -> Decoded<'py> {
+        let at = self.at;
+        if let Some(marker @ 0xa0..0xc0) = self.bytes.get(at) {
+            self.at += 1;
+            let bytes = self.take(usize::from(marker & 0x1f))?;
+            let key = keys::key(self.py, bytes).map_err(|error| self.no_text(at, bytes, error))?;
+            return Ok(key.into_any());
+        }
+        self.value(depth, true)
     }
 
     fn bin(&mut self, len: usize) -> Decoded<'py> {
@@ -204,7 +236,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
     }
 
     /// Refuses a container that announces more elements than bytes are left to hold them.
-    fn paid_for(&self, at: usize, len: usize, bytes_each: usize) -> Result<(), DecodeError> {
+    fn paid_for(&self, at: usize, len: usize, bytes_each: usize) -> Result<(), Box<DecodeError>> {
         let left = self.bytes.len() - self.at;
         if len > left / bytes_each {
             return Err(self.refuse(at, format_args!("{len} elements are announced, {left} bytes are left")));
@@ -214,10 +246,12 @@ impl<'a, 'py> Decoder<'a, 'py> {
 
     fn array(&mut self, at: usize, len: usize, depth: usize, hashable: bool) -> Decoded<'py> {
         self.paid_for(at, len, 1)?;
-        let mut items = Vec::with_capacity(len);
+        let first = self.items.len();
         for _ in 0..len {
-            items.push(self.value(depth + 1, hashable)?);
+            let item = self.value(depth + 1, hashable)?;
+            self.items.push(item);
         }
+        let items = self.items.drain(first..);
         if hashable {
             Ok(PyTuple::new(self.py, items)?.into_any())
         } else {
@@ -232,7 +266,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
         self.paid_for(at, len, 2)?;
         let dict = PyDict::new(self.py);
         for _ in 0..len {
-            let key = self.value(depth + 1, true)?;
+            let key = self.key(depth + 1)?;
             let value = self.value(depth + 1, false)?;
             dict.set_item(key, value)?;
         }

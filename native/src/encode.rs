@@ -10,7 +10,7 @@ use pyo3::types::{
 };
 use rmp::encode as write;
 
-use crate::timestamp;
+use crate::{plain, timestamp};
 
 /// A value that can't cross: where it is and why.
 pub(crate) struct Refused {
@@ -36,6 +36,9 @@ impl From<PyErr> for Refused {
 ///
 /// The error is a `TypeError` or `ValueError` that names the path to the value, `$` for the whole.
 pub(crate) fn encode(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<()> {
+    if plain::put(value, out) {
+        return Ok(());
+    }
     let before = out.len();
     put(value, out, 0).map_err(|refused| {
         out.truncate(before);

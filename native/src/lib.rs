@@ -52,7 +52,7 @@ mod _native {
     /// MessagePack of `value`.
     #[pyfunction]
     fn encode<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
-        let mut out = Vec::new();
+        let mut out = Vec::with_capacity(256);
         crate::encode::encode(value, &mut out)?;
         Ok(PyBytes::new(value.py(), &out))
     }

@@ -1,0 +1,48 @@
+//! Keys of maps, made once: the same few names come with every call.
+
+use std::cell::RefCell;
+
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+
+/// Longer keys are made anew.
+const LONGEST: usize = 32;
+/// Places; a power of two.
+const PLACES: usize = 512;
+
+thread_local! {
+    /// A key in the place that its bytes hash to; the last one counts.
+    static KEYS: RefCell<Vec<Option<Py<PyString>>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The string with these bytes; an error if they are not UTF-8.
+pub(crate) fn key<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyString>> {
+    if bytes.len() > LONGEST {
+        return PyString::from_bytes(py, bytes);
+    }
+    let place = hash(bytes) as usize % PLACES;
+    let known = KEYS.with_borrow(|keys| {
+        let known = keys.get(place)?.as_ref()?.bind(py);
+        known.to_str().is_ok_and(|text| text.as_bytes() == bytes).then(|| known.clone())
+    });
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    let made = PyString::from_bytes(py, bytes)?;
+    // Dropped outside: freeing an object may run code that comes back here.
+    let _before = KEYS.with_borrow_mut(|keys| {
+        if keys.is_empty() {
+            keys.resize_with(PLACES, || None);
+        }
+        keys[place].replace(made.clone().unbind())
+    });
+    Ok(made)
+}
+
+/// FNV-1a: a multiplication a byte, and keys are short.
+fn hash(bytes: &[u8]) -> u64 {
+    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    hash ^ hash >> 32
+}
