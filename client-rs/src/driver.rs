@@ -89,14 +89,15 @@ impl Drop for Registration {
 /// Outside a Tokio runtime, and in one without its I/O or time driver.
 pub(crate) fn ensure(session: &Arc<Session>) -> io::Result<()> {
     let runtime = Handle::current();
-    let nudge = Arc::new(Notify::new());
-    {
+    let nudge = {
         let mut running = session.drivers.running.lock();
         if running.iter().any(|entry| entry.runtime == runtime.id()) {
             return Ok(());
         }
+        let nudge = Arc::new(Notify::new());
         running.push(Entry { runtime: runtime.id(), nudge: Arc::clone(&nudge), task: None });
-    }
+        nudge
+    };
     let registration = Registration { session: Arc::downgrade(session), nudge: Arc::clone(&nudge) };
     let bell = watch(session.link.doorbell())?;
     let control = watch(session.link.hangup_fd())?;

@@ -180,17 +180,18 @@ impl Session {
         let mut found = false;
         loop {
             let mut broken = None;
-            let mut woken = Vec::new();
+            // Mostly one, which costs no allocation.
+            let (mut first, mut others) = (None, Vec::new());
             let received =
                 self.link.receive(BATCH, &mut |header, sample| match self.deliver(header, sample) {
                     Ok((id, waker)) => {
                         found |= id == watched;
-                        woken.extend(waker);
+                        if first.is_none() { first = waker } else { others.extend(waker) }
                     }
                     Err(malformed) => broken = Some(malformed),
                 });
             // Only now: a task that is woken may run, drop its call and come back here for the locks.
-            woken.into_iter().for_each(Waker::wake);
+            first.into_iter().chain(others).for_each(Waker::wake);
             if let Some(malformed) = broken {
                 let pid = self.link.welcome().pid;
                 self.end(Code::Internal, &format!("the worker (pid {pid}) sent a {malformed}"));

@@ -1,0 +1,56 @@
+//! A warm call allocates nothing of its own: counted on the thread that makes it.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use pycrust_client::{RpcClient, Spin};
+use support::Place;
+use tokio::runtime::{Builder, Runtime};
+
+/// Calls that are counted together.
+const CALLS: u64 = 1_000;
+/// iceoryx2 allocates once for each sample that is sent; the rest is for the runtime's timers, now and then.
+const AT_MOST: u64 = CALLS + CALLS / 20;
+
+#[derive(serde::Serialize)]
+struct AddArgs {
+    a: i32,
+    b: i32,
+}
+
+async fn calls(client: &RpcClient) {
+    for a in 0..CALLS as i32 {
+        let sum: i32 = client.call("add", &AddArgs { a, b: 20 }).await.unwrap();
+        assert_eq!(sum, a + 20);
+    }
+}
+
+/// Allocations of `CALLS` calls on the thread that makes them, in the quietest of some runs: an answer that comes
+/// late, since the machine is busy, takes other ways.
+fn fewest(runtime: &Runtime, spin: Spin) -> u64 {
+    let place = Place::new();
+    let _worker = place.worker();
+    let client = runtime.block_on(place.client().spin(spin).connect()).unwrap();
+    runtime.block_on(calls(&client));
+    let counts = (0..10).map(|_| {
+        let made = allocation_counter::measure(|| runtime.block_on(calls(&client)));
+        made.count_total
+    });
+    let fewest = counts.min().unwrap();
+    runtime.block_on(client.close());
+    fewest
+}
+
+#[test]
+fn a_call_that_polls_for_its_answer_allocates_nothing_of_its_own() {
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let fewest = fewest(&runtime, Spin::Adaptive);
+    assert!(fewest <= AT_MOST, "{fewest} allocations in {CALLS} calls");
+}
+
+#[test]
+fn a_call_that_sleeps_for_its_answer_allocates_nothing_of_its_own() {
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let fewest = fewest(&runtime, Spin::Off);
+    assert!(fewest <= AT_MOST, "{fewest} allocations in {CALLS} calls");
+}
