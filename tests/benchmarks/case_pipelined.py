@@ -38,6 +38,12 @@ def callers(count: int, seconds: float) -> Figures:
         return load("--tasks", str(count), seconds=seconds)
 
 
+def batched(count: int, seconds: float) -> Figures:
+    """The same work, by a handler that takes what has come meanwhile as one list."""
+    with worker():
+        return load("--tasks", str(count), seconds=seconds, method="add_batched")
+
+
 def streamed(seconds: float) -> Figures:
     with worker():
         figures = load("--stream", seconds=seconds, method="count", args=f"[{ITEMS}]")
@@ -55,6 +61,7 @@ CASE = Case(
     [
         Measurement(LOOP, loop),
         *(Measurement(f"pipelined/{count} callers", partial(callers, count)) for count in CALLERS),
+        *(Measurement(f"pipelined/{count} callers, batched", partial(batched, count)) for count in (64, 512)),
         Measurement("pipelined/streamed items", streamed, unit="items/s"),
     ],
     goals,
