@@ -14,6 +14,8 @@ from tests.benchmarks.programs import load, worker
 CALLERS = (1, 8, 64, 512)
 LOOP = "pipelined/loop in one process, no calls"
 SOME = 5000
+#: Items of one stream.
+ITEMS = 10_000
 
 
 def loop(seconds: float) -> Figures:
@@ -36,10 +38,16 @@ def callers(count: int, seconds: float) -> Figures:
         return load("--tasks", str(count), seconds=seconds)
 
 
+def batched(count: int, seconds: float) -> Figures:
+    """The same work, by a handler that takes what has come meanwhile as one list."""
+    with worker():
+        return load("--tasks", str(count), seconds=seconds, method="add_batched")
+
+
 def streamed(seconds: float) -> Figures:
     with worker():
-        figures = load("--stream", seconds=seconds, method="count", args="[10000]")
-        return {"value": figures["calls_per_second"] * figures["last"]}
+        figures = load("--stream", seconds=seconds, method="count", args=f"[{ITEMS}]")
+        return {"value": figures["calls_per_second"] * ITEMS}
 
 
 def goals(results: Results) -> list[Goal]:
@@ -53,6 +61,7 @@ CASE = Case(
     [
         Measurement(LOOP, loop),
         *(Measurement(f"pipelined/{count} callers", partial(callers, count)) for count in CALLERS),
+        *(Measurement(f"pipelined/{count} callers, batched", partial(batched, count)) for count in (64, 512)),
         Measurement("pipelined/streamed items", streamed, unit="items/s"),
     ],
     goals,

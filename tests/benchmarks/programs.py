@@ -97,6 +97,4 @@ def _measured(*command: str | Path, seconds: float) -> Figures:
     if report["errors"]:
         raise RuntimeError(f"calls failed: {report['errors']}")
     figures = {**report["round_trip_us"], "calls": report["calls"], "calls_per_second": report["calls_per_second"]}
-    if isinstance(report.get("last"), int | float):
-        figures["last"] = report["last"]
     return figures

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator  # annotations are resolved when a handler is registered
 
-from pycrust import RpcEndpoint
+from pycrust import Batch, RpcEndpoint
 from tests.benchmarks.handler import AddArgs, add
 
 #: Microseconds that the C call of `--busy lock` holds the interpreter.
@@ -58,6 +58,10 @@ def main() -> None:
     endpoint.register("add", request_model=AddArgs)(add)
     for number in range(1, options.methods):
         endpoint.register(f"add{number}", request_model=AddArgs)(lambda a, b: a + b)
+
+    @endpoint.register(batch=Batch(max_size=64, max_wait_us=0))
+    def add_batched(calls: list[AddArgs]) -> list[int]:
+        return [add(args.a, args.b) for args in calls]
 
     @endpoint.register
     def count(items: int) -> Iterator[int]:

@@ -38,6 +38,10 @@ const FIRST_BULK_LEN: usize = 64 << 10;
 /// Samples that a receiver may hold at a time. It holds one; the second is room for iceoryx2's own count.
 const BORROWED: usize = 2;
 
+/// Connections of a receiver whose sender is gone while samples of it are still held.
+/// At least what may be held at all, or iceoryx2 warns.
+const EXPIRED: usize = BORROWED;
+
 /// The header beside a frame, as iceoryx2's user header.
 ///
 /// The payload follows it, so its alignment is the payload's. `payload_alignment(64)` would do the same at 64
@@ -90,6 +94,8 @@ pub(crate) fn config(root: &Path, prefix: &str) -> Result<Config, TransportError
     config.global.node.cleanup_dead_nodes_on_destruction = false;
     config.global.service.cleanup_dead_nodes_on_open = false;
     config.global.creation_timeout = Duration::from_millis(500);
+    // A port has one peer, so one can be gone. The default keeps room for 128, at 3.6 KiB each, with every subscriber.
+    config.defaults.publish_subscribe.subscriber_expired_connection_buffer = EXPIRED;
     Ok(config)
 }
 
