@@ -244,7 +244,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
         let data = self.take(len)?;
         if kind != -1 {
             return Err(
-                self.refuse(at, format_args!("extension type {kind}, only timestamps (-1) have a meaning"))
+                self.refuse(at, format_args!("extension type {kind}, only timestamps (-1) and arrays (1) have a meaning"))
             );
         }
         timestamp::read(self.py, data).map_err(|reason| self.refuse(at, reason))
