@@ -1,0 +1,100 @@
+//! A frame that was received, and its attachments, which may be kept.
+
+use std::ops::Range;
+
+use pycrust_protocol::header::HEADER_LEN;
+
+use crate::view::{InPort, View};
+
+/// A received frame, for as long as whoever receives looks at it.
+#[derive(Clone, Copy)]
+pub struct Frame<'a> {
+    header: &'a [u8; HEADER_LEN],
+    sample: &'a [u8],
+    /// The sample itself, if it may be kept.
+    view: Option<&'a View>,
+    /// Who counts copies that are made since no more samples may be kept.
+    at_bound: Option<&'a InPort>,
+}
+
+impl<'a> Frame<'a> {
+    /// A frame whose attachments are copied if they are kept.
+    pub fn new(header: &'a [u8; HEADER_LEN], sample: &'a [u8]) -> Self {
+        Self { header, sample, view: None, at_bound: None }
+    }
+
+    /// A frame whose sample may be kept.
+    pub(crate) fn viewed(header: &'a [u8; HEADER_LEN], view: &'a View) -> Self {
+        Self { header, sample: view, view: Some(view), at_bound: None }
+    }
+
+    /// A frame whose sample could be kept if there were not too many of those.
+    pub(crate) fn at_bound(header: &'a [u8; HEADER_LEN], sample: &'a [u8], port: &'a InPort) -> Self {
+        Self { header, sample, view: None, at_bound: Some(port) }
+    }
+
+    /// The fixed header.
+    pub fn header(&self) -> &'a [u8; HEADER_LEN] {
+        self.header
+    }
+
+    /// The whole sample.
+    pub fn sample(&self) -> &'a [u8] {
+        self.sample
+    }
+
+    /// Keeps the attachments, which lie at these places of the sample: as a view of it, or copied where it is
+    /// small or too many are kept.
+    ///
+    /// # Panics
+    /// If a range is not inside the sample.
+    pub fn attachments(&self, ranges: Box<[Range<usize>]>) -> Attachments {
+        if ranges.is_empty() {
+            return Attachments::default();
+        }
+        if let Some(view) = self.view {
+            return Attachments { view: Some(view.clone()), base: 0, ranges };
+        }
+        if let Some(port) = self.at_bound {
+            port.count_copy();
+        }
+        // From the first to the last of them: what lies between keeps its alignment.
+        let base = ranges.iter().map(|range| range.start).min().unwrap_or_default();
+        let end = ranges.iter().map(|range| range.end).max().unwrap_or_default();
+        Attachments { view: Some(View::copy_of(&self.sample[base..end])), base, ranges }
+    }
+}
+
+/// A frame's attachments.
+#[derive(Debug, Clone, Default)]
+pub struct Attachments {
+    /// What they lie in; none if there are none.
+    view: Option<View>,
+    /// Where that begins in the sample.
+    base: usize,
+    /// Where they lie in the sample.
+    ranges: Box<[Range<usize>]>,
+}
+
+impl Attachments {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.ranges.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.ranges.is_empty()
+    }
+
+    /// One of them, by its number.
+    pub fn get(&self, number: usize) -> Option<View> {
+        let range = self.ranges.get(number)?;
+        self.view.as_ref().map(|view| view.slice(range.start - self.base..range.end - self.base))
+    }
+
+    /// Bytes of them that this process holds on its heap.
+    pub fn copied_len(&self) -> usize {
+        self.view.as_ref().filter(|view| !view.is_shared()).map_or(0, |view| view.len())
+    }
+}
