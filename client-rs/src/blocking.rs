@@ -113,8 +113,8 @@ impl RpcClient {
     {
         let call = self.encode(&Call::new(method, timeout), args)?;
         let (finished, _) = self.make(call)?;
-        let value = decode(method, &finished.payload);
-        buffers::give(finished.payload);
+        let value = decode(method, &finished.body);
+        buffers::give(finished.body.payload);
         value
     }
 
@@ -136,9 +136,8 @@ impl RpcClient {
 
     fn encode<'a, A: Serialize + ?Sized>(&self, call: &Call<'a>, args: &A) -> Result<Outgoing<'a>, Error> {
         let started_ns = monotonic_ns();
-        let mut payload = buffers::take();
-        let written = write(&mut payload, self.options.encoding, call.method, args);
-        let mut outgoing = outgoing(call, written.map(|()| payload), self.options.when_full)?;
+        let written = write(self.options.encoding, call.method, args);
+        let mut outgoing = outgoing(call, written, self.options.when_full)?;
         outgoing.started_ns = started_ns;
         Ok(outgoing)
     }
@@ -172,8 +171,8 @@ impl RpcClient {
         if finished.status == Code::Ok {
             return Ok((finished, call.started_ns));
         }
-        let error = Error::answered(finished.status, call.method, &finished.payload);
-        buffers::give(finished.payload);
+        let error = Error::answered(finished.status, call.method, &finished.body.payload);
+        buffers::give(finished.body.payload);
         Err(error)
     }
 

@@ -10,14 +10,16 @@ use pycrust_protocol::limits::MAX_METHOD_LEN;
 use pycrust_protocol::name::EndpointName;
 use pycrust_protocol::reserved::{HEALTH, Health, READY};
 use pycrust_protocol::{Code, ErrorPayload};
-use pycrust_transport::monotonic_ns;
+use pycrust_transport::{Attachment, monotonic_ns};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
 
+use crate::beside;
 use crate::buffers;
 use crate::builder::{Builder, Encoding, Options, WhenFull};
 use crate::call::{self, Failure, Finished, Outgoing, until};
+use crate::calls::Body;
 use crate::connector::Connector;
 use crate::error::Error;
 use crate::metadata::{self, Metadata};
@@ -193,8 +195,8 @@ impl RpcClient {
         async move {
             let call = encoded?;
             let (finished, _) = self.make(call).await?;
-            let value = decode(method, &finished.payload);
-            buffers::give(finished.payload);
+            let value = decode(method, &finished.body);
+            buffers::give(finished.body.payload);
             value
         }
     }
@@ -250,7 +252,7 @@ impl RpcClient {
     pub(crate) fn open(
         &self,
         call: &Call<'_>,
-        payload: Result<Vec<u8>, Error>,
+        payload: Result<Encoded, Error>,
         mut arguments: Option<Arguments>,
     ) -> Opening {
         let encoded = self.outgoing(call, payload).map(Outgoing::into_owned);
@@ -301,10 +303,8 @@ impl RpcClient {
     }
 
     /// Encodes arguments.
-    pub(crate) fn write<A: Serialize + ?Sized>(&self, call: &Call<'_>, args: &A) -> Result<Vec<u8>, Error> {
-        let mut payload = buffers::take();
-        write(&mut payload, self.encoding(), call.method, args)?;
-        Ok(payload)
+    pub(crate) fn write<A: Serialize + ?Sized>(&self, call: &Call<'_>, args: &A) -> Result<Encoded, Error> {
+        write(self.encoding(), call.method, args)
     }
 
     fn encode<'a, A: Serialize + ?Sized>(&self, call: &Call<'a>, args: &A) -> Result<Outgoing<'a>, Error> {
@@ -319,7 +319,7 @@ impl RpcClient {
     pub(crate) fn outgoing<'a>(
         &self,
         call: &Call<'a>,
-        payload: Result<Vec<u8>, Error>,
+        payload: Result<Encoded, Error>,
     ) -> Result<Outgoing<'a>, Error> {
         outgoing(call, payload, self.shared.options.when_full)
     }
@@ -362,8 +362,8 @@ impl RpcClient {
         if finished.status == Code::Ok {
             return Ok((finished, call.started_ns));
         }
-        let error = Error::answered(finished.status, call.method, &finished.payload);
-        buffers::give(finished.payload);
+        let error = Error::answered(finished.status, call.method, &finished.body.payload);
+        buffers::give(finished.body.payload);
         Err(error)
     }
 
@@ -443,27 +443,38 @@ impl fmt::Debug for RpcClient {
     }
 }
 
+/// Arguments, or one of those that are streamed, as they are sent.
+#[derive(Debug, Default)]
+pub(crate) struct Encoded {
+    /// MessagePack.
+    pub(crate) payload: Vec<u8>,
+    /// The arrays in it.
+    pub(crate) attachments: Vec<Attachment>,
+}
+
 /// Writes arguments, or one of those that are streamed.
 pub(crate) fn write<A: Serialize + ?Sized>(
-    payload: &mut Vec<u8>,
     encoding: Encoding,
     method: &str,
     args: &A,
-) -> Result<(), Error> {
-    let written = match encoding {
-        Encoding::Array => rmp_serde::encode::write(payload, args),
-        Encoding::Map => rmp_serde::encode::write_named(payload, args),
-    };
+) -> Result<Encoded, Error> {
+    let mut payload = buffers::take();
+    let (written, attachments) = beside::collecting(|| match encoding {
+        Encoding::Array => rmp_serde::encode::write(&mut payload, args),
+        Encoding::Map => rmp_serde::encode::write_named(&mut payload, args),
+    });
     written.map_err(|error| {
         let name = std::any::type_name::<A>();
         let reason = format!("arguments of type {name} can't be encoded: {error}");
         Error::new(Code::InvalidArgument, method, reason)
-    })
+    })?;
+    Ok(Encoded { payload, attachments })
 }
 
 /// Reads a result.
-pub(crate) fn decode<R: DeserializeOwned>(method: &str, payload: &[u8]) -> Result<R, Error> {
-    rmp_serde::from_slice(payload).map_err(|error| {
+pub(crate) fn decode<R: DeserializeOwned>(method: &str, body: &Body) -> Result<R, Error> {
+    let payload = &body.payload;
+    beside::giving(&body.attachments, || rmp_serde::from_slice(payload)).map_err(|error| {
         let (name, len) = (std::any::type_name::<R>(), payload.len());
         let reason = format!("the result ({len} bytes of MessagePack) is no {name}: {error}");
         let error = ErrorPayload { may_have_run: true, ..ErrorPayload::message(reason) };
@@ -478,9 +489,9 @@ pub(crate) fn reply<R: DeserializeOwned>(
     started_ns: u64,
 ) -> Result<Reply<R>, Error> {
     if finished.status != Code::Ok {
-        return Err(Error::answered(finished.status, method, &finished.payload));
+        return Err(Error::answered(finished.status, method, &finished.body.payload));
     }
-    Ok(Reply::new(decode(method, &finished.payload)?, finished, started_ns))
+    Ok(Reply::new(decode(method, &finished.body)?, finished, started_ns))
 }
 
 fn in_runtime(method: &str) -> Result<(), Error> {
@@ -506,7 +517,7 @@ pub(crate) fn jittered(pause: Duration) -> Duration {
 /// Checks what a call says.
 pub(crate) fn outgoing<'a>(
     call: &Call<'a>,
-    payload: Result<Vec<u8>, Error>,
+    payload: Result<Encoded, Error>,
     when_full: WhenFull,
 ) -> Result<Outgoing<'a>, Error> {
     let started_ns = monotonic_ns();
@@ -520,11 +531,12 @@ pub(crate) fn outgoing<'a>(
         Ok(metadata) => metadata,
         Err(reason) => return refuse(reason),
     };
-    let payload = payload?;
+    let Encoded { payload, attachments } = payload?;
     let expires_ns = (timeout < FOREVER).then(|| started_ns.saturating_add(timeout.as_nanos() as u64));
     Ok(Outgoing {
         method,
         payload,
+        attachments,
         started_ns,
         timeout,
         expires_ns,

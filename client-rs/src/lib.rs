@@ -18,6 +18,7 @@
 //! [`Encoding::Map`]) by name, `()` is no argument. Results are whatever serde deserialises.
 #![forbid(unsafe_code)]
 
+mod beside;
 #[cfg(feature = "binding")]
 pub mod binding;
 pub mod blocking;

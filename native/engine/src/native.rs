@@ -122,11 +122,17 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
                 .collect(),
             clients: clients
                 .iter()
-                .map(|client| ClientStats {
-                    connection: client.id,
-                    pid: client.peer.pid,
-                    name: client.peer.name.clone(),
-                    in_flight: client.account.in_flight() as u64,
+                .map(|client| {
+                    let memory = client.link.memory();
+                    ClientStats {
+                        connection: client.id,
+                        pid: client.peer.pid,
+                        name: client.peer.name.clone(),
+                        in_flight: client.account.in_flight() as u64,
+                        views: memory.views as u64,
+                        copied: memory.copied,
+                        sent_in_place: memory.sent_in_place,
+                    }
                 })
                 .collect(),
             unknown_method_calls: self.metrics.unknown_method_calls.load(Ordering::Relaxed),

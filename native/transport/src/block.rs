@@ -48,7 +48,7 @@ pub(crate) struct Inner {
     /// The process that made it.
     pid: u32,
     /// The node that the sample needs: last, since it has to outlive it.
-    _lifeline: Arc<Lifeline>,
+    lifeline: Arc<Lifeline>,
 }
 
 // SAFETY: the sample of a thread-safe service is `Send` and is not used through a shared reference; its payload
@@ -84,7 +84,7 @@ impl Inner {
             origin: number,
             loans,
             pid: std::process::id(),
-            _lifeline: lifeline,
+            lifeline,
         }
     }
 
@@ -125,7 +125,7 @@ impl Inner {
             let loan = ManuallyDrop::take(&mut this.loan);
             std::ptr::drop_in_place(&raw mut this.pages);
             std::ptr::drop_in_place(&raw mut this.loans);
-            std::ptr::drop_in_place(&raw mut this._lifeline);
+            std::ptr::drop_in_place(&raw mut this.lifeline);
             loan
         }
     }
@@ -271,6 +271,16 @@ impl Source for View {
     }
 }
 
+impl Source for Piece {
+    fn len(&self) -> usize {
+        Piece::len(self)
+    }
+
+    fn write(&self, target: &mut [u8]) {
+        target.copy_from_slice(self.bytes());
+    }
+}
+
 /// An attachment that is to be sent.
 pub enum Attachment {
     /// Built for being sent: where it is, if it can be.
@@ -298,6 +308,14 @@ impl Attachment {
         match self {
             Self::Piece(piece) => target.copy_from_slice(piece.bytes()),
             Self::Source(source) => source.write(target),
+        }
+    }
+
+    /// The same bytes, to be copied as often as need be.
+    pub fn into_source(self) -> Arc<dyn Source> {
+        match self {
+            Self::Piece(piece) => Arc::new(piece),
+            Self::Source(source) => source,
         }
     }
 

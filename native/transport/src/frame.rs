@@ -1,6 +1,7 @@
 //! A frame that was received, and its attachments, which may be kept.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use pycrust_protocol::header::HEADER_LEN;
 
@@ -53,7 +54,7 @@ impl<'a> Frame<'a> {
             return Attachments::default();
         }
         if let Some(view) = self.view {
-            return Attachments { view: Some(view.clone()), base: 0, ranges };
+            return Attachments::new(view.clone(), 0, ranges);
         }
         if let Some(port) = self.at_bound {
             port.count_copy();
@@ -61,15 +62,19 @@ impl<'a> Frame<'a> {
         // From the first to the last of them: what lies between keeps its alignment.
         let base = ranges.iter().map(|range| range.start).min().unwrap_or_default();
         let end = ranges.iter().map(|range| range.end).max().unwrap_or_default();
-        Attachments { view: Some(View::copy_of(&self.sample[base..end])), base, ranges }
+        Attachments::new(View::copy_of(&self.sample[base..end]), base, ranges)
     }
 }
 
-/// A frame's attachments.
+/// A frame's attachments; cheap to clone, and to have where there are none.
 #[derive(Debug, Clone, Default)]
-pub struct Attachments {
-    /// What they lie in; none if there are none.
-    view: Option<View>,
+pub struct Attachments(Option<Arc<Kept>>);
+
+/// Attachments that are kept.
+#[derive(Debug)]
+struct Kept {
+    /// What they lie in.
+    view: View,
     /// Where that begins in the sample.
     base: usize,
     /// Where they lie in the sample.
@@ -77,24 +82,49 @@ pub struct Attachments {
 }
 
 impl Attachments {
+    fn new(view: View, base: usize, ranges: Box<[Range<usize>]>) -> Self {
+        Self(Some(Arc::new(Kept { view, base, ranges })))
+    }
+
+    /// No attachments.
+    pub const fn none() -> Self {
+        Self(None)
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.ranges.len()
+        self.0.as_ref().map_or(0, |kept| kept.ranges.len())
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.ranges.is_empty()
+        self.0.is_none()
     }
 
     /// One of them, by its number.
     pub fn get(&self, number: usize) -> Option<View> {
-        let range = self.ranges.get(number)?;
-        self.view.as_ref().map(|view| view.slice(range.start - self.base..range.end - self.base))
+        let kept = self.0.as_ref()?;
+        let range = kept.ranges.get(number)?;
+        Some(kept.view.slice(range.start - kept.base..range.end - kept.base))
+    }
+
+    /// Bytes of them all.
+    pub fn bytes(&self) -> usize {
+        self.0.as_ref().map_or(0, |kept| kept.ranges.iter().map(ExactSizeIterator::len).sum())
     }
 
     /// Bytes of them that this process holds on its heap.
     pub fn copied_len(&self) -> usize {
-        self.view.as_ref().filter(|view| !view.is_shared()).map_or(0, |view| view.len())
+        self.0.as_ref().filter(|kept| !kept.view.is_shared()).map_or(0, |kept| kept.view.len())
     }
 }
+
+impl PartialEq for Attachments {
+    /// Whether they hold the same bytes.
+    fn eq(&self, other: &Self) -> bool {
+        let same = |number| self.get(number).as_deref() == other.get(number).as_deref();
+        self.len() == other.len() && (0..self.len()).all(same)
+    }
+}
+
+impl Eq for Attachments {}

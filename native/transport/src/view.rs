@@ -34,8 +34,13 @@ enum Owner {
     Heap(#[expect(dead_code, reason = "it keeps the bytes")] Aligned),
 }
 
-// SAFETY: the bytes are only read, and what keeps them can be dropped on any thread: a sample of a thread-safe
-// service is `Send`, takes its port's lock for that, and is not used through a shared reference before.
+// SAFETY: a sample of a thread-safe service is `Send`: its port's lock is taken when it is dropped. Nothing is
+// done with it through a shared reference.
+unsafe impl Send for Owner {}
+// SAFETY: as above.
+unsafe impl Sync for Owner {}
+
+// SAFETY: the bytes are only read, and their owner may be dropped on any thread.
 unsafe impl Send for View {}
 // SAFETY: as above.
 unsafe impl Sync for View {}
@@ -165,6 +170,6 @@ impl AsRef<[u8]> for View {
 
 impl fmt::Debug for View {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("View").field("len", &self.len).field("shared", &self.is_shared()).finish()
+        f.debug_struct("View").field("len", &self.len).field("shared", &self.is_shared()).finish_non_exhaustive()
     }
 }
