@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 from pycrust import _native
 from pycrust._native import (
     AsyncCall,
+    Buffer,
     ClientFeed,
     ClientStream,
     CurrentCall,
     Handler,
     Inbox,
+    Room,
+    crossed,
     current_call,
     current_calls,
     decode,
@@ -29,12 +32,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncCall",
+    "Buffer",
     "ClientFeed",
     "ClientStream",
     "CurrentCall",
     "Handler",
     "Inbox",
+    "Room",
     "after_fork_in_child",
+    "crossed",
     "current_call",
     "current_calls",
     "decode",

@@ -204,11 +204,11 @@ impl Client {
     pub fn notify(
         &self,
         method: &str,
-        arguments: Vec<u8>,
+        arguments: Value,
         options: CallOptions,
         keep_waiting: &mut dyn FnMut() -> bool,
     ) -> Result<Option<()>, Error> {
-        let call = self.request(method, options).notify_raw(arguments);
+        let call = self.request(method, options).notify_raw(arguments.into());
         block_on(&self.runtime, call, keep_waiting).transpose()
     }
 
@@ -244,14 +244,14 @@ impl Pending {
 pub struct Feed {
     runtime: Arc<Runtime>,
     method: String,
-    arguments: mpsc::Sender<Result<Vec<u8>, Error>>,
+    arguments: mpsc::Sender<Result<Encoded, Error>>,
 }
 
 impl Feed {
     /// Puts one argument, as MessagePack, once there is room for it. False if the call has ended, so that no more are
     /// wanted; `None` once `keep_waiting` says no.
-    pub fn put(&self, argument: Vec<u8>, keep_waiting: &mut dyn FnMut() -> bool) -> Option<bool> {
-        self.hand_over(Ok(argument), keep_waiting)
+    pub fn put(&self, argument: Value, keep_waiting: &mut dyn FnMut() -> bool) -> Option<bool> {
+        self.hand_over(Ok(argument.into()), keep_waiting)
     }
 
     /// There are no more arguments, for this reason: the call is cancelled and ends in `CANCELLED`.
@@ -261,7 +261,7 @@ impl Feed {
 
     fn hand_over(
         &self,
-        argument: Result<Vec<u8>, Error>,
+        argument: Result<Encoded, Error>,
         keep_waiting: &mut dyn FnMut() -> bool,
     ) -> Option<bool> {
         block_on(&self.runtime, self.arguments.send(argument), keep_waiting).map(|sent| sent.is_ok())
@@ -269,10 +269,10 @@ impl Feed {
 }
 
 /// The arguments that were put.
-struct Taken(mpsc::Receiver<Result<Vec<u8>, Error>>);
+struct Taken(mpsc::Receiver<Result<Encoded, Error>>);
 
 impl Stream for Taken {
-    type Item = Result<Vec<u8>, Error>;
+    type Item = Result<Encoded, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.0.poll_recv(cx)

@@ -143,11 +143,11 @@ impl RpcClient {
     }
 
     /// Makes a call, on as many connections as it takes and may. The answer, and when the call started.
-    fn make(&mut self, call: Outgoing<'_>) -> Result<(Finished, u64), Error> {
+    fn make(&mut self, mut call: Outgoing<'_>) -> Result<(Finished, u64), Error> {
         let retry = self.options.retry;
         let (mut pause, mut attempts, mut connections) = (retry.first_pause, 1, 0);
         let finished = loop {
-            let error = match self.attempt(&call) {
+            let error = match self.attempt(&mut call) {
                 Ok(finished) => break finished,
                 Err(Failure::NotSent) => {
                     connections += 1;
@@ -177,7 +177,7 @@ impl RpcClient {
     }
 
     /// Makes a call on the connection of the moment.
-    fn attempt(&mut self, call: &Outgoing<'_>) -> Result<Finished, Failure> {
+    fn attempt(&mut self, call: &mut Outgoing<'_>) -> Result<Finished, Failure> {
         let session = self.session(call.method)?;
         let mut guard = self.begin(&session, call)?;
         self.send(&session, call, &mut guard)?;
@@ -205,7 +205,7 @@ impl RpcClient {
     }
 
     /// Sends a call that gets no answer.
-    fn notify(&mut self, call: &Outgoing<'_>) -> Result<(), Failure> {
+    fn notify(&mut self, call: &mut Outgoing<'_>) -> Result<(), Failure> {
         let session = self.session(call.method)?;
         let mut guard = self.begin(&session, call)?;
         self.send(&session, call, &mut guard)?;
@@ -256,7 +256,7 @@ impl RpcClient {
     }
 
     /// Sends the request, as soon as there is room for it.
-    fn send(&self, session: &Session, call: &Outgoing<'_>, guard: &mut InFlight<'_>) -> Result<(), Failure> {
+    fn send(&self, session: &Session, call: &mut Outgoing<'_>, guard: &mut InFlight<'_>) -> Result<(), Failure> {
         let mut head = buffers::take();
         put_request_head(&mut head, guard.id, call.method, call.payload.len());
         loop {
@@ -392,9 +392,9 @@ impl Request<'_> {
     /// Those of [`crate::Request::notify`].
     pub fn notify<A: Serialize + ?Sized>(mut self, args: &A) -> Result<(), Error> {
         self.call.set(flags::ONE_WAY, true);
-        let call = self.client.encode(&self.call, args)?;
+        let mut call = self.client.encode(&self.call, args)?;
         for _ in 0..MAX_CONNECTIONS {
-            match self.client.notify(&call) {
+            match self.client.notify(&mut call) {
                 Ok(()) => return Ok(()),
                 Err(Failure::NotSent) => {}
                 Err(Failure::Lost(error) | Failure::Failed(error)) => return Err(error),

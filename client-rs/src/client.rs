@@ -417,9 +417,12 @@ impl RpcClient {
     /// # Errors
     /// Those of [`call`](Self::call).
     pub async fn ready<A: Serialize + ?Sized>(&self, method: &str, args: &A) -> Result<(), Error> {
-        let mut arguments = Vec::new();
-        write(&mut arguments, self.encoding(), method, args)?;
-        self.call::<_, serde::de::IgnoredAny>(READY, &(method, serde_bytes::Bytes::new(&arguments))).await?;
+        let Encoded { payload, attachments } = write(self.encoding(), method, args)?;
+        if !attachments.is_empty() {
+            let reason = "the question whether a handler is ready has no room for arrays";
+            return Err(Error::new(Code::InvalidArgument, method, reason));
+        }
+        self.call::<_, serde::de::IgnoredAny>(READY, &(method, serde_bytes::Bytes::new(&payload))).await?;
         Ok(())
     }
 

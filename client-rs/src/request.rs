@@ -185,22 +185,20 @@ impl<'a> Request<'a> {
     pub(crate) fn stream_raw(mut self, arguments: Encoded) -> Streaming<Body> {
         self.set(flags::STREAM, true);
         let opening = self.client.open(&self.call, Ok(arguments), None);
-        Streaming::new(self.call.method, opening, |_, item| {
-            Ok(Body { payload: item.payload.clone(), attachments: item.attachments.clone() })
-        })
+        Streaming::new(self.call.method, opening, as_it_is)
     }
 
     /// The same with arguments that are a stream, each MessagePack already.
     #[cfg(feature = "binding")]
-    pub(crate) fn exchange_raw(mut self, arguments: Arguments) -> Streaming<Vec<u8>> {
+    pub(crate) fn exchange_raw(mut self, arguments: Arguments) -> Streaming<Body> {
         self.set(flags::STREAM | flags::UPLOAD, true);
-        let opening = self.client.open(&self.call, Ok(NOTHING.to_vec()), Some(arguments));
-        Streaming::new(self.call.method, opening, |_, item| Ok(item.to_vec()))
+        let opening = self.client.open(&self.call, Ok(nothing()), Some(arguments));
+        Streaming::new(self.call.method, opening, as_it_is)
     }
 
     /// The same without an answer.
     #[cfg(feature = "binding")]
-    pub(crate) async fn notify_raw(mut self, arguments: Vec<u8>) -> Result<(), Error> {
+    pub(crate) async fn notify_raw(mut self, arguments: Encoded) -> Result<(), Error> {
         self.set(flags::ONE_WAY, true);
         self.client.notify_outgoing(self.client.outgoing(&self.call, Ok(arguments))?).await
     }
@@ -212,6 +210,12 @@ impl<'a> Request<'a> {
         let (encoding, method) = (self.client.encoding(), self.call.method.to_owned());
         Box::pin(Writing { arguments: Box::pin(arguments), encoding, method })
     }
+}
+
+/// An item that stays MessagePack.
+#[cfg(feature = "binding")]
+fn as_it_is(_method: &str, item: &Body) -> Result<Body, Error> {
+    Ok(Body { payload: item.payload.clone(), attachments: item.attachments.clone() })
 }
 
 /// A stream of arguments as they are sent.

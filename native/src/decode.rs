@@ -6,11 +6,15 @@
 use std::fmt::Display;
 
 use pycrust_protocol::limits::MAX_DEPTH;
+use pycrust_protocol::tensor::{TENSOR_EXTENSION, Tensor};
+use pycrust_transport::Attachments;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+use pyo3::sync::PyOnceLock;
 use rmp::Marker;
 
+use crate::memory::Buffer;
 use crate::timestamp;
 
 /// Why a payload gave no object.
@@ -40,9 +44,14 @@ impl From<DecodeError> for PyErr {
 
 type Decoded<'py> = Result<Bound<'py, PyAny>, DecodeError>;
 
-/// Reads the one value that `bytes` holds.
+/// Reads the one value that `bytes` holds, which has no arrays.
 pub(crate) fn decode<'py>(py: Python<'py>, bytes: &[u8]) -> Decoded<'py> {
-    let mut decoder = Decoder { py, bytes, at: 0 };
+    decode_with(py, bytes, &Attachments::none())
+}
+
+/// Reads the one value that `bytes` holds, whose arrays are in these attachments.
+pub(crate) fn decode_with<'py>(py: Python<'py>, bytes: &[u8], attachments: &Attachments) -> Decoded<'py> {
+    let mut decoder = Decoder { py, bytes, at: 0, attachments };
     let value = decoder.value(0, false)?;
     match bytes.len() - decoder.at {
         0 => Ok(value),
@@ -54,6 +63,7 @@ struct Decoder<'a, 'py> {
     py: Python<'py>,
     bytes: &'a [u8],
     at: usize,
+    attachments: &'a Attachments,
 }
 
 impl<'a, 'py> Decoder<'a, 'py> {
@@ -242,11 +252,35 @@ impl<'a, 'py> Decoder<'a, 'py> {
     fn ext(&mut self, at: usize, len: usize) -> Decoded<'py> {
         let kind = i8::from_be_bytes(self.fixed()?);
         let data = self.take(len)?;
+        if kind == TENSOR_EXTENSION {
+            return self.tensor(at, data);
+        }
         if kind != -1 {
             return Err(
                 self.refuse(at, format_args!("extension type {kind}, only timestamps (-1) and arrays (1) have a meaning"))
             );
         }
         timestamp::read(self.py, data).map_err(|reason| self.refuse(at, reason))
+    }
+
+    /// An array, as `pycrust.arrays.view` makes it of the attachment.
+    fn tensor(&self, at: usize, data: &[u8]) -> Decoded<'py> {
+        static VIEW: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let tensor = Tensor::decode(data).map_err(|error| self.refuse(at, error.reason))?;
+        let number = tensor.attachment;
+        let Some(bytes) = self.attachments.get(number as usize) else {
+            let count = self.attachments.len();
+            return Err(self.refuse(at, format_args!("an array in attachment {number}, there are {count}")));
+        };
+        if tensor.len() != Some(bytes.len()) {
+            let (name, shape, len) = (tensor.dtype.name(), &tensor.shape, bytes.len());
+            let reason = format_args!("an array of {name} of the shape {shape:?} in {len} bytes");
+            return Err(self.refuse(at, reason));
+        }
+        let Tensor { dtype, big_endian, column_major, shape, .. } = tensor;
+        let shape = PyTuple::new(self.py, shape)?;
+        let view = VIEW.import(self.py, "pycrust.arrays", "view")?;
+        let buffer = Bound::new(self.py, Buffer(bytes))?;
+        Ok(view.call1((buffer, dtype.name(), shape, big_endian, column_major))?)
     }
 }

@@ -7,6 +7,7 @@
 mod arguments;
 mod async_call;
 mod batch;
+mod beside;
 mod client;
 mod current;
 mod decode;
@@ -15,6 +16,7 @@ mod encode;
 mod failure;
 mod handler;
 mod inbox;
+mod memory;
 mod record;
 mod snapshot;
 mod stream;
@@ -42,6 +44,8 @@ mod _native {
     #[pymodule_export]
     use crate::inbox::Inbox;
     #[pymodule_export]
+    use crate::memory::{Buffer, Room};
+    #[pymodule_export]
     use crate::record::PyRecord;
     #[pymodule_export]
     use crate::worker::Worker;
@@ -58,6 +62,15 @@ mod _native {
     #[pyfunction]
     fn decode<'py>(py: Python<'py>, payload: &[u8]) -> PyResult<Bound<'py, PyAny>> {
         Ok(crate::decode::decode(py, payload)?)
+    }
+
+    /// What a caller makes of `value`: encoded and decoded again; its arrays are copied once.
+    #[pyfunction]
+    fn crossed<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let (mut out, mut beside) = (Vec::new(), crate::beside::Beside::default());
+        crate::encode::encode_with(value, &mut out, &mut beside)?;
+        let attachments = pycrust_transport::Attachments::copies(&beside.attachments());
+        Ok(crate::decode::decode_with(value.py(), &out, &attachments)?)
     }
 
     /// The call that this thread runs a sync handler for; `None` if it runs none.

@@ -3,8 +3,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use pycrust_protocol::attachments::lay_out;
 use pycrust_protocol::header::HEADER_LEN;
 
+use crate::block::{Attachment, Piece};
 use crate::view::{InPort, View};
 
 /// A received frame, for as long as whoever receives looks at it.
@@ -89,6 +91,21 @@ impl Attachments {
     /// No attachments.
     pub const fn none() -> Self {
         Self(None)
+    }
+
+    /// What attachments would arrive as, if they were copied.
+    pub fn copies(attachments: &[Attachment]) -> Self {
+        let Some((ranges, len)) = lay_out(0, attachments.iter().map(Attachment::len)) else {
+            return Self::none();
+        };
+        if ranges.is_empty() {
+            return Self::none();
+        }
+        let mut bytes = Piece::on_heap(len);
+        for (attachment, range) in attachments.iter().zip(&ranges) {
+            attachment.write(&mut bytes.bytes_mut()[range.clone()]);
+        }
+        Self::new(View::copy_of(bytes.bytes()), 0, ranges.into_boxed_slice())
     }
 
     /// How many there are.
