@@ -3,14 +3,15 @@
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use pycrust_protocol::header::{TraceContext, flags};
-use pycrust_protocol::limits::MAX_METHOD_LEN;
+use pycrust_protocol::limits::{MAX_BODY_LEN, MAX_METHOD_LEN};
 use pycrust_protocol::name::EndpointName;
 use pycrust_protocol::reserved::{HEALTH, Health, READY};
 use pycrust_protocol::{Code, ErrorPayload};
-use pycrust_transport::{Attachment, monotonic_ns};
+use pycrust_transport::{Attachment, Link, SendError, monotonic_ns};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
@@ -28,6 +29,7 @@ use crate::request::Request;
 use crate::session::Session;
 use crate::state::{ConnectionState, StateChanges};
 use crate::stream::{Arguments, Open, Opening, Streaming};
+use crate::tensor::{Arena, Element, TensorMut};
 
 /// Connections that a call tries when each ends before the call could be sent.
 pub(crate) const MAX_CONNECTIONS: usize = 3;
@@ -383,6 +385,77 @@ impl RpcClient {
                 None => Err(call.too_late("the connection took longer than that")),
             },
         }
+    }
+
+    /// An array of arguments that is built in shared memory, so that sending it copies nothing. Its elements are
+    /// written before the call.
+    ///
+    /// Of several arrays in one call, those are sent where they are that were [built](Self::build) together.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` if no frame could hold it; those of [`call`](Self::call) for want of a worker.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # async fn see(client: pycrust_client::RpcClient) -> Result<(), pycrust_client::Error> {
+    /// let mut image = client.allocate::<u8>(&[224, 224, 3]).await?;
+    /// image.as_mut_slice().fill(128);
+    /// let seen: String = client.call("classify", &(&image,)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn allocate<T: Element>(&self, shape: &[usize]) -> Result<TensorMut<T>, Error> {
+        let bytes = TensorMut::<T>::bytes(shape).filter(|bytes| *bytes <= MAX_BODY_LEN);
+        let Some(bytes) = bytes else {
+            let reason = format!("an array of the shape {shape:?} has more than {MAX_BODY_LEN} bytes");
+            return Err(Error::new(Code::InvalidArgument, "allocate", reason));
+        };
+        self.build(bytes, |arena| arena.allocate(shape)).await
+    }
+
+    /// Several arrays for one call, in one piece of shared memory of `bytes` bytes; 63 more for each array after
+    /// the first make up for their alignment.
+    ///
+    /// # Errors
+    /// Those of [`allocate`](Self::allocate).
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # async fn see(client: pycrust_client::RpcClient) -> Result<(), pycrust_client::Error> {
+    /// let (mut left, mut right) = client
+    ///     .build(2 * 224 * 224 * 3 + 64, |arena| {
+    ///         (arena.allocate::<u8>(&[224, 224, 3]), arena.allocate::<u8>(&[224, 224, 3]))
+    ///     })
+    ///     .await?;
+    /// left.as_mut_slice().fill(1);
+    /// right.as_mut_slice().fill(2);
+    /// let depth: f64 = client.call("stereo", &(&left, &right)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn build<T>(&self, bytes: usize, build: impl FnOnce(&Arena) -> T) -> Result<T, Error> {
+        let method = "allocate";
+        in_runtime(method)?;
+        let call = self.outgoing(&Call::new(method, self.default_timeout()), Ok(Encoded::default()))?;
+        let session = self.session(&call).await?;
+        let block = if session.sent_large.load(Ordering::Acquire) {
+            session.link.block(bytes)
+        } else {
+            // The first one waits for the worker.
+            let shared = Arc::clone(&session);
+            let made = tokio::task::spawn_blocking(move || {
+                let block = shared.link.block(bytes);
+                if block.is_ok() {
+                    shared.sent_large.store(true, Ordering::Release);
+                }
+                block
+            });
+            // The driver serves the control socket meanwhile.
+            call::ensure_driver(&session, &call).map_err(|_| never_sent(method))?;
+            made.await.unwrap_or(Err(SendError::Gone))
+        };
+        // Without shared memory it is built on the heap; what is wrong is found when it is sent.
+        Ok(build(&Arena::new(block.ok())))
     }
 
     /// Closes the connection, also for all clones, and waits until it is taken down.

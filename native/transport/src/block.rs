@@ -163,6 +163,12 @@ impl Block {
     }
 }
 
+impl fmt::Debug for Block {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Block").field("len", &self.0.len).finish_non_exhaustive()
+    }
+}
+
 /// Memory for an attachment, which is written here and nowhere else.
 pub struct Piece(Memory);
 
