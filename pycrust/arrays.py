@@ -11,7 +11,7 @@ import importlib
 import math
 import mmap
 import sys
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from pydantic.errors import PydanticSchemaGenerationError
 from pydantic_core import PydanticCustomError, core_schema
@@ -140,7 +140,7 @@ def _describe_buffer(view: memoryview) -> Described:
     if name not in DTYPES:
         raise TypeError(f"a buffer of format {view.format!r} can't cross")
     big_endian = bits > 8 and (order in ">!" or (order in "@=" and sys.byteorder == "big"))  # noqa: PLR2004 - a byte
-    shape = tuple(view.shape)
+    shape = tuple(view.shape or ())
     plain = view if view.c_contiguous else memoryview(view.tobytes())
     # Without elements there is nothing to cast.
     return (plain.cast("B") if view.nbytes else b""), str(name), shape, big_endian, False
@@ -163,8 +163,8 @@ def view(buffer: Buffer, dtype: str, shape: tuple[int, ...], big_endian: bool, c
     if numpy is None:
         if column_major or big_endian is not (sys.byteorder == "big") or dtype not in _FORMATS:
             raise TypeError(f"an array of {dtype} came, which needs NumPy: pip install numpy")
-        flat = memoryview(buffer)
-        return flat.cast(cast("Any", _FORMATS[dtype]), list(shape)) if flat and shape else flat
+        flat: Any = memoryview(buffer)
+        return flat.cast(_FORMATS[dtype], list(shape)) if flat and shape else flat
     if dtype == "bfloat16":
         extra = _module("ml_dtypes")
         if extra is None:
@@ -215,10 +215,10 @@ def to_torch(value: Any, device: Any = None) -> Any:
     Raises:
         ModuleNotFoundError: PyTorch is not installed.
     """
-    torch = cast("Any", importlib.import_module("torch"))
+    torch: Any = importlib.import_module("torch")
     if isinstance(value, torch.Tensor):
         return value if device is None else value.to(device)
-    plain = cast("Any", value)
+    plain = value
     if device is None or torch.device(device).type == "cpu":
         native = plain.astype(plain.dtype.newbyteorder("="), order="C", copy=True)
         return torch.from_numpy(native)
@@ -397,7 +397,7 @@ def is_array_class(cls: Any) -> bool:
 
 def array_schema(cls: Any) -> core_schema.CoreSchema:
     """A Pydantic schema that takes arrays of either kind and gives those of `cls`."""
-    package, name = cls.__module__, cls.__name__
+    package = cls.__module__
 
     def convert(value: Any) -> Any:
         if isinstance(value, cls):
@@ -408,13 +408,14 @@ def array_schema(cls: Any) -> core_schema.CoreSchema:
         if package == "numpy" and torch is not None and isinstance(value, torch.Tensor):
             return _from_torch(value, torch)
         raise PydanticCustomError(
-            "is_instance_of", "Input should be an array: {class}", {"class": f"{package}.{name}"}
+            "is_instance_of", "Input should be an array: {class}", {"class": f"{package}.{cls.__name__}"}
         )
 
+    def described(_schema: Any, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "array", "x-array": package}
+
     schema = core_schema.no_info_plain_validator_function(convert)
-    schema["metadata"] = {
-        "pydantic_js_functions": [lambda _schema, _handler: {"type": "array", "x-array": package}]
-    }
+    schema["metadata"] = {"pydantic_js_functions": [described]}
     return schema
 
 

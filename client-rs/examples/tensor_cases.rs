@@ -87,7 +87,9 @@ async fn main() {
 
     for round in 0..10_u8 {
         let (mut first, mut second) = client
-            .build(3 * 1_000_000, |arena| (arena.allocate::<u8>(&[1000, 1000]), arena.allocate::<f64>(&[1000])))
+            .build(3 * 1_000_000, |arena| {
+                (arena.allocate::<u8>(&[1000, 1000]), arena.allocate::<f64>(&[1000]))
+            })
             .await
             .unwrap();
         assert!(first.is_shared() && second.is_shared());
@@ -108,7 +110,9 @@ async fn main() {
     client.close().await;
     drop(client);
     for (number, view) in kept.iter().enumerate() {
-        assert!(view.is_shared() && view.as_slice::<u16>().unwrap().iter().all(|pixel| *pixel == number as u16));
+        assert!(
+            view.is_shared() && view.as_slice::<u16>().unwrap().iter().all(|pixel| *pixel == number as u16)
+        );
     }
     assert_eq!(kept.len(), 20);
     std::thread::spawn(move || drop(kept)).join().unwrap();

@@ -181,14 +181,13 @@ impl Session {
         loop {
             let mut broken = None;
             let mut woken = Vec::new();
-            let received =
-                self.link.receive(BATCH, &mut |frame| match self.deliver(frame) {
-                    Ok((id, waker)) => {
-                        found |= id == watched;
-                        woken.extend(waker);
-                    }
-                    Err(malformed) => broken = Some(malformed),
-                });
+            let received = self.link.receive(BATCH, &mut |frame| match self.deliver(frame) {
+                Ok((id, waker)) => {
+                    found |= id == watched;
+                    woken.extend(waker);
+                }
+                Err(malformed) => broken = Some(malformed),
+            });
             // Only now: a task that is woken may run, drop its call and come back here for the locks.
             woken.into_iter().for_each(Waker::wake);
             if let Some(malformed) = broken {

@@ -104,10 +104,12 @@ impl AsyncCall {
             let handler = handler.get();
             let begun = match handler.misfit(job.streams()) {
                 Some(reason) => Err(failure::precondition(py, reason)),
-                None => decode::decode_with(py, job.payload(), job.attachments()).map_err(PyErr::from).and_then(|given| {
-                    let items = job.uploads().then_some(items);
-                    handler.bind(&given, items)
-                }),
+                None => decode::decode_with(py, job.payload(), job.attachments())
+                    .map_err(PyErr::from)
+                    .and_then(|given| {
+                        let items = job.uploads().then_some(items);
+                        handler.bind(&given, items)
+                    }),
             };
             job.decoded();
             if handler.kind() == Kind::AsyncGenerator {

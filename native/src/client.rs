@@ -65,9 +65,8 @@ impl Client {
         let (arguments, options) = (encoded(arguments)?, call_options(options)?);
         let pending = self.0.start(method, arguments, options, move |outcome| {
             Python::attach(|py| {
-                let outcome = outcome
-                    .map_err(|error| raised(py, &error))
-                    .and_then(|result| decoded(py, &result));
+                let outcome =
+                    outcome.map_err(|error| raised(py, &error)).and_then(|result| decoded(py, &result));
                 let told = match outcome {
                     Ok(result) => done.call1(py, (result, py.None())),
                     Err(error) => done.call1(py, (py.None(), error.value(py))),

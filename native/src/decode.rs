@@ -10,8 +10,8 @@ use pycrust_protocol::tensor::{TENSOR_EXTENSION, Tensor};
 use pycrust_transport::Attachments;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 use rmp::Marker;
 
 use crate::memory::Buffer;
@@ -256,9 +256,10 @@ impl<'a, 'py> Decoder<'a, 'py> {
             return self.tensor(at, data);
         }
         if kind != -1 {
-            return Err(
-                self.refuse(at, format_args!("extension type {kind}, only timestamps (-1) and arrays (1) have a meaning"))
-            );
+            return Err(self.refuse(
+                at,
+                format_args!("extension type {kind}, only timestamps (-1) and arrays (1) have a meaning"),
+            ));
         }
         timestamp::read(self.py, data).map_err(|reason| self.refuse(at, reason))
     }

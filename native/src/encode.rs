@@ -48,19 +48,11 @@ pub(crate) fn encode(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<()
 }
 
 /// The same of a value that may have arrays, which are left in `beside`.
-pub(crate) fn encode_with(
-    value: &Bound<'_, PyAny>,
-    out: &mut Vec<u8>,
-    beside: &mut Beside,
-) -> PyResult<()> {
+pub(crate) fn encode_with(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, beside: &mut Beside) -> PyResult<()> {
     encode_into(value, out, Some(beside))
 }
 
-fn encode_into(
-    value: &Bound<'_, PyAny>,
-    bytes: &mut Vec<u8>,
-    beside: Option<&mut Beside>,
-) -> PyResult<()> {
+fn encode_into(value: &Bound<'_, PyAny>, bytes: &mut Vec<u8>, beside: Option<&mut Beside>) -> PyResult<()> {
     let before = bytes.len();
     let mut out = Out { bytes, beside };
     put(value, &mut out, 0).map_err(|refused| {

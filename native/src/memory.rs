@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use pycrust_engine::CallContext;
 use pycrust_protocol::limits::MAX_BODY_LEN;
 use pycrust_transport::{Attachment, Block, Connection, Piece, Source, View};
-use pyo3::{PyClass, ffi};
 use pyo3::prelude::*;
+use pyo3::{PyClass, ffi};
 
 /// A block has room for this many arrays like its first: they are sent where they are only if they lie in one
 /// block, and what is not used takes no memory.
@@ -34,11 +34,7 @@ impl Buffer {
     }
 
     // SAFETY: CPython calls it with a view to fill, which keeps this object alive.
-    unsafe fn __getbuffer__(
-        slf: Bound<'_, Self>,
-        view: *mut ffi::Py_buffer,
-        flags: c_int,
-    ) -> PyResult<()> {
+    unsafe fn __getbuffer__(slf: Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> PyResult<()> {
         let bytes = &slf.get().0;
         // SAFETY: as above; the bytes stay where they are for as long as this object lives.
         unsafe { fill(&slf, view, bytes.as_ptr().cast_mut(), bytes.len(), true, flags) }
@@ -66,11 +62,7 @@ impl Room {
     }
 
     // SAFETY: CPython calls it with a view to fill, which keeps this object alive.
-    unsafe fn __getbuffer__(
-        slf: Bound<'_, Self>,
-        view: *mut ffi::Py_buffer,
-        flags: c_int,
-    ) -> PyResult<()> {
+    unsafe fn __getbuffer__(slf: Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> PyResult<()> {
         let piece = &slf.get().0;
         // SAFETY: as above; the bytes stay where they are and are Python's to write for as long as this lives.
         unsafe { fill(&slf, view, piece.start().as_ptr(), piece.len(), false, flags) }

@@ -40,7 +40,9 @@ impl Source for Kept {
 /// # Errors
 /// The serializer's; outside of a call's arguments.
 pub fn serialize<S: Serializer>(bytes: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
-    wire::serialize(serializer, DType::U8, &[bytes.len()], || Attachment::Source(Arc::new(Kept(bytes.clone()))))
+    wire::serialize(serializer, DType::U8, &[bytes.len()], || {
+        Attachment::Source(Arc::new(Kept(bytes.clone())))
+    })
 }
 
 /// Reads them; an array of any type and shape gives its bytes.

@@ -119,10 +119,13 @@ impl TensorView {
     pub fn to_vec<T: Element>(&self) -> Result<Vec<T>, TensorError> {
         self.check::<T>()?;
         let raw: &[T] = bytemuck::cast_slice(&self.bytes);
-        let ordered = if self.descriptor.column_major { by_rows(raw, &self.shape) } else { Cow::Borrowed(raw) };
+        let ordered =
+            if self.descriptor.column_major { by_rows(raw, &self.shape) } else { Cow::Borrowed(raw) };
         let mut elements = ordered.into_owned();
         if self.descriptor.big_endian != cfg!(target_endian = "big") {
-            elements.iter_mut().for_each(|element| *element = element.swapped());
+            for element in &mut elements {
+                *element = element.swapped();
+            }
         }
         Ok(elements)
     }

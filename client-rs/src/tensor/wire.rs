@@ -32,7 +32,9 @@ pub(super) fn serialize<S: Serializer>(
 }
 
 /// Reads an array: what it is, and its bytes.
-pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(Descriptor, View), D::Error> {
+pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<(Descriptor, View), D::Error> {
     deserializer.deserialize_newtype_struct(EXTENSION, Extension)
 }
 

@@ -125,10 +125,12 @@ impl<L: Link> Client<L> {
         if self.is_gone() {
             return Err(SendError::Gone);
         }
-        catch_unwind(AssertUnwindSafe(|| self.link.send_with(header, parts, attachments))).unwrap_or_else(|_| {
-            self.fail("sending panicked");
-            Err(SendError::Gone)
-        })
+        catch_unwind(AssertUnwindSafe(|| self.link.send_with(header, parts, attachments))).unwrap_or_else(
+            |_| {
+                self.fail("sending panicked");
+                Err(SendError::Gone)
+            },
+        )
     }
 
     fn fail(&self, reason: &str) -> usize {

@@ -208,7 +208,8 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
                     return;
                 }
                 let keep = || frame.attachments(ranges);
-                let reply = match self.admit(client, now_ns, &request_header, &request, parts.metadata, keep) {
+                let reply = match self.admit(client, now_ns, &request_header, &request, parts.metadata, keep)
+                {
                     Ok((index, call)) => return arrived.push((index, call)),
                     Err(reply) => reply,
                 };

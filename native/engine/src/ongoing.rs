@@ -102,7 +102,9 @@ impl Ongoing {
     pub(crate) fn push(&self, position: u32, item: &[u8], attachments: Attachments) {
         self.change(|inner| {
             let room = inner.allowed - inner.taken;
-            if !matches!(inner.end, Some(Err(_))) && !inner.arguments.put(position, (item.into(), attachments), room) {
+            if !matches!(inner.end, Some(Err(_)))
+                && !inner.arguments.put(position, (item.into(), attachments), room)
+            {
                 inner.end = Some(Err("the caller sent an item twice, or more than it was granted"));
             }
         });

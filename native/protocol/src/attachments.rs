@@ -38,10 +38,7 @@ pub fn put_table(out: &mut Vec<u8>, ranges: &[Range<usize>]) {
 /// Puts attachments of these lengths one behind the other after the first `head_len` bytes of a sample, which
 /// are everything before the table and the table itself. Where each lies, and the length of the whole; `None`
 /// if that is larger than a frame may be.
-pub fn lay_out(
-    head_len: usize,
-    lens: impl IntoIterator<Item = usize>,
-) -> Option<(Vec<Range<usize>>, usize)> {
+pub fn lay_out(head_len: usize, lens: impl IntoIterator<Item = usize>) -> Option<(Vec<Range<usize>>, usize)> {
     let mut end = head_len;
     let mut ranges = Vec::new();
     for len in lens {
@@ -86,9 +83,10 @@ impl Common {
         let mut ranges = Vec::with_capacity(entries.len());
         for (number, entry) in entries.iter().enumerate() {
             let at = table_start + number * ENTRY_LEN;
-            ranges.push(range(entry, table_end, sample.len()).map_err(|reason| {
-                Malformed::new(at, format!("attachment {number} {reason}"))
-            })?);
+            ranges.push(
+                range(entry, table_end, sample.len())
+                    .map_err(|reason| Malformed::new(at, format!("attachment {number} {reason}")))?,
+            );
         }
         let mut order: Vec<_> = (0..ranges.len()).filter(|number| !ranges[*number].is_empty()).collect();
         order.sort_unstable_by_key(|number| ranges[*number].start);

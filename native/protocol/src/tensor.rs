@@ -200,7 +200,10 @@ impl Tensor {
             return Err(Malformed::new(0, format!("elements of the unknown type {dtype}")));
         };
         if bits & !flags::KNOWN != 0 {
-            return Err(Malformed::new(1, format!("an array's descriptor with the unknown flags {bits:#04x}")));
+            return Err(Malformed::new(
+                1,
+                format!("an array's descriptor with the unknown flags {bits:#04x}"),
+            ));
         }
         let dimensions = usize::from(dimensions);
         if dimensions > MAX_DIMENSIONS {

@@ -1,10 +1,10 @@
 //! Tables of attachments from a side that may be wrong or hostile.
 
+use proptest::collection::vec;
+use proptest::prelude::*;
 use pycrust_protocol::attachments::{ALIGNMENT, ENTRY_LEN, lay_out, put_table};
 use pycrust_protocol::header::Common;
 use pycrust_protocol::limits::MAX_BODY_LEN;
-use proptest::collection::vec;
-use proptest::prelude::*;
 
 /// A sample of `head_len` bytes, a table of these entries, and what makes up `len` bytes.
 fn sample(head_len: usize, entries: &[(u64, u64)], len: usize) -> (Common, Vec<u8>) {

@@ -17,8 +17,8 @@ use pycrust_protocol::header::HEADER_LEN;
 use pycrust_protocol::limits::{BULK_VIEWS, MAX_BODY_LEN, SMALL_SAMPLE_LEN};
 use rustix::net::Shutdown;
 
-use crate::control_socket;
 use crate::block::{Attachment, Block, HEADROOM};
+use crate::control_socket;
 use crate::error::{LinkError, SendError, TransportError};
 use crate::fork::Guarded;
 use crate::frame::Frame;

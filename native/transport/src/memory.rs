@@ -26,7 +26,10 @@ pub(crate) fn populate(address: *const u8, len: usize) -> io::Result<()> {
         Ok(()) | Err(Errno::INVAL) => Ok(()),
         // EFAULT is what would have been a SIGBUS.
         Err(Errno::FAULT | Errno::NOMEM) => Err(check_room(len as u64).err().unwrap_or_else(|| {
-            io::Error::new(io::ErrorKind::OutOfMemory, format!("/dev/shm gave no {len} bytes more (a quota?)"))
+            io::Error::new(
+                io::ErrorKind::OutOfMemory,
+                format!("/dev/shm gave no {len} bytes more (a quota?)"),
+            )
         })),
         Err(error) => Err(error.into()),
     }

@@ -106,11 +106,14 @@ impl Sending {
         lifeline: &Arc<Lifeline>,
     ) -> Result<BlockInner, SendError> {
         let bound = if spare { BULK_LOANS + iox::SPARE_LOANS } else { BULK_LOANS };
-        let taken = self.loans.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |loans| {
-            (loans < bound).then_some(loans + 1)
-        });
+        let taken = self
+            .loans
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |loans| (loans < bound).then_some(loans + 1));
         if taken.is_err() {
-            return Err(SendError::NoMemory { len, reason: format!("{bound} frames are being filled already") });
+            return Err(SendError::NoMemory {
+                len,
+                reason: format!("{bound} frames are being filled already"),
+            });
         }
         let loan = self.bulk_loan(len).inspect_err(|_| {
             self.loans.fetch_sub(1, Ordering::AcqRel);

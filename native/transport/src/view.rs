@@ -170,6 +170,9 @@ impl AsRef<[u8]> for View {
 
 impl fmt::Debug for View {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("View").field("len", &self.len).field("shared", &self.is_shared()).finish_non_exhaustive()
+        f.debug_struct("View")
+            .field("len", &self.len)
+            .field("shared", &self.is_shared())
+            .finish_non_exhaustive()
     }
 }

@@ -233,7 +233,10 @@ fn memory_goes_back_when_it_is_idle_and_comes_again() {
     connected(|client, worker| {
         let taken = || -> u64 {
             let names = common::shared_memory(&client.welcome().prefix);
-            names.iter().map(|name| std::fs::metadata(format!("/dev/shm/{name}")).unwrap().blocks() * 512).sum()
+            names
+                .iter()
+                .map(|name| std::fs::metadata(format!("/dev/shm/{name}")).unwrap().blocks() * 512)
+                .sum()
         };
         let large = 8 << 20;
         let send = |seed| {
@@ -267,7 +270,8 @@ fn a_gibibyte_crosses_in_place_and_more_does_not() {
         assert_eq!((view.len(), view[large - 1]), (large, 7));
         assert_eq!(client.memory().sent_in_place, 1);
         drop(view);
-        let too_large = client.send_with(&request(0, 1), &[], &mut vec![Attachment::Piece(Piece::on_heap(MAX_BODY_LEN))]);
+        let too_large =
+            client.send_with(&request(0, 1), &[], &mut vec![Attachment::Piece(Piece::on_heap(MAX_BODY_LEN))]);
         assert!(matches!(too_large, Err(SendError::TooLarge { .. })));
         client.give_back(Duration::ZERO);
     });

@@ -131,11 +131,7 @@ impl Link for MemoryLink {
         self.waiting.load(Ordering::Acquire) > 0 || self.lies.load(Ordering::Relaxed)
     }
 
-    fn receive(
-        &self,
-        max: usize,
-        sink: &mut dyn FnMut(&Received<'_>),
-    ) -> Result<usize, LinkError> {
+    fn receive(&self, max: usize, sink: &mut dyn FnMut(&Received<'_>)) -> Result<usize, LinkError> {
         assert!(!self.panics.load(Ordering::Relaxed), "as the test asked");
         let frames: Vec<Frame> = {
             let mut requests = self.requests.lock().unwrap();

@@ -71,12 +71,7 @@ impl Connection {
     }
 
     /// Writes a frame into a sample of its own.
-    fn fill_new(
-        &self,
-        plan: &Plan,
-        parts: &[&[u8]],
-        attachments: &[Attachment],
-    ) -> Result<Inner, SendError> {
+    fn fill_new(&self, plan: &Plan, parts: &[&[u8]], attachments: &[Attachment]) -> Result<Inner, SendError> {
         let mut block = {
             let bulk = self.ports.bulk_out.lock();
             let Some(sending) = &bulk.sending else { return Err(SendError::Gone) };
@@ -115,16 +110,18 @@ fn take_block(
     head_len: usize,
 ) -> Option<(Inner, Plan, Vec<(usize, usize)>)> {
     let place = |attachment: &Attachment| match attachment {
-        Attachment::Piece(piece) => {
-            piece.place().filter(|(block, _)| block.origin() == port).map(|(block, range)| (Arc::as_ptr(block), range.clone()))
-        }
+        Attachment::Piece(piece) => piece
+            .place()
+            .filter(|(block, _)| block.origin() == port)
+            .map(|(block, range)| (Arc::as_ptr(block), range.clone())),
         Attachment::Source(_) => None,
     };
     let bytes_in = |block| {
         let lens = attachments.iter().filter_map(place).filter(|(of, _)| *of == block);
         lens.map(|(_, range)| range.len()).sum::<usize>()
     };
-    let chosen = attachments.iter().filter_map(place).map(|(block, _)| block).max_by_key(|block| bytes_in(*block))?;
+    let chosen =
+        attachments.iter().filter_map(place).map(|(block, _)| block).max_by_key(|block| bytes_in(*block))?;
     let ours = |attachment: &Attachment| place(attachment).filter(|(block, _)| *block == chosen);
     let pieces = attachments.iter().filter(|attachment| ours(attachment).is_some()).count();
     let block = attachments.iter().find_map(|attachment| match attachment {
