@@ -18,6 +18,7 @@ from pycrust._native import (
     current_call,
     current_calls,
     decode,
+    decode_kept,
     encode,
     write_output,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "current_call",
     "current_calls",
     "decode",
+    "decode_kept",
     "encode",
     "live_endpoints",
     "make_client",

@@ -347,6 +347,9 @@ def encode(value: object) -> bytes:
 def decode(payload: bytes) -> Any:
     """The Python object that the MessagePack in `payload` stands for."""
 
+def decode_kept(payload: bytes) -> Any:
+    """Like `decode`, of a payload whose arrays nobody kept: each is a `pycrust.arrays.Absent`."""
+
 def crossed(value: object) -> Any:
     """What a caller makes of `value`: encoded and decoded again; its arrays are copied once."""
 

@@ -228,6 +228,38 @@ def to_torch(value: Any, device: Any = None) -> Any:
     return torch.frombuffer(source.data, dtype=getattr(torch, plain.dtype.name)).reshape(plain.shape).to(device)
 
 
+class Absent:
+    """In the place of an array of a recorded call: arrays are not recorded.
+
+    Args:
+        dtype: The type of its elements.
+        shape: Its shape.
+
+    Examples:
+        >>> Absent("uint8", (224, 224, 3))
+        <uint8 array of the shape (224, 224, 3), not recorded>
+    """
+
+    __slots__ = ("dtype", "shape")
+
+    def __init__(self, dtype: str, shape: tuple[int, ...]) -> None:
+        """Keeps what is known."""
+        self.dtype = dtype
+        self.shape = shape
+
+    def __eq__(self, other: object) -> bool:
+        """Whether it stands for arrays of the same kind."""
+        return isinstance(other, Absent) and (self.dtype, self.shape) == (other.dtype, other.shape)
+
+    def __hash__(self) -> int:
+        """By type and shape."""
+        return hash((self.dtype, self.shape))
+
+    def __repr__(self) -> str:
+        """What it was."""
+        return f"<{self.dtype} array of the shape {self.shape}, not recorded>"
+
+
 # Built in place ---------------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from pycrust import capture, lifecycle
-from pycrust._binding import decode
+from pycrust._binding import decode_kept
 from pycrust.compare import compare
 from pycrust.errors import Code, UnknownMethod, describe, describe_arguments
 from pycrust.recorded import RecordedError
@@ -219,7 +219,7 @@ def _arguments(call: RecordedCall) -> Any:
             f"the arguments of call {call.seq} were not kept whole; "
             "endpoint.recording(max_payload=...) keeps more of later calls"
         )
-    return decode(call.payload) if call.payload else None
+    return decode_kept(call.payload) if call.payload else None
 
 
 def _run(of: str, work: Callable[[], Any]) -> Outcome:

@@ -51,7 +51,16 @@ pub(crate) fn decode<'py>(py: Python<'py>, bytes: &[u8]) -> Decoded<'py> {
 
 /// Reads the one value that `bytes` holds, whose arrays are in these attachments.
 pub(crate) fn decode_with<'py>(py: Python<'py>, bytes: &[u8], attachments: &Attachments) -> Decoded<'py> {
-    let mut decoder = Decoder { py, bytes, at: 0, attachments };
+    decode_from(Decoder { py, bytes, at: 0, attachments, kept: false })
+}
+
+/// Reads the one value that `bytes` holds, of which nobody kept the arrays: they are `pycrust.arrays.Absent`.
+pub(crate) fn decode_kept<'py>(py: Python<'py>, bytes: &[u8]) -> Decoded<'py> {
+    decode_from(Decoder { py, bytes, at: 0, attachments: &Attachments::none(), kept: true })
+}
+
+fn decode_from<'py>(mut decoder: Decoder<'_, 'py>) -> Decoded<'py> {
+    let bytes = decoder.bytes;
     let value = decoder.value(0, false)?;
     match bytes.len() - decoder.at {
         0 => Ok(value),
@@ -64,6 +73,8 @@ struct Decoder<'a, 'py> {
     bytes: &'a [u8],
     at: usize,
     attachments: &'a Attachments,
+    /// Whether arrays may be missing.
+    kept: bool,
 }
 
 impl<'a, 'py> Decoder<'a, 'py> {
@@ -269,6 +280,12 @@ impl<'a, 'py> Decoder<'a, 'py> {
         static VIEW: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let tensor = Tensor::decode(data).map_err(|error| self.refuse(at, error.reason))?;
         let number = tensor.attachment;
+        if self.kept {
+            static ABSENT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+            let shape = PyTuple::new(self.py, tensor.shape)?;
+            let absent = ABSENT.import(self.py, "pycrust.arrays", "Absent")?;
+            return Ok(absent.call1((tensor.dtype.name(), shape))?);
+        }
         let Some(bytes) = self.attachments.get(number as usize) else {
             let count = self.attachments.len();
             return Err(self.refuse(at, format_args!("an array in attachment {number}, there are {count}")));

@@ -64,6 +64,12 @@ mod _native {
         Ok(crate::decode::decode(py, payload)?)
     }
 
+    /// Like `decode`, of a payload whose arrays nobody kept: each is a `pycrust.arrays.Absent`.
+    #[pyfunction]
+    fn decode_kept<'py>(py: Python<'py>, payload: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+        Ok(crate::decode::decode_kept(py, payload)?)
+    }
+
     /// What a caller makes of `value`: encoded and decoded again; its arrays are copied once.
     #[pyfunction]
     fn crossed<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {

@@ -3,7 +3,7 @@
 - `sizes`: round trips of 1 KiB to 1 GiB from Rust to a Python handler that looks at nothing, built in place and
   copied in; the first call, which makes the memory, apart. The peers carry the same bytes to a Python process
   that answers with one byte: a Unix socket, ZeroMQ and gRPC, the latter two where they are installed.
-- `loops`: three 224×224×3 images and a state vector per call, at 240 Hz and 1 kHz; missed deadlines beside those
+- `loops`: three 224x224x3 images and a state vector per call, at 240 Hz and 1 kHz; missed deadlines beside those
   of a loop that makes empty calls.
 """
 
