@@ -256,7 +256,12 @@ impl RpcClient {
     }
 
     /// Sends the request, as soon as there is room for it.
-    fn send(&self, session: &Session, call: &mut Outgoing<'_>, guard: &mut InFlight<'_>) -> Result<(), Failure> {
+    fn send(
+        &self,
+        session: &Session,
+        call: &mut Outgoing<'_>,
+        guard: &mut InFlight<'_>,
+    ) -> Result<(), Failure> {
         let mut head = buffers::take();
         put_request_head(&mut head, guard.id, call.method, call.payload.len());
         loop {

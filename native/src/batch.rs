@@ -61,15 +61,13 @@ pub(crate) fn run(py: Python<'_>, mut first: PyJob, traceback: bool) -> Vec<Answ
                         let error = PyErr::from_value(raised.clone().into_any());
                         failure::raised(py, &error, traceback, &mut out)
                     }
-                    Err(_) => {
-                        match encoded(handler, result, &mut out, None, || ()) {
-                            Ok(attachments) => {
-                                arrays = attachments;
-                                Code::Ok
-                            }
-                            Err(error) => failure::result(py, &error, &mut out),
+                    Err(_) => match encoded(handler, result, &mut out, None, || ()) {
+                        Ok(attachments) => {
+                            arrays = attachments;
+                            Code::Ok
                         }
-                    }
+                        Err(error) => failure::result(py, &error, &mut out),
+                    },
                 };
                 answers.push((job, code, out, arrays));
             }

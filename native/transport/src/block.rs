@@ -41,6 +41,8 @@ pub(crate) struct Inner {
     used: Mutex<usize>,
     /// What is known of its pages.
     pages: Arc<Pages>,
+    /// The generation of those.
+    generation: u64,
     /// Which sending port it belongs to.
     origin: u64,
     /// The port's loans, this one among them.
@@ -61,6 +63,8 @@ unsafe impl Sync for Inner {}
 pub(crate) struct Origin {
     /// What is known of the port's pages.
     pub(crate) pages: Arc<Pages>,
+    /// The generation of those that it belongs to.
+    pub(crate) generation: u64,
     /// The port's number.
     pub(crate) number: u64,
     /// The port's loans; the new one is counted already.
@@ -74,13 +78,14 @@ impl Inner {
     pub(crate) fn new(mut loan: iox::Loan, origin: Origin) -> Self {
         let payload = loan.payload_mut();
         let (start, len) = (NonNull::from_mut(payload).cast(), payload.len());
-        let Origin { pages, number, loans, lifeline } = origin;
+        let Origin { pages, generation, number, loans, lifeline } = origin;
         Self {
             loan: ManuallyDrop::new(loan),
             start,
             len,
             used: Mutex::new(HEADROOM.min(len)),
             pages,
+            generation,
             origin: number,
             loans,
             pid: std::process::id(),
@@ -106,7 +111,7 @@ impl Inner {
     /// Sees to it that the first `len` bytes are there.
     pub(crate) fn populate(&self, len: usize) -> Result<(), SendError> {
         self.pages
-            .populate(self.start.as_ptr(), len.min(self.len))
+            .populate(self.start.as_ptr(), len.min(self.len), self.generation)
             .map_err(|error| SendError::NoMemory { len, reason: error.to_string() })
     }
 

@@ -21,6 +21,9 @@ const SENT_NS: std::ops::Range<usize> = 24..32;
 /// Room in /dev/shm beyond the frame itself that a new segment needs for its bookkeeping.
 const SEGMENT_OVERHEAD: u64 = 1 << 20;
 
+/// Room in /dev/shm that a sample's own header needs, and others may take meanwhile.
+const LOAN_OVERHEAD: u64 = 64 << 10;
+
 /// Number of the next sending port of this process.
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
@@ -119,6 +122,7 @@ impl Sending {
             self.loans.fetch_sub(1, Ordering::AcqRel);
         })?;
         let origin = Origin {
+            generation: self.pages.had(len),
             pages: Arc::clone(&self.pages),
             number: self.number,
             loans: Arc::clone(&self.loans),
@@ -129,10 +133,9 @@ impl Sending {
 
     /// Loans a bulk sample, whose pages are not there yet.
     fn bulk_loan(&self, len: usize) -> Result<iox::Loan, SendError> {
-        if self.pages.grows(len) {
-            memory::check_room(len as u64 + SEGMENT_OVERHEAD)
-                .map_err(|error| SendError::NoMemory { len, reason: error.to_string() })?;
-        }
+        // iceoryx2 writes a sample's own header before its pages can be made.
+        let room = if self.pages.grows(len) { len as u64 + SEGMENT_OVERHEAD } else { LOAN_OVERHEAD };
+        memory::check_room(room).map_err(|error| SendError::NoMemory { len, reason: error.to_string() })?;
         self.port.loan_slice_uninit(len).map_err(|error| no_loan(error, self.size, len))
     }
 
@@ -170,8 +173,16 @@ impl Sending {
         let mut held = Vec::new();
         let mut given = 0;
         for _ in 0..self.pages.warm().min(iox::LOOKED_AT) {
+            // One that was never used may come, into which iceoryx2 writes a header.
+            if memory::check_room(LOAN_OVERHEAD).is_err() {
+                break;
+            }
             let Ok(mut loan) = self.port.loan_slice_uninit(1) else { break };
-            given += self.pages.give_back(loan.payload_mut().as_ptr().cast());
+            match self.pages.give_back(loan.payload_mut().as_ptr().cast()) {
+                Some(bytes) => given += bytes,
+                // Those behind it were used before, if at all, and have been looked at then.
+                None => break,
+            }
             held.push(loan);
         }
         given

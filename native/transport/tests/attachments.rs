@@ -276,3 +276,19 @@ fn a_gibibyte_crosses_in_place_and_more_does_not() {
         client.give_back(Duration::ZERO);
     });
 }
+
+#[test]
+fn a_frame_of_an_older_segment_does_not_vouch_for_the_pages_of_a_newer_one() {
+    connected(|client, worker| {
+        for round in 0..6 {
+            // Taken before the pool moves, filled after it has.
+            let old = client.block(200_000 << round).unwrap();
+            client.send_with(&request(0, 1), &[], &mut vec![source(&body(500_000 << round))]).unwrap();
+            assert!(receive(worker).1.get(0).unwrap()[..] == body(500_000 << round)[..]);
+            let piece = built(old.take(100_000 << round).unwrap().unwrap(), 1);
+            drop(old);
+            client.send_with(&request(0, 1), &[], &mut vec![piece]).unwrap();
+            assert!(receive(worker).1.get(0).unwrap()[..] == bytes_of(100_000 << round, 1)[..]);
+        }
+    });
+}
