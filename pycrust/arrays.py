@@ -6,6 +6,7 @@ NumPy and PyTorch are optional: neither is imported before an array of its kind 
 from __future__ import annotations
 
 import array
+import ctypes
 import functools
 import importlib
 import math
@@ -222,42 +223,14 @@ def to_torch(value: Any, device: Any = None) -> Any:
     if device is None or torch.device(device).type == "cpu":
         native = plain.astype(plain.dtype.newbyteorder("="), order="C", copy=True)
         return torch.from_numpy(native)
-    # A writable stand-in over the same bytes, which nobody but this copy sees.
     numpy = importlib.import_module("numpy")
     source = numpy.ascontiguousarray(plain.astype(plain.dtype.newbyteorder("="), copy=False))
-    return torch.frombuffer(source.data, dtype=getattr(torch, plain.dtype.name)).reshape(plain.shape).to(device)
-
-
-class Absent:
-    """In the place of an array of a recorded call: arrays are not recorded.
-
-    Args:
-        dtype: The type of its elements.
-        shape: Its shape.
-
-    Examples:
-        >>> Absent("uint8", (224, 224, 3))
-        <uint8 array of the shape (224, 224, 3), not recorded>
-    """
-
-    __slots__ = ("dtype", "shape")
-
-    def __init__(self, dtype: str, shape: tuple[int, ...]) -> None:
-        """Keeps what is known."""
-        self.dtype = dtype
-        self.shape = shape
-
-    def __eq__(self, other: object) -> bool:
-        """Whether it stands for arrays of the same kind."""
-        return isinstance(other, Absent) and (self.dtype, self.shape) == (other.dtype, other.shape)
-
-    def __hash__(self) -> int:
-        """By type and shape."""
-        return hash((self.dtype, self.shape))
-
-    def __repr__(self) -> str:
-        """What it was."""
-        return f"<{self.dtype} array of the shape {self.shape}, not recorded>"
+    kind = getattr(torch, plain.dtype.name)
+    if source.size == 0:
+        return torch.empty(plain.shape, dtype=kind, device=device)
+    # A writable stand-in over the same bytes, which nobody but this copy sees: PyTorch warns of read-only ones.
+    stand_in = (ctypes.c_char * source.nbytes).from_address(source.ctypes.data)
+    return torch.frombuffer(stand_in, dtype=kind).reshape(plain.shape).to(device)
 
 
 # Built in place ---------------------------------------------------------------------------------------------
