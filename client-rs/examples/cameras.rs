@@ -4,7 +4,11 @@
 //!
 //! A tick whose answer comes after the next one was due is a missed deadline; the ticks that it took are not
 //! made up for.
-#![allow(clippy::print_stdout)]
+#![allow(
+    clippy::print_stdout,
+    clippy::cast_sign_loss,
+    reason = "a program; its times and counts are positive"
+)]
 
 use std::time::{Duration, Instant};
 

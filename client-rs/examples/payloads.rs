@@ -2,7 +2,11 @@
 //!
 //! `payloads --endpoint NAME --bytes 1048576 --seconds 1` calls `swallow`, which looks at nothing, and prints a
 //! line of JSON, in microseconds. The first call of each kind, which makes the memory, is reported apart.
-#![allow(clippy::print_stdout)]
+#![allow(
+    clippy::print_stdout,
+    clippy::cast_sign_loss,
+    reason = "a program; its times and counts are positive"
+)]
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
