@@ -8,6 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any, cast
 
 from pycrust._binding import decode_kept, encode
+from pycrust.arrays import arguments_again
 from pycrust.errors import Code
 from pycrust.recorded import Truncated
 
@@ -28,7 +29,7 @@ def source_of(call: RecordedCall) -> str:
         raise ValueError(f"the arguments of call {call.seq} were not kept whole")
     if call.truncated and call.error is None:
         raise ValueError(f"the answer to call {call.seq} was not kept whole")
-    arguments = decode_kept(call.payload) if call.payload else None
+    arguments = arguments_again(decode_kept(call.payload)) if call.payload else None
     name = re.sub(r"\W+", "_", call.method).strip("_") or "call"
     made = f"endpoint._dispatch({call.method!r}, {literal(arguments, 4)})"
     error, imports = call.error, []

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pycrust import DType, InvalidArgument, RpcClient, RpcEndpoint, RpcError, Shape
 from pycrust._binding import Buffer, Room
+from pycrust.arrays import Absent
 from tests.conftest import wait_until
 
 DTYPES = ["?", "u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8", "c8", "c16"]
@@ -412,3 +413,13 @@ def test_async_handlers_take_and_give_arrays(echo):
 def test_dispatch_here_takes_and_gives_arrays(echo):
     endpoint, _client = echo
     assert same(endpoint._dispatch("echo", [np.arange(3)]), np.arange(3))
+
+
+def test_a_recorded_call_shows_its_arrays_and_is_not_made_again(echo):
+    endpoint, client = echo
+    client.call("echo", {"image": np.zeros((3, 4), "u1"), "step": 7})
+    [call] = endpoint.traffic("echo")
+    assert call.arguments["value"] == {"image": Absent("uint8", (3, 4)), "step": 7}
+    assert repr(call.result["image"]) == "<uint8 array of the shape (3, 4), not recorded>"
+    with pytest.raises(LookupError, match="were not recorded"):
+        call.replay()
