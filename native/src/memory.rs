@@ -33,7 +33,8 @@ impl Buffer {
         self.0.len()
     }
 
-    // SAFETY: CPython calls it with a view to fill, which keeps this object alive.
+    // SAFETY: Python calls it with a view to fill, which keeps this object alive.
+    #[allow(clippy::needless_pass_by_value, reason = "PyO3 gives it by value")]
     unsafe fn __getbuffer__(slf: Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> PyResult<()> {
         let bytes = &slf.get().0;
         // SAFETY: as above; the bytes stay where they are for as long as this object lives.
@@ -61,7 +62,8 @@ impl Room {
         self.0.len()
     }
 
-    // SAFETY: CPython calls it with a view to fill, which keeps this object alive.
+    // SAFETY: Python calls it with a view to fill, which keeps this object alive.
+    #[allow(clippy::needless_pass_by_value, reason = "PyO3 gives it by value")]
     unsafe fn __getbuffer__(slf: Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> PyResult<()> {
         let piece = &slf.get().0;
         // SAFETY: as above; the bytes stay where they are and are Python's to write for as long as this lives.
@@ -69,7 +71,7 @@ impl Room {
     }
 }
 
-/// Describes bytes to CPython.
+/// Describes bytes to Python.
 ///
 /// # Safety
 /// `view` is to be filled, and the bytes live as long as `owner`.
@@ -115,7 +117,7 @@ impl Rooms {
             let mut inner = self.lock();
             let in_place = |block: &Block| block.take(len).ok().flatten();
             inner.block.as_ref().and_then(in_place).unwrap_or_else(|| {
-                let size = len.saturating_mul(ARRAYS_PER_BLOCK).max(LEAST_BLOCK).min(MAX_BODY_LEN);
+                let size = len.saturating_mul(ARRAYS_PER_BLOCK).clamp(LEAST_BLOCK, MAX_BODY_LEN);
                 inner.block = context.block(size).ok();
                 inner.block.as_ref().and_then(in_place).unwrap_or_else(|| Piece::on_heap(len))
             })

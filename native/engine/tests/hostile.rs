@@ -54,7 +54,7 @@ fn broken_frames_are_refused_by_offset_and_reason() {
     let mut attached = header;
     attached.common.attachments = 1;
     let mut sample = body.clone();
-    put_table(&mut sample, &[64..1000]);
+    put_table(&mut sample, &[std::ops::Range { start: 64, end: 1000 }]);
     sample.resize(999, 0);
     let message = refused(&caller, (attached.encode(), sample), 70_001);
     assert!(message.contains("attachment 0 has 936 bytes at 64, the sample has 999"), "{message}");
