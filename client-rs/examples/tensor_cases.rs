@@ -1,5 +1,10 @@
 //! Sends arrays of every kind to an endpoint that echoes them, and checks what comes back.
-#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program for a test")]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::cast_possible_wrap,
+    reason = "a program for a test, whose numbers are small"
+)]
 
 use std::fmt::Debug;
 
