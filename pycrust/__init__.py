@@ -12,6 +12,7 @@ Examples:
 
 from typing import TYPE_CHECKING
 
+from pycrust.arrays import DType, Shape, to_torch
 from pycrust.batching import Batch
 from pycrust.current import current_call, current_calls
 from pycrust.endpoint import RpcEndpoint
@@ -65,6 +66,7 @@ __all__ = [
     "Batch",
     "Cancelled",
     "Code",
+    "DType",
     "DataLoss",
     "DeadlineExceeded",
     "Event",
@@ -88,6 +90,7 @@ __all__ = [
     "RpcEndpoint",
     "RpcError",
     "Shadow",
+    "Shape",
     "Stats",
     "Traffic",
     "Trial",
@@ -102,6 +105,7 @@ __all__ = [
     "current_calls",
     "load_weights",
     "rpc_method",
+    "to_torch",
     "validate_arguments",
     "validate_result",
 ]

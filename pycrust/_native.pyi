@@ -9,6 +9,24 @@ class Items:
     def __iter__(self) -> Items: ...
     def __next__(self) -> Any: ...
 
+class Buffer:
+    """Bytes that came; read-only. They stay for as long as anything refers to this object."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether the bytes are in shared memory, not copied."""
+    def __len__(self) -> int: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
+class Room:
+    """Bytes that a handler writes its answer into; sent where they are once nothing else refers to them."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether the bytes are in shared memory; otherwise they are copied when they are sent."""
+    def __len__(self) -> int: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
 class CurrentCall:
     """The call that a handler runs for. It may be kept beyond the call's end."""
 
@@ -52,6 +70,8 @@ class CurrentCall:
         """The caller's trace context as a W3C `traceparent`; `None` if it has none."""
     def set_metadata(self, metadata: dict[str, str | bytes]) -> None:
         """Sends metadata back with the answer, in place of what was set before."""
+    def room(self, size: int) -> Room:
+        """`size` bytes for the answer to be built in; copied where the connection has no memory for it."""
 
 class AsyncCall:
     """One call of an `async def` handler or an async generator."""
@@ -334,6 +354,11 @@ def be_punctual() -> None:
 
 def yield_to_others(*, enabled: bool) -> None:
     """The main thread lets every thread that wakes come first; or, with `False`, no longer."""
+def decode_kept(payload: bytes) -> Any:
+    """Like `decode`, of a payload whose arrays nobody kept: each is a `pycrust.arrays.Absent`."""
+
+def crossed(value: object) -> Any:
+    """What a caller makes of `value`: encoded and decoded again; its arrays are copied once."""
 
 def live_endpoints() -> list[dict[str, Any]]:
     """Every endpoint that a live process of this user serves."""

@@ -8,7 +8,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from pycrust import staging
-from pycrust._binding import decode, encode, release_pending
+from pycrust._binding import crossed, release_pending
 from pycrust.archive import Archive, Entry
 from pycrust.display import PrintedLine
 from pycrust.errors import UnknownMethod
@@ -371,10 +371,10 @@ class Catalog:
 
     def call_registered(self, registered: Registration, arguments: Any) -> Any:
         """Makes one call of what is registered, live or not, as `call` does."""
-        result = call_here(self.bound(registered), registered.kind, decode(encode(arguments)))
+        result = call_here(self.bound(registered), registered.kind, crossed(arguments))
         if registered.kind in {"generator", "async_generator"}:
-            return (decode(encode(item)) for item in result)
-        return decode(encode(result))
+            return (crossed(item) for item in result)
+        return crossed(result)
 
     def bound(self, registered: Registration) -> Handler:
         """The handler of what is registered, live or not, bound to the models that the calling code sees."""

@@ -34,7 +34,7 @@ def current_call() -> CurrentCall:
         ...         depth += 1
         ...     return depth
     """
-    call = _binding.current_call() or loops.current_task_call()
+    call = running_call()
     if call is None and _binding.current_calls() is not None:
         raise RuntimeError("a batch handler runs for many calls: current_calls() lists them")
     if call is None:
@@ -57,3 +57,8 @@ def current_calls() -> list[CurrentCall]:
     if calls is None:
         raise RuntimeError("no batch runs here: current_calls() works in a handler that has batch=Batch(...)")
     return calls
+
+
+def running_call() -> CurrentCall | None:
+    """The call that the calling handler runs for; `None` if no handler runs here."""
+    return _binding.current_call() or loops.current_task_call()

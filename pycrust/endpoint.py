@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast, overload
 
-from pycrust import lifecycle
+from pycrust import arrays, lifecycle
+from pycrust.current import running_call
 from pycrust.display import PrintedLine, mimebundle
 from pycrust.method import Method
 from pycrust.models import Recipe
@@ -395,6 +396,32 @@ class RpcEndpoint:
     def __dir__(self) -> list[str]:
         """What completion offers: the public names."""
         return [name for name in super().__dir__() if not name.startswith("_")]
+
+    def empty(self, shape: int | Sequence[int], dtype: Any = "float64") -> Any:
+        """An array to build a result in; its content is not defined.
+
+        In a handler that runs for a client it lies in that client's shared memory, and goes out without a copy
+        if it, or an array of which it is the whole, is in the result and nothing else refers to it when the
+        handler has returned. Otherwise, and anywhere else, it is an array like any other.
+
+        Args:
+            shape: Elements in each dimension.
+            dtype: A NumPy type or its name; a PyTorch type gives a tensor.
+
+        Returns:
+            A NumPy array or a PyTorch tensor.
+
+        Examples:
+            >>> import numpy as np
+            >>> endpoint = RpcEndpoint("empty-doc")
+            >>> @endpoint.register
+            ... def double(values: np.ndarray) -> np.ndarray:
+            ...     return np.multiply(values, 2.0, out=endpoint.empty(values.shape))
+            >>> endpoint._dispatch("double", [np.array([1.0, 2.0])])
+            array([2., 4.])
+        """
+        call = running_call()
+        return arrays.empty(shape, dtype, None if call is None else call.room)
 
     # Serving ----------------------------------------------------------------------------------------------
 

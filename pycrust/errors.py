@@ -348,7 +348,11 @@ def describe(exc: BaseException, traceback: bool = True) -> tuple[int, dict[str,
     """
     if isinstance(exc, RpcError):
         return _of_rpc_error(exc)
-    payload = _payload(exc, _message(exc))
+    message = _message(exc)
+    if isinstance(exc, ValueError) and "read-only" in message:
+        # What NumPy says to who writes into an argument.
+        message += " (arguments are read-only views of shared memory: write into array.copy())"
+    payload = _payload(exc, message)
     if traceback:
         payload["traceback"] = traceback_text(exc)
     return int(Code.CANCELLED if isinstance(exc, Interrupted) else Code.UNKNOWN), payload

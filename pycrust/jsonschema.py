@@ -10,6 +10,8 @@ from pydantic.errors import PydanticInvalidForJsonSchema
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticSerializationError
 
+from pycrust.arrays import is_array_class
+
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
@@ -18,6 +20,12 @@ class _Generator(GenerateJsonSchema):
     """Leaves out, without a warning, the defaults that JSON has no form for (bytes)."""
 
     ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}  # noqa: RUF012 - as in the base class
+
+    def is_instance_schema(self, schema: Any) -> dict[str, Any]:
+        """Arrays have a form, other classes that Pydantic doesn't know have none."""
+        if is_array_class(schema["cls"]):
+            return {"type": "array", "x-array": schema["cls"].__module__}
+        return super().is_instance_schema(schema)
 
     def encode_default(self, dft: Any) -> Any:
         """The JSON form of a default."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from pycrust._binding import decode
+from pycrust._binding import decode_kept
 from pycrust.errors import Code
 from pycrust.redaction import Redaction
 from pycrust.showing import brief, plain
@@ -537,6 +537,6 @@ def _decoded(payload: bytes) -> Any:
     if not payload:
         return None
     try:
-        return decode(payload)
+        return decode_kept(payload)
     except (ValueError, TypeError) as error:
         return f"<{len(payload)} bytes that can't be decoded: {error}>"

@@ -25,6 +25,7 @@ from pydantic import BaseModel, PydanticUserError, TypeAdapter
 from pydantic.errors import PydanticSchemaGenerationError
 from pydantic_core import MultiHostUrl, PydanticSerializationError, Url, to_jsonable_python
 
+from pycrust.arrays import Absent
 from pycrust.binding import ARBITRARY
 from pycrust.jsonschema import response_schema
 from pycrust.kinds import kind_of
@@ -138,6 +139,8 @@ def fallback(value: Any) -> Any:  # noqa: PLR0911 - one return for each kind
         return value.model_dump(by_alias=True)
     if isinstance(value, enum.Enum):
         return value.value
+    if isinstance(value, Absent):
+        return repr(value)  # where a recorded call is saved
     cls = kind_of(value)
     if dataclasses.is_dataclass(cls):
         return _dataclass_to_dict(value)

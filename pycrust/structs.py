@@ -3,12 +3,14 @@
 `rmp_serde` writes a struct as the array of its fields, at every level. The outermost one is bound by
 position natively; for the ones inside, each model, dataclass and typed dict of a Pydantic core schema gets
 a step before it that turns such an array into a dict. A schema that has none inside stays as it is, and so
-does its fast path.
+does its fast path. NumPy's and PyTorch's arrays, which come as NumPy's, become what their annotation says.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from pycrust.arrays import array_schema, is_array_class
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -136,6 +138,9 @@ class _Rewriter:
 
     def node(self, schema: Schema) -> Schema:
         """A schema, with a step before it if it is a struct."""
+        if schema["type"] == "is-instance" and is_array_class(schema["cls"]):
+            self.changed = True
+            return cast("Schema", array_schema(schema["cls"]))
         new = self.inside(schema)
         if schema["type"] == "tagged-union":
             step = self.tagged_step(schema)

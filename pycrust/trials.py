@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pycrust import capture
-from pycrust._binding import decode, encode
+from pycrust._binding import crossed, decode_kept
+from pycrust.arrays import arguments_again, without_elements
 from pycrust.compare import Difference, Tolerance, compare, shown
 from pycrust.errors import Code, describe, describe_arguments, describe_result
 from pycrust.registration import Options, call_here, make_registration
@@ -128,17 +129,18 @@ class Trial:
         try:
             with capture.collected():  # what a candidate prints belongs into no cell
                 handler = self._service.catalog.bound(candidate)
-                result = call_here(handler, candidate.kind, decode(call.payload) if call.payload else None)
+                arguments = arguments_again(decode_kept(call.payload)) if call.payload else None
+                result = call_here(handler, candidate.kind, arguments)
                 if candidate.kind in {"generator", "async_generator"}:
                     result = list(result)
-                sent = encode(result)
+                sent = without_elements(crossed(result))
         except Exception as error:  # noqa: BLE001 - the candidate is what is tried
             took = time.perf_counter() - begun
             explain = _EXPLAIN.get(call.code, describe)
             code, told = explain(error)
             return Outcome(Code(code), None, f"{told['type']}: {told['message']}", took)
         took = time.perf_counter() - begun
-        return Outcome(Code.OK, decode(sent), "", took)
+        return Outcome(Code.OK, sent, "", took)
 
     def _compared(self, call: RecordedCall, outcome: Outcome) -> Mismatch | None:
         error = call.error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pycrust._binding import Handler, decode, encode
+from pycrust._binding import Handler, crossed
 from pycrust.binding import plan_arguments
 from pycrust.registration import locals_around, method_name
 from pycrust.results import plan_result
@@ -49,7 +49,7 @@ def validate_arguments(
         return args, kwargs
 
     handler = Handler(received, mode=plan.mode, validate=plan.validate, fields=plan.fields)
-    return handler.start(decode(encode(arguments)))
+    return handler.start(crossed(arguments))
 
 
 def validate_result(value: Any, declared: Any) -> Any:
@@ -76,4 +76,4 @@ def validate_result(value: Any, declared: Any) -> Any:
         value = plan.validate(value)
     if plan.serialize is not None:
         value = plan.serialize(value)
-    return decode(encode(value))
+    return crossed(value)

@@ -16,12 +16,14 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
-use crate::client::RpcClient;
+use crate::calls::Body;
+use crate::client::{Encoded, RpcClient};
 use crate::error::Error;
 use crate::metadata::Metadata;
 use crate::request::Request;
 use crate::stream::Streaming;
 use pycrust_protocol::Code;
+use pycrust_transport::{Attachment, Attachments};
 
 /// Time between two questions whether to go on waiting.
 const SLICE: Duration = Duration::from_millis(100);
@@ -70,6 +72,36 @@ fn block_on<F: Future>(
             }
         }
     })
+}
+
+/// A value on its way out.
+#[derive(Debug, Default)]
+pub struct Value {
+    /// MessagePack.
+    pub payload: Vec<u8>,
+    /// The arrays in it.
+    pub attachments: Vec<Attachment>,
+}
+
+impl From<Value> for Encoded {
+    fn from(value: Value) -> Self {
+        Self { payload: value.payload, attachments: value.attachments }
+    }
+}
+
+/// A value that came.
+#[derive(Debug, Default)]
+pub struct Answer {
+    /// MessagePack.
+    pub payload: Vec<u8>,
+    /// The arrays in it.
+    pub attachments: Attachments,
+}
+
+impl From<Body> for Answer {
+    fn from(body: Body) -> Self {
+        Self { payload: body.payload, attachments: body.attachments }
+    }
 }
 
 /// What a call says beside its method and arguments.
@@ -135,33 +167,33 @@ impl Client {
     pub fn call(
         &self,
         method: &str,
-        arguments: Vec<u8>,
+        arguments: Value,
         options: CallOptions,
         keep_waiting: &mut dyn FnMut() -> bool,
-    ) -> Result<Option<Vec<u8>>, Error> {
-        let call = self.request(method, options).send_raw(arguments);
-        block_on(&self.runtime, call, keep_waiting).transpose()
+    ) -> Result<Option<Answer>, Error> {
+        let call = self.request(method, options).send_raw(arguments.into());
+        Ok(block_on(&self.runtime, call, keep_waiting).transpose()?.map(Answer::from))
     }
 
     /// Calls, and tells `done` of the result on a thread of the runtime.
     pub fn start(
         &self,
         method: String,
-        arguments: Vec<u8>,
+        arguments: Value,
         options: CallOptions,
-        done: impl FnOnce(Result<Vec<u8>, Error>) + Send + 'static,
+        done: impl FnOnce(Result<Answer, Error>) + Send + 'static,
     ) -> Pending {
         let client = self.clone();
         let task = self.runtime.spawn(async move {
-            done(client.request(&method, options).send_raw(arguments).await);
+            done(client.request(&method, options).send_raw(arguments.into()).await.map(Answer::from));
         });
         Pending(task.abort_handle())
     }
 
     /// Calls a handler that streams.
-    pub fn stream(&self, method: &str, arguments: Vec<u8>, options: CallOptions) -> Items {
+    pub fn stream(&self, method: &str, arguments: Value, options: CallOptions) -> Items {
         let unlimited = CallOptions { timeout: options.timeout.or(Some(Duration::MAX)), ..options };
-        let items = self.request(method, unlimited).stream_raw(arguments);
+        let items = self.request(method, unlimited).stream_raw(arguments.into());
         Items { runtime: Arc::clone(&self.runtime), items }
     }
 
@@ -172,11 +204,11 @@ impl Client {
     pub fn notify(
         &self,
         method: &str,
-        arguments: Vec<u8>,
+        arguments: Value,
         options: CallOptions,
         keep_waiting: &mut dyn FnMut() -> bool,
     ) -> Result<Option<()>, Error> {
-        let call = self.request(method, options).notify_raw(arguments);
+        let call = self.request(method, options).notify_raw(arguments.into());
         block_on(&self.runtime, call, keep_waiting).transpose()
     }
 
@@ -212,14 +244,14 @@ impl Pending {
 pub struct Feed {
     runtime: Arc<Runtime>,
     method: String,
-    arguments: mpsc::Sender<Result<Vec<u8>, Error>>,
+    arguments: mpsc::Sender<Result<Encoded, Error>>,
 }
 
 impl Feed {
     /// Puts one argument, as MessagePack, once there is room for it. False if the call has ended, so that no more are
     /// wanted; `None` once `keep_waiting` says no.
-    pub fn put(&self, argument: Vec<u8>, keep_waiting: &mut dyn FnMut() -> bool) -> Option<bool> {
-        self.hand_over(Ok(argument), keep_waiting)
+    pub fn put(&self, argument: Value, keep_waiting: &mut dyn FnMut() -> bool) -> Option<bool> {
+        self.hand_over(Ok(argument.into()), keep_waiting)
     }
 
     /// There are no more arguments, for this reason: the call is cancelled and ends in `CANCELLED`.
@@ -229,7 +261,7 @@ impl Feed {
 
     fn hand_over(
         &self,
-        argument: Result<Vec<u8>, Error>,
+        argument: Result<Encoded, Error>,
         keep_waiting: &mut dyn FnMut() -> bool,
     ) -> Option<bool> {
         block_on(&self.runtime, self.arguments.send(argument), keep_waiting).map(|sent| sent.is_ok())
@@ -237,10 +269,10 @@ impl Feed {
 }
 
 /// The arguments that were put.
-struct Taken(mpsc::Receiver<Result<Vec<u8>, Error>>);
+struct Taken(mpsc::Receiver<Result<Encoded, Error>>);
 
 impl Stream for Taken {
-    type Item = Result<Vec<u8>, Error>;
+    type Item = Result<Encoded, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.0.poll_recv(cx)
@@ -251,7 +283,7 @@ impl Stream for Taken {
 #[derive(Debug)]
 pub struct Items {
     runtime: Arc<Runtime>,
-    items: Streaming<Vec<u8>>,
+    items: Streaming<Body>,
 }
 
 impl Items {
@@ -259,11 +291,11 @@ impl Items {
     ///
     /// # Errors
     /// Those of [`Streaming::next`].
-    pub fn next(&mut self, keep_waiting: &mut dyn FnMut() -> bool) -> Result<Option<Option<Vec<u8>>>, Error> {
+    pub fn next(&mut self, keep_waiting: &mut dyn FnMut() -> bool) -> Result<Option<Option<Answer>>, Error> {
         match block_on(&self.runtime, self.items.next(), keep_waiting) {
             None => Ok(None),
             Some(None) => Ok(Some(None)),
-            Some(Some(item)) => item.map(|item| Some(Some(item))),
+            Some(Some(item)) => item.map(|item| Some(Some(item.into()))),
         }
     }
 }

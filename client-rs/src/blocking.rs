@@ -113,8 +113,8 @@ impl RpcClient {
     {
         let call = self.encode(&Call::new(method, timeout), args)?;
         let (finished, _) = self.make(call)?;
-        let value = decode(method, &finished.payload);
-        buffers::give(finished.payload);
+        let value = decode(method, &finished.body);
+        buffers::give(finished.body.payload);
         value
     }
 
@@ -136,19 +136,18 @@ impl RpcClient {
 
     fn encode<'a, A: Serialize + ?Sized>(&self, call: &Call<'a>, args: &A) -> Result<Outgoing<'a>, Error> {
         let started_ns = monotonic_ns();
-        let mut payload = buffers::take();
-        let written = write(&mut payload, self.options.encoding, call.method, args);
-        let mut outgoing = outgoing(call, written.map(|()| payload), self.options.when_full)?;
+        let written = write(self.options.encoding, call.method, args);
+        let mut outgoing = outgoing(call, written, self.options.when_full)?;
         outgoing.started_ns = started_ns;
         Ok(outgoing)
     }
 
     /// Makes a call, on as many connections as it takes and may. The answer, and when the call started.
-    fn make(&mut self, call: Outgoing<'_>) -> Result<(Finished, u64), Error> {
+    fn make(&mut self, mut call: Outgoing<'_>) -> Result<(Finished, u64), Error> {
         let retry = self.options.retry;
         let (mut pause, mut attempts, mut connections) = (retry.first_pause, 1, 0);
         let finished = loop {
-            let error = match self.attempt(&call) {
+            let error = match self.attempt(&mut call) {
                 Ok(finished) => break finished,
                 Err(Failure::NotSent) => {
                     connections += 1;
@@ -172,13 +171,13 @@ impl RpcClient {
         if finished.status == Code::Ok {
             return Ok((finished, call.started_ns));
         }
-        let error = Error::answered(finished.status, call.method, &finished.payload);
-        buffers::give(finished.payload);
+        let error = Error::answered(finished.status, call.method, &finished.body.payload);
+        buffers::give(finished.body.payload);
         Err(error)
     }
 
     /// Makes a call on the connection of the moment.
-    fn attempt(&mut self, call: &Outgoing<'_>) -> Result<Finished, Failure> {
+    fn attempt(&mut self, call: &mut Outgoing<'_>) -> Result<Finished, Failure> {
         let session = self.session(call.method)?;
         let mut guard = self.begin(&session, call)?;
         self.send(&session, call, &mut guard)?;
@@ -206,7 +205,7 @@ impl RpcClient {
     }
 
     /// Sends a call that gets no answer.
-    fn notify(&mut self, call: &Outgoing<'_>) -> Result<(), Failure> {
+    fn notify(&mut self, call: &mut Outgoing<'_>) -> Result<(), Failure> {
         let session = self.session(call.method)?;
         let mut guard = self.begin(&session, call)?;
         self.send(&session, call, &mut guard)?;
@@ -257,7 +256,12 @@ impl RpcClient {
     }
 
     /// Sends the request, as soon as there is room for it.
-    fn send(&self, session: &Session, call: &Outgoing<'_>, guard: &mut InFlight<'_>) -> Result<(), Failure> {
+    fn send(
+        &self,
+        session: &Session,
+        call: &mut Outgoing<'_>,
+        guard: &mut InFlight<'_>,
+    ) -> Result<(), Failure> {
         let mut head = buffers::take();
         put_request_head(&mut head, guard.id, call.method, call.payload.len());
         loop {
@@ -393,9 +397,9 @@ impl Request<'_> {
     /// Those of [`crate::Request::notify`].
     pub fn notify<A: Serialize + ?Sized>(mut self, args: &A) -> Result<(), Error> {
         self.call.set(flags::ONE_WAY, true);
-        let call = self.client.encode(&self.call, args)?;
+        let mut call = self.client.encode(&self.call, args)?;
         for _ in 0..MAX_CONNECTIONS {
-            match self.client.notify(&call) {
+            match self.client.notify(&mut call) {
                 Ok(()) => return Ok(()),
                 Err(Failure::NotSent) => {}
                 Err(Failure::Lost(error) | Failure::Failed(error)) => return Err(error),

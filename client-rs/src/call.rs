@@ -7,17 +7,18 @@ use std::task::Poll;
 use std::time::Duration;
 
 use pycrust_protocol::Code;
+use pycrust_protocol::attachments::{ALIGNMENT, ENTRY_LEN};
 use pycrust_protocol::control::put_request_head;
 use pycrust_protocol::header::{Common, RequestHeader, ResponseHeader, TraceContext, flags};
 use pycrust_protocol::limits::SMALL_SAMPLE_LEN;
 use pycrust_protocol::name::RESERVED_PREFIX;
 use pycrust_protocol::report::{REPORT_LEN, Report};
-use pycrust_transport::{Link, SendError, monotonic_ns};
+use pycrust_transport::{Attachment, Link, SendError, monotonic_ns};
 use tokio::time::{Instant, timeout_at};
 
 use crate::buffers;
 use crate::builder::WhenFull;
-use crate::calls::{Answer, End, NoSlot};
+use crate::calls::{Answer, Body, End, NoSlot};
 use crate::driver;
 use crate::error::Error;
 use crate::session::Session;
@@ -34,6 +35,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) method: &'a str,
     /// The arguments as MessagePack.
     pub(crate) payload: Vec<u8>,
+    /// The arrays among them; those that were built in place go with the frame that is sent.
+    pub(crate) attachments: Vec<Attachment>,
     /// `CLOCK_MONOTONIC` before the arguments were encoded.
     pub(crate) started_ns: u64,
     /// The time that the caller gives it.
@@ -56,7 +59,7 @@ pub(crate) struct Outgoing<'a> {
 pub(crate) struct Finished {
     pub(crate) header: ResponseHeader,
     pub(crate) status: Code,
-    pub(crate) payload: Vec<u8>,
+    pub(crate) body: Body,
     /// MessagePack; empty if there is none.
     pub(crate) metadata: Vec<u8>,
     /// `CLOCK_MONOTONIC` when the answer reached the caller.
@@ -86,8 +89,27 @@ impl Outgoing<'_> {
         Outgoing {
             method,
             payload: std::mem::take(&mut self.payload),
+            attachments: std::mem::take(&mut self.attachments),
             metadata: std::mem::take(&mut self.metadata),
             ..*self
+        }
+    }
+
+    /// What is given to the link. A call that may be made again keeps its attachments, to be copied each time.
+    fn attachments_to_send(&mut self) -> Vec<Attachment> {
+        if self.flags & flags::IDEMPOTENT == 0 || self.attachments.is_empty() {
+            return std::mem::take(&mut self.attachments);
+        }
+        let shared: Vec<_> =
+            std::mem::take(&mut self.attachments).into_iter().map(Attachment::into_source).collect();
+        self.attachments = shared.iter().map(|source| Attachment::Source(Arc::clone(source))).collect();
+        shared.into_iter().map(Attachment::Source).collect()
+    }
+
+    /// What the link has left of them.
+    fn attachments_after(&mut self, left: Vec<Attachment>, sent: bool) {
+        if !sent && self.flags & flags::IDEMPOTENT == 0 {
+            self.attachments = left;
         }
     }
 
@@ -115,6 +137,7 @@ impl Outgoing<'_> {
                 flags: self.flags,
                 body_len: body_len as u32,
                 metadata_len: self.metadata.len() as u32,
+                attachments: self.attachments.len() as u32,
                 ..Common::default()
             },
             deadline_ns,
@@ -240,10 +263,11 @@ pub(crate) async fn send(
         // Made before the attempt: an end that comes after it is not missed.
         let room = session.room.notified();
         let body_len = head.len() + call.payload.len() + call.metadata.len();
+        let (attached, copied) = attached(&call.attachments);
         // From here on the worker may know of the call, also if sending panics.
         guard.sent = true;
-        let sent = if body_len > SMALL_SAMPLE_LEN
-            && (body_len > INLINE_LEN || !session.sent_large.load(Ordering::Acquire))
+        let sent = if body_len + attached > SMALL_SAMPLE_LEN
+            && (body_len + copied > INLINE_LEN || !session.sent_large.load(Ordering::Acquire))
         {
             send_large(session, call, guard.id, &head).await
         } else {
@@ -303,6 +327,15 @@ pub(crate) fn not_sent(session: &Session, call: &Outgoing<'_>, error: &SendError
     Failure::Failed(Error::new(code, call.method, error.to_string()))
 }
 
+/// Bytes that attachments take in a sample, at most, and how many of them are to be copied.
+pub(crate) fn attached(attachments: &[Attachment]) -> (usize, usize) {
+    attachments.iter().fold((0, 0), |(taken, copied), attachment| {
+        let in_place = matches!(attachment, Attachment::Piece(piece) if piece.is_shared());
+        let len = attachment.len();
+        (taken + len + ENTRY_LEN + ALIGNMENT, copied + if in_place { 0 } else { len })
+    })
+}
+
 /// An attempt at sending that did not succeed.
 pub(crate) enum Attempt {
     Sending(SendError),
@@ -310,15 +343,19 @@ pub(crate) enum Attempt {
 }
 
 /// Sends a frame right here.
-pub(crate) fn send_small(session: &Session, call: &Outgoing<'_>, head: &[u8]) -> Result<(), Attempt> {
+pub(crate) fn send_small(session: &Session, call: &mut Outgoing<'_>, head: &[u8]) -> Result<(), Attempt> {
     let body_len = head.len() + call.payload.len();
     let mut header = call.header(body_len).map_err(Attempt::Failure)?;
     let mut tail = buffers::take();
     // Reports must not push a frame out of the small pool.
-    let room = SMALL_SAMPLE_LEN.saturating_sub(body_len + call.metadata.len()) / REPORT_LEN;
+    let used = body_len + call.metadata.len() + attached(&call.attachments).0;
+    let room = SMALL_SAMPLE_LEN.saturating_sub(used) / REPORT_LEN;
     let reports = session.calls.lock().take_reports(REPORTS_BESIDE.min(room), &mut tail);
     header.common.reports = reports as u32;
-    let sent = session.link.send(&header.encode(), &[head, &call.payload, &call.metadata, &tail]);
+    let mut attachments = call.attachments_to_send();
+    let parts = [head, &call.payload, &call.metadata, &tail];
+    let sent = session.link.send_with(&header.encode(), &parts, &mut attachments);
+    call.attachments_after(attachments, sent.is_ok());
     if sent.is_err() && reports > 0 {
         session.calls.lock().return_reports(&tail);
     }
@@ -336,8 +373,10 @@ async fn send_large(
     let header = call.header(head.len() + call.payload.len()).map_err(Attempt::Failure)?;
     let (shared, head) = (Arc::clone(session), head.to_vec());
     let (payload, metadata) = (std::mem::take(&mut call.payload), call.metadata.clone());
+    let mut attachments = call.attachments_to_send();
     let task = tokio::task::spawn_blocking(move || {
-        let sent = shared.link.send(&header.encode(), &[&head, &payload, &metadata]);
+        let parts = [&head[..], &payload, &metadata];
+        let sent = shared.link.send_with(&header.encode(), &parts, &mut attachments);
         match &sent {
             Ok(()) => shared.sent_large.store(true, Ordering::Release),
             Err(_) => {
@@ -345,13 +384,14 @@ async fn send_large(
                 shared.slot_is_free();
             }
         }
-        (sent, payload)
+        (sent, payload, attachments)
     });
-    let (sent, payload) = task.await.map_err(|error| {
+    let (sent, payload, attachments) = task.await.map_err(|error| {
         let reason = format!("sending stopped: {error}");
         Attempt::Failure(Failure::Failed(Error::new(Code::Unavailable, call.method, reason).maybe_run()))
     })?;
     call.payload = payload;
+    call.attachments_after(attachments, sent.is_ok());
     sent.map_err(Attempt::Sending)
 }
 
@@ -411,7 +451,7 @@ pub(crate) fn expired(session: &Session, call: &Outgoing<'_>) -> Error {
 
 /// Takes the time and keeps it for the worker.
 pub(crate) fn finish(session: &Session, method: &str, started_ns: u64, id: u64, answer: Answer) -> Finished {
-    let Answer { header, status, payload, metadata } = answer;
+    let Answer { header, status, body, metadata } = answer;
     let received_ns = monotonic_ns();
     if !method.starts_with(RESERVED_PREFIX) {
         let return_ns = received_ns.saturating_sub(header.common.sent_ns);
@@ -426,5 +466,5 @@ pub(crate) fn finish(session: &Session, method: &str, started_ns: u64, id: u64, 
         session.calls.lock().report(report, received_ns);
         session.drivers.keep_ticking();
     }
-    Finished { header, status, payload, metadata, received_ns }
+    Finished { header, status, body, metadata, received_ns }
 }

@@ -17,6 +17,7 @@ use pycrust_protocol::header::ResponseHeader;
 use pycrust_protocol::limits::UPLOAD_WINDOW;
 use pycrust_protocol::order::InOrder;
 use pycrust_protocol::report::Report;
+use pycrust_transport::Attachments;
 
 use crate::buffers;
 
@@ -70,7 +71,7 @@ enum State {
 struct Streamed {
     waker: Option<Waker>,
     /// Items that came and were not taken.
-    items: InOrder<Vec<u8>>,
+    items: InOrder<Body>,
     /// Items that were taken, in all.
     taken: u64,
     /// Items that the worker may send, in all.
@@ -85,11 +86,18 @@ struct Streamed {
 #[derive(Debug)]
 pub(crate) enum Next {
     /// An item.
-    Item(Vec<u8>),
+    Item(Body),
     /// The answer that ends the call.
     Answer(Answer),
     /// There will be no answer.
     End(End),
+}
+
+/// MessagePack and the arrays in it.
+#[derive(Debug, Default)]
+pub(crate) struct Body {
+    pub(crate) payload: Vec<u8>,
+    pub(crate) attachments: Attachments,
 }
 
 /// An answer as it came.
@@ -97,7 +105,7 @@ pub(crate) enum Next {
 pub(crate) struct Answer {
     pub(crate) header: ResponseHeader,
     pub(crate) status: Code,
-    pub(crate) payload: Vec<u8>,
+    pub(crate) body: Body,
     /// MessagePack; empty if there is none.
     pub(crate) metadata: Vec<u8>,
 }
@@ -198,10 +206,16 @@ impl Calls {
     }
 
     /// An item arrived.
-    pub(crate) fn deliver_item(&mut self, id: u64, position: u32, payload: &[u8]) -> Delivery {
+    pub(crate) fn deliver_item(
+        &mut self,
+        id: u64,
+        position: u32,
+        payload: &[u8],
+        attachments: Attachments,
+    ) -> Delivery {
         let Some(streamed) = self.streamed(id) else { return Delivery::Unknown };
-        let mut item = buffers::take();
-        item.extend_from_slice(payload);
+        let mut item = Body { payload: buffers::take(), attachments };
+        item.payload.extend_from_slice(payload);
         if !streamed.items.put(position, item, streamed.granted - streamed.taken) {
             return Delivery::Unknown;
         }
@@ -262,6 +276,7 @@ impl Calls {
         header: ResponseHeader,
         status: Code,
         [payload, metadata]: [&[u8]; 2],
+        attachments: Attachments,
     ) -> Delivery {
         let Some(slot) = self.slot(id) else { return Delivery::Unknown };
         match &mut slot.state {
@@ -270,13 +285,13 @@ impl Calls {
                 let mut buffer = mem::take(buffer);
                 buffer.clear();
                 buffer.extend_from_slice(payload);
-                slot.state =
-                    State::Answered(Answer { header, status, payload: buffer, metadata: metadata.to_vec() });
+                let body = Body { payload: buffer, attachments };
+                slot.state = State::Answered(Answer { header, status, body, metadata: metadata.to_vec() });
                 Delivery::Kept(waker)
             }
             State::Streaming(streamed) if streamed.answer.is_none() => {
-                streamed.answer =
-                    Some(Answer { header, status, payload: payload.to_vec(), metadata: metadata.to_vec() });
+                let body = Body { payload: payload.to_vec(), attachments };
+                streamed.answer = Some(Answer { header, status, body, metadata: metadata.to_vec() });
                 Delivery::Kept(streamed.waker.take())
             }
             State::Abandoned => {
@@ -403,11 +418,11 @@ mod tests {
     use super::*;
 
     fn deliver(calls: &mut Calls, id: u64, payload: &[u8]) -> Delivery {
-        calls.deliver(id, ResponseHeader::default(), Code::Ok, [payload, &[]])
+        calls.deliver(id, ResponseHeader::default(), Code::Ok, [payload, &[]], Attachments::default())
     }
 
     fn taken(calls: &mut Calls, id: u64) -> Option<Vec<u8>> {
-        calls.take(id, None).map(|answer| answer.expect("not ended").payload)
+        calls.take(id, None).map(|answer| answer.expect("not ended").body.payload)
     }
 
     #[test]

@@ -3,21 +3,24 @@
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use pycrust_protocol::header::{TraceContext, flags};
-use pycrust_protocol::limits::MAX_METHOD_LEN;
+use pycrust_protocol::limits::{MAX_BODY_LEN, MAX_METHOD_LEN};
 use pycrust_protocol::name::EndpointName;
 use pycrust_protocol::reserved::{HEALTH, Health, READY};
 use pycrust_protocol::{Code, ErrorPayload};
-use pycrust_transport::monotonic_ns;
+use pycrust_transport::{Attachment, Link, SendError, monotonic_ns};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
 
+use crate::beside;
 use crate::buffers;
 use crate::builder::{Builder, Encoding, Options, WhenFull};
 use crate::call::{self, Failure, Finished, Outgoing, until};
+use crate::calls::Body;
 use crate::connector::Connector;
 use crate::error::Error;
 use crate::metadata::{self, Metadata};
@@ -26,6 +29,7 @@ use crate::request::Request;
 use crate::session::Session;
 use crate::state::{ConnectionState, StateChanges};
 use crate::stream::{Arguments, Open, Opening, Streaming};
+use crate::tensor::{Arena, Element, TensorMut};
 
 /// Connections that a call tries when each ends before the call could be sent.
 pub(crate) const MAX_CONNECTIONS: usize = 3;
@@ -193,8 +197,8 @@ impl RpcClient {
         async move {
             let call = encoded?;
             let (finished, _) = self.make(call).await?;
-            let value = decode(method, &finished.payload);
-            buffers::give(finished.payload);
+            let value = decode(method, &finished.body);
+            buffers::give(finished.body.payload);
             value
         }
     }
@@ -250,7 +254,7 @@ impl RpcClient {
     pub(crate) fn open(
         &self,
         call: &Call<'_>,
-        payload: Result<Vec<u8>, Error>,
+        payload: Result<Encoded, Error>,
         mut arguments: Option<Arguments>,
     ) -> Opening {
         let encoded = self.outgoing(call, payload).map(Outgoing::into_owned);
@@ -301,10 +305,8 @@ impl RpcClient {
     }
 
     /// Encodes arguments.
-    pub(crate) fn write<A: Serialize + ?Sized>(&self, call: &Call<'_>, args: &A) -> Result<Vec<u8>, Error> {
-        let mut payload = buffers::take();
-        write(&mut payload, self.encoding(), call.method, args)?;
-        Ok(payload)
+    pub(crate) fn write<A: Serialize + ?Sized>(&self, call: &Call<'_>, args: &A) -> Result<Encoded, Error> {
+        write(self.encoding(), call.method, args)
     }
 
     fn encode<'a, A: Serialize + ?Sized>(&self, call: &Call<'a>, args: &A) -> Result<Outgoing<'a>, Error> {
@@ -319,7 +321,7 @@ impl RpcClient {
     pub(crate) fn outgoing<'a>(
         &self,
         call: &Call<'a>,
-        payload: Result<Vec<u8>, Error>,
+        payload: Result<Encoded, Error>,
     ) -> Result<Outgoing<'a>, Error> {
         outgoing(call, payload, self.shared.options.when_full)
     }
@@ -362,8 +364,8 @@ impl RpcClient {
         if finished.status == Code::Ok {
             return Ok((finished, call.started_ns));
         }
-        let error = Error::answered(finished.status, call.method, &finished.payload);
-        buffers::give(finished.payload);
+        let error = Error::answered(finished.status, call.method, &finished.body.payload);
+        buffers::give(finished.body.payload);
         Err(error)
     }
 
@@ -383,6 +385,77 @@ impl RpcClient {
                 None => Err(call.too_late("the connection took longer than that")),
             },
         }
+    }
+
+    /// An array of arguments that is built in shared memory, so that sending it copies nothing. Its elements are
+    /// written before the call.
+    ///
+    /// Of several arrays in one call, those are sent where they are that were [built](Self::build) together.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` if no frame could hold it; those of [`call`](Self::call) for want of a worker.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # async fn see(client: pycrust_client::RpcClient) -> Result<(), pycrust_client::Error> {
+    /// let mut image = client.allocate::<u8>(&[224, 224, 3]).await?;
+    /// image.as_mut_slice().fill(128);
+    /// let seen: String = client.call("classify", &(&image,)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn allocate<T: Element>(&self, shape: &[usize]) -> Result<TensorMut<T>, Error> {
+        let bytes = TensorMut::<T>::bytes(shape).filter(|bytes| *bytes <= MAX_BODY_LEN);
+        let Some(bytes) = bytes else {
+            let reason = format!("an array of the shape {shape:?} has more than {MAX_BODY_LEN} bytes");
+            return Err(Error::new(Code::InvalidArgument, "allocate", reason));
+        };
+        self.build(bytes, |arena| arena.allocate(shape)).await
+    }
+
+    /// Several arrays for one call, in one piece of shared memory of `bytes` bytes; 63 more for each array after
+    /// the first make up for their alignment.
+    ///
+    /// # Errors
+    /// Those of [`allocate`](Self::allocate).
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # async fn see(client: pycrust_client::RpcClient) -> Result<(), pycrust_client::Error> {
+    /// let (mut left, mut right) = client
+    ///     .build(2 * 224 * 224 * 3 + 64, |arena| {
+    ///         (arena.allocate::<u8>(&[224, 224, 3]), arena.allocate::<u8>(&[224, 224, 3]))
+    ///     })
+    ///     .await?;
+    /// left.as_mut_slice().fill(1);
+    /// right.as_mut_slice().fill(2);
+    /// let depth: f64 = client.call("stereo", &(&left, &right)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn build<T>(&self, bytes: usize, build: impl FnOnce(&Arena) -> T) -> Result<T, Error> {
+        let method = "allocate";
+        in_runtime(method)?;
+        let call = self.outgoing(&Call::new(method, self.default_timeout()), Ok(Encoded::default()))?;
+        let session = self.session(&call).await?;
+        let block = if session.sent_large.load(Ordering::Acquire) {
+            session.link.block(bytes)
+        } else {
+            // The first one waits for the worker.
+            let shared = Arc::clone(&session);
+            let made = tokio::task::spawn_blocking(move || {
+                let block = shared.link.block(bytes);
+                if block.is_ok() {
+                    shared.sent_large.store(true, Ordering::Release);
+                }
+                block
+            });
+            // The driver serves the control socket meanwhile.
+            call::ensure_driver(&session, &call).map_err(|_| never_sent(method))?;
+            made.await.unwrap_or(Err(SendError::Gone))
+        };
+        // Without shared memory it is built on the heap; what is wrong is found when it is sent.
+        Ok(build(&Arena::new(block.ok())))
     }
 
     /// Closes the connection, also for all clones, and waits until it is taken down.
@@ -417,9 +490,12 @@ impl RpcClient {
     /// # Errors
     /// Those of [`call`](Self::call).
     pub async fn ready<A: Serialize + ?Sized>(&self, method: &str, args: &A) -> Result<(), Error> {
-        let mut arguments = Vec::new();
-        write(&mut arguments, self.encoding(), method, args)?;
-        self.call::<_, serde::de::IgnoredAny>(READY, &(method, serde_bytes::Bytes::new(&arguments))).await?;
+        let Encoded { payload, attachments } = write(self.encoding(), method, args)?;
+        if !attachments.is_empty() {
+            let reason = "the question whether a handler is ready has no room for arrays";
+            return Err(Error::new(Code::InvalidArgument, method, reason));
+        }
+        self.call::<_, serde::de::IgnoredAny>(READY, &(method, serde_bytes::Bytes::new(&payload))).await?;
         Ok(())
     }
 
@@ -443,27 +519,38 @@ impl fmt::Debug for RpcClient {
     }
 }
 
+/// Arguments, or one of those that are streamed, as they are sent.
+#[derive(Debug, Default)]
+pub(crate) struct Encoded {
+    /// MessagePack.
+    pub(crate) payload: Vec<u8>,
+    /// The arrays in it.
+    pub(crate) attachments: Vec<Attachment>,
+}
+
 /// Writes arguments, or one of those that are streamed.
 pub(crate) fn write<A: Serialize + ?Sized>(
-    payload: &mut Vec<u8>,
     encoding: Encoding,
     method: &str,
     args: &A,
-) -> Result<(), Error> {
-    let written = match encoding {
-        Encoding::Array => rmp_serde::encode::write(payload, args),
-        Encoding::Map => rmp_serde::encode::write_named(payload, args),
-    };
+) -> Result<Encoded, Error> {
+    let mut payload = buffers::take();
+    let (written, attachments) = beside::collecting(|| match encoding {
+        Encoding::Array => rmp_serde::encode::write(&mut payload, args),
+        Encoding::Map => rmp_serde::encode::write_named(&mut payload, args),
+    });
     written.map_err(|error| {
         let name = std::any::type_name::<A>();
         let reason = format!("arguments of type {name} can't be encoded: {error}");
         Error::new(Code::InvalidArgument, method, reason)
-    })
+    })?;
+    Ok(Encoded { payload, attachments })
 }
 
 /// Reads a result.
-pub(crate) fn decode<R: DeserializeOwned>(method: &str, payload: &[u8]) -> Result<R, Error> {
-    rmp_serde::from_slice(payload).map_err(|error| {
+pub(crate) fn decode<R: DeserializeOwned>(method: &str, body: &Body) -> Result<R, Error> {
+    let payload = &body.payload;
+    beside::giving(&body.attachments, || rmp_serde::from_slice(payload)).map_err(|error| {
         let (name, len) = (std::any::type_name::<R>(), payload.len());
         let reason = format!("the result ({len} bytes of MessagePack) is no {name}: {error}");
         let error = ErrorPayload { may_have_run: true, ..ErrorPayload::message(reason) };
@@ -478,9 +565,9 @@ pub(crate) fn reply<R: DeserializeOwned>(
     started_ns: u64,
 ) -> Result<Reply<R>, Error> {
     if finished.status != Code::Ok {
-        return Err(Error::answered(finished.status, method, &finished.payload));
+        return Err(Error::answered(finished.status, method, &finished.body.payload));
     }
-    Ok(Reply::new(decode(method, &finished.payload)?, finished, started_ns))
+    Ok(Reply::new(decode(method, &finished.body)?, finished, started_ns))
 }
 
 fn in_runtime(method: &str) -> Result<(), Error> {
@@ -506,7 +593,7 @@ pub(crate) fn jittered(pause: Duration) -> Duration {
 /// Checks what a call says.
 pub(crate) fn outgoing<'a>(
     call: &Call<'a>,
-    payload: Result<Vec<u8>, Error>,
+    payload: Result<Encoded, Error>,
     when_full: WhenFull,
 ) -> Result<Outgoing<'a>, Error> {
     let started_ns = monotonic_ns();
@@ -520,11 +607,12 @@ pub(crate) fn outgoing<'a>(
         Ok(metadata) => metadata,
         Err(reason) => return refuse(reason),
     };
-    let payload = payload?;
+    let Encoded { payload, attachments } = payload?;
     let expires_ns = (timeout < FOREVER).then(|| started_ns.saturating_add(timeout.as_nanos() as u64));
     Ok(Outgoing {
         method,
         payload,
+        attachments,
         started_ns,
         timeout,
         expires_ns,

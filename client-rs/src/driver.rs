@@ -28,6 +28,9 @@ use crate::session::{REPORT_PATIENCE, Session};
 /// Time between two looks at what no descriptor announces, while there are calls or reports.
 const TICK: Duration = Duration::from_millis(50);
 
+/// Shared memory for arrays that was not used for this long is given back.
+const IDLE: Duration = Duration::from_secs(5);
+
 /// The drivers of a session.
 #[derive(Debug, Default)]
 pub(crate) struct Drivers {
@@ -230,6 +233,17 @@ fn gone(session: &Session) {
     );
 }
 
+/// Gives shared memory for arrays back once it is idle. When to look again, if there is some.
+fn give_back(session: &Session) -> Option<Instant> {
+    // Nothing is idle for so long: this only asks.
+    if !session.link.give_back(Duration::MAX) {
+        return None;
+    }
+    let link = Arc::clone(&session.link);
+    tokio::task::spawn_blocking(move || link.give_back(IDLE));
+    Some(Instant::now() + IDLE / 4)
+}
+
 /// Looks at what no descriptor announces. When to look again, if there is anything to look after.
 fn look_after(session: &Session) -> Option<Instant> {
     let work = || {
@@ -253,7 +267,7 @@ fn look_after(session: &Session) -> Option<Instant> {
         session.drivers.ticking.swap(false, Ordering::AcqRel);
         (waiting, reports) = work();
         if !waiting && reports.is_none() {
-            return None;
+            return give_back(session);
         }
         session.drivers.ticking.store(true, Ordering::Release);
     }

@@ -15,9 +15,11 @@
 //! ```
 //!
 //! Arguments are whatever serde serialises: a struct or a tuple binds by position, a map (or a struct with
-//! [`Encoding::Map`]) by name, `()` is no argument. Results are whatever serde deserialises.
+//! [`Encoding::Map`]) by name, `()` is no argument. Results are whatever serde deserialises. Arrays in either
+//! are [`Tensor`]s and [`TensorView`]s, which travel beside the rest without being encoded.
 #![forbid(unsafe_code)]
 
+mod beside;
 #[cfg(feature = "binding")]
 pub mod binding;
 pub mod blocking;
@@ -36,6 +38,7 @@ mod session;
 mod spin;
 mod state;
 mod stream;
+mod tensor;
 mod turn;
 
 pub use builder::{Builder, Encoding, Retry, WhenFull};
@@ -51,3 +54,4 @@ pub use request::Request;
 pub use spin::{MAX_SPIN, Spin};
 pub use state::{ConnectionState, StateChanges};
 pub use stream::Streaming;
+pub use tensor::{Arena, DType, Element, Tensor, TensorError, TensorMut, TensorView, attached};

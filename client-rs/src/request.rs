@@ -10,9 +10,10 @@ use pycrust_transport::monotonic_ns;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::buffers;
 use crate::builder::Encoding;
-use crate::client::{Call, RpcClient, decode, reply, write};
+#[cfg(feature = "binding")]
+use crate::calls::Body;
+use crate::client::{Call, Encoded, RpcClient, decode, reply, write};
 use crate::error::Error;
 use crate::metadata::MetadataValue;
 use crate::reply::Reply;
@@ -20,6 +21,10 @@ use crate::stream::{Arguments, Streaming};
 
 /// No arguments, as MessagePack: the stream has them.
 const NOTHING: &[u8] = &[0xc0];
+
+fn nothing() -> Encoded {
+    Encoded { payload: NOTHING.to_vec(), attachments: Vec::new() }
+}
 
 /// A call with options; see [`RpcClient::request`].
 ///
@@ -141,7 +146,7 @@ impl<'a> Request<'a> {
         self.set(flags::UPLOAD, true);
         let arguments = self.arguments(arguments);
         let started_ns = monotonic_ns();
-        let open = self.client.open(&self.call, Ok(NOTHING.to_vec()), Some(arguments)).await?;
+        let open = self.client.open(&self.call, Ok(nothing()), Some(arguments)).await?;
         reply(self.call.method, &open.answer().await?, started_ns)
     }
 
@@ -153,7 +158,7 @@ impl<'a> Request<'a> {
     {
         self.set(flags::STREAM | flags::UPLOAD, true);
         let arguments = self.arguments(arguments);
-        let opening = self.client.open(&self.call, Ok(NOTHING.to_vec()), Some(arguments));
+        let opening = self.client.open(&self.call, Ok(nothing()), Some(arguments));
         Streaming::new(self.call.method, opening, decode)
     }
 
@@ -169,31 +174,31 @@ impl<'a> Request<'a> {
 
     /// Makes the call with arguments that are MessagePack already; the result stays MessagePack.
     #[cfg(feature = "binding")]
-    pub(crate) async fn send_raw(self, arguments: Vec<u8>) -> Result<Vec<u8>, Error> {
+    pub(crate) async fn send_raw(self, arguments: Encoded) -> Result<Body, Error> {
         let call = self.client.outgoing(&self.call, Ok(arguments))?;
         let (finished, _) = self.client.make(call).await?;
-        Ok(finished.payload)
+        Ok(finished.body)
     }
 
     /// The same with a streamed answer.
     #[cfg(feature = "binding")]
-    pub(crate) fn stream_raw(mut self, arguments: Vec<u8>) -> Streaming<Vec<u8>> {
+    pub(crate) fn stream_raw(mut self, arguments: Encoded) -> Streaming<Body> {
         self.set(flags::STREAM, true);
         let opening = self.client.open(&self.call, Ok(arguments), None);
-        Streaming::new(self.call.method, opening, |_, item| Ok(item.to_vec()))
+        Streaming::new(self.call.method, opening, as_it_is)
     }
 
     /// The same with arguments that are a stream, each MessagePack already.
     #[cfg(feature = "binding")]
-    pub(crate) fn exchange_raw(mut self, arguments: Arguments) -> Streaming<Vec<u8>> {
+    pub(crate) fn exchange_raw(mut self, arguments: Arguments) -> Streaming<Body> {
         self.set(flags::STREAM | flags::UPLOAD, true);
-        let opening = self.client.open(&self.call, Ok(NOTHING.to_vec()), Some(arguments));
-        Streaming::new(self.call.method, opening, |_, item| Ok(item.to_vec()))
+        let opening = self.client.open(&self.call, Ok(nothing()), Some(arguments));
+        Streaming::new(self.call.method, opening, as_it_is)
     }
 
     /// The same without an answer.
     #[cfg(feature = "binding")]
-    pub(crate) async fn notify_raw(mut self, arguments: Vec<u8>) -> Result<(), Error> {
+    pub(crate) async fn notify_raw(mut self, arguments: Encoded) -> Result<(), Error> {
         self.set(flags::ONE_WAY, true);
         self.client.notify_outgoing(self.client.outgoing(&self.call, Ok(arguments))?).await
     }
@@ -203,26 +208,29 @@ impl<'a> Request<'a> {
         S: Stream<Item: Serialize> + Send + 'static,
     {
         let (encoding, method) = (self.client.encoding(), self.call.method.to_owned());
-        Box::pin(Encoded { arguments: Box::pin(arguments), encoding, method })
+        Box::pin(Writing { arguments: Box::pin(arguments), encoding, method })
     }
 }
 
+/// An item that stays MessagePack.
+#[cfg(feature = "binding")]
+#[expect(clippy::unnecessary_wraps, reason = "a stream's items may be unreadable, these can't")]
+fn as_it_is(_method: &str, item: &Body) -> Result<Body, Error> {
+    Ok(Body { payload: item.payload.clone(), attachments: item.attachments.clone() })
+}
+
 /// A stream of arguments as they are sent.
-struct Encoded<S> {
+struct Writing<S> {
     arguments: Pin<Box<S>>,
     encoding: Encoding,
     method: String,
 }
 
-impl<S: Stream<Item: Serialize>> Stream for Encoded<S> {
-    type Item = Result<Vec<u8>, Error>;
+impl<S: Stream<Item: Serialize>> Stream for Writing<S> {
+    type Item = Result<Encoded, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let next = std::task::ready!(self.arguments.as_mut().poll_next(cx));
-        Poll::Ready(next.map(|argument| {
-            let mut payload = buffers::take();
-            write(&mut payload, self.encoding, &self.method, &argument)?;
-            Ok(payload)
-        }))
+        Poll::Ready(next.map(|argument| write(self.encoding, &self.method, &argument)))
     }
 }

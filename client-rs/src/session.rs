@@ -11,7 +11,7 @@ use pycrust_protocol::header::{Common, Header, flags};
 use pycrust_protocol::limits::SMALL_SAMPLE_LEN;
 use pycrust_protocol::report::REPORT_LEN;
 use pycrust_protocol::{Code, Malformed};
-use pycrust_transport::{Connection, Link, monotonic_ns};
+use pycrust_transport::{Connection, Frame, Link, monotonic_ns};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
@@ -182,14 +182,13 @@ impl Session {
             let mut broken = None;
             // Mostly one, which costs no allocation.
             let (mut first, mut others) = (None, Vec::new());
-            let received =
-                self.link.receive(BATCH, &mut |header, sample| match self.deliver(header, sample) {
-                    Ok((id, waker)) => {
-                        found |= id == watched;
-                        if first.is_none() { first = waker } else { others.extend(waker) }
-                    }
-                    Err(malformed) => broken = Some(malformed),
-                });
+            let received = self.link.receive(BATCH, &mut |frame| match self.deliver(frame) {
+                Ok((id, waker)) => {
+                    found |= id == watched;
+                    if first.is_none() { first = waker } else { others.extend(waker) }
+                }
+                Err(malformed) => broken = Some(malformed),
+            });
             // Only now: a task that is woken may run, drop its call and come back here for the locks.
             first.into_iter().chain(others).for_each(Waker::wake);
             if let Some(malformed) = broken {
@@ -209,25 +208,24 @@ impl Session {
     }
 
     /// Gives an answer to its call.
-    fn deliver(
-        &self,
-        header: &[u8; pycrust_protocol::header::HEADER_LEN],
-        sample: &[u8],
-    ) -> Result<(u64, Option<Waker>), Malformed> {
-        let header = match Header::decode(header)? {
+    fn deliver(&self, frame: &Frame<'_>) -> Result<(u64, Option<Waker>), Malformed> {
+        let sample = frame.sample();
+        let header = match Header::decode(frame.header())? {
             Header::Response(header) => header,
             Header::Credit(credit) => return Ok((0, self.calls.lock().allow(credit.id, credit.granted))),
             _ => return Err(Malformed::new(6, "a client receives responses and credits only")),
         };
         let parts = header.common.split(sample)?;
         let response = Response::decode(parts.control)?;
+        // Before the lock: attachments may have to be copied.
+        let attachments = frame.attachments(header.common.attachments_in(sample)?);
         let delivery = {
             let mut calls = self.calls.lock();
             if header.common.flags & flags::STREAM_ITEM == 0 {
                 let body = [response.payload, parts.metadata];
-                calls.deliver(response.id, header, response.status, body)
+                calls.deliver(response.id, header, response.status, body, attachments)
             } else {
-                calls.deliver_item(response.id, header.stream_seq, response.payload)
+                calls.deliver_item(response.id, header.stream_seq, response.payload, attachments)
             }
         };
         match delivery {

@@ -16,7 +16,8 @@ use tokio::time::{Sleep, sleep_until};
 
 use crate::buffers;
 use crate::call::{self, Failure, Finished, Outgoing};
-use crate::calls::{End, Next};
+use crate::calls::{Body, End, Next};
+use crate::client::Encoded;
 use crate::error::Error;
 use crate::session::Session;
 
@@ -24,7 +25,7 @@ use crate::session::Session;
 const MAX_OPENING_LEN: usize = 3 * 1024;
 
 /// Arguments as they are sent: MessagePack, or why they can't be.
-pub(crate) type Arguments = Pin<Box<dyn Stream<Item = Result<Vec<u8>, Error>> + Send>>;
+pub(crate) type Arguments = Pin<Box<dyn Stream<Item = Result<Encoded, Error>> + Send>>;
 
 /// A call that is being opened.
 pub(crate) type Opening = Pin<Box<dyn Future<Output = Result<Open, Error>> + Send>>;
@@ -53,12 +54,12 @@ struct Upload {
     arguments: Arguments,
     sent: u64,
     /// What found no room, with its flags.
-    pending: Option<(u8, Vec<u8>)>,
+    pending: Option<(u8, Encoded)>,
 }
 
 /// What a call gives.
 pub(crate) enum Event {
-    Item(Vec<u8>),
+    Item(Body),
     Answer(Finished),
 }
 
@@ -163,7 +164,7 @@ impl Open {
     fn try_send(
         &mut self,
         cx: &mut Context<'_>,
-        send: impl Fn() -> Result<(), SendError>,
+        mut send: impl FnMut() -> Result<(), SendError>,
     ) -> Result<bool, Error> {
         loop {
             if let Some(room) = &mut self.room {
@@ -195,7 +196,7 @@ impl Open {
     /// Sends arguments as far as the worker takes them.
     fn feed(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
         while let Some(upload) = &mut self.upload {
-            let (flag, payload) = match upload.pending.take() {
+            let (flag, Encoded { payload, mut attachments }) = match upload.pending.take() {
                 Some(pending) => pending,
                 None => {
                     if upload.sent >= self.session.calls.lock().allowed(self.id) {
@@ -204,21 +205,23 @@ impl Open {
                     match upload.arguments.as_mut().poll_next(cx) {
                         Poll::Pending => return Ok(()),
                         Poll::Ready(Some(argument)) => (flags::STREAM_ITEM, argument?),
-                        Poll::Ready(None) => (flags::UPLOAD_END, Vec::new()),
+                        Poll::Ready(None) => (flags::UPLOAD_END, Encoded::default()),
                     }
                 }
             };
             let mut head = buffers::take();
             put_request_head(&mut head, self.id, &self.method, payload.len());
             let body_len = (head.len() + payload.len()) as u32;
-            let common = Common { flags: flag, body_len, ..Common::default() };
+            let count = attachments.len() as u32;
+            let common = Common { flags: flag, body_len, attachments: count, ..Common::default() };
             let stream_seq = upload.sent as u32;
             let header = RequestHeader { common, stream_seq, ..RequestHeader::default() }.encode();
             let session = Arc::clone(&self.session);
-            let sent = self.try_send(cx, || session.link.send(&header, &[&head, &payload]))?;
+            let parts = [&head[..], &payload];
+            let sent = self.try_send(cx, || session.link.send_with(&header, &parts, &mut attachments))?;
             let Some(upload) = &mut self.upload else { return Ok(()) };
             if !sent {
-                upload.pending = Some((flag, payload));
+                upload.pending = Some((flag, Encoded { payload, attachments }));
                 return Ok(());
             }
             buffers::give(head);
@@ -263,7 +266,7 @@ pub struct Streaming<R> {
 }
 
 /// How an item is read.
-pub(crate) type Decode<R> = fn(&str, &[u8]) -> Result<R, Error>;
+pub(crate) type Decode<R> = fn(&str, &Body) -> Result<R, Error>;
 
 enum State {
     Opening(Opening),
@@ -306,7 +309,7 @@ impl<R> Streaming<R> {
                     match event {
                         Ok(Event::Item(item)) => {
                             let value = (self.decode)(&self.method, &item);
-                            buffers::give(item);
+                            buffers::give(item.payload);
                             if value.is_err() {
                                 self.state = State::Ended;
                             }
@@ -316,7 +319,7 @@ impl<R> Streaming<R> {
                             self.version = finished.header.version;
                             self.state = State::Ended;
                             if finished.status != Code::Ok {
-                                let payload = &finished.payload;
+                                let payload = &finished.body.payload;
                                 return Poll::Ready(Some(Err(Error::answered(
                                     finished.status,
                                     &self.method,
@@ -335,7 +338,7 @@ impl<R> Streaming<R> {
                     }
                 }
                 State::Single(finished) => {
-                    let value = (self.decode)(&self.method, &finished.payload);
+                    let value = (self.decode)(&self.method, &finished.body);
                     self.state = State::Ended;
                     return Poll::Ready(Some(value));
                 }

@@ -58,8 +58,10 @@ pub(crate) fn value<'py>(
     handler: &Handler,
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
     match argument {
-        Argument::Item(payload) => {
-            let item = decode::decode(py, &payload).map_err(PyErr::from).and_then(|item| handler.item(item));
+        Argument::Item(payload, attachments) => {
+            let item = decode::decode_with(py, &payload, &attachments)
+                .map_err(PyErr::from)
+                .and_then(|item| handler.item(item));
             item.map(Some).map_err(|error| failure::refused_item(py, &error))
         }
         Argument::End | Argument::Later => Ok(None),

@@ -4,15 +4,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pycrust_engine::{Argument, Ongoing, Output};
 use pycrust_protocol::Code;
+use pycrust_transport::Attachment;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use crate::arguments::{self, PyArguments};
 use crate::current::CurrentCall;
-use crate::dispatch::PyJob;
+use crate::dispatch::{PyJob, encoded};
 use crate::handler::Kind;
 use crate::inbox::Queue;
-use crate::{decode, encode, failure};
+use crate::memory::Rooms;
+use crate::{decode, failure};
 
 /// One call of an `async def` handler or an async generator.
 #[pyclass(frozen, module = "pycrust._native")]
@@ -23,6 +25,8 @@ pub(crate) struct AsyncCall {
     arguments: Option<PyArguments>,
     traceback: bool,
     number: u64,
+    /// Where its handler builds arrays of its answer.
+    rooms: Arc<Rooms>,
 }
 
 impl AsyncCall {
@@ -35,7 +39,7 @@ impl AsyncCall {
             }
         }));
         let arguments = job.uploads().then(|| job.arguments());
-        Self { job: Mutex::new(Some(job)), ongoing, arguments, traceback, number }
+        Self { job: Mutex::new(Some(job)), ongoing, arguments, traceback, number, rooms: Arc::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<PyJob>> {
@@ -49,10 +53,14 @@ impl AsyncCall {
 
     /// Answers, once.
     fn answer(&self, py: Python<'_>, status: Code, payload: &[u8]) {
+        self.answer_with(py, status, payload, Vec::new());
+    }
+
+    fn answer_with(&self, py: Python<'_>, status: Code, payload: &[u8], attachments: Vec<Attachment>) {
         let Some(mut job) = self.lock().take() else { return };
         job.ran();
         self.ongoing.unlisten();
-        py.detach(|| job.respond(status, payload));
+        py.detach(|| job.respond_with(status, payload, attachments));
     }
 }
 
@@ -85,7 +93,7 @@ impl AsyncCall {
     /// What `pycrust.current_call()` gives in the handler.
     fn context(&self) -> PyResult<CurrentCall> {
         match &*self.lock() {
-            Some(job) => Ok(CurrentCall { context: job.context() }),
+            Some(job) => Ok(CurrentCall { context: job.context(), rooms: Arc::clone(&self.rooms) }),
             None => Err(answered()),
         }
     }
@@ -101,10 +109,12 @@ impl AsyncCall {
             let handler = handler.get();
             let begun = match handler.misfit(job.streams()) {
                 Some(reason) => Err(failure::precondition(py, reason)),
-                None => decode::decode(py, job.payload()).map_err(PyErr::from).and_then(|given| {
-                    let items = job.uploads().then_some(items);
-                    handler.bind(&given, items)
-                }),
+                None => decode::decode_with(py, job.payload(), job.attachments())
+                    .map_err(PyErr::from)
+                    .and_then(|given| {
+                        let items = job.uploads().then_some(items);
+                        handler.bind(&given, items)
+                    }),
             };
             job.decoded();
             if handler.kind() == Kind::AsyncGenerator {
@@ -129,21 +139,22 @@ impl AsyncCall {
             job.ran();
         }
         let mut out = Vec::new();
-        let status = match handler.get().finished(result).and_then(|result| encode::encode(&result, &mut out))
-        {
-            Ok(()) => Code::Ok,
-            Err(error) => failure::result(py, &error, &mut out),
-        };
-        self.answer(py, status, &out);
+        match encoded(handler.get(), result, &mut out, Some(Arc::clone(&self.rooms)), || ()) {
+            Ok(attachments) => self.answer_with(py, Code::Ok, &out, attachments),
+            Err(error) => {
+                let status = failure::result(py, &error, &mut out);
+                self.answer(py, status, &out);
+            }
+        }
     }
 
     /// Sends an item of the answer. False if it can't cross: then the call is answered with the reason.
     fn send(&self, py: Python<'_>, item: Bound<'_, PyAny>) -> bool {
         let Some(handler) = self.lock().as_ref().map(|job| job.handler().clone_ref(py)) else { return false };
         let mut out = Vec::new();
-        match handler.get().finished(item).and_then(|item| encode::encode(&item, &mut out)) {
-            Ok(()) => {
-                py.detach(|| self.lock().as_mut().map(|job| job.send_item(&out)));
+        match encoded(handler.get(), item, &mut out, Some(Arc::clone(&self.rooms)), || ()) {
+            Ok(attachments) => {
+                py.detach(|| self.lock().as_mut().map(|job| job.send_item(&out, attachments)));
                 true
             }
             Err(error) => {
@@ -185,7 +196,7 @@ impl AsyncCall {
         let handler = self.lock().as_ref().map(|job| job.handler().clone_ref(py)).ok_or_else(answered)?;
         let Some(arguments) = &self.arguments else { return Ok(Some((false, py.None().into_bound(py)))) };
         let argument = arguments.take();
-        if argument == Argument::Later {
+        if matches!(argument, Argument::Later) {
             return Ok(None);
         }
         Ok(Some(match arguments::value(py, argument, handler.get())? {

@@ -1,16 +1,17 @@
 //! Many calls at once: one run of the handler, an answer for each caller.
 
 use pycrust_protocol::Code;
+use pycrust_transport::Attachment;
 use pyo3::exceptions::{PyBaseException, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
 use crate::current::RunningBatch;
-use crate::dispatch::PyJob;
-use crate::{decode, encode, failure};
+use crate::dispatch::{PyJob, encoded};
+use crate::{decode, failure};
 
 /// A call and what it is answered with.
-pub(crate) type Answer = (PyJob, Code, Vec<u8>);
+pub(crate) type Answer = (PyJob, Code, Vec<u8>, Vec<Attachment>);
 
 /// Runs a batch. A call whose arguments don't fit is not in the list that the handler gets, and a result that
 /// is an exception or can't cross fails its own call only.
@@ -27,7 +28,7 @@ pub(crate) fn run(py: Python<'_>, mut first: PyJob, traceback: bool) -> Vec<Answ
             None if job.uploads() => {
                 Err(failure::precondition(py, "this handler takes no stream of arguments"))
             }
-            None => decode::decode(py, job.payload())
+            None => decode::decode_with(py, job.payload(), job.attachments())
                 .map_err(PyErr::from)
                 .and_then(|arguments| handler.batch_item(&arguments))
                 .and_then(|item| items.append(item)),
@@ -39,7 +40,7 @@ pub(crate) fn run(py: Python<'_>, mut first: PyJob, traceback: bool) -> Vec<Answ
                 job.ran();
                 let mut out = Vec::new();
                 let code = failure::arguments(py, &error, &mut out);
-                answers.push((job, code, out));
+                answers.push((job, code, out, Vec::new()));
             }
         }
     }
@@ -54,20 +55,21 @@ pub(crate) fn run(py: Python<'_>, mut first: PyJob, traceback: bool) -> Vec<Answ
     match results {
         Ok(results) => {
             for (job, result) in jobs.into_iter().zip(results) {
-                let mut out = Vec::new();
+                let (mut out, mut arrays) = (Vec::new(), Vec::new());
                 let code = match result.cast::<PyBaseException>() {
                     Ok(raised) => {
                         let error = PyErr::from_value(raised.clone().into_any());
                         failure::raised(py, &error, traceback, job.output(), &mut out)
                     }
-                    Err(_) => {
-                        match handler.finished(result).and_then(|result| encode::encode(&result, &mut out)) {
-                            Ok(()) => Code::Ok,
-                            Err(error) => failure::result(py, &error, &mut out),
+                    Err(_) => match encoded(handler, result, &mut out, None, || ()) {
+                        Ok(attachments) => {
+                            arrays = attachments;
+                            Code::Ok
                         }
-                    }
+                        Err(error) => failure::result(py, &error, &mut out),
+                    },
                 };
-                answers.push((job, code, out));
+                answers.push((job, code, out, arrays));
             }
         }
         Err(error) => {
@@ -83,7 +85,7 @@ pub(crate) fn run(py: Python<'_>, mut first: PyJob, traceback: bool) -> Vec<Answ
                 }
                 Failed::Misshapen(error) => failure::result(py, error, &mut out),
             };
-            answers.extend(jobs.into_iter().map(|job| (job, code, out.clone())));
+            answers.extend(jobs.into_iter().map(|job| (job, code, out.clone(), Vec::new())));
         }
     }
     answers

@@ -3,12 +3,13 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use pycrust_client::binding::{CallOptions, Client as Inner, Feed, Items, Pending};
+use pycrust_client::binding::{Answer, CallOptions, Client as Inner, Feed, Items, Pending, Value};
 use pycrust_client::{Details, Error, InvalidTrace, RpcClient};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::beside::Beside;
 use crate::current::{encoded_metadata, lend};
 use crate::{decode, encode};
 
@@ -50,7 +51,7 @@ impl Client {
     ) -> PyResult<Bound<'py, PyAny>> {
         let (arguments, options) = (encoded(arguments)?, call_options(options)?);
         let result = interruptible(py, |keep| self.0.call(method, arguments, options, keep))?;
-        Ok(decode::decode(py, &result)?)
+        decoded(py, &result)
     }
 
     /// Calls; `done(result, error)` is called on a thread of the client's, one of them `None`.
@@ -64,9 +65,8 @@ impl Client {
         let (arguments, options) = (encoded(arguments)?, call_options(options)?);
         let pending = self.0.start(method, arguments, options, move |outcome| {
             Python::attach(|py| {
-                let outcome = outcome
-                    .map_err(|error| raised(py, &error))
-                    .and_then(|result| Ok(decode::decode(py, &result)?));
+                let outcome =
+                    outcome.map_err(|error| raised(py, &error)).and_then(|result| decoded(py, &result));
                 let told = match outcome {
                     Ok(result) => done.call1(py, (result, py.None())),
                     Err(error) => done.call1(py, (py.None(), error.value(py))),
@@ -165,7 +165,7 @@ impl ClientStream {
                 None => Ok(Some(None)),
             }
         })?;
-        item.map(|item| Ok((decode::decode(py, &item)?,))).transpose()
+        item.map(|item| Ok((decoded(py, &item)?,))).transpose()
     }
 
     /// Cancels the call.
@@ -199,10 +199,14 @@ fn interruptible<T: Send>(
     }
 }
 
-fn encoded(arguments: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
-    let mut out = Vec::new();
-    encode::encode(arguments, &mut out)?;
-    Ok(out)
+fn encoded(arguments: &Bound<'_, PyAny>) -> PyResult<Value> {
+    let (mut payload, mut beside) = (Vec::new(), Beside::default());
+    encode::encode_with(arguments, &mut payload, &mut beside)?;
+    Ok(Value { payload, attachments: beside.attachments() })
+}
+
+fn decoded<'py>(py: Python<'py>, answer: &Answer) -> PyResult<Bound<'py, PyAny>> {
+    Ok(decode::decode_with(py, &answer.payload, &answer.attachments)?)
 }
 
 fn seconds(name: &str, seconds: f64) -> PyResult<Duration> {

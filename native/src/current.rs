@@ -1,6 +1,6 @@
 //! The call that a handler runs for, as Python sees it.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::c_long;
 use std::ptr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -14,6 +14,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 
 use crate::dispatch::{PyJob, PyLent};
+use crate::memory::{Room, Rooms};
 use crate::{decode, encode, record};
 
 thread_local! {
@@ -23,6 +24,8 @@ thread_local! {
     static BATCH: Cell<Option<*const [PyJob]>> = const { Cell::new(None) };
     /// This dispatch thread's place among those of its worker.
     static PLACE: OnceCell<Arc<Place>> = const { OnceCell::new() };
+    /// Where it builds arrays of its answer, once it has asked for its call.
+    static ROOMS: RefCell<Option<Arc<Rooms>>> = const { RefCell::new(None) };
 }
 
 /// Makes a job the one that this thread runs, until it is dropped. Both happen attached.
@@ -70,7 +73,7 @@ pub(crate) fn current_batch() -> Option<Vec<CurrentCall>> {
     let jobs = BATCH.get()?;
     // SAFETY: set only while a `RunningBatch` of this thread borrows the jobs, and used on this thread only.
     let jobs = unsafe { &*jobs };
-    Some(jobs.iter().map(|job| CurrentCall { context: job.context() }).collect())
+    Some(jobs.iter().map(|job| CurrentCall { context: job.context(), rooms: Arc::default() }).collect())
 }
 
 /// Lends this thread's place to other calls, if it runs a handler, which is about to wait for a call.
@@ -210,13 +213,21 @@ pub(crate) fn described<'py>(py: Python<'py>, call: &RunningCall) -> PyResult<Bo
 pub(crate) fn current() -> Option<CurrentCall> {
     let job = RUNNING.get();
     // SAFETY: not null only while a `Running` of this thread borrows the job, and used on this thread only.
-    unsafe { job.as_ref() }.map(|job| CurrentCall { context: job.context() })
+    let job = unsafe { job.as_ref() }?;
+    let rooms = ROOMS.with_borrow_mut(|rooms| Arc::clone(rooms.get_or_insert_default()));
+    Some(CurrentCall { context: job.context(), rooms })
+}
+
+/// Where the handler that this thread has run built arrays of its answer, if it has asked for its call.
+pub(crate) fn take_rooms() -> Option<Arc<Rooms>> {
+    ROOMS.with(RefCell::take)
 }
 
 /// The call that a handler runs for. It may be kept beyond the call's end.
 #[pyclass(frozen, module = "pycrust._native", name = "CurrentCall")]
 pub(crate) struct CurrentCall {
     pub(crate) context: CallContext<Connection>,
+    pub(crate) rooms: Arc<Rooms>,
 }
 
 #[pymethods]
@@ -310,6 +321,11 @@ impl CurrentCall {
     fn set_metadata(&self, metadata: &Bound<'_, PyDict>) -> PyResult<()> {
         self.context.set_answer_metadata(encoded_metadata(metadata)?);
         Ok(())
+    }
+
+    /// `size` bytes for the answer to be built in; copied where the connection has no memory for it.
+    fn room(&self, py: Python<'_>, size: usize) -> Room {
+        self.rooms.take(py, &self.context, size)
     }
 
     fn __repr__(&self) -> String {

@@ -6,11 +6,15 @@
 use std::fmt::Display;
 
 use pycrust_protocol::limits::MAX_DEPTH;
+use pycrust_protocol::tensor::{TENSOR_EXTENSION, Tensor};
+use pycrust_transport::Attachments;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 use rmp::Marker;
 
+use crate::memory::Buffer;
 use crate::{keys, timestamp};
 
 /// Why a payload gave no object.
@@ -47,9 +51,33 @@ impl From<PyErr> for Box<DecodeError> {
 /// Boxed on the way: a result that fits into registers is what makes many small values quick.
 type Decoded<'py> = Result<Bound<'py, PyAny>, Box<DecodeError>>;
 
-/// Reads the one value that `bytes` holds.
-pub(crate) fn decode<'py>(py: Python<'py>, bytes: &[u8]) -> Result<Bound<'py, PyAny>, DecodeError> {
-    let mut decoder = Decoder { py, bytes, at: 0, items: Vec::new() };
+/// What is read, in the end.
+type Read<'py> = Result<Bound<'py, PyAny>, DecodeError>;
+
+/// Reads the one value that `bytes` holds, which has no arrays.
+pub(crate) fn decode<'py>(py: Python<'py>, bytes: &[u8]) -> Read<'py> {
+    decode_with(py, bytes, &Attachments::none())
+}
+
+/// Reads the one value that `bytes` holds, whose arrays are in these attachments.
+pub(crate) fn decode_with<'py>(py: Python<'py>, bytes: &[u8], attachments: &Attachments) -> Read<'py> {
+    decode_from(Decoder { py, bytes, at: 0, items: Vec::new(), attachments, kept: false })
+}
+
+/// Reads the one value that `bytes` holds, of which nobody kept the arrays: they are `pycrust.arrays.Absent`.
+pub(crate) fn decode_kept<'py>(py: Python<'py>, bytes: &[u8]) -> Read<'py> {
+    decode_from(Decoder {
+        py,
+        bytes,
+        at: 0,
+        items: Vec::new(),
+        attachments: &Attachments::none(),
+        kept: true,
+    })
+}
+
+fn decode_from<'py>(mut decoder: Decoder<'_, 'py>) -> Read<'py> {
+    let bytes = decoder.bytes;
     let value = decoder.value(0, false).map_err(|error| *error)?;
     match bytes.len() - decoder.at {
         0 => Ok(value),
@@ -63,10 +91,14 @@ struct Decoder<'a, 'py> {
     at: usize,
     /// Items of the arrays that are being read, the innermost last.
     items: Vec<Bound<'py, PyAny>>,
+    attachments: &'a Attachments,
+    /// Whether arrays may be missing.
+    kept: bool,
 }
 
 impl<'a, 'py> Decoder<'a, 'py> {
     #[expect(clippy::unused_self, reason = "reads as the decoder's verdict")]
+    #[expect(clippy::unnecessary_box_returns, reason = "see `Decoded`")]
     #[cold]
     fn refuse(&self, at: usize, reason: impl Display) -> Box<DecodeError> {
         Box::new(DecodeError::Malformed(at, reason.to_string()))
@@ -211,6 +243,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
     }
 
     /// Why bytes are no string: only then they are looked at by themselves.
+    #[expect(clippy::unnecessary_box_returns, reason = "see `Decoded`")]
     #[cold]
     fn no_text(&self, at: usize, bytes: &[u8], error: PyErr) -> Box<DecodeError> {
         match std::str::from_utf8(bytes) {
@@ -276,11 +309,42 @@ impl<'a, 'py> Decoder<'a, 'py> {
     fn ext(&mut self, at: usize, len: usize) -> Decoded<'py> {
         let kind = i8::from_be_bytes(self.fixed()?);
         let data = self.take(len)?;
+        if kind == TENSOR_EXTENSION {
+            return self.tensor(at, data);
+        }
         if kind != -1 {
-            return Err(
-                self.refuse(at, format_args!("extension type {kind}, only timestamps (-1) have a meaning"))
-            );
+            return Err(self.refuse(
+                at,
+                format_args!("extension type {kind}, only timestamps (-1) and arrays (1) have a meaning"),
+            ));
         }
         timestamp::read(self.py, data).map_err(|reason| self.refuse(at, reason))
+    }
+
+    /// An array, as `pycrust.arrays.view` makes it of the attachment.
+    fn tensor(&self, at: usize, data: &[u8]) -> Decoded<'py> {
+        static VIEW: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let tensor = Tensor::decode(data).map_err(|error| self.refuse(at, error.reason))?;
+        let number = tensor.attachment;
+        if self.kept {
+            static ABSENT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+            let shape = PyTuple::new(self.py, tensor.shape)?;
+            let absent = ABSENT.import(self.py, "pycrust.arrays", "Absent")?;
+            return Ok(absent.call1((tensor.dtype.name(), shape))?);
+        }
+        let Some(bytes) = self.attachments.get(number as usize) else {
+            let count = self.attachments.len();
+            return Err(self.refuse(at, format_args!("an array in attachment {number}, there are {count}")));
+        };
+        if tensor.len() != Some(bytes.len()) {
+            let (name, shape, len) = (tensor.dtype.name(), &tensor.shape, bytes.len());
+            let reason = format_args!("an array of {name} of the shape {shape:?} in {len} bytes");
+            return Err(self.refuse(at, reason));
+        }
+        let Tensor { dtype, big_endian, column_major, shape, .. } = tensor;
+        let shape = PyTuple::new(self.py, shape)?;
+        let view = VIEW.import(self.py, "pycrust.arrays", "view")?;
+        let buffer = Bound::new(self.py, Buffer(bytes))?;
+        Ok(view.call1((buffer, dtype.name(), shape, big_endian, column_major))?)
     }
 }

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use pycrust_engine::{DispatchThread, Engine, Job, Lent};
 use pycrust_protocol::Code;
-use pycrust_transport::Connection;
+use pycrust_transport::{Attachment, Connection};
 use pyo3::prelude::*;
 
 use crate::arguments::Items;
 use crate::batch::Answer;
-use crate::current::{Places, Running};
+use crate::beside::Beside;
+use crate::current::{Places, Running, take_rooms};
 use crate::handler::{Handler, Kind};
+use crate::memory::Rooms;
 use crate::stream;
 use crate::{batch, decode, encode, failure, scheduling};
 
@@ -20,8 +22,8 @@ pub(crate) type PyLent = Lent<Py<Handler>, Connection>;
 
 /// What became of a call.
 enum Outcome {
-    /// It is to be answered with this status and the payload that was written.
-    Answer(Code),
+    /// It is to be answered with this status, the payload that was written, and its arrays.
+    Answer(Code, Vec<Attachment>),
     /// It called a generator, which streams.
     Stream(Py<PyAny>),
 }
@@ -38,15 +40,15 @@ pub(crate) fn run(engine: &Arc<PyEngine>, mut thread: DispatchThread, traceback:
             error.write_unraisable(py, None);
         }
         let mut payload = Vec::new();
-        let mut answer: Option<(PyJob, Code)> = None;
+        let mut answer: Option<(PyJob, Code, Vec<Attachment>)> = None;
         let mut answers: Vec<Answer> = Vec::new();
         loop {
             let job = py.detach(|| {
-                if let Some((job, status)) = answer.take() {
-                    job.respond(status, &payload);
+                if let Some((job, status, attachments)) = answer.take() {
+                    job.respond_with(status, &payload, attachments);
                 }
-                for (job, status, payload) in answers.drain(..) {
-                    job.respond(status, &payload);
+                for (job, status, payload, attachments) in answers.drain(..) {
+                    job.respond_with(status, &payload, attachments);
                 }
                 next(engine, &mut thread, traceback)
             });
@@ -62,8 +64,9 @@ pub(crate) fn run(engine: &Arc<PyEngine>, mut thread: DispatchThread, traceback:
                 None => begin(py, &mut job, traceback, &mut payload),
             };
             answer = match outcome {
-                Outcome::Answer(status) => Some((job, status)),
-                Outcome::Stream(generator) => stream::run(py, job, generator, traceback, &mut payload),
+                Outcome::Answer(status, attachments) => Some((job, status, attachments)),
+                Outcome::Stream(generator) => stream::run(py, job, generator, traceback, &mut payload)
+                    .map(|(job, status)| (job, status, Vec::new())),
             };
         }
     });
@@ -88,7 +91,7 @@ fn begin(py: Python<'_>, job: &mut PyJob, traceback: bool, out: &mut Vec<u8>) ->
         Err(error) => {
             job.decoded();
             job.ran();
-            return Outcome::Answer(failure::arguments(py, &error, out));
+            return Outcome::Answer(failure::arguments(py, &error, out), Vec::new());
         }
     };
     let handler = handler.get();
@@ -104,12 +107,35 @@ fn begin(py: Python<'_>, job: &mut PyJob, traceback: bool, out: &mut Vec<u8>) ->
     let result = match result {
         Ok(generator) if generates => return Outcome::Stream(generator.unbind()),
         Ok(result) => result,
-        Err(error) => return Outcome::Answer(failure::raised(py, &error, traceback, job.output(), out)),
+        Err(error) => {
+            return Outcome::Answer(failure::raised(py, &error, traceback, job.output(), out), Vec::new());
+        }
     };
-    Outcome::Answer(match handler.finished(result).and_then(|result| encode::encode(&result, out)) {
-        Ok(()) => Code::Ok,
-        Err(error) => failure::result(py, &error, out),
-    })
+    match encoded(handler, result, out, take_rooms(), || drop(bound)) {
+        Ok(attachments) => Outcome::Answer(Code::Ok, attachments),
+        Err(error) => Outcome::Answer(failure::result(py, &error, out), Vec::new()),
+    }
+}
+
+/// Writes a result, or an item of a streamed one; gives its arrays. `let_go` drops what may refer to them
+/// beside the result itself.
+pub(crate) fn encoded(
+    handler: &Handler,
+    result: Bound<'_, PyAny>,
+    out: &mut Vec<u8>,
+    rooms: Option<Arc<Rooms>>,
+    let_go: impl FnOnce(),
+) -> PyResult<Vec<Attachment>> {
+    let result = handler.finished(result)?;
+    let mut beside = Beside::with(rooms);
+    encode::encode_with(&result, out, &mut beside)?;
+    if beside.is_empty() {
+        return Ok(Vec::new());
+    }
+    // First every reference to the result, then the look whether there are others.
+    drop(result);
+    let_go();
+    Ok(beside.attachments())
 }
 
 fn bind<'py>(
@@ -120,7 +146,7 @@ fn bind<'py>(
     if let Some(reason) = handler.get().misfit(job.streams()) {
         return Err(failure::precondition(py, reason));
     }
-    let arguments = decode::decode(py, job.payload())?;
+    let arguments = decode::decode_with(py, job.payload(), job.attachments())?;
     if !job.uploads() {
         return handler.get().bind(&arguments, None);
     }

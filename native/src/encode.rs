@@ -10,6 +10,7 @@ use pyo3::types::{
 };
 use rmp::encode as write;
 
+use crate::beside::Beside;
 use crate::{plain, timestamp};
 
 /// A value that can't cross: where it is and why.
@@ -32,16 +33,36 @@ impl From<PyErr> for Refused {
     }
 }
 
-/// Appends MessagePack of `value`; leaves `out` as it was if that fails.
+/// Where a value goes.
+struct Out<'a> {
+    bytes: &'a mut Vec<u8>,
+    /// Where its arrays go, if it may have some.
+    beside: Option<&'a mut Beside>,
+}
+
+/// Appends MessagePack of `value`, which has no arrays; leaves `out` as it was if that fails.
 ///
 /// The error is a `TypeError` or `ValueError` that names the path to the value, `$` for the whole.
 pub(crate) fn encode(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<()> {
-    if plain::put(value, out) {
+    encode_into(value, out, None)
+}
+
+/// The same of a value that may have arrays, which are left in `beside`.
+pub(crate) fn encode_with(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, beside: &mut Beside) -> PyResult<()> {
+    encode_into(value, out, Some(beside))
+}
+
+fn encode_into(value: &Bound<'_, PyAny>, bytes: &mut Vec<u8>, beside: Option<&mut Beside>) -> PyResult<()> {
+    if plain::put(value, bytes) {
         return Ok(());
     }
-    let before = out.len();
-    put(value, out, 0).map_err(|refused| {
-        out.truncate(before);
+    let before = bytes.len();
+    let mut out = Out { bytes, beside };
+    put(value, &mut out, 0).map_err(|refused| {
+        out.bytes.truncate(before);
+        if let Some(beside) = &mut out.beside {
+            beside.clear();
+        }
         let path: String = refused.path.into_iter().rev().collect();
         let text = refused.reason.value(value.py()).to_string();
         let message = format!("can't serialise the value at ${path}: {text}");
@@ -53,7 +74,7 @@ pub(crate) fn encode(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<()
     })
 }
 
-fn put(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Result<(), Refused> {
+fn put(value: &Bound<'_, PyAny>, out: &mut Out<'_>, depth: usize) -> Result<(), Refused> {
     if depth > MAX_DEPTH {
         return Err(PyValueError::new_err(format!(
             "nested deeper than {MAX_DEPTH} (does it contain itself?)"
@@ -61,17 +82,17 @@ fn put(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Result<(), 
         .into());
     }
     if let Ok(text) = value.cast_exact::<PyString>() {
-        put_str(text, out)
+        put_str(text, out.bytes)
     } else if let Ok(int) = value.cast_exact::<PyInt>() {
-        put_int(int, out)
+        put_int(int, out.bytes)
     } else if let Ok(float) = value.cast_exact::<PyFloat>() {
-        put_float(float.value(), out);
+        put_float(float.value(), out.bytes);
         Ok(())
     } else if value.is_none() {
-        out.push(0xc0);
+        out.bytes.push(0xc0);
         Ok(())
     } else if let Ok(flag) = value.cast_exact::<PyBool>() {
-        out.push(if flag.is_true() { 0xc3 } else { 0xc2 });
+        out.bytes.push(if flag.is_true() { 0xc3 } else { 0xc2 });
         Ok(())
     } else if let Ok(dict) = value.cast_exact::<PyDict>() {
         put_dict(dict, out, depth)
@@ -80,29 +101,36 @@ fn put(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Result<(), 
     } else if let Ok(tuple) = value.cast_exact::<PyTuple>() {
         put_array(tuple.len(), tuple.iter(), out, depth)
     } else if let Ok(bytes) = value.cast_exact::<PyBytes>() {
-        put_bin(bytes.as_bytes(), out)
+        put_bin(bytes.as_bytes(), out.bytes)
     } else {
         put_other(value, out, depth)
     }
 }
 
 /// Rarer types: subclasses of the basic ones, other containers and buffers, and what Pydantic knows.
-fn put_other(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Result<(), Refused> {
+fn put_other(value: &Bound<'_, PyAny>, out: &mut Out<'_>, depth: usize) -> Result<(), Refused> {
     if let Ok(moment) = value.cast::<PyDateTime>()
         && !value.getattr("tzinfo")?.is_none()
     {
-        return Ok(timestamp::write(moment, out)?);
+        return Ok(timestamp::write(moment, out.bytes)?);
+    }
+    let array = match &mut out.beside {
+        Some(beside) => beside.put(value, out.bytes)?,
+        None => None,
+    };
+    if array.is_some() {
+        return Ok(());
     }
     let simpler = fallback(value)?;
     if let Some(simpler) = simpler {
         return put(&simpler, out, depth + 1);
     }
     if let Ok(text) = value.cast::<PyString>() {
-        put_str(text, out)
+        put_str(text, out.bytes)
     } else if let Ok(int) = value.cast::<PyInt>() {
-        put_int(int, out)
+        put_int(int, out.bytes)
     } else if let Ok(float) = value.cast::<PyFloat>() {
-        put_float(float.value(), out);
+        put_float(float.value(), out.bytes);
         Ok(())
     } else if let Ok(dict) = value.cast::<PyDict>() {
         put_dict(dict, out, depth)
@@ -111,9 +139,9 @@ fn put_other(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Resul
     } else if let Ok(tuple) = value.cast::<PyTuple>() {
         put_array(tuple.len(), tuple.iter(), out, depth)
     } else if let Ok(bytes) = value.cast::<PyBytes>() {
-        put_bin(bytes.as_bytes(), out)
+        put_bin(bytes.as_bytes(), out.bytes)
     } else if let Ok(bytes) = value.cast::<PyByteArray>() {
-        put_bin(&bytes.to_vec(), out)
+        put_bin(&bytes.to_vec(), out.bytes)
     } else if value.is_instance_of::<PyMemoryView>() {
         let bytes = value.call_method0("tobytes")?;
         put(&bytes, out, depth)
@@ -169,11 +197,11 @@ fn put_float(value: f64, out: &mut Vec<u8>) {
 fn put_array<'py>(
     len: usize,
     items: impl Iterator<Item = Bound<'py, PyAny>>,
-    out: &mut Vec<u8>,
+    out: &mut Out<'_>,
     depth: usize,
 ) -> Result<(), Refused> {
     let announced = length(len, "a sequence")?;
-    fixed(write::write_array_len(out, announced));
+    fixed(write::write_array_len(out.bytes, announced));
     let mut written = 0;
     for (index, item) in items.enumerate() {
         put(&item, out, depth + 1).map_err(|refused| refused.within(|| format!("[{index}]")))?;
@@ -186,10 +214,10 @@ fn put_array<'py>(
     }
 }
 
-fn put_dict(dict: &Bound<'_, PyDict>, out: &mut Vec<u8>, depth: usize) -> Result<(), Refused> {
+fn put_dict(dict: &Bound<'_, PyDict>, out: &mut Out<'_>, depth: usize) -> Result<(), Refused> {
     let len = dict.len();
     let announced = length(len, "a dict")?;
-    fixed(write::write_map_len(out, announced));
+    fixed(write::write_map_len(out.bytes, announced));
     let mut written = 0;
     // A copy of the items: serialising a value can run Python code, and that can change the dict.
     for (key, value) in dict.iter().collect::<Vec<_>>() {

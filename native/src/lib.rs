@@ -7,6 +7,7 @@
 mod arguments;
 mod async_call;
 mod batch;
+mod beside;
 mod client;
 mod current;
 mod decode;
@@ -16,6 +17,7 @@ mod failure;
 mod handler;
 mod inbox;
 mod keys;
+mod memory;
 mod plain;
 mod record;
 mod scheduling;
@@ -45,6 +47,8 @@ mod _native {
     #[pymodule_export]
     use crate::inbox::Inbox;
     #[pymodule_export]
+    use crate::memory::{Buffer, Room};
+    #[pymodule_export]
     use crate::record::PyRecord;
     #[pymodule_export]
     use crate::worker::Worker;
@@ -61,6 +65,21 @@ mod _native {
     #[pyfunction]
     fn decode<'py>(py: Python<'py>, payload: &[u8]) -> PyResult<Bound<'py, PyAny>> {
         Ok(crate::decode::decode(py, payload)?)
+    }
+
+    /// Like `decode`, of a payload whose arrays nobody kept: each is a `pycrust.arrays.Absent`.
+    #[pyfunction]
+    fn decode_kept<'py>(py: Python<'py>, payload: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+        Ok(crate::decode::decode_kept(py, payload)?)
+    }
+
+    /// What a caller makes of `value`: encoded and decoded again; its arrays are copied once.
+    #[pyfunction]
+    fn crossed<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let (mut out, mut beside) = (Vec::new(), crate::beside::Beside::default());
+        crate::encode::encode_with(value, &mut out, &mut beside)?;
+        let attachments = pycrust_transport::Attachments::copies(&beside.attachments());
+        Ok(crate::decode::decode_with(value.py(), &out, &attachments)?)
     }
 
     /// The call that this thread runs a sync handler for; `None` if it runs none.

@@ -9,9 +9,9 @@ use pycrust_protocol::Code;
 use pycrust_protocol::limits::SMALL_SAMPLE_LEN;
 use pyo3::prelude::*;
 
-use crate::current::Running;
-use crate::dispatch::PyJob;
-use crate::{encode, failure};
+use crate::current::{Running, take_rooms};
+use crate::dispatch::{PyJob, encoded};
+use crate::failure;
 
 /// Items that are made before other calls have their turn.
 const TURN: usize = 64;
@@ -61,13 +61,13 @@ pub(crate) fn run(
             Some(Err(error)) => failure::raised(py, &error, traceback, job.output(), out),
             Some(Ok(item)) => {
                 out.clear();
-                match handler.get().finished(item).and_then(|item| encode::encode(&item, out)) {
-                    Ok(()) => {
+                match encoded(handler.get(), item, out, take_rooms(), || ()) {
+                    Ok(attachments) => {
                         // The first large frame of a connection may wait for the peer.
-                        if out.len() < SMALL_SAMPLE_LEN / 2 {
-                            job.send_item(out);
+                        if out.len() < SMALL_SAMPLE_LEN / 2 && attachments.is_empty() {
+                            job.send_item(out, attachments);
                         } else {
-                            py.detach(|| job.send_item(out));
+                            py.detach(|| job.send_item(out, attachments));
                         }
                         continue;
                     }

@@ -1,9 +1,12 @@
 """The vectors of the protocol, against this package and an independent implementation of MessagePack."""
 
+import struct
+
 import msgpack
 import pytest
 
 from pycrust import Code, _binding
+from pycrust.arrays import Absent
 from pycrust.naming import check_endpoint, check_method
 from tests.conformance.vectors import file, string, unhex, value, vectors
 
@@ -65,6 +68,34 @@ def test_error_payload(vector):
     if "issues" in vector:
         of_interest = [{key: issue[key] for key in ("loc", "msg", "type")} for issue in decoded["details"]]
         assert of_interest == vector["issues"]
+
+
+@pytest.mark.parametrize("vector", vectors("tensors"), ids=named)
+def test_tensor(vector):
+    raw, expected = unhex(vector["hex"]), vector["value"]
+    decoded = _binding.decode_kept(msgpack.packb(msgpack.ExtType(1, raw)))
+    assert decoded == Absent(expected["dtype"], tuple(expected["shape"]))
+    _dtype, flags, dimensions, _reserved, attachment = struct.unpack_from("<BBBBI", raw)
+    assert (flags & 1, flags >> 1) == (expected.get("big_endian", False), expected.get("column_major", False))
+    assert attachment == expected.get("attachment", 0)
+    assert list(struct.unpack_from(f"<{dimensions}Q", raw, 8)) == expected["shape"]
+
+
+@pytest.mark.parametrize("vector", vectors("tensors", "error"), ids=named)
+def test_malformed_tensor(vector):
+    with pytest.raises(ValueError, match="byte 0") as caught:
+        _binding.decode_kept(msgpack.packb(msgpack.ExtType(1, unhex(vector["hex"]))))
+    assert vector["error"]["reason"] in str(caught.value)
+
+
+@pytest.mark.parametrize("vector", vectors("attachments"), ids=named)
+def test_table_of_attachments(vector):
+    sample, header = unhex(vector["hex"]), vector["header"]
+    at = header.get("body_len", 0) + header.get("metadata_len", 0) + 32 * header.get("reports", 0)
+    table = [
+        list(entry) for entry in struct.iter_unpack("<QQ", sample[at : at + 16 * header.get("attachments", 0)])
+    ]
+    assert table == vector["value"]
 
 
 def test_codes():

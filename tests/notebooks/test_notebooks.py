@@ -78,6 +78,15 @@ def test_hot_model(monkeypatch):
     assert "errors: {}" in text
 
 
+def test_tensors(monkeypatch):
+    monkeypatch.setenv("PYCRUST_DEMO_SECONDS", "3")
+    text = execute(ROOT / "notebooks" / "05_tensors.ipynb")
+    assert "180 calls, 0 errors, 180 built in place" in text
+    assert "Array should have the shape (224, 224, 3), not (100, 224, 3)" in text
+    action = re.search(r"last action: \[([^]]+)\]", text)[1]
+    assert len(action.split()) == 7
+
+
 def check_demo(text: str) -> None:
     """No call is lost, and the second policy balances longer than the first."""
     calls, errors = re.search(r"(\d+) calls, (\d+) errors", text).groups()

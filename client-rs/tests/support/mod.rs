@@ -186,7 +186,8 @@ fn serve(seen: &Seen, waiter: &Waiter) {
         let links: Vec<_> = seen.links.lock().unwrap().iter().map(|(_, link)| Arc::clone(link)).collect();
         for link in &links {
             link.announce_awake();
-            link.receive(64, &mut |header, sample| accept(seen, link, header, sample, &mut open)).unwrap();
+            link.receive(64, &mut |frame| accept(seen, link, frame.header(), frame.sample(), &mut open))
+                .unwrap();
         }
         let now = monotonic_ns();
         open.retain(|call| !work(seen, call, now, &mut outbox));

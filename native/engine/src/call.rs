@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use pycrust_protocol::control::Request;
 use pycrust_protocol::header::{RequestHeader, TraceContext, flags};
-use pycrust_transport::Link;
+use pycrust_transport::{Attachments, Link};
 
 use crate::connections::Client;
 use crate::ongoing::Ongoing;
 
 /// One received call. Its bytes are copied out of shared memory: the caller can't change them after
-/// they were checked, and the slot is free for the next call.
+/// they were checked, and the slot is free for the next call. Large arrays stay where they are.
 pub(crate) struct Call<L: Link> {
     /// Who called.
     pub(crate) client: Arc<Client<L>>,
@@ -33,7 +33,9 @@ pub(crate) struct Call<L: Link> {
     /// The arguments, and behind them the metadata.
     bytes: Box<[u8]>,
     /// Bytes of the arguments.
-    payload_len: usize,
+    payload_len: u32,
+    /// The arrays among the arguments.
+    attachments: Attachments,
 }
 
 impl<L: Link> Call<L> {
@@ -42,6 +44,7 @@ impl<L: Link> Call<L> {
         header: &RequestHeader,
         request: &Request<'_>,
         metadata: &[u8],
+        attachments: Attachments,
         received_ns: u64,
     ) -> Self {
         // A frame from the future would never expire.
@@ -57,23 +60,29 @@ impl<L: Link> Call<L> {
             trace: header.trace,
             ongoing: None,
             bytes: [request.payload, metadata].concat().into_boxed_slice(),
-            payload_len: request.payload.len(),
+            payload_len: request.payload.len() as u32,
+            attachments,
         }
     }
 
     /// The arguments as MessagePack.
     pub(crate) fn payload(&self) -> &[u8] {
-        &self.bytes[..self.payload_len]
+        &self.bytes[..self.payload_len as usize]
     }
 
     /// The metadata as MessagePack.
     pub(crate) fn metadata(&self) -> &[u8] {
-        &self.bytes[self.payload_len..]
+        &self.bytes[self.payload_len as usize..]
+    }
+
+    /// The arrays among the arguments.
+    pub(crate) fn attachments(&self) -> &Attachments {
+        &self.attachments
     }
 
     /// The arguments and the metadata behind them, for whoever keeps them; the call then has none.
     pub(crate) fn take_bytes(&mut self) -> (Box<[u8]>, usize) {
-        (std::mem::take(&mut self.bytes), std::mem::take(&mut self.payload_len))
+        (std::mem::take(&mut self.bytes), std::mem::take(&mut self.payload_len) as usize)
     }
 
     /// How long after its publishing it expires, in nanoseconds; 0 is never.
@@ -81,9 +90,9 @@ impl<L: Link> Call<L> {
         self.expires_ns.map_or(0, |expires| expires.saturating_sub(self.sent_ns))
     }
 
-    /// Bytes that it holds while it waits.
+    /// Bytes of the heap that it holds while it waits.
     pub(crate) fn weight(&self) -> usize {
-        self.bytes.len()
+        self.bytes.len() + self.attachments.copied_len()
     }
 
     /// Whether the caller wants no answer.

@@ -4,16 +4,20 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use pycrust_protocol::header::HEADER_LEN;
-use pycrust_transport::{AcceptorEvents, Link, Peer, SendError};
+use pycrust_transport::{AcceptorEvents, Attachment, Frame, Link, Peer, SendError};
 
 use crate::admission::{Account, Admission};
 use crate::engine::Engine;
 use crate::ongoing::Ongoing;
 use crate::outbox::Outbox;
 use crate::recorder::Origin;
+
+/// Shared memory for arrays that was not used for this long is given back.
+const IDLE: Duration = Duration::from_secs(5);
 
 /// One connected client.
 pub(crate) struct Client<L> {
@@ -97,7 +101,7 @@ impl<L: Link> Client<L> {
 
     /// Receives up to `max` frames. A connection that fails is closed; its clean-up follows when the
     /// control thread reports it.
-    pub(crate) fn receive(&self, max: usize, sink: &mut dyn FnMut(&[u8; HEADER_LEN], &[u8])) -> usize {
+    pub(crate) fn receive(&self, max: usize, sink: &mut dyn FnMut(&Frame<'_>)) -> usize {
         // iceoryx2 ends in a panic where it finds an invariant broken: that costs this connection only.
         match catch_unwind(AssertUnwindSafe(|| self.link.receive(max, sink))) {
             Ok(Ok(count)) => count,
@@ -108,13 +112,25 @@ impl<L: Link> Client<L> {
 
     /// Sends one frame; see [`Client::receive`] for panics.
     pub(crate) fn send(&self, header: &[u8; HEADER_LEN], parts: &[&[u8]]) -> Result<(), SendError> {
+        self.send_with(header, parts, &mut Vec::new())
+    }
+
+    /// Sends one frame with attachments.
+    pub(crate) fn send_with(
+        &self,
+        header: &[u8; HEADER_LEN],
+        parts: &[&[u8]],
+        attachments: &mut Vec<Attachment>,
+    ) -> Result<(), SendError> {
         if self.is_gone() {
             return Err(SendError::Gone);
         }
-        catch_unwind(AssertUnwindSafe(|| self.link.send(header, parts))).unwrap_or_else(|_| {
-            self.fail("sending panicked");
-            Err(SendError::Gone)
-        })
+        catch_unwind(AssertUnwindSafe(|| self.link.send_with(header, parts, attachments))).unwrap_or_else(
+            |_| {
+                self.fail("sending panicked");
+                Err(SendError::Gone)
+            },
+        )
     }
 
     fn fail(&self, reason: &str) -> usize {
@@ -166,5 +182,9 @@ impl<H: Send + Sync + 'static, L: Link> AcceptorEvents<L> for Engine<H, L> {
 
     fn tick(&self) {
         self.sweep();
+        let clients = self.scheduler.lock().clients.clone();
+        for client in clients {
+            client.link.give_back(IDLE);
+        }
     }
 }

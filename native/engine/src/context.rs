@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use pycrust_protocol::header::TraceContext;
-use pycrust_transport::{Link, Peer, monotonic_ns};
+use pycrust_transport::{Block, Link, Peer, SendError, monotonic_ns};
 
 use crate::connections::Client;
 use crate::output::Output;
@@ -56,6 +56,15 @@ impl<L: Link> CallContext<L> {
     /// Time until its deadline, zero once that has passed; `None` if it has none.
     pub fn time_left(&self) -> Option<Duration> {
         self.expires_ns.map(|expires| Duration::from_nanos(expires.saturating_sub(monotonic_ns())))
+    }
+
+    /// Memory of the caller's connection, for arrays of the answer that are built in place. Its first use may
+    /// wait for the caller.
+    ///
+    /// # Errors
+    /// [`SendError`] if there is none.
+    pub fn block(&self, len: usize) -> Result<Block, SendError> {
+        self.client.link.block(len)
     }
 
     /// Sets the metadata that travels with the answer: MessagePack.

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use pycrust_protocol::Code;
+use pycrust_protocol::attachments::{ALIGNMENT, ENTRY_LEN};
 use pycrust_protocol::control::put_response_head;
 use pycrust_protocol::header::{Credit, ResponseHeader, flags};
 use pycrust_protocol::limits::{MAX_BODY_LEN, SMALL_SAMPLE_LEN};
-use pycrust_transport::{Link, SendError};
+use pycrust_transport::{Attachment, Link, SendError};
 
 use crate::call::Call;
 use crate::connections::Client;
@@ -34,26 +35,56 @@ impl Patience {
     }
 }
 
+/// What an answer says.
+pub(crate) struct Body<'a> {
+    /// The result or the error as MessagePack.
+    pub(crate) payload: &'a [u8],
+    /// The answer's metadata.
+    pub(crate) metadata: &'a [u8],
+    /// The arrays in the result.
+    pub(crate) attachments: Vec<Attachment>,
+}
+
+impl<'a> Body<'a> {
+    /// A payload and nothing else.
+    pub(crate) fn plain(payload: &'a [u8]) -> Self {
+        Self { payload, metadata: &[], attachments: Vec::new() }
+    }
+
+    /// Bytes beyond the header.
+    fn len(&self) -> usize {
+        self.payload.len() + self.metadata.len() + attached_len(&self.attachments)
+    }
+}
+
+/// Bytes that attachments take in a sample, at most.
+pub(crate) fn attached_len(attachments: &[Attachment]) -> usize {
+    attachments.iter().map(|attachment| attachment.len() + ENTRY_LEN + ALIGNMENT).sum()
+}
+
 impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
-    /// Sends an answer, its payload and metadata, or leaves it in the outbox.
+    /// Sends an answer, or leaves it in the outbox.
     pub(crate) fn deliver(
         &self,
         client: &Arc<Client<L>>,
         header: ResponseHeader,
         id: u64,
         status: Code,
-        body: [&[u8]; 2],
+        mut body: Body<'_>,
         patience: Patience,
     ) {
         // Behind what waits already, so that nobody waits for ever.
-        if client.outbox.is_empty() && patience.takes(body[0].len() + body[1].len()) {
-            match send(client, &header, id, status, body) {
+        if client.outbox.is_empty() && patience.takes(body.len()) {
+            match send(client, &header, id, status, [body.payload, body.metadata], &mut body.attachments) {
                 Err(SendError::Full) => {}
                 _ => return,
             }
         }
-        let [payload, metadata] = body;
-        let answer = Answer { header, id, status, payload: payload.to_vec(), metadata: metadata.to_vec() };
+        let Body { payload, metadata, attachments } = body;
+        // What others could still change, or hold on to, must not wait.
+        let attachments = attachments.into_iter().map(Attachment::settled).collect();
+        let (payload, metadata) = (payload.to_vec(), metadata.to_vec());
+        let answer = Answer { header, id, status, payload, metadata, attachments };
         self.keep(client, Outgoing::Answer(answer), patience);
     }
 
@@ -78,10 +109,10 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
 
     /// Sends what waits in a client's outbox, as far as there is room.
     pub(crate) fn flush(&self, client: &Arc<Client<L>>, patience: Patience) {
-        let attempt = |frame: &Outgoing| {
+        let attempt = |frame: &mut Outgoing| {
             let sent = match frame {
-                Outgoing::Answer(Answer { header, id, status, payload, metadata }) => {
-                    send(client, header, *id, *status, [payload, metadata])
+                Outgoing::Answer(Answer { header, id, status, payload, metadata, attachments }) => {
+                    send(client, header, *id, *status, [payload, metadata], attachments)
                 }
                 Outgoing::Credit(credit) => client.send(&credit.encode(), &[]),
             };
@@ -103,7 +134,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         self.record_unstarted(index, call, refusal.code, &payload);
         if !call.one_way() {
             let header = ResponseHeader { method_key: index as u32 + 1, ..ResponseHeader::default() };
-            self.deliver(&call.client, header, call.id, refusal.code, [&payload, &[]], patience);
+            self.deliver(&call.client, header, call.id, refusal.code, Body::plain(&payload), patience);
         }
     }
 
@@ -135,8 +166,9 @@ fn send<L: Link>(
     id: u64,
     status: Code,
     body: [&[u8]; 2],
+    attachments: &mut Vec<Attachment>,
 ) -> Result<(), SendError> {
-    let instead = match send_frame(client, *header, id, status, body) {
+    let instead = match send_frame(client, *header, id, status, body, attachments) {
         Err(SendError::TooLarge { len, max }) => text::too_large(len, max),
         Err(SendError::NoMemory { len, reason }) => text::no_memory(len, &reason),
         Err(SendError::Failed(reason)) => text::send_failed(&reason),
@@ -148,7 +180,8 @@ fn send<L: Link>(
         // It ends the stream in the item's place.
         header.common.flags = flags::STREAM;
     }
-    let sent = send_frame(client, header, id, instead.code, [&instead.error.encode(), &[]]);
+    attachments.clear();
+    let sent = send_frame(client, header, id, instead.code, [&instead.error.encode(), &[]], attachments);
     if let Err(error) = &sent
         && *error != SendError::Full
     {
@@ -163,6 +196,7 @@ fn send_frame<L: Link>(
     id: u64,
     status: Code,
     [payload, metadata]: [&[u8]; 2],
+    attachments: &mut Vec<Attachment>,
 ) -> Result<(), SendError> {
     let max = MAX_BODY_LEN - HEAD_LEN - metadata.len();
     if payload.len() > max {
@@ -172,5 +206,6 @@ fn send_frame<L: Link>(
     put_response_head(&mut head, id, status, payload.len());
     header.common.body_len = (head.len() + payload.len()) as u32;
     header.common.metadata_len = metadata.len() as u32;
-    client.send(&header.encode(), &[&head, payload, metadata])
+    header.common.attachments = attachments.len() as u32;
+    client.send_with(&header.encode(), &[&head, payload, metadata], attachments)
 }

@@ -5,15 +5,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use pycrust_protocol::control::Request;
-use pycrust_protocol::header::{HEADER_LEN, Header, Kind, MAGIC, RequestHeader, ResponseHeader, flags};
+use pycrust_protocol::header::{Header, Kind, MAGIC, RequestHeader, ResponseHeader, flags};
 use pycrust_protocol::report::Report;
 use pycrust_protocol::reserved::{self, READY};
 use pycrust_protocol::{Code, Malformed};
-use pycrust_transport::{Link, monotonic_ns};
+use pycrust_transport::{Attachments, Frame, Link, monotonic_ns};
 
 use crate::call::Call;
 use crate::connections::Client;
-use crate::deliver::Patience;
+use crate::deliver::{Body, Patience};
 use crate::engine::Engine;
 use crate::metrics::MAX_REPORTS;
 use crate::native::Native;
@@ -121,8 +121,8 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
                 continue;
             }
             now_ns = monotonic_ns();
-            let received = client.receive(BATCH, &mut |header, sample| {
-                self.take(client, now_ns, header, sample, arrived, replies);
+            let received = client.receive(BATCH, &mut |frame| {
+                self.take(client, now_ns, frame, arrived, replies);
             });
             *false_alarms = if received == 0 { false_alarms.saturating_add(1) } else { 0 };
             frames += received;
@@ -151,11 +151,11 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         &self,
         client: &Arc<Client<L>>,
         now_ns: u64,
-        raw: &[u8; HEADER_LEN],
-        sample: &[u8],
+        frame: &Frame<'_>,
         arrived: &mut Vec<(usize, Call<L>)>,
         replies: &mut Vec<Reply<L>>,
     ) {
+        let (raw, sample) = (frame.header(), frame.sample());
         let mut malformed = |error: &Malformed, id: Option<u64>| {
             self.count_malformed();
             if let Some(id) = id {
@@ -191,16 +191,25 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
                     Ok(request) => request,
                     Err(error) => return malformed(&error, answerable(&header, parts.control)),
                 };
+                let ranges = match header.common().attachments_in(sample) {
+                    Ok(ranges) => ranges,
+                    Err(error) => return malformed(&error, answerable(&header, parts.control)),
+                };
                 if request_header.continues() {
                     if let Some(ongoing) = client.ongoing(request.id) {
                         match request_header.common.flags & flags::UPLOAD_END {
-                            0 => ongoing.push(request_header.stream_seq, request.payload),
+                            0 => {
+                                let attachments = frame.attachments(ranges);
+                                ongoing.push(request_header.stream_seq, request.payload, attachments);
+                            }
                             _ => ongoing.end(request_header.stream_seq),
                         }
                     }
                     return;
                 }
-                let reply = match self.admit(client, now_ns, &request_header, &request, parts.metadata) {
+                let keep = || frame.attachments(ranges);
+                let reply = match self.admit(client, now_ns, &request_header, &request, parts.metadata, keep)
+                {
                     Ok((index, call)) => return arrived.push((index, call)),
                     Err(reply) => reply,
                 };
@@ -227,6 +236,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         header: &RequestHeader,
         request: &Request<'_>,
         metadata: &[u8],
+        keep: impl FnOnce() -> Attachments,
     ) -> Result<(usize, Call<L>), Away> {
         let turn_away = |index| self.turn_away(client, header, request, metadata, index, now_ns);
         if let Some(native) = Native::named(request.method) {
@@ -235,13 +245,14 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         let Lookup::Live(index) = self.scheduler.lock().registry.lookup(request.method) else {
             return Err((Say::Unknown(request.method.to_owned()), turn_away(None)));
         };
+        let attachments = keep();
         self.admission
-            .reserve(&client.account, request.payload.len() + metadata.len())
+            .reserve(&client.account, request.payload.len() + metadata.len() + attachments.copied_len())
             .map_err(|full| (Say::Refusal(text::full(full)), turn_away(Some(index))))?;
         if let Some(metrics) = self.metrics.method(index) {
             metrics.received();
         }
-        let mut call = Call::new(client, header, request, metadata, now_ns);
+        let mut call = Call::new(client, header, request, metadata, attachments, now_ns);
         let uploads = call.flags & flags::UPLOAD != 0;
         if call.streams() || uploads {
             call.follow(Ongoing::new(header.stream_credit.into(), uploads));
@@ -312,7 +323,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             return;
         }
         let header = ResponseHeader::default();
-        self.deliver(&reply.client, header, reply.id, status, [&payload, &[]], Patience::Hurries);
+        self.deliver(&reply.client, header, reply.id, status, Body::plain(&payload), Patience::Hurries);
     }
 }
 

@@ -7,12 +7,12 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::Mutex;
 use pycrust_protocol::Code;
 use pycrust_protocol::header::{Common, ResponseHeader, Stages, flags};
-use pycrust_transport::{Link, monotonic_ns};
+use pycrust_transport::{Attachment, Attachments, Link, monotonic_ns};
 
 use crate::arguments::Arguments;
 use crate::call::Call;
 use crate::context::CallContext;
-use crate::deliver::Patience;
+use crate::deliver::{Body, Patience};
 use crate::engine::Engine;
 use crate::ongoing::{Ongoing, Parked};
 use crate::output::Output;
@@ -163,6 +163,11 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
         self.call.payload()
     }
 
+    /// The arrays among the arguments.
+    pub fn attachments(&self) -> &Attachments {
+        self.call.attachments()
+    }
+
     /// The method's name.
     pub fn method(&self) -> &str {
         &self.version.method
@@ -302,7 +307,7 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
     }
 
     /// Sends one item of a streamed answer. May wait as [`respond`](Self::respond) may.
-    pub fn send_item(&mut self, payload: &[u8]) {
+    pub fn send_item(&mut self, payload: &[u8], attachments: Vec<Attachment>) {
         let position = self.ongoing().send();
         // Only as long as none is missing between them.
         if position == self.items_kept
@@ -322,7 +327,8 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
             ..ResponseHeader::default()
         };
         let client = &self.call.client;
-        self.engine.deliver(client, header, self.call.id, Code::Ok, [payload, &[]], Patience::Waits);
+        let body = Body { payload, metadata: &[], attachments };
+        self.engine.deliver(client, header, self.call.id, Code::Ok, body, Patience::Waits);
     }
 
     /// The arguments that the caller streams.
@@ -338,7 +344,7 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
     /// Answers that the worker has stopped.
     pub fn give_up(mut self) {
         let refusal = text::stopped(&self.version.method);
-        self.finish(refusal.code, &refusal.error.encode());
+        self.finish(refusal.code, &refusal.error.encode(), Vec::new());
     }
 
     /// The interpreter is this thread's: another thread may wait for it now.
@@ -383,11 +389,16 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
 
     /// Answers. The result is encoded, and this may wait for a large frame's first use of a connection:
     /// call it detached from the interpreter, best in one go with the next [`Engine::next`].
-    pub fn respond(mut self, status: Code, payload: &[u8]) {
-        self.finish(status, payload);
+    pub fn respond(self, status: Code, payload: &[u8]) {
+        self.respond_with(status, payload, Vec::new());
     }
 
-    fn finish(&mut self, status: Code, payload: &[u8]) {
+    /// Answers with a result that has arrays in it.
+    pub fn respond_with(mut self, status: Code, payload: &[u8], attachments: Vec<Attachment>) {
+        self.finish(status, payload, attachments);
+    }
+
+    fn finish(&mut self, status: Code, payload: &[u8], attachments: Vec<Attachment>) {
         self.answered = true;
         let now_ns = monotonic_ns();
         let stages = self.stages(now_ns);
@@ -419,7 +430,8 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
             };
             // An event loop has other calls to see to.
             let patience = if self.place == Place::Thread { Patience::Waits } else { Patience::Hurries };
-            engine.deliver(&self.call.client, header, self.call.id, status, [payload, &metadata], patience);
+            let body = Body { payload, metadata: &metadata, attachments };
+            engine.deliver(&self.call.client, header, self.call.id, status, body, patience);
         }
         self.call.unfollow();
         let engine = &self.engine;
@@ -521,7 +533,7 @@ impl<H: Send + Sync + 'static, L: Link> Drop for Job<H, L> {
     fn drop(&mut self) {
         if !self.answered {
             let refusal = text::unanswered(&self.version.method);
-            self.finish(refusal.code, &refusal.error.encode());
+            self.finish(refusal.code, &refusal.error.encode(), Vec::new());
         }
     }
 }

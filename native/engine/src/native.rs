@@ -130,11 +130,17 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             spin_ns: self.spin_ns.load(Ordering::Relaxed),
             clients: clients
                 .iter()
-                .map(|client| ClientStats {
-                    connection: client.id,
-                    pid: client.peer.pid,
-                    name: client.peer.name.clone(),
-                    in_flight: client.account.in_flight() as u64,
+                .map(|client| {
+                    let memory = client.link.memory();
+                    ClientStats {
+                        connection: client.id,
+                        pid: client.peer.pid,
+                        name: client.peer.name.clone(),
+                        in_flight: client.account.in_flight() as u64,
+                        views: memory.views as u64,
+                        copied: memory.copied,
+                        sent_in_place: memory.sent_in_place,
+                    }
                 })
                 .collect(),
             visits: self.visits.all(),

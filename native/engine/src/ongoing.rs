@@ -7,6 +7,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 use pycrust_protocol::limits::UPLOAD_WINDOW;
 use pycrust_protocol::order::InOrder;
+use pycrust_transport::Attachments;
 
 /// Told of every change, by whichever thread makes it; it must not block.
 pub type Listener = Arc<dyn Fn() + Send + Sync>;
@@ -33,7 +34,7 @@ struct Inner {
     /// Items of the answer that were sent.
     sent: u64,
     /// Arguments that have come and were not taken.
-    arguments: InOrder<Box<[u8]>>,
+    arguments: InOrder<(Box<[u8]>, Attachments)>,
     /// Arguments that were taken.
     taken: u64,
     /// Arguments that the caller may send, in all.
@@ -49,8 +50,8 @@ struct Inner {
 /// The next argument of a stream.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Argument {
-    /// It is here.
-    Item(Box<[u8]>),
+    /// It is here: MessagePack and its arrays.
+    Item(Box<[u8]>, Attachments),
     /// There will be no more.
     End,
     /// The caller broke the protocol, in this way.
@@ -98,10 +99,12 @@ impl Ongoing {
     }
 
     /// An argument came, which has this position.
-    pub(crate) fn push(&self, position: u32, item: &[u8]) {
+    pub(crate) fn push(&self, position: u32, item: &[u8], attachments: Attachments) {
         self.change(|inner| {
             let room = inner.allowed - inner.taken;
-            if !matches!(inner.end, Some(Err(_))) && !inner.arguments.put(position, item.into(), room) {
+            if !matches!(inner.end, Some(Err(_)))
+                && !inner.arguments.put(position, (item.into(), attachments), room)
+            {
                 inner.end = Some(Err("the caller sent an item twice, or more than it was granted"));
             }
         });
@@ -167,14 +170,14 @@ impl Ongoing {
         if inner.cancelled {
             return (Argument::Cancelled, None);
         }
-        if let Some(item) = inner.arguments.take() {
+        if let Some((item, attachments)) = inner.arguments.take() {
             inner.taken += 1;
             // Granted by halves of the window, so that a fast caller never waits for a slow grant.
             let grant = inner.end.is_none() && inner.allowed - inner.taken <= UPLOAD_WINDOW / 2;
             if grant {
                 inner.allowed = inner.taken + UPLOAD_WINDOW;
             }
-            return (Argument::Item(item), grant.then_some(inner.allowed));
+            return (Argument::Item(item, attachments), grant.then_some(inner.allowed));
         }
         let argument = match inner.end {
             Some(Ok(count)) if count == inner.arguments.position() => Argument::End,
@@ -213,12 +216,12 @@ mod tests {
     fn arguments_come_in_order_and_are_granted_as_they_are_taken() {
         let call = Ongoing::new(0, true);
         for number in 0..UPLOAD_WINDOW {
-            call.push(number as u32, &[number as u8]);
+            call.push(number as u32, &[number as u8], Attachments::default());
         }
         let mut grants = Vec::new();
         for number in 0..UPLOAD_WINDOW {
             let (argument, grant) = call.take();
-            assert_eq!(argument, Argument::Item(Box::new([number as u8])));
+            assert_eq!(argument, Argument::Item(Box::new([number as u8]), Attachments::default()));
             grants.extend(grant);
         }
         assert_eq!(grants, [UPLOAD_WINDOW / 2 + UPLOAD_WINDOW, 2 * UPLOAD_WINDOW]);
@@ -233,21 +236,22 @@ mod tests {
     fn the_end_waits_for_items_that_it_has_overtaken() {
         let call = Ongoing::new(0, true);
         call.end(2);
-        call.push(1, &[1]);
+        call.push(1, &[1], Attachments::default());
         assert_eq!(call.take().0, Argument::Later);
-        call.push(0, &[0]);
+        call.push(0, &[0], Attachments::default());
         let taken = [call.take().0, call.take().0, call.take().0];
-        assert_eq!(taken, [Argument::Item([0].into()), Argument::Item([1].into()), Argument::End]);
+        let item = |byte| Argument::Item([byte].into(), Attachments::default());
+        assert_eq!(taken, [item(0), item(1), Argument::End]);
     }
 
     #[test]
     fn more_than_was_granted_ends_the_arguments() {
         let call = Ongoing::new(0, true);
         for number in 0..=UPLOAD_WINDOW {
-            call.push(number as u32, &[]);
+            call.push(number as u32, &[], Attachments::default());
         }
         for _ in 0..UPLOAD_WINDOW {
-            assert!(matches!(call.take().0, Argument::Item(_)));
+            assert!(matches!(call.take().0, Argument::Item(..)));
         }
         assert!(matches!(call.take().0, Argument::Broken(_)));
     }

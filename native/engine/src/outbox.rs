@@ -9,6 +9,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use parking_lot::Mutex;
 use pycrust_protocol::Code;
 use pycrust_protocol::header::{Credit, ResponseHeader};
+use pycrust_transport::Attachment;
+
+use crate::deliver::attached_len;
 
 /// What waits.
 #[derive(Debug)]
@@ -23,7 +26,9 @@ impl Outgoing {
     /// Bytes beyond the header.
     fn len(&self) -> usize {
         match self {
-            Self::Answer(answer) => answer.payload.len() + answer.metadata.len(),
+            Self::Answer(answer) => {
+                answer.payload.len() + answer.metadata.len() + attached_len(&answer.attachments)
+            }
             Self::Credit(_) => 0,
         }
     }
@@ -42,6 +47,8 @@ pub(crate) struct Answer {
     pub(crate) payload: Vec<u8>,
     /// The answer's metadata.
     pub(crate) metadata: Vec<u8>,
+    /// The arrays in the result.
+    pub(crate) attachments: Vec<Attachment>,
 }
 
 /// What became of an answer that was tried.
@@ -112,16 +119,16 @@ impl Outbox {
     pub(crate) fn empty(
         &self,
         wanted: impl Fn(usize) -> bool,
-        mut attempt: impl FnMut(&Outgoing) -> Tried,
+        mut attempt: impl FnMut(&mut Outgoing) -> Tried,
         mut settled: impl FnMut(),
     ) {
         self.asked.store(true, Ordering::SeqCst);
         while self.asked.load(Ordering::SeqCst) {
             let Some(emptying) = self.emptying.try_lock() else { return };
             while self.asked.swap(false, Ordering::SeqCst) {
-                while let Some(answer) = self.take(&wanted) {
+                while let Some(mut answer) = self.take(&wanted) {
                     let len = answer.len();
-                    if attempt(&answer) == Tried::Full && self.put_back(answer) {
+                    if attempt(&mut answer) == Tried::Full && self.put_back(answer) {
                         break;
                     }
                     self.discount(1, len);
@@ -183,6 +190,7 @@ mod tests {
             status: Code::Ok,
             payload: vec![0; id as usize],
             metadata: Vec::new(),
+            attachments: Vec::new(),
         })
     }
 
@@ -193,7 +201,7 @@ mod tests {
             assert!(outbox.push(answer(id)));
         }
         let (mut sent, mut settled) = (Vec::new(), 0);
-        let attempt = |answer: &Outgoing| {
+        let attempt = |answer: &mut Outgoing| {
             assert_eq!(outbox.len(), 3 - sent.len(), "the one in hand counts");
             if sent.len() == 2 {
                 return Tried::Full;
@@ -216,7 +224,7 @@ mod tests {
         let outbox = Outbox::default();
         outbox.push(answer(1));
         let mut tries = 0;
-        let attempt = |_: &Outgoing| {
+        let attempt = |_: &mut Outgoing| {
             tries += 1;
             if tries == 1 {
                 // The client makes room now, and the thread that hears its ring asks.
@@ -236,7 +244,7 @@ mod tests {
         outbox.push(answer(1));
         outbox.push(answer(2));
         let mut settled = 0;
-        let attempt = |_: &Outgoing| {
+        let attempt = |_: &mut Outgoing| {
             assert_eq!(outbox.close(), 1);
             Tried::Full
         };

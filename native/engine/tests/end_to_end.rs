@@ -92,9 +92,9 @@ impl Caller {
         let mut answer = None;
         while answer.is_none() {
             self.connection
-                .receive(1, &mut |header, sample| {
-                    let Header::Response(header) = Header::decode(header).unwrap() else { panic!() };
-                    let parts = header.common.split(sample).unwrap();
+                .receive(1, &mut |frame| {
+                    let Header::Response(header) = Header::decode(frame.header()).unwrap() else { panic!() };
+                    let parts = header.common.split(frame.sample()).unwrap();
                     let response = Response::decode(parts.control).unwrap();
                     answer = Some((response.id, response.status, response.payload.to_vec()));
                 })

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use pycrust_protocol::Code;
+use pycrust_protocol::attachments::put_table;
 use pycrust_protocol::control::put_request_head;
 use pycrust_protocol::header::{Common, HEADER_LEN, RequestHeader, ResponseHeader};
 use pycrust_protocol::reserved::HEALTH;
@@ -46,9 +47,17 @@ fn broken_frames_are_refused_by_offset_and_reason() {
     assert!(message.contains("at byte 7") && message.contains("flags"), "{message}");
 
     let mut raw = header.encode();
-    raw[16] = 3;
+    raw[18] = 3;
     let message = refused(&caller, (raw, body.clone()), 70_001);
     assert!(message.contains("at byte 16") && message.contains("attachments"), "{message}");
+
+    let mut attached = header;
+    attached.common.attachments = 1;
+    let mut sample = body.clone();
+    put_table(&mut sample, &[std::ops::Range { start: 64, end: 1000 }]);
+    sample.resize(999, 0);
+    let message = refused(&caller, (attached.encode(), sample), 70_001);
+    assert!(message.contains("attachment 0 has 936 bytes at 64, the sample has 999"), "{message}");
 
     let mut cut = header;
     cut.common.metadata_len = 1000;

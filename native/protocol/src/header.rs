@@ -2,6 +2,7 @@
 //!
 //! Bytes 0 to 31 are common, the rest depends on the kind. `SPEC.md` has the table of offsets.
 
+use crate::attachments::ENTRY_LEN;
 use crate::bytes::{Raw, array, put, u16_at, u32_at, u64_at};
 use crate::error::Malformed;
 use crate::limits::{MAX_BODY_LEN, PROTOCOL_VERSION};
@@ -60,8 +61,7 @@ pub struct Common {
     pub body_len: u32,
     /// Bytes of metadata that follow the control message.
     pub metadata_len: u32,
-    /// Arrays that travel in the same sample, behind the metadata and the reports. Reserved: 0 in this
-    /// version.
+    /// Arrays that travel in the same sample, behind a table that follows the reports.
     pub attachments: u32,
     /// Round-trip reports that follow the metadata.
     pub reports: u32,
@@ -177,7 +177,7 @@ impl Header {
     ///
     /// # Errors
     /// [`Malformed`] for a wrong magic, an unknown version, kind or flag, a flag that the kind doesn't
-    /// have, a body that is too large, attachments, or a report frame that is anything more.
+    /// have, a body that is too large, too many attachments, or a report frame that is anything more.
     ///
     /// # Examples
     /// ```
@@ -254,7 +254,7 @@ impl Header {
 }
 
 impl Common {
-    /// Splits a sample's bytes into control message, metadata and reports.
+    /// Splits a sample's bytes into control message, metadata, reports and the attachments' table.
     ///
     /// # Errors
     /// [`Malformed`] if the sample is shorter than the header says.
@@ -279,14 +279,17 @@ impl Common {
         }
         let (control, rest) = sample.split_at(self.body_len as usize);
         let (metadata, rest) = rest.split_at(self.metadata_len as usize);
-        let reports_len = need as usize - control.len() - metadata.len();
-        Ok(Parts { control, metadata, reports: &rest[..reports_len] })
+        let table_len = self.table_len();
+        let reports_len = need as usize - control.len() - metadata.len() - table_len;
+        let (reports, rest) = rest.split_at(reports_len);
+        Ok(Parts { control, metadata, reports, table: &rest[..table_len] })
     }
 
-    /// Bytes of all parts together.
-    fn announced(&self) -> u64 {
+    /// Bytes of all parts before the attachments together.
+    pub(crate) fn announced(&self) -> u64 {
         let reports = u64::from(self.reports) * REPORT_LEN as u64;
-        u64::from(self.body_len) + u64::from(self.metadata_len) + reports
+        let table = u64::from(self.attachments) * ENTRY_LEN as u64;
+        u64::from(self.body_len) + u64::from(self.metadata_len) + reports + table
     }
 
     /// Checks the fields against the rules for frames of this kind.
@@ -304,6 +307,7 @@ impl Common {
         if given & !allowed != 0 {
             return Err(Malformed::new(7, format!("flags {given:#04x} on a frame of kind {kind}")));
         }
+        self.check_attachments(kind == Kind::Request as u8 || kind == Kind::Response as u8)?;
         if self.announced() > MAX_BODY_LEN as u64 {
             let len = self.announced();
             return Err(Malformed::new(
@@ -316,10 +320,6 @@ impl Common {
         }
         if kind == Kind::Credit as u8 && self.announced() != 0 {
             return Err(Malformed::new(8, "a credit frame has an empty sample"));
-        }
-        if self.attachments != 0 {
-            let count = self.attachments;
-            return Err(Malformed::new(16, format!("{count} attachments, this version has none")));
         }
         Ok(())
     }
@@ -353,6 +353,8 @@ pub struct Parts<'a> {
     pub metadata: &'a [u8],
     /// The round-trip reports, [`REPORT_LEN`](crate::report::REPORT_LEN) bytes each.
     pub reports: &'a [u8],
+    /// The attachments' table, for [`Common::attachments_in`].
+    pub table: &'a [u8],
 }
 
 impl RequestHeader {

@@ -32,6 +32,7 @@
 //! | [`header`] | the fixed 128 bytes, and where a sample's parts lie |
 //! | [`control`] | the request's and the response's MessagePack array |
 //! | [`payload`] | what a payload may be, checked without decoding it |
+//! | [`attachments`], [`tensor`] | where arrays lie beside the body, and what the body says of them |
 //! | [`error`], [`code`] | how a call fails: status numbers, the error's map |
 //! | [`report`] | round trips that the client measured |
 //! | [`handshake`], [`name`] | the control socket's messages, and what may be called what |
@@ -42,6 +43,7 @@
 //! and each failure is a [`Malformed`] with the offset and the reason.
 #![forbid(unsafe_code)]
 
+pub mod attachments;
 mod bytes;
 pub mod code;
 pub mod control;
@@ -55,6 +57,7 @@ pub mod payload;
 mod reader;
 pub mod report;
 pub mod reserved;
+pub mod tensor;
 pub mod trace;
 
 pub use code::Code;

@@ -21,6 +21,18 @@ pub const SMALL_WINDOW: usize = 64;
 /// Samples that may be on their way in each direction of a connection's bulk services.
 pub const BULK_WINDOW: usize = 4;
 
+/// Bulk samples that a receiver may hold beyond those on their way: views that somebody still looks at.
+pub const BULK_VIEWS: usize = 64;
+
+/// Bulk samples that a sender may fill at a time: arrays that are being built in place.
+pub const BULK_LOANS: usize = 16;
+
+/// Attachments of one frame.
+pub const MAX_ATTACHMENTS: usize = 4096;
+
+/// Dimensions of an array.
+pub const MAX_DIMENSIONS: usize = 64;
+
 /// Items of streamed arguments that may be sent before the worker grants more.
 pub const UPLOAD_WINDOW: u64 = 64;
 

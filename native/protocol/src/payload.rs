@@ -5,11 +5,12 @@ use rmp::Marker;
 use crate::error::Malformed;
 use crate::limits::MAX_DEPTH;
 use crate::reader::{Reader, utf8};
+use crate::tensor::{TENSOR_EXTENSION, Tensor};
 
 /// Checks that `bytes` hold exactly one MessagePack value that may cross.
 ///
-/// Every length is checked against the bytes that are left, strings are UTF-8, the only extension is
-/// the timestamp (type -1), and no value lies inside more than [`MAX_DEPTH`] arrays and maps. What
+/// Every length is checked against the bytes that are left, strings are UTF-8, the only extensions are
+/// the timestamp (type -1) and the array (type 1), and no value lies inside more than [`MAX_DEPTH`] arrays and maps. What
 /// passes can be given to a recursive decoder.
 ///
 /// # Errors
@@ -97,15 +98,18 @@ fn elements(reader: &mut Reader<'_>, at: usize, count: u64, depth: usize) -> Res
     (0..count).try_for_each(|_| skip(reader, depth + 1))
 }
 
-/// A timestamp in its 32, 64 or 96-bit form:
+/// An array's descriptor, or a timestamp in its 32, 64 or 96-bit form:
 /// <https://github.com/msgpack/msgpack/blob/master/spec.md#timestamp-extension-type>.
 fn extension(reader: &mut Reader<'_>, at: usize, len: u64) -> Result<(), Malformed> {
     let kind = (reader.be(1, "an extension's type")? as u8).cast_signed();
     let data = reader.take(len as usize, "an extension")?;
+    if kind == TENSOR_EXTENSION {
+        return Tensor::decode(data).map(drop).map_err(|error| Malformed::new(at, error.reason));
+    }
     if kind != -1 {
         return Err(Malformed::new(
             at,
-            format!("extension type {kind}, only timestamps (-1) have a meaning"),
+            format!("extension type {kind}, only timestamps (-1) and arrays (1) have a meaning"),
         ));
     }
     let nanoseconds = match *data {

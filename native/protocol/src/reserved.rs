@@ -126,6 +126,15 @@ pub struct ClientStats {
     pub name: String,
     /// Its calls in flight.
     pub in_flight: u64,
+    /// Frames of it whose arrays somebody in the worker still looks at.
+    #[serde(default)]
+    pub views: u64,
+    /// Frames of it whose arrays were copied since there were too many of those.
+    #[serde(default)]
+    pub copied: u64,
+    /// Answers to it that were sent where their arrays were built.
+    #[serde(default)]
+    pub sent_in_place: u64,
 }
 
 /// The recorder's part of the answer to `pycrust.stats`.

@@ -4,6 +4,7 @@ mod support;
 
 use pycrust_protocol::limits::MAX_DEPTH;
 use pycrust_protocol::payload;
+use pycrust_protocol::tensor::TENSOR_EXTENSION;
 use serde_json::Value as Json;
 use support::{Vector, hex, text, vectors};
 
@@ -33,6 +34,7 @@ fn value(json: &Json) -> rmpv::Value {
                     let nanoseconds = content[1].as_u64().expect("nanoseconds") as u32;
                     timestamp(seconds, nanoseconds)
                 }
+                "$tensor" => rmpv::Value::Ext(TENSOR_EXTENSION, hex(content)),
                 tag => panic!("no tag {tag}"),
             }
         }

@@ -287,15 +287,16 @@ proptest! {
         raw[4..7].copy_from_slice(&[1, 0, kind]);
         if known {
             raw[7] &= flags::KNOWN;
-            // Lengths about as large as the sample, and no attachments.
-            for at in [9, 10, 11, 13, 14, 15, 16, 17, 18, 19, 21, 22, 23] {
+            // Lengths about as large as the sample.
+            for at in [9, 10, 11, 13, 14, 15, 17, 18, 19, 21, 22, 23] {
                 raw[at] = 0;
             }
+            raw[16] %= 4;
         }
         if let Ok(header) = Header::decode(&raw) {
             prop_assert_eq!(Header::decode(&header_bytes(&header)), Ok(header));
             if let Ok(parts) = header.common().split(&sample) {
-                let used = parts.control.len() + parts.metadata.len() + parts.reports.len();
+                let used = parts.control.len() + parts.metadata.len() + parts.reports.len() + parts.table.len();
                 prop_assert!(used <= sample.len());
                 let _ = Request::decode(parts.control);
                 let _ = Response::decode(parts.control);

@@ -5,17 +5,19 @@ mod support;
 use pycrust_protocol::control::{Request, Response};
 use pycrust_protocol::handshake::Message;
 use pycrust_protocol::header::{HEADER_LEN, Header};
+use pycrust_protocol::tensor::Tensor;
 use pycrust_protocol::{ErrorPayload, Malformed, payload};
 use support::vectors;
 
 /// A decoder, reduced to whether it accepts.
 type Decoder = fn(&[u8]) -> Result<(), Malformed>;
 
-const DECODERS: [(&str, Decoder); 5] = [
+const DECODERS: [(&str, Decoder); 6] = [
     ("control_requests.json", |bytes| Request::decode(bytes).map(drop)),
     ("control_responses.json", |bytes| Response::decode(bytes).map(drop)),
     ("handshake.json", |bytes| Message::decode(bytes).map(drop)),
     ("payloads.json", payload::check),
+    ("tensors.json", |bytes| Tensor::decode(bytes).map(drop)),
     ("errors.json", |bytes| {
         let error = ErrorPayload::decode(bytes);
         if error.message.starts_with("the worker sent an error that can't be read") {

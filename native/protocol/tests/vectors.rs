@@ -2,12 +2,14 @@
 
 mod support;
 
+use pycrust_protocol::attachments::put_table;
 use pycrust_protocol::control::{Request, Response, put_request_head, put_response_head};
 use pycrust_protocol::handshake::{Hello, Message, Welcome};
 use pycrust_protocol::header::{
     Common, Credit, Header, Parts, RequestHeader, ResponseHeader, Stages, TraceContext,
 };
 use pycrust_protocol::report::Report;
+use pycrust_protocol::tensor::{DType, Tensor};
 use pycrust_protocol::{Code, ErrorPayload, ValidationIssue};
 use serde_json::Value;
 use support::{hex, number, text, vectors};
@@ -54,7 +56,7 @@ fn common(value: &Value) -> Common {
         flags: number(value, "flags"),
         body_len: number(value, "body_len"),
         metadata_len: number(value, "metadata_len"),
-        attachments: 0,
+        attachments: number(value, "attachments"),
         reports: number(value, "reports"),
         sent_ns: number(value, "sent_ns"),
     }
@@ -133,9 +135,56 @@ fn samples() {
             continue;
         };
         let (control, metadata) = (hex(&value["control"]), hex(&value["metadata"]));
-        let reports = hex(&value["reports"]);
-        let expected = Parts { control: &control, metadata: &metadata, reports: &reports };
+        let (reports, table) = (hex(&value["reports"]), value.get("table").map_or_else(Vec::new, hex));
+        let expected = Parts { control: &control, metadata: &metadata, reports: &reports, table: &table };
         assert_eq!(parts, Ok(expected), "{}", vector.name);
+    }
+}
+
+#[test]
+fn attachments() {
+    for vector in vectors("attachments.json") {
+        let common = common(&vector.json["header"]);
+        let found = common.attachments_in(&vector.bytes);
+        let Some(value) = vector.value() else {
+            vector.assert_refused(found);
+            continue;
+        };
+        let number = |json: &Value| json.as_u64().expect("a number") as usize;
+        let expected: Vec<_> = value
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|pair| number(&pair[0])..number(&pair[0]) + number(&pair[1]))
+            .collect();
+        assert_eq!(found.as_deref(), Ok(&expected[..]), "{}", vector.name);
+        let mut table = Vec::new();
+        put_table(&mut table, &expected);
+        assert_eq!(common.split(&vector.bytes).map(|parts| parts.table), Ok(&table[..]), "{}", vector.name);
+    }
+}
+
+#[test]
+fn tensors() {
+    for vector in vectors("tensors.json") {
+        let decoded = Tensor::decode(&vector.bytes);
+        let Some(value) = vector.value() else {
+            vector.assert_refused(decoded);
+            continue;
+        };
+        let shape = value["shape"].as_array().expect("a list");
+        let expected = Tensor {
+            dtype: DType::named(&text(&value["dtype"])).expect("a type"),
+            big_endian: value["big_endian"] == true,
+            column_major: value["column_major"] == true,
+            attachment: number(value, "attachment"),
+            shape: shape.iter().map(|size| size.as_u64().expect("a size")).collect(),
+        };
+        assert_eq!(expected.len(), Some(number(value, "bytes")), "{}", vector.name);
+        assert_eq!(decoded, Ok(expected.clone()), "{}", vector.name);
+        let mut encoded = Vec::new();
+        expected.put(&mut encoded);
+        assert_eq!(encoded == vector.bytes, vector.canonical(), "{}", vector.name);
     }
 }
 

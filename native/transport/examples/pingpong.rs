@@ -133,7 +133,7 @@ mod pingpong {
         let nanos = timed(rounds, || {
             client.send(&header(), &[&BODY])?;
             await_frame(&client, &waiter, sleeping);
-            client.receive(1, &mut |_, _| {})?;
+            client.receive(1, &mut |_| {})?;
             Ok(())
         });
         client.close();
@@ -157,9 +157,9 @@ mod pingpong {
         let mut body = Vec::new();
         loop {
             await_frame(&link, &waiter, sleeping);
-            link.receive(1, &mut |_, sample| {
+            link.receive(1, &mut |frame| {
                 body.clear();
-                body.extend_from_slice(sample);
+                body.extend_from_slice(frame.sample());
             })?;
             link.send(&header(), &[&body])?;
         }

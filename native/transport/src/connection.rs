@@ -1,34 +1,40 @@
 //! An established connection.
 
+mod bulk;
 mod control;
+mod plan;
 
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use pycrust_protocol::handshake::{Message, Welcome};
 use pycrust_protocol::header::HEADER_LEN;
-use pycrust_protocol::limits::{MAX_BODY_LEN, SMALL_SAMPLE_LEN};
+use pycrust_protocol::limits::{BULK_VIEWS, MAX_BODY_LEN, SMALL_SAMPLE_LEN};
 use rustix::net::Shutdown;
 
+use crate::block::{Attachment, Block, HEADROOM};
 use crate::control_socket;
 use crate::error::{LinkError, SendError, TransportError};
 use crate::fork::Guarded;
+use crate::frame::Frame;
 use crate::iox::{self, Size};
 use crate::lifeline::Lifeline;
-use crate::link::{Link, Peer, Side};
+use crate::link::{Link, Memory, Peer, Side};
 use crate::parking::{Ringer, Sleeper};
 use crate::receiving::Receiving;
 use crate::sending::Sending;
+use crate::view::InPort;
 use crate::words::Words;
 use crate::{doorbell, time};
 
 pub use self::control::ControlEvent;
 use self::control::ControlState;
+use self::plan::Plan;
 
 /// What the handshake has made, from which a connection is built.
 pub(crate) struct Parts {
@@ -78,8 +84,10 @@ pub struct Connection {
 struct Ports {
     /// Held for one frame's copy and publication.
     small_out: Mutex<Sending>,
-    /// The same for bulk, apart so that a long copy delays no small frame.
+    /// The same for bulk; not held while a frame is copied.
     bulk_out: Mutex<BulkOut>,
+    /// Frames that were sent where their attachments were built.
+    sent_in_place: AtomicU64,
     /// Small frames from the peer.
     small_in: Receiving,
     /// Bulk frames from the peer.
@@ -95,6 +103,8 @@ struct BulkOut {
     sending: Option<Sending>,
     /// The peer has opened its end.
     opened: bool,
+    /// When it was last used.
+    used: Option<Instant>,
 }
 
 impl Connection {
@@ -106,7 +116,8 @@ impl Connection {
             ports: ManuallyDrop::new(Ports {
                 small_out: Mutex::new(Sending::new(out, Size::Small)),
                 bulk_out: Mutex::default(),
-                small_in: Receiving::new(Some(inn)),
+                sent_in_place: AtomicU64::new(0),
+                small_in: Receiving::new(Some(InPort::new(inn, Arc::clone(&lifeline)))),
                 bulk_in: Receiving::new(None),
                 lifeline,
             }),
@@ -165,7 +176,7 @@ impl Connection {
     /// Maps the peer's ports.
     pub(crate) fn update(&self) -> Result<(), TransportError> {
         iox::update(self.ports.small_out.lock().port())?;
-        self.ports.small_in.with_port(iox::update).unwrap_or(Ok(()))
+        self.ports.small_in.with_port(|port| iox::update(port.receiver())).unwrap_or(Ok(()))
     }
 
     /// Says goodbye and closes.
@@ -206,22 +217,18 @@ impl Link for Connection {
             || self.ports.bulk_in.ready(&words.bulk_published.0)
     }
 
-    fn receive(
-        &self,
-        max: usize,
-        sink: &mut dyn FnMut(&[u8; HEADER_LEN], &[u8]),
-    ) -> Result<usize, LinkError> {
+    fn receive(&self, max: usize, sink: &mut dyn FnMut(&Frame<'_>)) -> Result<usize, LinkError> {
         let words = self.parts.words.incoming();
         // One place is kept for a bulk frame, which would otherwise starve behind a flood of small ones.
         let bulk = usize::from(max > 0 && self.ports.bulk_in.ready(&words.bulk_published.0));
-        let small =
-            self.ports.small_in.receive(max - bulk, &words.small_published.0, &words.small_consumed.0, sink);
+        let (published, consumed) = (&words.small_published.0, &words.small_consumed.0);
+        let small = self.ports.small_in.receive(max - bulk, 0, published, consumed, sink);
         let large = match small {
-            Ok(small) if bulk > 0 => self
-                .ports
-                .bulk_in
-                .receive(max - small, &words.bulk_published.0, &words.bulk_consumed.0, sink)
-                .map(|large| small + large),
+            Ok(small) if bulk > 0 => {
+                let (published, consumed) = (&words.bulk_published.0, &words.bulk_consumed.0);
+                let large = self.ports.bulk_in.receive(max - small, BULK_VIEWS, published, consumed, sink);
+                large.map(|large| small + large)
+            }
             other => other,
         };
         if !matches!(large, Ok(0)) && self.room_ringer.must_ring(&words.space_wanted.0) {
@@ -231,38 +238,75 @@ impl Link for Connection {
     }
 
     fn send(&self, header: &[u8; HEADER_LEN], parts: &[&[u8]]) -> Result<(), SendError> {
-        let len = parts.iter().map(|part| part.len()).sum();
+        self.send_with(header, parts, &mut Vec::new())
+    }
+
+    fn send_with(
+        &self,
+        header: &[u8; HEADER_LEN],
+        parts: &[&[u8]],
+        attachments: &mut Vec<Attachment>,
+    ) -> Result<(), SendError> {
+        let head_len = parts.iter().map(|part| part.len()).sum::<usize>();
+        let plan = Plan::new(head_len, attachments)?;
+        if !self.is_open() {
+            return Err(SendError::Gone);
+        }
+        if plan.len() <= SMALL_SAMPLE_LEN {
+            let words = self.parts.words.outgoing();
+            let mut sending = self.ports.small_out.lock();
+            let consumed = &words.small_consumed.0;
+            if !sending.has_room(consumed) && self.still_full(|| sending.has_room(consumed)) {
+                return Err(SendError::Full);
+            }
+            let fill = |target: &mut [u8]| plan.fill(parts, attachments, target);
+            let sent = sending.publish(header, plan.len(), fill, &words.small_published.0);
+            if sent == Err(SendError::Full) {
+                self.waiter.announce(&words.space_wanted.0);
+            }
+            sent?;
+        } else {
+            self.send_bulk(header, parts, attachments, &plan)?;
+        }
+        attachments.clear();
+        if self.ringer.must_ring(self.parts.words.peer_sleep()) {
+            doorbell::ring(self.parts.peer_bell.as_fd());
+        }
+        Ok(())
+    }
+
+    fn block(&self, len: usize) -> Result<Block, SendError> {
         if len > MAX_BODY_LEN {
             return Err(SendError::TooLarge { len, max: MAX_BODY_LEN });
         }
         if !self.is_open() {
             return Err(SendError::Gone);
         }
-        let words = self.parts.words.outgoing();
-        let publish = |sending: &mut Sending, published, consumed| {
-            if !sending.has_room(consumed) && self.still_full(|| sending.has_room(consumed)) {
-                return Err(SendError::Full);
-            }
-            let sent = sending.publish(header, parts, len, published);
-            if sent == Err(SendError::Full) {
-                self.waiter.announce(&words.space_wanted.0);
-            }
-            sent
-        };
-        if len <= SMALL_SAMPLE_LEN {
-            publish(&mut self.ports.small_out.lock(), &words.small_published.0, &words.small_consumed.0)?;
-        } else {
-            let mut bulk = self.ports.bulk_out.lock();
-            if !bulk.opened {
-                self.offer_bulk(&mut bulk, len)?;
-            }
-            let Some(sending) = &mut bulk.sending else { return Err(SendError::Gone) };
-            publish(sending, &words.bulk_published.0, &words.bulk_consumed.0)?;
+        let mut bulk = self.ports.bulk_out.lock();
+        self.bulk(&mut bulk, len)?;
+        let Some(sending) = &bulk.sending else { return Err(SendError::Gone) };
+        let loan = sending.loan(HEADROOM + len, false, &self.ports.lifeline)?;
+        drop(bulk);
+        // Its head is written by whoever sends it, its pieces are made one by one.
+        loan.populate(HEADROOM)?;
+        Ok(Block::new(loan))
+    }
+
+    fn memory(&self) -> Memory {
+        let of_port = |port: &InPort| (port.pinned(), port.copied());
+        let (views, copied) = self.ports.bulk_in.with_port(of_port).unwrap_or_default();
+        Memory { views, copied, sent_in_place: self.ports.sent_in_place.load(Ordering::Relaxed) }
+    }
+
+    fn give_back(&self, idle: Duration) -> bool {
+        // Somebody sends: then it is not idle.
+        let Some(bulk) = self.ports.bulk_out.try_lock() else { return true };
+        let Some(sending) = bulk.sending.as_ref().filter(|sending| sending.is_warm()) else { return false };
+        if bulk.used.is_some_and(|at| at.elapsed() >= idle) {
+            let given = sending.give_back();
+            log::debug!("connection {}: gave {given} bytes of shared memory back", self.id());
         }
-        if self.ringer.must_ring(self.parts.words.peer_sleep()) {
-            doorbell::ring(self.parts.peer_bell.as_fd());
-        }
-        Ok(())
+        sending.is_warm()
     }
 
     fn announce_sleep(&self) {

@@ -15,7 +15,7 @@ use iceoryx2::prelude::{
 };
 use iceoryx2::service::port_factory::publish_subscribe::PortFactory;
 use pycrust_protocol::header::HEADER_LEN;
-use pycrust_protocol::limits::{BULK_WINDOW, SMALL_SAMPLE_LEN, SMALL_WINDOW};
+use pycrust_protocol::limits::{BULK_LOANS, BULK_VIEWS, BULK_WINDOW, SMALL_SAMPLE_LEN, SMALL_WINDOW};
 
 use crate::error::TransportError;
 use crate::memory;
@@ -26,6 +26,11 @@ pub(crate) type Iox = ipc_threadsafe::Service;
 pub(crate) type Sender = Publisher<Iox, [u8], FrameHeader>;
 /// The receiving end of a service.
 pub(crate) type Receiver = Subscriber<Iox, [u8], FrameHeader>;
+/// A received frame.
+pub(crate) type Sample = iceoryx2::sample::Sample<Iox, [u8], FrameHeader>;
+/// A frame that is being written.
+pub(crate) type Loan =
+    iceoryx2::sample_mut_uninit::SampleMutUninit<Iox, [std::mem::MaybeUninit<u8>], FrameHeader>;
 /// A service of one direction of one connection.
 pub(crate) type Service = PortFactory<Iox, [u8], FrameHeader>;
 
@@ -33,14 +38,21 @@ pub(crate) type Service = PortFactory<Iox, [u8], FrameHeader>;
 const SMALL_MEMORY: u64 = 2 << 20;
 
 /// Slice length of the first bulk segment; later ones grow by powers of two.
-const FIRST_BULK_LEN: usize = 64 << 10;
+pub(crate) const FIRST_BULK_LEN: usize = 64 << 10;
 
-/// Samples that a receiver may hold at a time. It holds one; the second is room for iceoryx2's own count.
+/// Samples that a receiver may hold at a time beyond views. It holds one; the second is room for iceoryx2's own
+/// count.
 const BORROWED: usize = 2;
 
-/// Connections of a receiver whose sender is gone while samples of it are still held.
-/// At least what may be held at all, or iceoryx2 warns.
+/// Connections of a receiver whose sender is gone while samples of it are still held. A receiver that may hold more,
+/// as one of bulk frames may, takes that number instead, with a warning.
 const EXPIRED: usize = BORROWED;
+
+/// Bulk samples that a sender may fill at a time beyond those that are built in place: frames that are copied.
+pub(crate) const SPARE_LOANS: usize = 8;
+
+/// Bulk samples that are looked at for pages to give back: about as many as a receiver can have had at a time.
+pub(crate) const LOOKED_AT: usize = BULK_VIEWS + 8;
 
 /// The header beside a frame, as iceoryx2's user header.
 ///
@@ -74,6 +86,22 @@ impl Size {
         match self {
             Self::Small => SMALL_WINDOW,
             Self::Bulk => BULK_WINDOW,
+        }
+    }
+
+    /// Samples that a receiver may hold at a time.
+    fn borrowed(self) -> usize {
+        match self {
+            Self::Small => BORROWED,
+            Self::Bulk => BULK_VIEWS + BORROWED,
+        }
+    }
+
+    /// Samples that a sender may have at a time.
+    fn loans(self) -> usize {
+        match self {
+            Self::Small => 1,
+            Self::Bulk => BULK_LOANS + SPARE_LOANS + LOOKED_AT,
         }
     }
 }
@@ -125,7 +153,7 @@ pub(crate) fn service(
         .enable_safe_overflow(false)
         .history_size(0)
         .subscriber_max_buffer_size(size.window())
-        .subscriber_max_borrowed_samples(BORROWED)
+        .subscriber_max_borrowed_samples(size.borrowed())
         .max_publishers(1)
         .max_subscribers(1)
         .max_nodes(2);
@@ -141,7 +169,7 @@ pub(crate) fn sender(service: &Service, size: Size) -> Result<Sender, TransportE
     let fail = |error: &dyn std::fmt::Debug| TransportError::shared_memory("make a publisher", error);
     let builder = service
         .publisher_builder()
-        .max_loaned_samples(1)
+        .max_loaned_samples(size.loans())
         .backpressure_strategy(BackpressureStrategy::DiscardData)
         .set_backpressure_handler(|_| BackpressureAction::DiscardDataAndFail)
         .set_degradation_handler(|_, _| DegradationAction::DegradeAndFail);
@@ -184,8 +212,9 @@ pub(crate) fn check_room() -> Result<(), TransportError> {
         .map_err(|error| TransportError::shared_memory("connect", error.to_string()))
 }
 
-/// iceoryx2 speaks at Info by itself. Its records go to `log`, and only those that matter.
+/// iceoryx2 speaks at Info by itself, and warns of what is meant (see [`EXPIRED`]). Its records go to `log`, and only
+/// those that matter.
 fn quiet() {
     static ONCE: Once = Once::new();
-    ONCE.call_once(|| iceoryx2::prelude::set_log_level(LogLevel::Warn));
+    ONCE.call_once(|| iceoryx2::prelude::set_log_level(LogLevel::Error));
 }

@@ -8,6 +8,8 @@
 #![cfg(all(target_os = "linux", not(loom)))]
 
 mod acceptor;
+mod aligned;
+mod block;
 mod claim;
 mod clock;
 mod connect;
@@ -17,30 +19,36 @@ mod control_thread;
 mod doorbell;
 mod error;
 mod fork;
+mod frame;
 mod handshake;
 mod iox;
 mod lifeline;
 mod link;
 mod lockfile;
 mod memory;
+mod pages;
 mod parking;
 mod receiving;
 mod remains;
 mod runtime;
 mod sending;
 mod time;
+mod view;
 mod waiter;
 mod words;
 
 pub use self::{
     acceptor::{Acceptor, AcceptorEvents, Limits},
+    block::{Attachment, Block, Piece, Source},
     claim::Claim,
     clock::monotonic_ns,
     connect::connect,
     connection::{Connection, ControlEvent},
     error::{ClaimError, ConnectError, LinkError, SendError, TransportError},
     fork::after_fork_in_child,
-    link::{Link, Peer, Side},
+    frame::{Attachments, Frame},
+    link::{Link, Memory, Peer, Side},
     runtime::{Owner, Runtime},
+    view::View,
     waiter::Waiter,
 };

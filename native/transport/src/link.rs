@@ -1,10 +1,13 @@
 //! What the engine and the client need of an established connection.
 
 use std::os::fd::BorrowedFd;
+use std::time::Duration;
 
 use pycrust_protocol::header::HEADER_LEN;
 
+use crate::block::{Attachment, Block};
 use crate::error::{LinkError, SendError};
+use crate::frame::Frame;
 
 /// Which end of a connection this process is; it decides which flag words it writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +27,17 @@ pub struct Peer {
     pub name: String,
 }
 
+/// What a link's attachments take.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// Received samples that views keep.
+    pub views: usize,
+    /// Frames whose attachments were copied since too many samples were kept.
+    pub copied: u64,
+    /// Frames that were sent where their attachments were built.
+    pub sent_in_place: u64,
+}
+
 /// An established connection. Everything is `&self`; interior locks are held for about a microsecond.
 pub trait Link: Send + Sync + 'static {
     /// The connection's number in its worker's life.
@@ -38,15 +52,14 @@ pub trait Link: Send + Sync + 'static {
     /// Has the peer published something that was not yet received? Two loads.
     fn ready(&self) -> bool;
 
-    /// Receives at most `max` frames and hands each to `sink` as header and whole sample, borrowed.
+    /// Receives at most `max` frames and hands each to `sink`, borrowed; attachments may be kept.
     ///
     /// Slots are freed, and a peer that waits for room is told, before this returns. `sink` must not
     /// receive on the same link.
     ///
     /// # Errors
     /// [`LinkError`] if the connection can't be received from any more.
-    fn receive(&self, max: usize, sink: &mut dyn FnMut(&[u8; HEADER_LEN], &[u8]))
-    -> Result<usize, LinkError>;
+    fn receive(&self, max: usize, sink: &mut dyn FnMut(&Frame<'_>)) -> Result<usize, LinkError>;
 
     /// Publishes one frame whose sample is the concatenation of `parts`.
     ///
@@ -58,6 +71,34 @@ pub trait Link: Send + Sync + 'static {
     /// [`SendError::Full`] asks the caller to wait for the [`doorbell`](Self::doorbell) and to try again;
     /// after any other the frame can't be sent.
     fn send(&self, header: &[u8; HEADER_LEN], parts: &[&[u8]]) -> Result<(), SendError>;
+
+    /// Publishes one frame with attachments, behind `parts` and the table that describes them; the header
+    /// counts them. Attachments that were built in this link's memory are sent where they are, if all pieces of
+    /// their [`Block`] that live are in this frame; all others are copied. They are gone once they are sent.
+    ///
+    /// # Errors
+    /// Those of [`send`](Self::send). After [`SendError::Full`] the attachments are as they were, after any
+    /// other they may be gone.
+    fn send_with(
+        &self,
+        header: &[u8; HEADER_LEN],
+        parts: &[&[u8]],
+        attachments: &mut Vec<Attachment>,
+    ) -> Result<(), SendError>;
+
+    /// Memory for attachments of `len` bytes together, to be written in place. Its first use may wait as
+    /// [`send`](Self::send) may.
+    ///
+    /// # Errors
+    /// [`SendError`] if there is none; a [`Piece`](crate::Piece) on the heap does in its place.
+    fn block(&self, len: usize) -> Result<Block, SendError>;
+
+    /// What the link's attachments take at the moment.
+    fn memory(&self) -> Memory;
+
+    /// Gives shared memory that was not used for `idle` back to the system; whether there is more to give back
+    /// later.
+    fn give_back(&self, idle: Duration) -> bool;
 
     /// Announces that all of this side's threads are about to sleep. The caller checks
     /// [`ready`](Self::ready) once more before it does; each sleep is announced anew.

@@ -25,10 +25,32 @@ pub(crate) fn populate(address: *const u8, len: usize) -> io::Result<()> {
         // Linux before 5.14 answers that it does not know it.
         Ok(()) | Err(Errno::INVAL) => Ok(()),
         // EFAULT is what would have been a SIGBUS.
-        Err(Errno::FAULT | Errno::NOMEM) => {
-            Err(io::Error::new(io::ErrorKind::OutOfMemory, "/dev/shm is full"))
-        }
+        Err(Errno::FAULT | Errno::NOMEM) => Err(check_room(len as u64).err().unwrap_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::OutOfMemory,
+                format!("/dev/shm gave no {len} bytes more (a quota?)"),
+            )
+        })),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Gives the pages that lie wholly in `[address, address + len)` back to the system; how many bytes. They read
+/// as zeros then. The memory must be shared memory of this process that nobody uses.
+pub(crate) fn give_back(address: *const u8, len: usize) -> usize {
+    let start = address.addr().next_multiple_of(PAGE);
+    let end = (address.addr() + len) & !(PAGE - 1);
+    if start >= end {
+        return 0;
+    }
+    let pages = address.with_addr(start).cast_mut().cast();
+    // SAFETY: whole pages of memory that is in nobody's use.
+    match unsafe { rustix::mm::madvise(pages, end - start, Advice::LinuxRemove) } {
+        Ok(()) => end - start,
+        Err(error) => {
+            log::debug!("shared memory can't be given back: {error}");
+            0
+        }
     }
 }
 
@@ -52,11 +74,12 @@ pub(crate) fn populate_mapping(address: *const u8) -> io::Result<()> {
 pub(crate) fn check_room(len: u64) -> io::Result<()> {
     let shm = rustix::fs::statvfs("/dev/shm")?;
     let free = shm.f_bavail.saturating_mul(shm.f_frsize);
+    let total = shm.f_blocks.saturating_mul(shm.f_frsize);
     // A file system without a limit says 0 blocks in all.
     if shm.f_blocks != 0 && free < len {
         return Err(io::Error::new(
             io::ErrorKind::OutOfMemory,
-            format!("/dev/shm has {free} bytes left, {len} are needed"),
+            format!("/dev/shm has {free} bytes left of {total}, {len} are needed"),
         ));
     }
     Ok(())

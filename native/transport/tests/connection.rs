@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use common::{Other, Place, body, driven, echo, receive_one, request, response, role, say, wait_until};
 use pycrust_protocol::limits::{MAX_BODY_LEN, SMALL_WINDOW};
-use pycrust_transport::{Connection, Link, SendError, Waiter};
+use pycrust_transport::{Connection, Frame, Link, SendError, Waiter};
 
 const SIZES: [usize; 11] = [0, 1, 127, 4095, 4096, 4097, 65_536, 20 << 20, 70_000, 20 << 20, 3];
 
@@ -79,7 +79,7 @@ fn samples_are_aligned_and_a_connection_takes_little_memory() {
     assert!(taken() < 700 << 10, "{} bytes before the first frame", taken());
     for (len, most) in [(1, 700 << 10), (65_536, 900 << 10), (4 << 20, 6 << 20)] {
         client.send(&request(len), &[&body(len)]).unwrap();
-        let aligned = |_: &_, sample: &[u8]| assert_eq!(sample.as_ptr().addr() % 64, 0);
+        let aligned = |frame: &Frame<'_>| assert_eq!(frame.sample().as_ptr().addr() % 64, 0);
         assert_eq!(worker.receive(1, &mut { aligned }).unwrap(), 1);
         assert!(taken() < most, "{} bytes after a frame of {len}", taken());
     }
@@ -220,7 +220,8 @@ fn a_flood_arrives_in_order_and_complete() {
         while received < FRAMES as usize {
             sleep(&worker, &waiter);
             received += worker
-                .receive(17, &mut |_, sample| {
+                .receive(17, &mut |frame| {
+                    let sample = frame.sample();
                     let number = u32::from_le_bytes(sample[..4].try_into().unwrap());
                     if sample.len() > 4 {
                         assert_eq!(number, bulk_next.fetch_add(BULK_EVERY, Ordering::Relaxed));

@@ -162,7 +162,7 @@ fn lying_flag_words_cost_a_look_and_nothing_else() {
     let (acceptor, events) = place.serve();
     let client = place.connect();
     let worker = events.link();
-    let nothing = |link: &Connection| link.receive(64, &mut |_, _| panic!("a frame")).unwrap();
+    let nothing = |link: &Connection| link.receive(64, &mut |_| panic!("a frame")).unwrap();
 
     // Announced and not there: looked for once, until the word changes again.
     for value in [u64::MAX, 1, 1 << 63, 12_345] {

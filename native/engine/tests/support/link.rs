@@ -7,8 +7,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
+use pycrust_protocol::attachments::{ENTRY_LEN, lay_out, put_table};
 use pycrust_protocol::header::HEADER_LEN;
-use pycrust_transport::{Link, LinkError, Peer, SendError, monotonic_ns};
+use pycrust_transport::{
+    Attachment, Block, Frame as Received, Link, LinkError, Memory, Peer, SendError, monotonic_ns,
+};
 use rustix::event::{EventfdFlags, eventfd};
 
 use super::HANG;
@@ -128,11 +131,7 @@ impl Link for MemoryLink {
         self.waiting.load(Ordering::Acquire) > 0 || self.lies.load(Ordering::Relaxed)
     }
 
-    fn receive(
-        &self,
-        max: usize,
-        sink: &mut dyn FnMut(&[u8; HEADER_LEN], &[u8]),
-    ) -> Result<usize, LinkError> {
+    fn receive(&self, max: usize, sink: &mut dyn FnMut(&Received<'_>)) -> Result<usize, LinkError> {
         assert!(!self.panics.load(Ordering::Relaxed), "as the test asked");
         let frames: Vec<Frame> = {
             let mut requests = self.requests.lock().unwrap();
@@ -142,9 +141,42 @@ impl Link for MemoryLink {
             frames
         };
         for (header, sample) in &frames {
-            sink(header, sample);
+            sink(&Received::new(header, sample));
         }
         Ok(frames.len())
+    }
+
+    fn send_with(
+        &self,
+        header: &[u8; HEADER_LEN],
+        parts: &[&[u8]],
+        attachments: &mut Vec<Attachment>,
+    ) -> Result<(), SendError> {
+        let head = parts.concat();
+        if attachments.is_empty() {
+            return self.send(header, &[&head]);
+        }
+        let lens = attachments.iter().map(Attachment::len);
+        let (ranges, len) = lay_out(head.len() + ENTRY_LEN * attachments.len(), lens).unwrap();
+        let mut sample = head;
+        put_table(&mut sample, &ranges);
+        sample.resize(len, 0);
+        for (attachment, range) in attachments.iter().zip(ranges) {
+            attachment.write(&mut sample[range]);
+        }
+        self.send(header, &[&sample]).map(|()| attachments.clear())
+    }
+
+    fn block(&self, len: usize) -> Result<Block, SendError> {
+        Err(SendError::NoMemory { len, reason: "a test has none".into() })
+    }
+
+    fn memory(&self) -> Memory {
+        Memory::default()
+    }
+
+    fn give_back(&self, _idle: Duration) -> bool {
+        false
     }
 
     fn send(&self, header: &[u8; HEADER_LEN], parts: &[&[u8]]) -> Result<(), SendError> {

@@ -201,7 +201,7 @@ fn dispatch(
                 let arguments = job.arguments();
                 let status = loop {
                     match arguments.wait(HANG) {
-                        Argument::Item(item) => job.send_item(&item),
+                        Argument::Item(item, _) => job.send_item(&item, Vec::new()),
                         Argument::End => break Code::Ok,
                         Argument::Cancelled => break Code::Cancelled,
                         Argument::Broken(_) | Argument::Later => break Code::InvalidArgument,
@@ -241,7 +241,7 @@ fn count(mut job: TestJob, below: u64) -> Option<TestJob> {
             job.suspend(Box::new(next));
             return None;
         }
-        job.send_item(&next.to_le_bytes());
+        job.send_item(&next.to_le_bytes(), Vec::new());
         next += 1;
         if next.is_multiple_of(16) {
             job.give_way(Box::new(next));

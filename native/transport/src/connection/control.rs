@@ -1,5 +1,6 @@
 //! The control socket of an established connection: goodbyes, hang-ups, and bulk services.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,7 @@ use crate::iox::{self, Size};
 use crate::link::{Link, Side};
 use crate::sending::Sending;
 use crate::time;
+use crate::view::InPort;
 
 /// How long the first bulk frame waits for the other side to open the service.
 const BULK_PATIENCE: Duration = Duration::from_secs(5);
@@ -123,7 +125,7 @@ impl Connection {
         let service = self.ports.lifeline.with_node(|node| iox::service(node, name, Size::Bulk, false))?;
         let receiver = iox::receiver(&service, Size::Bulk)?;
         iox::update(&receiver)?;
-        self.ports.bulk_in.open(receiver);
+        self.ports.bulk_in.open(InPort::new(receiver, Arc::clone(&self.ports.lifeline)));
         Ok(())
     }
 

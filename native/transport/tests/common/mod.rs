@@ -154,11 +154,11 @@ pub fn receive_one(link: &Connection) -> Vec<u8> {
     let mut found = None;
     wait_until("a frame", || link.ready());
     let count = link
-        .receive(1, &mut |header, sample| {
-            let header = Header::decode(header).unwrap();
+        .receive(1, &mut |frame| {
+            let header = Header::decode(frame.header()).unwrap();
             assert!(header.common().sent_ns > 0);
-            assert_eq!(header.common().body_len as usize, sample.len());
-            found = Some(sample.to_vec());
+            assert_eq!(header.common().body_len as usize, frame.sample().len());
+            found = Some(frame.sample().to_vec());
         })
         .unwrap();
     assert_eq!(count, 1);
@@ -193,7 +193,7 @@ pub fn echo(events: &Events) -> ! {
     loop {
         for link in events.links() {
             let mut bodies = Vec::new();
-            link.receive(64, &mut |_, sample| bodies.push(sample.to_vec())).unwrap();
+            link.receive(64, &mut |frame| bodies.push(frame.sample().to_vec())).unwrap();
             for body in bodies {
                 link.send(&response(body.len()), &[&body]).unwrap();
             }

@@ -1,0 +1,15 @@
+//! Arrays in arguments and results, beside the MessagePack.
+
+mod element;
+mod owned;
+mod place;
+mod view;
+mod wire;
+
+pub use element::Element;
+pub use owned::Tensor;
+pub use place::{Arena, TensorMut};
+pub use pycrust_protocol::tensor::DType;
+pub use view::{TensorError, TensorView};
+
+pub mod attached;

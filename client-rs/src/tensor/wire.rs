@@ -1,0 +1,76 @@
+//! How arrays pass through serde: as an extension of MessagePack, whose bytes travel beside it.
+
+use std::fmt;
+
+use pycrust_protocol::tensor::{DType, TENSOR_EXTENSION, Tensor as Descriptor};
+use pycrust_transport::{Attachment, View};
+use serde::de::{self, Deserializer, Visitor};
+use serde::ser::{Error as _, Serializer};
+use serde_bytes::{ByteBuf, Bytes};
+
+use crate::beside;
+
+/// The name by which `rmp_serde` knows an extension.
+const EXTENSION: &str = "_ExtStruct";
+
+/// Writes an array of native order whose last dimension varies fastest.
+pub(super) fn serialize<S: Serializer>(
+    serializer: S,
+    dtype: DType,
+    shape: &[usize],
+    attachment: impl FnOnce() -> Attachment,
+) -> Result<S::Ok, S::Error> {
+    let Some(attachment) = beside::attach(attachment) else {
+        return Err(S::Error::custom("an array can be serialised in a call's arguments only"));
+    };
+    let shape = shape.iter().map(|size| *size as u64).collect();
+    let descriptor =
+        Descriptor { dtype, big_endian: cfg!(target_endian = "big"), column_major: false, attachment, shape };
+    let mut data = Vec::new();
+    descriptor.put(&mut data);
+    serializer.serialize_newtype_struct(EXTENSION, &(TENSOR_EXTENSION, Bytes::new(&data)))
+}
+
+/// Reads an array: what it is, and its bytes.
+pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<(Descriptor, View), D::Error> {
+    deserializer.deserialize_newtype_struct(EXTENSION, Extension)
+}
+
+struct Extension;
+
+impl<'de> Visitor<'de> for Extension {
+    type Value = (Descriptor, View);
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        let (kind, data): (i8, ByteBuf) = de::Deserialize::deserialize(deserializer)?;
+        found(kind, &data)
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let missing = || de::Error::custom("an extension without its type or data");
+        let kind: i8 = seq.next_element()?.ok_or_else(missing)?;
+        let data: ByteBuf = seq.next_element()?.ok_or_else(missing)?;
+        found(kind, &data)
+    }
+}
+
+fn found<E: de::Error>(kind: i8, data: &[u8]) -> Result<(Descriptor, View), E> {
+    if kind != TENSOR_EXTENSION {
+        return Err(E::custom(format!("an extension of type {kind}, an array has {TENSOR_EXTENSION}")));
+    }
+    let descriptor = Descriptor::decode(data).map_err(E::custom)?;
+    let number = descriptor.attachment;
+    let bytes = beside::attached(number)
+        .ok_or_else(|| E::custom(format!("an array in attachment {number}, which did not come")))?;
+    if descriptor.len() != Some(bytes.len()) {
+        let (name, shape, len) = (descriptor.dtype.name(), &descriptor.shape, bytes.len());
+        return Err(E::custom(format!("an array of {name} of the shape {shape:?} in {len} bytes")));
+    }
+    Ok((descriptor, bytes))
+}

@@ -1,0 +1,178 @@
+//! Bytes that were received and stay where they are, for as long as anybody looks at them.
+
+use std::fmt;
+use std::mem::ManuallyDrop;
+use std::ops::{Deref, Range};
+use std::ptr::NonNull;
+use std::slice;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use crate::aligned::Aligned;
+use crate::iox;
+use crate::lifeline::Lifeline;
+
+/// Bytes of a frame, in shared memory or copied out of it. A clone is another view of the same bytes.
+///
+/// A view may outlive its frame, its connection and the other process, and may go from thread to thread. The
+/// bytes are read-only; a peer of the same user could change them, as it could anything of this process.
+#[derive(Clone)]
+pub struct View {
+    /// Where the bytes begin, inside what `owner` keeps.
+    start: NonNull<u8>,
+    /// How many there are.
+    len: usize,
+    /// Keeps them.
+    owner: Arc<Owner>,
+}
+
+/// What keeps a view's bytes where they are.
+enum Owner {
+    /// A sample in shared memory.
+    Sample(#[expect(dead_code, reason = "it keeps the bytes")] Pinned),
+    /// The heap.
+    Heap(#[expect(dead_code, reason = "it keeps the bytes")] Aligned),
+}
+
+// SAFETY: a sample of a thread-safe service is `Send`: its port's lock is taken when it is dropped. Nothing is
+// done with it through a shared reference.
+unsafe impl Send for Owner {}
+// SAFETY: as above.
+unsafe impl Sync for Owner {}
+
+// SAFETY: the bytes are only read, and their owner may be dropped on any thread.
+unsafe impl Send for View {}
+// SAFETY: as above.
+unsafe impl Sync for View {}
+
+/// A received sample that is not given back yet.
+struct Pinned {
+    /// The sample. Not dropped in a forked child, whose parent's it is.
+    sample: ManuallyDrop<iox::Sample>,
+    /// The port that it came by: once a port is dropped, iceoryx2 lets the sender use its samples again, also
+    /// those that somebody still holds. So a port lives until its last view is gone.
+    port: Arc<InPort>,
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        if self.port.pid == std::process::id() {
+            // SAFETY: dropped once, here, and not used after.
+            unsafe { ManuallyDrop::drop(&mut self.sample) };
+            self.port.pinned.fetch_sub(1, Ordering::Release);
+        }
+    }
+}
+
+/// A receiving port and what is known of its samples.
+pub(crate) struct InPort {
+    /// The port. Not dropped in a forked child.
+    receiver: ManuallyDrop<iox::Receiver>,
+    /// Samples that views keep.
+    pinned: AtomicUsize,
+    /// Attachments that were copied since too many samples were kept.
+    copied: AtomicU64,
+    /// The process that made the port.
+    pid: u32,
+    /// The node that the port needs: last, since it has to outlive the port.
+    _lifeline: Arc<Lifeline>,
+}
+
+impl InPort {
+    /// Shares a port.
+    pub(crate) fn new(receiver: iox::Receiver, lifeline: Arc<Lifeline>) -> Arc<Self> {
+        Arc::new(Self {
+            receiver: ManuallyDrop::new(receiver),
+            pinned: AtomicUsize::new(0),
+            copied: AtomicU64::new(0),
+            pid: std::process::id(),
+            _lifeline: lifeline,
+        })
+    }
+
+    /// The port.
+    pub(crate) fn receiver(&self) -> &iox::Receiver {
+        &self.receiver
+    }
+
+    /// Samples that views keep.
+    pub(crate) fn pinned(&self) -> usize {
+        self.pinned.load(Ordering::Acquire)
+    }
+
+    /// Attachments that were copied since too many samples were kept.
+    pub(crate) fn copied(&self) -> u64 {
+        self.copied.load(Ordering::Relaxed)
+    }
+
+    /// Counts an attachment that was copied since too many samples were kept.
+    pub(crate) fn count_copy(&self) {
+        self.copied.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for InPort {
+    fn drop(&mut self) {
+        if self.pid == std::process::id() {
+            // SAFETY: dropped once, here, and not used after.
+            unsafe { ManuallyDrop::drop(&mut self.receiver) };
+        }
+    }
+}
+
+impl View {
+    /// Keeps a sample of `port`.
+    pub(crate) fn pin(sample: iox::Sample, port: &Arc<InPort>) -> Self {
+        // Asked for once: each look at the payload takes the port's lock.
+        let bytes = sample.payload();
+        let (start, len) = (NonNull::from_ref(bytes).cast(), bytes.len());
+        port.pinned.fetch_add(1, Ordering::Relaxed);
+        let pinned = Pinned { sample: ManuallyDrop::new(sample), port: Arc::clone(port) };
+        Self { start, len, owner: Arc::new(Owner::Sample(pinned)) }
+    }
+
+    /// A copy on the heap, aligned as a sample is.
+    pub fn copy_of(bytes: &[u8]) -> Self {
+        let copy = Aligned::copy_of(bytes);
+        Self { start: copy.start(), len: bytes.len(), owner: Arc::new(Owner::Heap(copy)) }
+    }
+
+    /// A view of some of the bytes.
+    ///
+    /// # Panics
+    /// If the range is not inside the view.
+    #[must_use]
+    pub fn slice(&self, range: Range<usize>) -> Self {
+        let part = &self[range];
+        Self { start: NonNull::from_ref(part).cast(), len: part.len(), owner: Arc::clone(&self.owner) }
+    }
+
+    /// Whether the bytes are in shared memory, not copied.
+    pub fn is_shared(&self) -> bool {
+        matches!(*self.owner, Owner::Sample(_))
+    }
+}
+
+impl Deref for View {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: `owner` keeps this many bytes there, initialised, and this process writes none of them.
+        unsafe { slice::from_raw_parts(self.start.as_ptr(), self.len) }
+    }
+}
+
+impl AsRef<[u8]> for View {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl fmt::Debug for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("View")
+            .field("len", &self.len)
+            .field("shared", &self.is_shared())
+            .finish_non_exhaustive()
+    }
+}
