@@ -233,7 +233,7 @@ mod tests {
         for bytes in [&b"\xc1"[..], b"\x92\x01", b"\xdf\xff\xff\xff\xff", b"\xa5abc", b"\x81\xc1"] {
             assert_eq!(scrub().payload(bytes, &[]), b"");
         }
-        assert_eq!(scrub().payload(&[0x91; 100_000], &[]), b"", "too deep");
+        assert_eq!(scrub().payload(&vec![0x91; 100_000], &[]), b"", "too deep");
     }
 
     proptest! {
