@@ -63,8 +63,8 @@ fn put_rarer(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> bool 
     }
 }
 
-/// The shortest form of a signed integer.
-#[expect(clippy::cast_sign_loss, reason = "two's complement is what travels")]
+/// The shortest form of a signed integer: its low bytes, in the range that each arm names.
+#[expect(clippy::cast_sign_loss, reason = "two's complement is what MessagePack wants")]
 fn put_int(int: i64, out: &mut Vec<u8>) {
     match int {
         -32..=127 => out.push(int as u8),

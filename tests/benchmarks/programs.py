@@ -96,5 +96,4 @@ def _measured(*command: str | Path, seconds: float) -> Figures:
     report = json.loads(run.stdout)
     if report["errors"]:
         raise RuntimeError(f"calls failed: {report['errors']}")
-    figures = {**report["round_trip_us"], "calls": report["calls"], "calls_per_second": report["calls_per_second"]}
-    return figures
+    return {**report["round_trip_us"], "calls": report["calls"], "calls_per_second": report["calls_per_second"]}
