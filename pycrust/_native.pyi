@@ -354,6 +354,7 @@ def be_punctual() -> None:
 
 def yield_to_others(*, enabled: bool) -> None:
     """The main thread lets every thread that wakes come first; or, with `False`, no longer."""
+
 def decode_kept(payload: bytes) -> Any:
     """Like `decode`, of a payload whose arrays nobody kept: each is a `pycrust.arrays.Absent`."""
 
