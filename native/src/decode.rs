@@ -98,6 +98,7 @@ struct Decoder<'a, 'py> {
 
 impl<'a, 'py> Decoder<'a, 'py> {
     #[expect(clippy::unused_self, reason = "reads as the decoder's verdict")]
+    #[expect(clippy::unnecessary_box_returns, reason = "see `Decoded`")]
     #[cold]
     fn refuse(&self, at: usize, reason: impl Display) -> Box<DecodeError> {
         Box::new(DecodeError::Malformed(at, reason.to_string()))
@@ -242,6 +243,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
     }
 
     /// Why bytes are no string: only then they are looked at by themselves.
+    #[expect(clippy::unnecessary_box_returns, reason = "see `Decoded`")]
     #[cold]
     fn no_text(&self, at: usize, bytes: &[u8], error: PyErr) -> Box<DecodeError> {
         match std::str::from_utf8(bytes) {
