@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use crate::average::Average;
 
-/// The longest poll of the adaptive policy. Waking up costs about 20 µs more than polling does, so
-/// polling pays while calls come closer together than a small multiple of that.
-const ADAPTIVE_BUDGET_NS: u64 = 50_000;
+/// The longest poll of the adaptive policy. Waking up costs 20 to 50 µs more than polling does, the more on a
+/// virtual machine, so polling pays while calls come closer together than a small multiple of that. It must be
+/// above the gap between calls when both sides sleep, up to 60 µs, or a single caller never gets to poll.
+const ADAPTIVE_BUDGET_NS: u64 = 100_000;
 /// Waits for the interpreter past which some cell is busy, and polling would take its core.
 const BUSY_INTERPRETER_NS: u64 = 20_000;
 
