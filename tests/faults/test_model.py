@@ -14,7 +14,7 @@ import sys
 import threading
 from pathlib import Path
 
-from hypothesis import HealthCheck, settings, strategies
+from hypothesis import HealthCheck, Phase, settings, strategies
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
@@ -181,7 +181,7 @@ class Model(RuleBasedStateMachine):
     @precondition(lambda self: self.other is None and self.worker is not None)
     @rule()
     def another_client_calls(self) -> None:
-        first = 1_000_000 * (1 + self.numbers)
+        first = 1_000_000 * self.number()
         self.other = subprocess.Popen(
             [sys.executable, HERE / "model_client.py", str(first)],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -249,5 +249,6 @@ def test_what_must_hold_holds_in_every_order(tmp_path):
         deadline=None,
         suppress_health_check=list(HealthCheck),
         database=None,
+        phases=[Phase.generate],  # a shorter example is not worth a restart of every process
     )
     run_state_machine_as_test(Here, settings=unhurried)
