@@ -44,7 +44,7 @@ $(VENV)/.client: $(VENV)/.installed $(RUST_SOURCES)
 	touch $@
 
 test-rust: build
-	cargo test --release
+	cargo test --release --no-fail-fast
 
 test-loom: setup
 	RUSTFLAGS="--cfg loom" cargo test --release --target-dir target/loom -p pycrust-transport --test loom

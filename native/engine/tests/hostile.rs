@@ -70,7 +70,7 @@ fn broken_frames_are_refused_by_offset_and_reason() {
     body[at] = 0xc0; // the payload is nil instead of binary
     let message = refused(&caller, (header.encode(), body), 70_001);
     assert!(message.contains("the payload"), "{message}");
-    assert_eq!(rig.engine.stats().malformed_frames, 4);
+    assert_eq!(rig.engine.stats().malformed_frames, 5);
     rig.finish();
 }
 
