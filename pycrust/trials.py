@@ -103,7 +103,8 @@ class Trial:
     @property
     def differing(self) -> int:
         """Calls that ended otherwise."""
-        return self.calls - self.agreed
+        with self._lock:
+            return self.calls - self.agreed
 
     def run(self, call: RecordedCall) -> None:
         """Runs the candidate on a recorded call and notes how that compares."""
@@ -113,15 +114,16 @@ class Trial:
         outcome = self._attempt(call)
         stages = call.stages
         with self._lock:
-            self.calls += 1
             self._took[0].append(sum(stages.get(name, 0.0) for name in ("decode", "handler", "encode")))
             self._took[1].append(outcome.seconds)
             mismatch = self._compared(call, outcome)
             if mismatch is None:
                 self.agreed += 1
-                return
-            self.failed += outcome.code is not Code.OK and call.code is Code.OK
-            self.mismatches.append(mismatch)
+            else:
+                self.failed += outcome.code is not Code.OK and call.code is Code.OK
+                self.mismatches.append(mismatch)
+            # Last: whoever sees the call counted sees how it compared.
+            self.calls += 1
 
     def _attempt(self, call: RecordedCall) -> Outcome:
         candidate = self._candidate
