@@ -66,11 +66,17 @@ def measure(cases: list[Case], rounds: int, seconds: float) -> Results:
     results = Results()
     with tempfile.TemporaryDirectory(prefix="pycrust-bench-") as directory:
         os.environ["PYCRUST_RUNTIME_DIR"] = directory
-        for number in range(rounds):
-            for case in cases:
-                for row in case.measurements:
-                    print(f"round {number + 1} of {rounds}: {row.name}", file=sys.stderr, flush=True)
-                    results.add(row.name, row.run(seconds))
+        try:
+            for number in range(rounds):
+                for case in cases:
+                    for row in case.measurements:
+                        print(f"round {number + 1} of {rounds}: {row.name}", file=sys.stderr, flush=True)
+                        results.add(row.name, row.run(seconds))
+        finally:
+            # What iceoryx2 itself keeps of programs that use it directly.
+            for prefix in ("pycfloor_", "pycpeer_"):
+                for left in Path("/dev/shm").glob(f"{prefix}*"):
+                    left.unlink()
     return results
 
 
