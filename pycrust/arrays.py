@@ -12,6 +12,7 @@ import importlib
 import math
 import mmap
 import sys
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic.errors import PydanticSchemaGenerationError
@@ -327,16 +328,16 @@ def empty(shape: int | Sequence[int], dtype: Any, take: Callable[[int], Any] | N
 # Annotations ------------------------------------------------------------------------------------------------
 
 
-class _Constraint:
+class _Constraint(ABC):
     """What an annotation says of an array beside its class."""
 
+    @abstractmethod
     def check(self, value: Any) -> Any:
         """The value, if it is as it should be."""
-        raise NotImplementedError
 
+    @abstractmethod
     def schema(self) -> dict[str, Any]:
         """What the JSON Schema says of it."""
-        raise NotImplementedError
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         """Checks after what is inside has checked."""

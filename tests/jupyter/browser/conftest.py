@@ -16,6 +16,6 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="package")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     if CHROMIUM is None:
-        pytest.skip("needs chromium (make chromium)")
+        pytest.fail("needs chromium (make chromium)")
     with running_lab(tmp_path_factory.mktemp("lab")) as running:
         yield running

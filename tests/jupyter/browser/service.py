@@ -54,7 +54,7 @@ def moves(notebook: Notebook, times: int) -> None:
 def traffic(rust: Callable[..., Program], *more: object, method: str = "add", arguments: object = None) -> Program:
     """Calls from Rust, 200 a second and more as they come, until stopped."""
     if not (EXAMPLES / "load").exists():
-        pytest.skip("needs the client's `load` example (make build)")
+        pytest.fail("needs the client's `load` example (make build)")
     given = {"a": 1, "b": 2} if arguments is None else arguments
     return rust(
         "load", "--endpoint", "calculator", "--method", method, "--args", json.dumps(given),
