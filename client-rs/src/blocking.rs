@@ -33,15 +33,13 @@ use crate::buffers;
 use crate::builder::{Builder, Options, WhenFull};
 use crate::call::{self, Attempt, Failure, Finished, InFlight, Outgoing};
 use crate::calls::{End, NoSlot};
-use crate::client::{
-    Call, FIRST_PAUSE, LONGEST_PAUSE, MAX_CONNECTIONS, PROBE_TIMEOUT, decode, jittered, never_sent, outgoing,
-    reply, write,
-};
+use crate::client::{Call, FIRST_PAUSE, LONGEST_PAUSE, PROBE_TIMEOUT, decode, outgoing, reply, write};
 use crate::connector::Connector;
 use crate::driver;
 use crate::error::Error;
 use crate::metadata::MetadataValue;
 use crate::reply::Reply;
+use crate::retries::{MAX_CONNECTIONS, Retries, never_sent};
 use crate::session::Session;
 
 /// Time between two looks at what no descriptor announces.
@@ -144,28 +142,12 @@ impl RpcClient {
 
     /// Makes a call, on as many connections as it takes and may. The answer, and when the call started.
     fn make(&mut self, mut call: Outgoing<'_>) -> Result<(Finished, u64), Error> {
-        let retry = self.options.retry;
-        let (mut pause, mut attempts, mut connections) = (retry.first_pause, 1, 0);
+        let mut retries = Retries::new(self.options.retry);
         let finished = loop {
-            let error = match self.attempt(&mut call) {
+            match self.attempt(&mut call) {
                 Ok(finished) => break finished,
-                Err(Failure::NotSent) => {
-                    connections += 1;
-                    if connections < MAX_CONNECTIONS {
-                        continue;
-                    }
-                    never_sent(call.method)
-                }
-                Err(Failure::Lost(error) | Failure::Failed(error)) => error,
-            };
-            let again = call.flags & flags::IDEMPOTENT != 0 && attempts < retry.attempts;
-            let waits = jittered(pause);
-            if !again || error.code() != Code::Unavailable || left(&call).is_some_and(|left| left <= waits) {
-                return Err(error);
+                Err(failure) => std::thread::sleep(retries.after(failure, &call)?),
             }
-            attempts += 1;
-            std::thread::sleep(waits);
-            pause = (pause * 2).min(retry.longest_pause);
         };
         buffers::give(call.payload);
         if finished.status == Code::Ok {

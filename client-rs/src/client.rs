@@ -1,12 +1,11 @@
 //! The client.
 
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use pycrust_protocol::header::{TraceContext, flags};
+use pycrust_protocol::header::TraceContext;
 use pycrust_protocol::limits::{MAX_BODY_LEN, MAX_METHOD_LEN};
 use pycrust_protocol::name::EndpointName;
 use pycrust_protocol::reserved::{HEALTH, Health, READY};
@@ -26,13 +25,11 @@ use crate::error::Error;
 use crate::metadata::{self, Metadata};
 use crate::reply::Reply;
 use crate::request::Request;
+use crate::retries::{MAX_CONNECTIONS, Retries, never_sent};
 use crate::session::Session;
 use crate::state::{ConnectionState, StateChanges};
 use crate::stream::{Arguments, Open, Opening, Streaming};
 use crate::tensor::{Arena, Element, TensorMut};
-
-/// Connections that a call tries when each ends before the call could be sent.
-pub(crate) const MAX_CONNECTIONS: usize = 3;
 
 /// The first pause of a connection that waits for its worker; each next one is twice as long.
 pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(5);
@@ -329,36 +326,15 @@ impl RpcClient {
     /// Makes a call, on as many connections as it takes and may. The answer, and when the call started.
     pub(crate) async fn make(&self, mut call: Outgoing<'_>) -> Result<(Finished, u64), Error> {
         in_runtime(call.method)?;
-        let retry = self.shared.options.retry;
-        let (mut pause, mut attempts) = (retry.first_pause, 1);
-        let mut connections = 0;
+        let mut retries = Retries::new(self.shared.options.retry);
         let finished = loop {
-            let error = match self.attempt(&mut call).await {
+            match self.attempt(&mut call).await {
                 Ok(finished) => break finished,
-                Err(Failure::NotSent) => {
-                    connections += 1;
-                    if connections < MAX_CONNECTIONS {
-                        continue;
-                    }
-                    never_sent(call.method)
-                }
-                Err(Failure::Lost(error) | Failure::Failed(error)) => error,
-            };
-            let again = call.flags & flags::IDEMPOTENT != 0 && attempts < retry.attempts;
-            if !again || error.code() != Code::Unavailable {
-                return Err(error);
+                Err(failure) => match retries.after(failure, &call)? {
+                    Duration::ZERO => {}
+                    pause => tokio::time::sleep(pause).await,
+                },
             }
-            attempts += 1;
-            // Made again until its time is over; what it is told then is why the last attempt failed.
-            if until(&call, async {
-                tokio::time::sleep(jittered(pause)).await;
-            })
-            .await
-            .is_none()
-            {
-                return Err(error);
-            }
-            pause = (pause * 2).min(retry.longest_pause);
         };
         buffers::give(call.payload);
         if finished.status == Code::Ok {
@@ -576,18 +552,6 @@ fn in_runtime(method: &str) -> Result<(), Error> {
     }
     let reason = "there is no Tokio runtime here: call from a task, or from block_on of one";
     Err(Error::new(Code::FailedPrecondition, method, reason))
-}
-
-pub(crate) fn never_sent(method: &str) -> Error {
-    let reason = format!("{MAX_CONNECTIONS} connections ended before the call could be sent");
-    Error::new(Code::Unavailable, method, reason)
-}
-
-/// A pause that is different for everyone who was told of the same end: between half of it and all.
-pub(crate) fn jittered(pause: Duration) -> Duration {
-    // The standard library's only source of chance: each state's keys are its own.
-    let chance = RandomState::new().hash_one(()) as u32;
-    pause / 2 + (pause / 2).mul_f64(f64::from(chance) / f64::from(u32::MAX))
 }
 
 /// Checks what a call says.

@@ -34,6 +34,7 @@ mod error;
 mod metadata;
 mod reply;
 mod request;
+mod retries;
 mod session;
 mod spin;
 mod state;

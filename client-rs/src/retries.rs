@@ -1,0 +1,70 @@
+//! What becomes of an attempt that got no answer: another one, or the call's error.
+
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+use pycrust_protocol::Code;
+use pycrust_protocol::header::flags;
+use pycrust_transport::monotonic_ns;
+
+use crate::builder::Retry;
+use crate::call::{Failure, Outgoing};
+use crate::error::Error;
+
+/// Connections that a call tries when each ends before the call could be sent.
+pub(crate) const MAX_CONNECTIONS: usize = 3;
+
+/// The attempts of one call.
+pub(crate) struct Retries {
+    retry: Retry,
+    /// The pause after the next failure.
+    pause: Duration,
+    /// Attempts that may have reached a worker, with the one that is made.
+    attempts: u32,
+    /// Connections that ended before the call could be sent.
+    connections: usize,
+}
+
+impl Retries {
+    pub(crate) fn new(retry: Retry) -> Self {
+        Self { retry, pause: retry.first_pause, attempts: 1, connections: 0 }
+    }
+
+    /// How long to wait before the call is made again; or the error that it ends in: if it must not be made twice,
+    /// was made often enough, or has not that much time left.
+    pub(crate) fn after(&mut self, failure: Failure, call: &Outgoing<'_>) -> Result<Duration, Error> {
+        let error = match failure {
+            Failure::NotSent => {
+                self.connections += 1;
+                if self.connections < MAX_CONNECTIONS {
+                    return Ok(Duration::ZERO);
+                }
+                never_sent(call.method)
+            }
+            Failure::Lost(error) | Failure::Failed(error) => error,
+        };
+        let waits = jittered(self.pause);
+        let again = call.flags & flags::IDEMPOTENT != 0 && self.attempts < self.retry.attempts;
+        let in_time =
+            call.expires_ns.is_none_or(|at| at.saturating_sub(monotonic_ns()) > waits.as_nanos() as u64);
+        if !again || !in_time || error.code() != Code::Unavailable {
+            return Err(error);
+        }
+        self.attempts += 1;
+        self.pause = (self.pause * 2).min(self.retry.longest_pause);
+        Ok(waits)
+    }
+}
+
+/// The error of a call that no connection lived long enough for.
+pub(crate) fn never_sent(method: &str) -> Error {
+    let reason = format!("{MAX_CONNECTIONS} connections ended before the call could be sent");
+    Error::new(Code::Unavailable, method, reason)
+}
+
+/// A pause that is different for everyone who was told of the same end: between half of it and all.
+fn jittered(pause: Duration) -> Duration {
+    // The standard library's only source of chance: each state's keys are its own.
+    let chance = RandomState::new().hash_one(()) as u32;
+    pause / 2 + (pause / 2).mul_f64(f64::from(chance) / f64::from(u32::MAX))
+}
