@@ -3,6 +3,8 @@
 //! `load --endpoint NAME --method add --args '{"a": 1, "b": 2}' --tasks 8 --seconds 10 --json`
 #![allow(clippy::print_stdout)]
 
+mod pace;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -13,8 +15,10 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use hdrhistogram::Histogram;
-use pycrust_client::{Error, RpcClient, Spin, Streaming};
+use pycrust_client::{Error, RpcClient, Spin, Streaming, Timing};
 use serde_json::{Value, json};
+
+use crate::pace::Pace;
 
 /// Calls one method from many tasks.
 #[derive(Parser)]
@@ -67,7 +71,19 @@ struct Call {
     sent_ns: u64,
     received_ns: u64,
     version: u32,
+    /// Where its time went, in nanoseconds, by [`STAGES`]; nothing for a stream or an error.
+    stages: Option<[u64; STAGES.len()]>,
     outcome: Result<Value, &'static str>,
+}
+
+/// Where the time of a call goes; see [`Timing`].
+const STAGES: [&str; 8] =
+    ["round_trip", "transit", "queue", "interpreter", "decode", "handler", "encode", "back"];
+
+fn stages(timing: Timing) -> [u64; STAGES.len()] {
+    let Timing { round_trip, transit, queue, interpreter, decode, handler, encode, back, .. } = timing;
+    [round_trip, transit, queue, interpreter, decode, handler, encode, back]
+        .map(|time| time.as_nanos() as u64)
 }
 
 fn main() -> anyhow::Result<()> {
@@ -94,7 +110,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
         .collect();
     let mut calls = Vec::new();
     for task in tasks {
-        calls.extend(task.await?);
+        calls.extend(task.await??);
     }
     let took = begun.elapsed();
     for client in clients {
@@ -112,16 +128,16 @@ async fn work(
     left: Arc<AtomicU64>,
     task: u64,
     begun: Instant,
-) -> Vec<Call> {
+) -> anyhow::Result<Vec<Call>> {
     let mut calls = Vec::new();
     let until = options.seconds.map(|seconds| begun + Duration::from_secs_f64(seconds));
-    let mut pace = options.pace.map(|hertz| tokio::time::interval(Duration::from_secs_f64(1.0 / hertz)));
+    let pace = options.pace.map(Pace::new).transpose()?;
     let one_less = |left: u64| left.checked_sub(1);
     while until.is_none_or(|until| Instant::now() < until)
         && left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok()
     {
-        if let Some(pace) = &mut pace {
-            pace.tick().await;
+        if let Some(pace) = &pace {
+            pace.tick().await?;
         }
         let mut request = client.request(&options.method);
         if let Some(millis) = options.timeout_ms {
@@ -129,18 +145,19 @@ async fn work(
         }
         let sent_ns = begun.elapsed().as_nanos() as u64;
         let answer = if options.stream {
-            collect(request.stream(&options.args)).await
+            collect(request.stream(&options.args)).await.map(|(version, value)| (version, None, value))
         } else {
-            request.send(&options.args).await.map(|reply| (reply.version(), reply.into_value()))
+            let reply = request.send(&options.args).await;
+            reply.map(|reply| (reply.version(), Some(stages(reply.timing())), reply.into_value()))
         };
         let received_ns = begun.elapsed().as_nanos() as u64;
-        let (version, outcome) = match answer {
-            Ok((version, value)) => (version, Ok(value)),
-            Err(error) => (0, Err(error.code().name())),
+        let (version, stages, outcome) = match answer {
+            Ok((version, stages, value)) => (version, stages, Ok(value)),
+            Err(error) => (0, None, Err(error.code().name())),
         };
-        calls.push(Call { task, id: calls.len() as u64, sent_ns, received_ns, version, outcome });
+        calls.push(Call { task, id: calls.len() as u64, sent_ns, received_ns, version, stages, outcome });
     }
-    calls
+    Ok(calls)
 }
 
 /// A streamed answer's version and items.
@@ -154,7 +171,7 @@ async fn collect(mut items: Streaming<Value>) -> Result<(u32, Value), Error> {
 
 fn write_history(out: &mut impl Write, calls: &[Call]) -> anyhow::Result<()> {
     for call in calls {
-        let Call { task, id, sent_ns, received_ns, version, outcome } = call;
+        let Call { task, id, sent_ns, received_ns, version, outcome, .. } = call;
         let mut line = json!({
             "task": task, "id": id, "sent_ns": sent_ns, "received_ns": received_ns, "version": version,
         });
@@ -187,6 +204,7 @@ fn report(options: &Options, calls: &[Call], took: Duration) -> anyhow::Result<(
             "p50": micros(0.5), "p90": micros(0.9), "p99": micros(0.99), "p999": micros(0.999),
             "max": trips.max() as f64 / 1e3,
         },
+        "stages_us": median_stages(calls),
         "last": calls.last().and_then(|call| call.outcome.as_ref().ok()),
     });
     if options.json {
@@ -195,6 +213,17 @@ fn report(options: &Options, calls: &[Call], took: Duration) -> anyhow::Result<(
         println!("{report:#}");
     }
     Ok(())
+}
+
+/// The median of each stage in microseconds. They don't add up: each is another call's.
+fn median_stages(calls: &[Call]) -> BTreeMap<&'static str, f64> {
+    let timed: Vec<_> = calls.iter().filter_map(|call| call.stages).collect();
+    let median = |stage: usize| {
+        let mut times: Vec<_> = timed.iter().map(|stages| stages[stage]).collect();
+        times.sort_unstable();
+        times.get(times.len() / 2).map(|time| *time as f64 / 1e3)
+    };
+    STAGES.iter().enumerate().filter_map(|(at, name)| Some((*name, median(at)?))).collect()
 }
 
 fn json_value(text: &str) -> Result<Value, serde_json::Error> {

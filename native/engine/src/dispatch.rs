@@ -70,10 +70,13 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
     fn lead(&self, thread: &DispatchThread) -> Option<Start<H, L>> {
         let mut desk = self.desk.lock();
         let mut fallout = Fallout::new();
+        // Whatever was sent before was held up by what this thread ran.
+        desk.away_until_ns = monotonic_ns();
         loop {
             self.attention.store(false, Ordering::Relaxed);
             self.refresh(&mut desk);
             let frames = self.receive_round(&mut desk);
+            desk.away_until_ns = 0;
             let found = self.find(thread, &mut fallout);
             self.settle(&mut fallout, Patience::Hurries);
             self.flush_outboxes(&desk);
@@ -92,10 +95,11 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         if scheduler.over(thread.life) {
             return Found::Over;
         }
-        let Some(start) = scheduler.pop(monotonic_ns(), fallout) else {
+        let now_ns = monotonic_ns();
+        let Some(start) = scheduler.pop(now_ns, fallout) else {
             return if fallout.is_empty() { Found::Nothing(scheduler.next_batch_ns()) } else { Found::More };
         };
-        let hire = scheduler.run_as_leader(thread.token, start.index);
+        let hire = scheduler.run_as_leader(thread.token, start.index, now_ns);
         drop(scheduler);
         self.watchdog.arm();
         self.hire(hire, thread.life);

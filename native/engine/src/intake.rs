@@ -20,7 +20,7 @@ use crate::native::Native;
 use crate::ongoing::Ongoing;
 use crate::recording::Turned;
 use crate::registry::Lookup;
-use crate::scheduler::Unstarted;
+use crate::scheduler::{HAND_OVER_NS, Unstarted};
 use crate::spin::Spin;
 use crate::text::{self, Refusal};
 
@@ -39,6 +39,8 @@ pub(crate) struct Desk<L: Link> {
     turn: usize,
     /// When to poll.
     pub(crate) spin: Spin,
+    /// Until when nobody received; 0 once that was looked at.
+    pub(crate) away_until_ns: u64,
     /// Calls that were received in this round, with their methods' indices.
     arrived: Vec<(usize, Call<L>)>,
     /// Answers to frames of this round that don't become calls.
@@ -76,6 +78,7 @@ impl<L: Link> Desk<L> {
             topology: 0,
             turn: 0,
             spin: Spin::new(spin),
+            away_until_ns: 0,
             arrived: Vec::new(),
             replies: Vec::new(),
         }
@@ -109,7 +112,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         if count == 0 {
             return 0;
         }
-        let Desk { clients, turn, spin, arrived, replies, .. } = desk;
+        let Desk { clients, turn, spin, away_until_ns, arrived, replies, .. } = desk;
         let (mut frames, mut now_ns) = (0, 0);
         *turn = (*turn + 1) % count;
         for at in 0..count {
@@ -129,7 +132,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         }
         if frames > 0 {
             spin.arrived(now_ns, frames);
-            self.queue(arrived, replies);
+            self.queue(arrived, replies, *away_until_ns);
             for reply in replies.drain(..) {
                 self.reply(reply);
             }
@@ -260,14 +263,17 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         Ok((index, call))
     }
 
-    /// Queues what arrived.
-    fn queue(&self, arrived: &mut Vec<(usize, Call<L>)>, replies: &mut Vec<Reply<L>>) {
+    /// Queues what arrived. Nobody received until `away_until_ns`.
+    fn queue(&self, arrived: &mut Vec<(usize, Call<L>)>, replies: &mut Vec<Reply<L>>, away_until_ns: u64) {
         if arrived.is_empty() {
             return;
         }
         let (mut refused, mut superseded) = (Vec::new(), Vec::new());
         {
             let mut scheduler = self.scheduler.lock();
+            if arrived.iter().any(|(_, call)| call.sent_ns + HAND_OVER_NS < away_until_ns) {
+                scheduler.held_up(away_until_ns);
+            }
             for (index, call) in arrived.drain(..) {
                 // Under the lock: a client that goes after this finds its call in the queue.
                 let mut older = Vec::new();

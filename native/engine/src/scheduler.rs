@@ -18,8 +18,12 @@ use crate::job::Job;
 use crate::queue::Queue;
 use crate::registry::{Registry, Version};
 
-/// Whose average run time is above this is handed over before it runs.
-const HAND_OVER_NS: u64 = 50_000;
+/// Whose average run time is above this is handed over before it runs, while others are held up by it.
+pub(crate) const HAND_OVER_NS: u64 = 50_000;
+/// Whose average run time is above this is handed over in any case: the watchdog would do it anyway.
+const LONG_NS: u64 = 500_000;
+/// How long a call that was held up by a leader's run counts.
+const COMPANY_NS: u64 = 1_000_000_000;
 /// Calls that are refused in one go before the thread that pops answers them.
 const MAX_FALLOUT: usize = 64;
 
@@ -108,6 +112,8 @@ pub(crate) struct Scheduler<H: Send + Sync + 'static, L: Link> {
     pub(crate) lead: Lead,
     /// Counts calls that a leader ran itself.
     pub(crate) epoch: u64,
+    /// When a call last waited for a leader that ran another one for longer than a hand-over takes.
+    held_up_ns: Option<u64>,
     /// The methods and their versions.
     pub(crate) registry: Registry<H>,
     /// Each method's waiting calls, by the method's index.
@@ -156,6 +162,7 @@ impl<H: Send + Sync + 'static, L: Link> Scheduler<H, L> {
             life: 0,
             lead: Lead::Vacant,
             epoch: 0,
+            held_up_ns: None,
             registry: Registry::new(),
             queues: Vec::new(),
             resumable: Vec::new(),
@@ -457,10 +464,17 @@ impl<H: Send + Sync + 'static, L: Link> Scheduler<H, L> {
         true
     }
 
+    /// A call waited while the leader ran another one.
+    pub(crate) fn held_up(&mut self, now_ns: u64) {
+        self.held_up_ns = Some(now_ns);
+    }
+
     /// The leader is about to run a call of this method: it keeps the lead if that is short, else gives
-    /// it up. Answers how many threads must be made.
-    pub(crate) fn run_as_leader(&mut self, token: u64, index: usize) -> usize {
-        if self.queues[index].run_ns() > HAND_OVER_NS {
+    /// it up. Waking another thread costs as much as a short call, above all on a machine that was idle: it
+    /// is done only for a caller that would wait otherwise. Answers how many threads must be made.
+    pub(crate) fn run_as_leader(&mut self, token: u64, index: usize, now_ns: u64) -> usize {
+        let company = self.held_up_ns.is_some_and(|at| now_ns.saturating_sub(at) < COMPANY_NS);
+        if self.queues[index].run_ns() > if company { HAND_OVER_NS } else { LONG_NS } {
             return self.promote();
         }
         self.epoch += 1;
@@ -549,5 +563,38 @@ pub(crate) fn unstarted<L: Link>(call: &Call<L>, now_ns: u64) -> Option<Unstarte
         Some(Unstarted::Expired)
     } else {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pycrust_transport::Connection;
+
+    use super::*;
+
+    const LEADER: u64 = 1;
+
+    /// Whether the leader keeps the lead for a call of a method that takes `run_ns`, at `now_ns`.
+    fn keeps_the_lead(scheduler: &mut Scheduler<(), Connection>, run_ns: u64, now_ns: u64) -> bool {
+        scheduler.ensure(0);
+        scheduler.queues[0].published(1);
+        scheduler.queues[0].started(1);
+        scheduler.queues[0].ended(1, Some(run_ns));
+        scheduler.lead = Lead::Leading(LEADER);
+        scheduler.run_as_leader(LEADER, 0, now_ns);
+        matches!(scheduler.lead, Lead::Running(LEADER, _))
+    }
+
+    #[test]
+    fn a_call_of_middling_length_is_handed_over_only_where_another_would_wait() {
+        let mut scheduler = Scheduler::new(8, 8);
+        let now_ns = 10 * COMPANY_NS;
+        assert!(keeps_the_lead(&mut scheduler, HAND_OVER_NS / 2, now_ns));
+        assert!(keeps_the_lead(&mut scheduler, 4 * HAND_OVER_NS, now_ns));
+        assert!(!keeps_the_lead(&mut scheduler, 2 * LONG_NS, now_ns));
+        scheduler.held_up(now_ns);
+        assert!(keeps_the_lead(&mut scheduler, HAND_OVER_NS / 2, now_ns));
+        assert!(!keeps_the_lead(&mut scheduler, 4 * HAND_OVER_NS, now_ns + COMPANY_NS / 2));
+        assert!(keeps_the_lead(&mut scheduler, 4 * HAND_OVER_NS, now_ns + COMPANY_NS), "it is alone again");
     }
 }

@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use rustix::event::{Timespec, epoll};
+use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 use rustix::io::Errno;
 
 use crate::doorbell;
@@ -54,10 +54,19 @@ impl Waiter {
 
     /// Sleeps until a doorbell rings, [`wake`](Self::wake) is called, a signal comes or the time is up.
     pub fn wait(&self, timeout: Option<Duration>) {
-        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         let mut events = [MaybeUninit::<epoll::Event>::uninit(); 16];
-        match epoll::wait(&self.epoll, &mut events, timeout.as_ref()) {
-            Ok(_) | Err(Errno::INTR) => {}
+        let waited = match timeout.and_then(|timeout| Timespec::try_from(timeout).ok()) {
+            None => epoll::wait(&self.epoll, &mut events, None).map(drop),
+            // In two steps, since epoll's own time is rounded up to milliseconds.
+            Some(timeout) => {
+                let mut ready = [PollFd::new(&self.epoll, PollFlags::IN)];
+                poll(&mut ready, Some(&timeout))
+                    .and_then(|_| epoll::wait(&self.epoll, &mut events, Some(&Timespec::default())))
+                    .map(drop)
+            }
+        };
+        match waited {
+            Ok(()) | Err(Errno::INTR) => {}
             Err(error) => {
                 // Only a forked child, whose descriptors are gone, comes here: it must not spin.
                 log::error!("waiting for doorbells failed: {error}");
@@ -69,5 +78,35 @@ impl Waiter {
     /// Ends one thread's [`wait`](Self::wait), now or the next.
     pub fn wake(&self) {
         doorbell::ring(self.own.as_fd());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    /// The shortest of many sleeps of 100 µs: the machine may be busy, but not always.
+    #[test]
+    fn a_short_sleep_is_not_rounded_up() {
+        let waiter = Waiter::new().expect("a waiter");
+        let sleep = || {
+            let begun = Instant::now();
+            waiter.wait(Some(Duration::from_micros(100)));
+            begun.elapsed()
+        };
+        let shortest = (0..100).map(|_| sleep()).min().expect("sleeps");
+        assert!((Duration::from_micros(100)..Duration::from_millis(1)).contains(&shortest), "{shortest:?}");
+    }
+
+    #[test]
+    fn a_ring_is_seen_once_by_a_sleep_that_has_a_time() {
+        let waiter = Waiter::new().expect("a waiter");
+        waiter.wake();
+        let begun = Instant::now();
+        waiter.wait(Some(Duration::from_secs(3600)));
+        waiter.wait(Some(Duration::from_millis(5)));
+        assert!(begun.elapsed() >= Duration::from_millis(5));
     }
 }

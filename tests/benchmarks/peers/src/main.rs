@@ -5,16 +5,18 @@
 mod grpc;
 mod iceoryx;
 mod measure;
+#[path = "../../../../client-rs/examples/pace/mod.rs"]
+mod pace;
 mod socket;
 mod zmq;
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use crate::measure::Times;
+use crate::pace::Pace;
 
 /// Calls `add` of one of the peers.
 #[derive(Parser, Clone)]
@@ -108,11 +110,11 @@ async fn run(options: &Options) -> anyhow::Result<Times> {
 
 async fn call(mut caller: impl Caller, options: Options) -> anyhow::Result<Times> {
     let mut times = Times::new();
-    let mut pace = options.pace.map(|hertz| tokio::time::interval(Duration::from_secs_f64(1.0 / hertz)));
+    let pace = options.pace.map(Pace::new).transpose()?;
     let begun = std::time::Instant::now();
     while begun.elapsed().as_secs_f64() < options.seconds {
-        if let Some(pace) = &mut pace {
-            pace.tick().await;
+        if let Some(pace) = &pace {
+            pace.tick().await?;
         }
         let sent = std::time::Instant::now();
         let sum = caller.add(ARGS).await?;
