@@ -343,10 +343,10 @@ def current_calls() -> list[CurrentCall] | None:
 def write_output(channel: Literal["stdout", "stderr", "display"], text: str) -> bool | None:
     """Keeps output of the sync handler that this thread runs: whether it was, `None` if the thread runs none."""
 
-def encode(value: object) -> bytes:
+def encode(value: object, /) -> bytes:
     """MessagePack of `value`."""
 
-def decode(payload: bytes) -> Any:
+def decode(payload: bytes, /) -> Any:
     """The Python object that the MessagePack in `payload` stands for."""
 
 def be_punctual() -> None:

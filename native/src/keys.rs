@@ -12,7 +12,14 @@ const PLACES: usize = 512;
 
 thread_local! {
     /// A key in the place that its bytes hash to; the last one counts.
-    static KEYS: RefCell<Vec<Option<Py<PyString>>>> = const { RefCell::new(Vec::new()) };
+    static KEYS: RefCell<Vec<Option<Known>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A key and its bytes.
+struct Known {
+    bytes: [u8; LONGEST],
+    len: usize,
+    key: Py<PyString>,
 }
 
 /// The string with these bytes; an error if they are not UTF-8.
@@ -22,19 +29,21 @@ pub(crate) fn key<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyS
     }
     let place = hash(bytes) as usize % PLACES;
     let known = KEYS.with_borrow(|keys| {
-        let known = keys.get(place)?.as_ref()?.bind(py);
-        known.to_str().is_ok_and(|text| text.as_bytes() == bytes).then(|| known.clone())
+        let known = keys.get(place)?.as_ref()?;
+        (known.bytes[..known.len] == *bytes).then(|| known.key.bind(py).clone())
     });
     if let Some(known) = known {
         return Ok(known);
     }
     let made = PyString::from_bytes(py, bytes)?;
+    let mut known = Known { bytes: [0; LONGEST], len: bytes.len(), key: made.clone().unbind() };
+    known.bytes[..bytes.len()].copy_from_slice(bytes);
     // Dropped outside: freeing an object may run code that comes back here.
     let _before = KEYS.with_borrow_mut(|keys| {
         if keys.is_empty() {
             keys.resize_with(PLACES, || None);
         }
-        keys[place].replace(made.clone().unbind())
+        keys[place].replace(known)
     });
     Ok(made)
 }

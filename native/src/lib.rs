@@ -30,6 +30,8 @@ use pyo3::prelude::*;
 
 #[pymodule]
 mod _native {
+    use std::cell::Cell;
+
     use pyo3::exceptions::PyOSError;
     use pyo3::prelude::*;
     use pyo3::types::PyBytes;
@@ -53,16 +55,31 @@ mod _native {
     #[pymodule_export]
     use crate::worker::Worker;
 
+    /// Bytes of memory that are kept for the next encoding, at most.
+    const MAX_SCRATCH: usize = 64 << 10;
+
+    thread_local! {
+        /// Memory for the next encoding; taken while one goes on, since that may run Python code.
+        static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    }
+
     /// MessagePack of `value`.
     #[pyfunction]
+    #[pyo3(signature = (value, /))]
     fn encode<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
-        let mut out = Vec::with_capacity(256);
+        let mut out = SCRATCH.take();
+        out.clear();
         crate::encode::encode(value, &mut out)?;
-        Ok(PyBytes::new(value.py(), &out))
+        let bytes = PyBytes::new(value.py(), &out);
+        if out.capacity() <= MAX_SCRATCH {
+            SCRATCH.set(out);
+        }
+        Ok(bytes)
     }
 
     /// The Python object that the MessagePack in `payload` stands for.
     #[pyfunction]
+    #[pyo3(signature = (payload, /))]
     fn decode<'py>(py: Python<'py>, payload: &[u8]) -> PyResult<Bound<'py, PyAny>> {
         Ok(crate::decode::decode(py, payload)?)
     }

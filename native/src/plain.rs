@@ -1,9 +1,12 @@
 //! The quick way to MessagePack, for values of Python's own basic types: no Python code runs, so nothing can change
 //! meanwhile.
 
+use std::ptr;
+
 use pycrust_protocol::limits::MAX_DEPTH;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+use pyo3::{Borrowed, ffi};
 
 /// Appends MessagePack of `value`. `false` if it is not as simple as that: then `out` is as it was, and
 /// [`encode`](crate::encode) knows what to do or what to say.
@@ -23,9 +26,7 @@ fn put_value(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> bool 
     if let Ok(text) = value.cast_exact::<PyString>() {
         put_str(text, out)
     } else if let Ok(int) = value.cast_exact::<PyInt>() {
-        let Ok(int) = int.extract::<i64>() else { return false };
-        put_int(int, out);
-        true
+        put_int(int, out)
     } else if let Ok(float) = value.cast_exact::<PyFloat>() {
         put_marked(0xcb, float.value().to_be_bytes(), out);
         true
@@ -41,12 +42,11 @@ fn put_rarer(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> bool 
     }
     if let Ok(dict) = value.cast_exact::<PyDict>() {
         put_len(dict.len(), [0x80, 0xde, 0xdf], out)
-            && dict
-                .iter()
+            && entries(dict)
                 .all(|(key, value)| put_value(&key, out, depth + 1) && put_value(&value, out, depth + 1))
     } else if let Ok(list) = value.cast_exact::<PyList>() {
         put_len(list.len(), [0x90, 0xdc, 0xdd], out)
-            && list.iter().all(|item| put_value(&item, out, depth + 1))
+            && borrowed(list).all(|item| put_value(&item, out, depth + 1))
     } else if value.is_none() {
         out.push(0xc0);
         true
@@ -63,9 +63,39 @@ fn put_rarer(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> bool 
     }
 }
 
+/// A list's items without a count of references for each: no Python code runs meanwhile, and this module keeps
+/// the interpreter lock, so that nothing can take them out of the list.
+fn borrowed<'a, 'py>(list: &'a Bound<'py, PyList>) -> impl Iterator<Item = Borrowed<'a, 'py, PyAny>> {
+    (0..list.len()).map(|index| {
+        // SAFETY: the index is within the list, whose items are objects that it keeps alive.
+        unsafe { Borrowed::from_ptr(list.py(), ffi::PyList_GET_ITEM(list.as_ptr(), index.cast_signed())) }
+    })
+}
+
+/// A dict's items in the same way.
+fn entries<'a, 'py>(
+    dict: &'a Bound<'py, PyDict>,
+) -> impl Iterator<Item = (Borrowed<'a, 'py, PyAny>, Borrowed<'a, 'py, PyAny>)> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let (mut key, mut value) = (ptr::null_mut(), ptr::null_mut());
+        // SAFETY: a dict, and room for what is next in it, which are objects that it keeps alive.
+        unsafe {
+            (ffi::PyDict_Next(dict.as_ptr(), &raw mut at, &raw mut key, &raw mut value) != 0)
+                .then(|| (Borrowed::from_ptr(dict.py(), key), Borrowed::from_ptr(dict.py(), value)))
+        }
+    })
+}
+
 /// The shortest form of a signed integer: its low bytes, in the range that each arm names.
 #[expect(clippy::cast_sign_loss, reason = "two's complement is what MessagePack wants")]
-fn put_int(int: i64, out: &mut Vec<u8>) {
+fn put_int(int: &Bound<'_, PyInt>, out: &mut Vec<u8>) -> bool {
+    let mut overflow = 0;
+    // SAFETY: an int, and room for the answer; of an int it raises nothing.
+    let int = unsafe { ffi::PyLong_AsLongLongAndOverflow(int.as_ptr(), &raw mut overflow) };
+    if overflow != 0 {
+        return false;
+    }
     match int {
         -32..=127 => out.push(int as u8),
         128..=0xff => put_marked(0xcc, [int as u8], out),
@@ -77,6 +107,7 @@ fn put_int(int: i64, out: &mut Vec<u8>) {
         -0x8000_0000..=-0x8001 => put_marked(0xd2, (int as u32).to_be_bytes(), out),
         _ => put_marked(0xd3, int.to_be_bytes(), out),
     }
+    true
 }
 
 fn put_str(text: &Bound<'_, PyString>, out: &mut Vec<u8>) -> bool {

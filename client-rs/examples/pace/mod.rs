@@ -20,7 +20,8 @@ impl Pace {
         let timer =
             timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?;
         let period = Duration::from_secs_f64(1.0 / hertz);
-        let period = Timespec { tv_sec: period.as_secs() as i64, tv_nsec: period.subsec_nanos().into() };
+        let period =
+            Timespec { tv_sec: period.as_secs().cast_signed(), tv_nsec: period.subsec_nanos().into() };
         let ticks = Itimerspec { it_interval: period, it_value: period };
         timerfd_settime(&timer, TimerfdTimerFlags::empty(), &ticks)?;
         // SAFETY: the descriptor is owned, and stays open and the same until the value is dropped.
