@@ -10,7 +10,7 @@ RUST_SOURCES := $(shell find native client-rs -name '*.rs' -not -path '*/target/
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 export CARGO_TERM_COLOR ?= never
 
-.PHONY: demo lab test test-rust test-loom test-python front-end lint format setup build bench soak clean chromium
+.PHONY: demo lab test test-rust test-loom test-python front-end lint format setup build bench bench-rust soak clean chromium
 
 demo: build
 	$(BIN)/python notebooks/demo.py
@@ -84,6 +84,10 @@ bench: build $(VENV)/.bench
 	cargo build --release --quiet -p pycrust-transport --example floors
 	cargo build --release --quiet --manifest-path tests/benchmarks/peers/Cargo.toml --target-dir target/peers
 	$(BIN)/python -m tests.benchmarks.run $(CASES) --rounds $(ROUNDS) --seconds $(SECONDS)
+
+# What frames and the engine alone cost.
+bench-rust: setup
+	cargo bench -p pycrust-protocol -p pycrust-engine
 
 $(VENV)/.bench: $(VENV)/.installed
 	$(BIN)/pip install --quiet --group bench

@@ -53,8 +53,11 @@ def main() -> None:
     parser.add_argument("--spin-us", type=float)
     parser.add_argument("--busy", choices=CELLS)
     parser.add_argument("--methods", type=int, default=1)
+    parser.add_argument("--record-all", action="store_true", help="every call, whatever the rate")
     options = parser.parse_args()
     endpoint = RpcEndpoint("bench", spin_us=options.spin_us)
+    if options.record_all:
+        endpoint.recording(calls_per_second=10_000_000, bytes_per_second=1 << 40)
     endpoint.register("add", request_model=AddArgs)(add)
     for number in range(1, options.methods):
         endpoint.register(f"add{number}", request_model=AddArgs)(lambda a, b: a + b)

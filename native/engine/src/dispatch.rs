@@ -70,13 +70,12 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
     fn lead(&self, thread: &DispatchThread) -> Option<Start<H, L>> {
         let mut desk = self.desk.lock();
         let mut fallout = Fallout::new();
-        // Whatever was sent before was held up by what this thread ran.
-        desk.away_until_ns = monotonic_ns();
+        desk.returned = true;
         loop {
             self.attention.store(false, Ordering::Relaxed);
             self.refresh(&mut desk);
             let frames = self.receive_round(&mut desk);
-            desk.away_until_ns = 0;
+            desk.returned = false;
             let found = self.find(thread, &mut fallout);
             self.settle(&mut fallout, Patience::Hurries);
             self.flush_outboxes(&desk);

@@ -39,8 +39,8 @@ pub(crate) struct Desk<L: Link> {
     turn: usize,
     /// When to poll.
     pub(crate) spin: Spin,
-    /// Until when nobody received; 0 once that was looked at.
-    pub(crate) away_until_ns: u64,
+    /// Whether nobody has received for a while: what has come meanwhile was held up by what the leader ran.
+    pub(crate) returned: bool,
     /// Calls that were received in this round, with their methods' indices.
     arrived: Vec<(usize, Call<L>)>,
     /// Answers to frames of this round that don't become calls.
@@ -78,7 +78,7 @@ impl<L: Link> Desk<L> {
             topology: 0,
             turn: 0,
             spin: Spin::new(spin),
-            away_until_ns: 0,
+            returned: false,
             arrived: Vec::new(),
             replies: Vec::new(),
         }
@@ -112,7 +112,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         if count == 0 {
             return 0;
         }
-        let Desk { clients, turn, spin, away_until_ns, arrived, replies, .. } = desk;
+        let Desk { clients, turn, spin, returned, arrived, replies, .. } = desk;
         let (mut frames, mut now_ns) = (0, 0);
         *turn = (*turn + 1) % count;
         for at in 0..count {
@@ -132,7 +132,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         }
         if frames > 0 {
             spin.arrived(now_ns, frames);
-            self.queue(arrived, replies, *away_until_ns);
+            self.queue(arrived, replies, returned.then_some(now_ns));
             for reply in replies.drain(..) {
                 self.reply(reply);
             }
@@ -263,16 +263,23 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         Ok((index, call))
     }
 
-    /// Queues what arrived. Nobody received until `away_until_ns`.
-    fn queue(&self, arrived: &mut Vec<(usize, Call<L>)>, replies: &mut Vec<Reply<L>>, away_until_ns: u64) {
+    /// Queues what arrived. If nobody received before, that ended at `away_until_ns`.
+    fn queue(
+        &self,
+        arrived: &mut Vec<(usize, Call<L>)>,
+        replies: &mut Vec<Reply<L>>,
+        away_until_ns: Option<u64>,
+    ) {
         if arrived.is_empty() {
             return;
         }
         let (mut refused, mut superseded) = (Vec::new(), Vec::new());
         {
             let mut scheduler = self.scheduler.lock();
-            if arrived.iter().any(|(_, call)| call.sent_ns + HAND_OVER_NS < away_until_ns) {
-                scheduler.held_up(away_until_ns);
+            if let Some(now_ns) = away_until_ns
+                && arrived.iter().any(|(_, call)| call.sent_ns + HAND_OVER_NS < now_ns)
+            {
+                scheduler.held_up(now_ns);
             }
             for (index, call) in arrived.drain(..) {
                 // Under the lock: a client that goes after this finds its call in the queue.

@@ -90,10 +90,9 @@ enum Place {
 impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
     /// Takes what the scheduler has started.
     pub(crate) fn begin(engine: &Arc<Engine<H, L>>, start: Start<H, L>) -> Self {
-        let Start { what, companions, ticket, life, .. } = start;
+        let Start { what, companions, ticket, life, now_ns: started_ns, .. } = start;
         match what {
             Work::Call(call, version) => {
-                let started_ns = monotonic_ns();
                 let companions = companions
                     .into_iter()
                     .map(|call| {

@@ -76,6 +76,8 @@ pub(crate) struct Start<H: Send + Sync + 'static, L: Link> {
     pub(crate) ticket: u64,
     /// The start of the engine that it belongs to.
     pub(crate) life: u64,
+    /// `CLOCK_MONOTONIC` when it was started.
+    pub(crate) now_ns: u64,
 }
 
 /// What a thread is given.
@@ -330,7 +332,7 @@ impl<H: Send + Sync + 'static, L: Link> Scheduler<H, L> {
             if resumed && let Some(job) = self.resumable[index].pop_front() {
                 queue.started(job.live_version().number);
                 self.background -= usize::from(job.life() == self.life);
-                return Some(self.start(index, Work::Resumed(job), Vec::new()));
+                return Some(self.start(index, Work::Resumed(job), Vec::new(), now_ns));
             }
             let Some(version) = self.registry.to_start(index).cloned() else { continue };
             if !queue.has_room(&version) {
@@ -348,7 +350,7 @@ impl<H: Send + Sync + 'static, L: Link> Scheduler<H, L> {
             }
             self.queues[index].started(version.number);
             self.emptied(index, fallout);
-            return Some(self.start(index, Work::Call(first, version), companions));
+            return Some(self.start(index, Work::Call(first, version), companions, now_ns));
         }
         None
     }
@@ -385,13 +387,19 @@ impl<H: Send + Sync + 'static, L: Link> Scheduler<H, L> {
         }
     }
 
-    fn start(&mut self, index: usize, what: Work<H, L>, companions: Vec<Call<L>>) -> Start<H, L> {
+    fn start(
+        &mut self,
+        index: usize,
+        what: Work<H, L>,
+        companions: Vec<Call<L>>,
+        now_ns: u64,
+    ) -> Start<H, L> {
         self.list(index);
         self.running += 1;
         self.background += companions.len();
         self.tickets += 1;
         self.gate = Some(self.tickets);
-        Start { what, companions, index, ticket: self.tickets, life: self.life }
+        Start { what, companions, index, ticket: self.tickets, life: self.life, now_ns }
     }
 
     /// The start with this ticket has attached or ended.
