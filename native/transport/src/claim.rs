@@ -3,7 +3,7 @@
 use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use pycrust_protocol::name::EndpointName;
@@ -29,8 +29,6 @@ pub struct Claim {
     prefix: String,
     /// What the prefixes of all lives of this endpoint begin with.
     common_prefix: String,
-    /// The runtime directory.
-    runtime: Runtime,
     /// The listening control socket. Its path goes before the lock does.
     socket: Listener,
     /// The lock: last, since whoever takes it next finds everything else gone.
@@ -68,9 +66,9 @@ impl Claim {
         let lock = LockFile::take(&runtime.lock_path(name), &owner)?;
         let common_prefix = runtime.prefix(name);
         let prefix = format!("{common_prefix}{:08x}_", owner.generation as u32);
-        remains::sweep_others(runtime.dir(), &common_prefix, &prefix);
+        remains::sweep_others(&common_prefix, &prefix);
         let socket = Listener::bind(runtime.socket_path(name))?;
-        Ok(Self { owner, prefix, common_prefix, runtime: runtime.clone(), socket, _lock: lock })
+        Ok(Self { owner, prefix, common_prefix, socket, _lock: lock })
     }
 
     /// What the lock file says about this process.
@@ -88,14 +86,9 @@ impl Claim {
         &self.prefix
     }
 
-    /// The runtime directory.
-    pub(crate) fn dir(&self) -> &Path {
-        self.runtime.dir()
-    }
-
     /// Removes what earlier lives left and a client kept in use at the time.
     pub(crate) fn sweep_others(&self) {
-        remains::sweep_others(self.dir(), &self.common_prefix, &self.prefix);
+        remains::sweep_others(&self.common_prefix, &self.prefix);
     }
 }
 

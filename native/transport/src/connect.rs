@@ -56,7 +56,7 @@ pub fn connect(runtime: &Runtime, name: &EndpointName, client: &str) -> Result<C
         Words::open(memfd.as_fd()).map_err(|error| TransportError::system("map the flag words", error))?;
 
     iox::check_room()?;
-    let lifeline = Arc::new(Lifeline::new(runtime.dir(), &welcome.prefix)?);
+    let lifeline = Arc::new(Lifeline::new(&welcome.prefix)?);
     let open = |service: &str| lifeline.with_node(|node| iox::service(node, service, Size::Small, false));
     let out = iox::sender(&open(&welcome.request_service)?, Size::Small)?;
     let inn = iox::receiver(&open(&welcome.response_service)?, Size::Small)?;

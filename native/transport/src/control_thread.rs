@@ -16,6 +16,7 @@ use crate::acceptor::{AcceptorEvents, Stop};
 use crate::claim::Claim;
 use crate::connection::{Connection, ControlEvent};
 use crate::control_socket::{self, Received};
+use crate::doorbell;
 use crate::error::TransportError;
 use crate::handshake::{Caller, Step, Terms};
 use crate::lifeline::Lifeline;
@@ -81,12 +82,28 @@ pub(crate) struct ControlThread {
     claim: Claim,
 }
 
+/// Descriptors that a worker with all its connections may have: 13 each, and some of its own.
+const MOST_DESCRIPTORS: u64 = 4096;
+
 /// What a round of the loop found readable.
 struct Found {
     /// Someone wants to connect.
     caller: bool,
     /// These clients have something to say or are gone.
     clients: Vec<u64>,
+}
+
+/// Has the kernel make this process's table of descriptors as large as it may become here.
+///
+/// It grows by powers of two, and each time waits until no other core looks at the old table: 10 ms and more, in the
+/// middle of the handshake with the client whose descriptors no longer fit. So it waits once, before there is one.
+fn prepare_descriptors() {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
+    let last = limit.min(MOST_DESCRIPTORS).saturating_sub(1);
+    if let (Ok(last), Ok(any)) = (i32::try_from(last), doorbell::create()) {
+        // Should it be refused, connecting takes longer now and then. What is made is closed at once.
+        let _ = rustix::io::fcntl_dupfd_cloexec(&any, last);
+    }
 }
 
 impl ControlThread {
@@ -97,7 +114,7 @@ impl ControlThread {
         events: Arc<dyn AcceptorEvents<Connection>>,
         stop: Arc<Stop>,
     ) -> Result<Self, TransportError> {
-        let lifeline = Arc::new(Lifeline::new(claim.dir(), claim.prefix())?);
+        let lifeline = Arc::new(Lifeline::new(claim.prefix())?);
         let terms = Terms { owner: claim.owner().clone(), max_in_flight, lifeline };
         Ok(Self {
             clients: BTreeMap::new(),
@@ -114,6 +131,7 @@ impl ControlThread {
 
     /// Runs until stopped.
     pub(crate) fn run(mut self) {
+        prepare_descriptors();
         while !self.stop.wanted() {
             let found = self.wait();
             for number in found.clients {

@@ -1,7 +1,6 @@
 //! A process's node under one prefix, and the clean-up when it goes.
 
 use std::mem::ManuallyDrop;
-use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -25,8 +24,6 @@ pub(crate) struct Lifeline {
     node: ManuallyDrop<Mutex<Node<Iox>>>,
     /// iceoryx2's configuration for the prefix.
     config: Config,
-    /// The runtime directory.
-    runtime_dir: PathBuf,
     /// The prefix of the worker's life.
     prefix: String,
     /// The process that made the node.
@@ -37,14 +34,13 @@ pub(crate) struct Lifeline {
 
 impl Lifeline {
     /// Makes a node under `prefix`.
-    pub(crate) fn new(runtime_dir: &Path, prefix: &str) -> Result<Self, TransportError> {
-        let config = iox::config(&remains::root(runtime_dir, prefix), prefix)?;
+    pub(crate) fn new(prefix: &str) -> Result<Self, TransportError> {
+        let config = remains::config(prefix)?;
         let node = iox::node(&config)?;
         remains::close_to_others(prefix);
         Ok(Self {
             node: ManuallyDrop::new(Mutex::new(node)),
             config,
-            runtime_dir: runtime_dir.into(),
             prefix: prefix.into(),
             pid: std::process::id(),
             peer_died: false.into(),
@@ -80,13 +76,13 @@ impl Drop for Lifeline {
         }
         // SAFETY: dropped once, here, and not used after.
         unsafe { ManuallyDrop::drop(&mut self.node) };
-        let (dir, prefix) = (std::mem::take(&mut self.runtime_dir), std::mem::take(&mut self.prefix));
-        let in_use = remains::sweep(&dir, &prefix);
+        let prefix = std::mem::take(&mut self.prefix);
+        let in_use = remains::sweep(&prefix);
         if in_use && self.peer_died.load(std::sync::atomic::Ordering::Relaxed) {
             let retry = move || {
                 for _ in 0..RETRIES {
                     thread::sleep(RETRY_AFTER);
-                    if !remains::sweep(&dir, &prefix) {
+                    if !remains::sweep(&prefix) {
                         break;
                     }
                 }

@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 
 use iceoryx2::prelude::{CallbackProgression, Config, Node, NodeState};
 
+use crate::error::TransportError;
 use crate::iox::{self, Iox};
+use crate::runtime::{check_private, private_dir};
 
 /// Where Linux keeps shared memory.
 const SHM: &str = "/dev/shm";
@@ -18,9 +20,24 @@ const SHM: &str = "/dev/shm";
 /// End of the name of the directory in which iceoryx2 keeps one prefix's files.
 const ROOT_SUFFIX: &str = "iox2";
 
-/// The directory in which iceoryx2 keeps the files of `prefix`.
-pub(crate) fn root(runtime_dir: &Path, prefix: &str) -> PathBuf {
-    runtime_dir.join(format!("{prefix}{ROOT_SUFFIX}"))
+/// The directory in which iceoryx2 keeps the files of `prefix`. It is in memory, beside what the files are about: a
+/// connection makes and removes some hundred files, which takes three times as long on a disk and waits for it now
+/// and then; and neither is ever there without the other.
+fn root(prefix: &str) -> PathBuf {
+    Path::new(SHM).join(format!("{prefix}{ROOT_SUFFIX}"))
+}
+
+/// iceoryx2's configuration for a prefix, whose directory is there and is ours alone.
+pub(crate) fn config(prefix: &str) -> Result<Config, TransportError> {
+    let root = root(prefix);
+    let config = iox::config(&root, prefix)?;
+    match private_dir(&root) {
+        Ok(_) => Ok(config),
+        Err(reason) => Err(TransportError::SharedMemory {
+            what: "keep files",
+            reason: format!("{}: {reason}", root.display()),
+        }),
+    }
 }
 
 /// Who has nodes under a prefix after a clean-up.
@@ -58,8 +75,12 @@ pub(crate) fn clean_dead_nodes(config: &Config) -> Census {
 /// Cleans up after the dead of one prefix; when no living process is left there, removes everything.
 ///
 /// Returns whether living processes, or the dead that could not be cleaned up, keep something.
-pub(crate) fn sweep(runtime_dir: &Path, prefix: &str) -> bool {
-    let root = root(runtime_dir, prefix);
+pub(crate) fn sweep(prefix: &str) -> bool {
+    let root = root(prefix);
+    // Another user can only have put something of that name there to disturb.
+    if root.exists() && check_private(&root).is_err() {
+        return false;
+    }
     let Ok(config) = iox::config(&root, prefix) else { return false };
     let census = clean_dead_nodes(&config);
     if census.alive > 0 {
@@ -74,9 +95,8 @@ pub(crate) fn sweep(runtime_dir: &Path, prefix: &str) -> bool {
 }
 
 /// Sweeps every earlier life of an endpoint, whose prefixes all begin with `common`, except `own`.
-pub(crate) fn sweep_others(runtime_dir: &Path, common: &str, own: &str) {
-    let mut prefixes: Vec<_> = shared_memory(common);
-    prefixes.extend(names(runtime_dir, common));
+pub(crate) fn sweep_others(common: &str, own: &str) {
+    let mut prefixes = shared_memory(common);
     for name in &mut prefixes {
         // A prefix is `<common><generation>_`.
         let end = name[common.len()..].find('_').map_or(name.len(), |at| common.len() + at + 1);
@@ -85,7 +105,7 @@ pub(crate) fn sweep_others(runtime_dir: &Path, common: &str, own: &str) {
     prefixes.sort();
     prefixes.dedup();
     for prefix in prefixes.iter().filter(|prefix| *prefix != own) {
-        sweep(runtime_dir, prefix);
+        sweep(prefix);
     }
 }
 
@@ -100,12 +120,7 @@ pub(crate) fn close_to_others(prefix: &str) {
 
 /// Names of the shared memory that begin with `prefix`.
 fn shared_memory(prefix: &str) -> Vec<String> {
-    names(Path::new(SHM), prefix)
-}
-
-/// Names in a directory that begin with `prefix`.
-fn names(dir: &Path, prefix: &str) -> Vec<String> {
-    fs::read_dir(dir)
+    fs::read_dir(SHM)
         .into_iter()
         .flatten()
         .flatten()

@@ -56,32 +56,10 @@ impl Runtime {
     /// # Errors
     /// [`TransportError::RuntimeDir`] if the directory can't be made or can't be trusted.
     pub fn at(dir: &Path) -> Result<Self, TransportError> {
-        let refuse = |reason: String| TransportError::RuntimeDir { path: dir.into(), reason };
-        match fs::DirBuilder::new().mode(0o700).create(dir) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(refuse(format!("it can't be made: {error}"))),
+        match private_dir(dir) {
+            Ok(dir) => Ok(Self { dir }),
+            Err(reason) => Err(TransportError::RuntimeDir { path: dir.into(), reason }),
         }
-        // Not followed if it is a symbolic link: someone else could have put one into /tmp.
-        let found = fs::symlink_metadata(dir).map_err(|error| refuse(error.to_string()))?;
-        if found.is_symlink() {
-            return Err(refuse("it is a symbolic link; remove it".into()));
-        }
-        if !found.is_dir() {
-            return Err(refuse("it is no directory; remove it".into()));
-        }
-        let (owner, own) = (found.uid(), getuid().as_raw());
-        if owner != own {
-            return Err(refuse(format!(
-                "it belongs to uid {owner}, this process to uid {own}; set PYCRUST_RUNTIME_DIR"
-            )));
-        }
-        let mode = found.mode() & 0o7777;
-        if mode & 0o077 != 0 {
-            return Err(refuse(format!("its mode is {mode:04o}, others can get in; chmod it to 0700")));
-        }
-        let dir = dir.canonicalize().map_err(|error| refuse(error.to_string()))?;
-        Ok(Self { dir })
     }
 
     /// The directory.
@@ -129,6 +107,38 @@ impl Runtime {
             format!("_{:016x}", hash(&[name.as_bytes()]))
         }
     }
+}
+
+/// A directory that is this user's and nobody else's, made if it is not there; or why there is none.
+pub(crate) fn private_dir(dir: &Path) -> Result<PathBuf, String> {
+    match fs::DirBuilder::new().mode(0o700).create(dir) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(format!("it can't be made: {error}")),
+    }
+    check_private(dir)?;
+    dir.canonicalize().map_err(|error| error.to_string())
+}
+
+/// Says why a directory is not this user's and nobody else's.
+pub(crate) fn check_private(dir: &Path) -> Result<(), String> {
+    // Not followed if it is a symbolic link: someone else could have put one into /tmp.
+    let found = fs::symlink_metadata(dir).map_err(|error| error.to_string())?;
+    if found.is_symlink() {
+        return Err("it is a symbolic link; remove it".into());
+    }
+    if !found.is_dir() {
+        return Err("it is no directory; remove it".into());
+    }
+    let (owner, own) = (found.uid(), getuid().as_raw());
+    if owner != own {
+        return Err(format!("it belongs to uid {owner}, this process to uid {own}; set PYCRUST_RUNTIME_DIR"));
+    }
+    let mode = found.mode() & 0o7777;
+    if mode & 0o077 != 0 {
+        return Err(format!("its mode is {mode:04o}, others can get in; chmod it to 0700"));
+    }
+    Ok(())
 }
 
 /// FNV-1a, 64 bits: the same in every process and every build, unlike the standard library's.

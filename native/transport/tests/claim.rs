@@ -6,6 +6,7 @@ mod common;
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
 use std::sync::Barrier;
 
 use common::{Place, name};
@@ -78,6 +79,20 @@ fn a_directory_that_is_not_ours_alone_is_refused() {
     let file = place.path().join("file");
     fs::write(&file, "").unwrap();
     assert!(Runtime::at(&file).unwrap_err().to_string().contains("no directory"));
+}
+
+#[test]
+fn iceoryx2_s_files_are_in_a_directory_of_ours_alone() {
+    let place = Place::new();
+    let (_worker, events) = place.serve();
+    let first = place.connect();
+    let directory = Path::new("/dev/shm").join(format!("{}iox2", events.link().welcome().prefix));
+    assert_eq!(fs::metadata(&directory).unwrap().permissions().mode() & 0o7777, 0o700);
+    fs::set_permissions(&directory, Permissions::from_mode(0o750)).unwrap();
+    let refused = connect(&place.runtime, &name(), "test").unwrap_err().to_string();
+    assert!(refused.contains("0750") && refused.contains(directory.to_str().unwrap()), "{refused}");
+    fs::set_permissions(&directory, Permissions::from_mode(0o700)).unwrap();
+    drop((place.connect(), first));
 }
 
 #[test]
