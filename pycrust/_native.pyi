@@ -262,6 +262,12 @@ class Record:
     def items_kept(self) -> int:
         """Of these, the first ones that are kept."""
     @property
+    def uploaded(self) -> int:
+        """Arguments that its handler took of those that the caller streamed."""
+    @property
+    def uploaded_kept(self) -> int:
+        """Of these, the first ones that are kept: `request` is their array."""
+    @property
     def parameters(self) -> list[str]:
         """The names of the method's arguments by position."""
     @property
@@ -319,12 +325,14 @@ class Worker:
         """Waits until a hand-over to another process, if one is under way, has ended."""
     def stats(self) -> dict[str, Any]:
         """The answer to `pycrust.stats`."""
+    def glance(self) -> dict[str, Any]:
+        """The same as flat numbers: a row for each method, as the live view shows it."""
     def recorded(self, after: int = 0, most: int = ..., *, newest: bool = True) -> list[Record]:
         """Recorded calls with numbers above `after`, the oldest first; the newest `most`, or the oldest."""
     def wait_recorded(self, after: int, patience: float) -> bool:
         """Waits up to `patience` seconds for a call with a number above `after`; whether there is one."""
-    def running(self) -> list[dict[str, Any]]:
-        """The calls of sync handlers that run now, as dicts."""
+    def running(self, least_ns: int = 0) -> list[dict[str, Any]]:
+        """The calls of sync handlers that run now and were sent `least_ns` nanoseconds ago or earlier, as dicts."""
     def interrupt(self, exception: type[BaseException], connection: int, id: int) -> bool:  # noqa: A002
         """Raises an exception of this class in the sync handler that runs this call; whether there is one."""
     def forget_recorded(self) -> None:
@@ -357,6 +365,9 @@ def yield_to_others(*, enabled: bool) -> None:
 
 def decode_kept(payload: bytes) -> Any:
     """Like `decode`, of a payload whose arrays nobody kept: each is a `pycrust.arrays.Absent`."""
+
+def call_lines(calls: Sequence[Record]) -> str:
+    """The calls as lines of a list, in JSON; nothing of them is decoded."""
 
 def crossed(value: object) -> Any:
     """What a caller makes of `value`: encoded and decoded again; its arrays are copied once."""

@@ -69,6 +69,10 @@ class Source(Protocol):
     @property
     def items_kept(self) -> int: ...  # noqa: D102
     @property
+    def uploaded(self) -> int: ...  # noqa: D102
+    @property
+    def uploaded_kept(self) -> int: ...  # noqa: D102
+    @property
     def parameters(self) -> Sequence[str]: ...  # noqa: D102
     @property
     def request(self) -> bytes: ...  # noqa: D102
@@ -279,12 +283,19 @@ class RecordedCall:
             len(source.request) < source.request_len
             or len(source.response) < source.response_len
             or source.items_kept < source.items
+            or source.uploaded_kept < source.uploaded
         )
+
+    @property
+    def uploaded(self) -> int:
+        """Arguments that the handler took, where the caller streamed them; else 0."""
+        return self._source.uploaded
 
     @property
     def arguments_lost(self) -> bool:
         """Whether the arguments were not kept whole."""
-        return len(self._source.request) < self._source.request_len
+        source = self._source
+        return len(source.request) < source.request_len or source.uploaded_kept < source.uploaded
 
     @property
     def redaction(self) -> Redaction:
@@ -308,7 +319,10 @@ class RecordedCall:
 
     @cached_property
     def arguments(self) -> Any:
-        """The arguments: by name where the method's parameters are known, else as they came."""
+        """The arguments: by name where the method's parameters are known, else as they came.
+
+        Of arguments that the caller streamed, the list of those that the handler took.
+        """
         return self._redaction.apply(self.method, "arguments", self._raw_arguments())
 
     def _raw_arguments(self) -> Any:
@@ -320,6 +334,9 @@ class RecordedCall:
         if not isinstance(value, list):
             return value
         values = cast("list[Any]", value)
+        if source.flags & _UPLOAD:
+            kept, taken = source.uploaded_kept, source.uploaded
+            return [*values, Truncated(kept, taken, "items")] if kept < taken else values
         return dict(zip(names, values, strict=False)) if values and len(values) <= len(names) else values
 
     @cached_property

@@ -38,6 +38,8 @@ class Recording:
         self._redaction = Redaction()
         #: What was changed, for the worker of a forked child.
         self._changes: dict[str, Any] = {}
+        #: How often settings were changed: who shows them looks at it first.
+        self.changes = 0
 
     def __call__(  # noqa: PLR0913 - all are keywords
         self,
@@ -92,6 +94,7 @@ class Recording:
         if redact is not None or redact_hook is not None:
             fields = self._redaction.fields if redact is None else _names("redact", redact)
             self._redaction = Redaction(fields, redact_hook or self._redaction.hook)
+        self.changes += 1
         return self
 
     def pause(self) -> None:

@@ -228,8 +228,8 @@ def _service(call: RecordedCall) -> Service:
 
 
 def _arguments(call: RecordedCall) -> Any:
-    if "upload" in call.kinds:
-        raise LookupError(f"call {call.seq} streamed its arguments, which are not recorded")
+    if "upload" in call.kinds and not call.payload:
+        raise LookupError(f"call {call.seq} streamed its arguments, and none of them was recorded")
     if call.arguments_lost:
         raise LookupError(
             f"the arguments of call {call.seq} were not kept whole; "

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast, overload
 
+from pycrust._binding import call_lines
 from pycrust.filters import STAGES, Filter, parse
 from pycrust.recorded import RecordedCall
 from pycrust.redaction import Redaction
@@ -176,6 +177,15 @@ class Traffic(Sequence[RecordedCall]):
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: FBT001 - IPython's signature
         printer.text(repr(self) if cycle else str(self))
+
+
+def lines_of(calls: Iterable[RecordedCall]) -> str:
+    """Recorded calls of an endpoint as lines of a list, in JSON, without anything that would have to be decoded.
+
+    Each is its number, method, version, status, client, when it ended (milliseconds since 1970), how long it took
+    (nanoseconds), and what else there is to say.
+    """
+    return call_lines([cast("Any", call.source) for call in calls])
 
 
 class Tap:

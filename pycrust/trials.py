@@ -83,8 +83,8 @@ class Trial:
         calls: Calls that were compared.
         agreed: Those that ended alike: equal results within the tolerance, or the same error.
         failed: Those that the candidate failed and the live handler did not.
-        skipped: Those that could not be run: arguments that came as a stream or were not kept whole, and calls that
-            ended by something else than the handler.
+        skipped: Those that could not be run: arguments that were not kept whole, and calls that ended by something
+            else than the handler.
         mismatches: The newest hundred calls that differ.
     """
 
@@ -195,13 +195,7 @@ class Trial:
 
 def can_run(call: RecordedCall) -> bool:
     """Whether a recorded call can be run again and compared."""
-    return (
-        call.ran
-        and not call.truncated
-        and call.code not in _NOT_THE_HANDLERS
-        and "upload" not in call.kinds
-        and "one-way" not in call.kinds
-    )
+    return call.ran and not call.truncated and call.code not in _NOT_THE_HANDLERS and "one-way" not in call.kinds
 
 
 def check_harmless(method: str, *registrations: Registration) -> None:

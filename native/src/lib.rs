@@ -49,7 +49,7 @@ mod _native {
     #[pymodule_export]
     use crate::memory::{Buffer, Room};
     #[pymodule_export]
-    use crate::record::PyRecord;
+    use crate::record::{PyRecord, call_lines};
     #[pymodule_export]
     use crate::worker::Worker;
 

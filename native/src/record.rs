@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use pycrust_engine::{Channel, Record, Recording, Scrub};
-use pyo3::exceptions::PyTypeError;
+use pycrust_protocol::header::flags;
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
@@ -138,6 +139,18 @@ impl PyRecord {
         self.0.ended.items_kept
     }
 
+    /// Arguments that its handler took of those that the caller streamed.
+    #[getter]
+    fn uploaded(&self) -> u64 {
+        self.0.ended.uploaded
+    }
+
+    /// Of these, the first ones that are kept: `request` is their array.
+    #[getter]
+    fn uploaded_kept(&self) -> u64 {
+        self.0.ended.uploaded_kept
+    }
+
     /// The names of the method's arguments by position.
     #[getter]
     fn parameters(&self) -> Vec<String> {
@@ -194,6 +207,42 @@ impl PyRecord {
     fn output_lost(&self) -> usize {
         self.0.ended.output.as_ref().map_or(0, |output| output.read().1)
     }
+}
+
+/// A line of a list of calls: number, method, version, status, client, when it ended (milliseconds since 1970),
+/// how long it took (nanoseconds), and what else there is to say.
+type Line<'a> = (String, &'a str, u32, &'static str, &'a str, u64, u64, String);
+
+/// The calls as a JSON array of [`Line`]s. Nothing of them is decoded.
+#[pyfunction]
+#[allow(clippy::needless_pass_by_value, reason = "PyO3 gives it by value")]
+pub(crate) fn call_lines(calls: Vec<PyRef<'_, PyRecord>>) -> PyResult<String> {
+    let lines = calls.iter().map(|call| line(&call.0)).collect::<Vec<_>>();
+    serde_json::to_string(&lines).map_err(|error| PyRuntimeError::new_err(error.to_string()))
+}
+
+fn line(call: &Record) -> Line<'_> {
+    let ended = &call.ended;
+    let truncated = call.request.truncated()
+        || call.response.truncated()
+        || ended.items_kept < ended.items
+        || ended.uploaded_kept < ended.uploaded;
+    let notes = [
+        (ended.flags & (flags::STREAM | flags::UPLOAD) != 0, "stream"),
+        (call.seen().is_some_and(|seen| seen != ended.status), "late"),
+        (truncated, "truncated"),
+    ];
+    let notes = notes.iter().filter(|(there, _)| *there).map(|(_, note)| *note).collect::<Vec<_>>();
+    (
+        call.seq.to_string(),
+        &ended.method,
+        ended.version,
+        ended.status.name(),
+        &ended.origin.name,
+        ended.ended_unix_ns / 1_000_000,
+        call.round_trip_ns().unwrap_or_else(|| ended.ended_ns.saturating_sub(ended.sent_ns)),
+        notes.join(", "),
+    )
 }
 
 /// The channel of this name.

@@ -197,6 +197,11 @@ pub struct Ended {
     pub items: u64,
     /// Of these, the first ones that are kept.
     pub items_kept: u64,
+    /// Arguments that the handler took, of a call whose caller streams them: the request's payload is the array
+    /// of those that are kept.
+    pub uploaded: u64,
+    /// Of these, the first ones that are kept.
+    pub uploaded_kept: u64,
     /// What the handler printed, if anything; it may go on.
     pub output: Option<Arc<Output>>,
 }

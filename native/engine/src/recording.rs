@@ -86,6 +86,8 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             streamed: false,
             items: 0,
             items_kept: 0,
+            uploaded: 0,
+            uploaded_kept: 0,
             output: None,
         };
         self.recorder.push(ended, turned.request, Side::copied(payload, &[], &[], &turned.plan));
@@ -120,6 +122,8 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             streamed: false,
             items: 0,
             items_kept: 0,
+            uploaded: 0,
+            uploaded_kept: 0,
             output: None,
         };
         self.recorder.push(ended, request, Side::copied(payload, &[], &[], &plan));
