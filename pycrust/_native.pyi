@@ -27,6 +27,12 @@ class Room:
     def __len__(self) -> int: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
 
+class Printed:
+    """Where output is kept with its call, or with the calls of its batch; it keeps nothing else of them."""
+
+    def write(self, channel: Literal["stdout", "stderr", "display"], text: str) -> bool:
+        """Keeps output: whether it was kept, which it is not where calls are not recorded."""
+
 class CurrentCall:
     """The call that a handler runs for. It may be kept beyond the call's end."""
 
@@ -56,6 +62,8 @@ class CurrentCall:
         """Seconds since the call was sent."""
     def write_output(self, channel: Literal["stdout", "stderr", "display"], text: str) -> bool:
         """Keeps output with the call: whether it was kept."""
+    def printed(self) -> Printed:
+        """Where its output is kept."""
     @property
     def cancelled(self) -> bool:
         """Whether the caller cancelled the call, gave it up or is gone."""
@@ -274,6 +282,9 @@ class Record:
     def request(self) -> bytes:
         """The arguments as MessagePack, as far as they were kept."""
     @property
+    def request_arrays(self) -> list[bytes]:
+        """The arrays among the arguments, if they were kept."""
+    @property
     def request_len(self) -> int:
         """Bytes that the arguments had."""
     @property
@@ -357,14 +368,17 @@ def encode(value: object) -> bytes:
 def decode(payload: bytes) -> Any:
     """The Python object that the MessagePack in `payload` stands for."""
 
+def printed() -> Printed | None:
+    """Where output of the sync handler that this thread runs is kept; `None` if the thread runs none."""
+
 def be_punctual() -> None:
     """The calling thread, which answers calls, comes before threads that compute."""
 
 def yield_to_others(*, enabled: bool) -> None:
     """The main thread lets every thread that wakes come first; or, with `False`, no longer."""
 
-def decode_kept(payload: bytes) -> Any:
-    """Like `decode`, of a payload whose arrays nobody kept: each is a `pycrust.arrays.Absent`."""
+def decode_kept(payload: bytes, arrays: Sequence[bytes] = ()) -> Any:
+    """Like `decode`, of a recorded payload and its arrays; without them, each is a `pycrust.arrays.Absent`."""
 
 def call_lines(calls: Sequence[Record]) -> str:
     """The calls as lines of a list, in JSON; nothing of them is decoded."""

@@ -77,6 +77,8 @@ class Source(Protocol):
     @property
     def request(self) -> bytes: ...  # noqa: D102
     @property
+    def request_arrays(self) -> Sequence[bytes]: ...  # noqa: D102
+    @property
     def request_len(self) -> int: ...  # noqa: D102
     @property
     def request_metadata(self) -> bytes: ...  # noqa: D102
@@ -313,6 +315,17 @@ class RecordedCall:
         return self._source.request
 
     @property
+    def arrays(self) -> bool:
+        """Whether arrays among the arguments were kept: `endpoint.recording(max_arrays=...)`."""
+        return bool(self._source.request_arrays)
+
+    @property
+    def unredacted_arguments(self) -> Any:
+        """The arguments as they came, with what is not shown of them, to make the call again."""
+        source = self._source
+        return decode_kept(source.request, source.request_arrays) if source.request else None
+
+    @property
     def response(self) -> bytes:
         """The answer as MessagePack, as far as it was kept; redacted fields are in it."""
         return self._source.response
@@ -329,7 +342,7 @@ class RecordedCall:
         source = self._source
         if len(source.request) < source.request_len:
             return Truncated(len(source.request), source.request_len)
-        value = _decoded(source.request)
+        value = _decoded(source.request, source.request_arrays)
         names = source.parameters
         if not isinstance(value, list):
             return value
@@ -549,11 +562,11 @@ class RecordedCall:
         return f"<table>{body}</table>"
 
 
-def _decoded(payload: bytes) -> Any:
+def _decoded(payload: bytes, arrays: Sequence[bytes] = ()) -> Any:
     """The value, or why there is none: what a caller sent need not be MessagePack."""
     if not payload:
         return None
     try:
-        return decode_kept(payload)
+        return decode_kept(payload, arrays)
     except (ValueError, TypeError) as error:
         return f"<{len(payload)} bytes that can't be decoded: {error}>"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
 
 from pycrust._binding import encode
+from pycrust.arrays import without_elements
 from pycrust.recorded import RecordedCall, Truncated
 from pycrust.redaction import Redaction
 
@@ -87,6 +88,7 @@ class StoredCall(BaseModel):
     uploaded_kept: Annotated[int, Field(ge=0, lt=1 << 32)] = 0
     parameters: list[_Name]
     request: _Payload
+    request_arrays: list[_Payload] = Field(default_factory=list[bytes])
     request_len: _Count
     request_metadata: _Payload
     response: _Payload
@@ -120,6 +122,9 @@ def _shown(call: RecordedCall) -> dict[str, Any]:
         "request_metadata": call.metadata["request"],
         "response_metadata": call.metadata["response"],
     }
+    if call.arrays:
+        # Whatever is hidden may be in an array, too.
+        shown["request"] = without_elements(shown["request"])
     error = call.error
     if error is not None:
         told = {
@@ -137,7 +142,7 @@ def _shown(call: RecordedCall) -> dict[str, Any]:
     lengths: dict[str, Any] = {
         f"{name}_len": len(payloads[name]) for name in ("request", "response") if payloads[name]
     }
-    return {**payloads, **lengths}
+    return {**payloads, **lengths, "request_arrays": []}
 
 
 def _kept(items: Any) -> Any:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pycrust import capture
-from pycrust._binding import crossed, decode_kept
+from pycrust._binding import crossed
 from pycrust.arrays import arguments_again, without_elements
 from pycrust.compare import Difference, Tolerance, compare, shown
 from pycrust.errors import Code, describe, describe_arguments, describe_result
@@ -131,7 +131,7 @@ class Trial:
         try:
             with capture.collected():  # what a candidate prints belongs into no cell
                 handler = self._service.catalog.bound(candidate)
-                arguments = arguments_again(decode_kept(call.payload)) if call.payload else None
+                arguments = arguments_again(call.unredacted_arguments)
                 result = call_here(handler, candidate.kind, arguments)
                 if candidate.kind in {"generator", "async_generator"}:
                     result = list(result)

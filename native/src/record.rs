@@ -163,6 +163,16 @@ impl PyRecord {
         PyBytes::new(py, self.0.request.payload())
     }
 
+    /// The arrays among the arguments, if they were kept.
+    #[getter]
+    fn request_arrays<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
+        let arrays = &self.0.ended.arrays;
+        (0..arrays.len())
+            .filter_map(|number| arrays.get(number))
+            .map(|array| PyBytes::new(py, &array))
+            .collect()
+    }
+
     /// Bytes that the arguments had.
     #[getter]
     fn request_len(&self) -> usize {
@@ -273,6 +283,7 @@ pub(crate) fn changed(mut settings: Recording, changes: &Bound<'_, PyDict>) -> P
             "max_calls" => settings.max_calls = value.extract()?,
             "max_bytes" => settings.max_bytes = value.extract()?,
             "max_payload" => settings.max_payload = value.extract()?,
+            "max_arrays" => settings.max_arrays = value.extract()?,
             "calls_per_second" => settings.calls_per_second = value.extract()?,
             "bytes_per_second" => settings.bytes_per_second = value.extract()?,
             "drop" => settings.drop = Arc::new(Scrub::new(value.extract::<Vec<String>>()?)),
@@ -290,6 +301,7 @@ pub(crate) fn described<'py>(py: Python<'py>, settings: &Recording) -> PyResult<
     all.set_item("max_calls", settings.max_calls)?;
     all.set_item("max_bytes", settings.max_bytes)?;
     all.set_item("max_payload", settings.max_payload)?;
+    all.set_item("max_arrays", settings.max_arrays)?;
     all.set_item("calls_per_second", settings.calls_per_second)?;
     all.set_item("bytes_per_second", settings.bytes_per_second)?;
     all.set_item("drop", settings.drop.names())?;

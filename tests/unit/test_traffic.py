@@ -5,9 +5,11 @@ import json
 import threading
 from collections.abc import AsyncIterator, Iterator
 
+import numpy as np
 import pytest
 
 from pycrust import Batch, RpcClient, RpcError, current_call
+from pycrust.arrays import Absent
 from pycrust.errors import Code
 from pycrust.filters import STAGES, FilterError
 from pycrust.recorded import Truncated
@@ -189,6 +191,43 @@ def test_streamed_arguments_are_redacted_and_dropped_by_name(calculator, client,
     assert b"hunter2" not in call.payload
     calculator.traffic().save(tmp_path / "calls.jsonl")
     assert Traffic.load(tmp_path / "calls.jsonl")[0].arguments == call.arguments
+
+
+def test_arrays_among_the_arguments_are_kept_up_to_a_bound(calculator, client, tmp_path):
+    @calculator.register
+    def brightest(image: np.ndarray, password: str = "") -> int:
+        return int(image.max())
+
+    image = np.arange(64 * 48 * 3, dtype="uint8").reshape(64, 48, 3)
+    client.call("brightest", image=image)
+    first = calculator.traffic()[-1]
+    assert first.arguments["image"] == Absent("uint8", (64, 48, 3))
+    with pytest.raises(LookupError, match="max_arrays"):
+        first.replay()
+
+    calculator.recording(max_arrays=image.nbytes)
+    client.call("brightest", image=image)
+    client.call("brightest", image=np.concatenate([image, image]))
+    client.call("brightest", image=image[::2, :, 0])
+    kept, larger, part = calculator.traffic()[-3:]
+    assert np.array_equal(kept.arguments["image"], image)
+    assert not kept.arguments["image"].flags.writeable
+    assert kept.replay().same
+    assert np.array_equal(part.arguments["image"], image[::2, :, 0])
+    assert (kept.arrays, larger.arrays, larger.arguments["image"].shape) == (True, False, (128, 48, 3))
+    assert calculator.recording.state["bytes"] > image.nbytes
+
+    calculator.traffic().save(tmp_path / "calls.jsonl")
+    assert np.array_equal(Traffic.load(tmp_path / "calls.jsonl")[-1].arguments["image"], image[::2, :, 0])
+    calculator.recording(redact=["password"])
+    calculator.traffic().save(tmp_path / "calls.jsonl")
+    assert not Traffic.load(tmp_path / "calls.jsonl")[-1].arrays, "a picture may show what is hidden"
+
+    calculator.recording(drop=["password"])
+    client.call("brightest", image=image, password="x")  # noqa: S106 - there is none
+    assert not calculator.traffic()[-1].arrays, "an array doesn't know its name"
+    with pytest.raises(ValueError, match="max_arrays"):
+        calculator.recording(max_arrays=-1)
 
 
 def test_lines_of_a_list_say_what_the_calls_say(calculator, client):

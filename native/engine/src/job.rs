@@ -458,6 +458,7 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
         };
         let offer = Offer {
             bytes: self.call.weight() + uploads.bytes.len() + answer.len() + metadata.len(),
+            arrays: self.call.attachments().bytes(),
             took_ns: now_ns.saturating_sub(self.call.sent_ns),
             failed: status != Code::Ok,
         };
@@ -484,6 +485,7 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
             items_kept: self.items.count,
             uploaded,
             uploaded_kept: uploads.count,
+            arrays: if plan.arrays { self.call.attachments().copied() } else { Attachments::none() },
             streamed: self.streamed,
             output: self.output.get().cloned(),
         };

@@ -30,6 +30,7 @@ class _Limit:
 _LIMITS = {
     "calls_per_second": _Limit("calls a second", 1, 1, 10_000_000),
     "bytes_per_second": _Limit("MiB a second", _MIB, 0.001, 16_384),
+    "max_arrays": _Limit("KiB of arrays a call", 1 << 10, 0, 1 << 20),
     "slow_ms": _Limit("ms and more is slow", 1, 0, 3_600_000),
 }
 
@@ -48,13 +49,15 @@ class SettingError(ValueError):
 
 
 def shown(recording: Any) -> dict[str, Any]:
-    """The settings that a view shows, in its units: calls a second, MiB a second, milliseconds."""
+    """The settings that a view shows, in its units: calls a second, MiB a second, KiB, milliseconds."""
     settings = recording.settings
     numbers = {name: _plain(settings[name] / limit.unit) for name, limit in _LIMITS.items()}
-    calls, mib, slow = numbers.values()
+    calls, mib, arrays, slow = numbers.values()
     text = (
         f"every call up to {calls:,} calls/s and {mib:,} MiB/s, above that a sample; {slow:,} ms and more is slow"
     )
+    if arrays:
+        text += f"; arrays among the arguments up to {arrays:,} KiB a call"
     return {"on": settings["on"], **numbers, "text": text if settings["on"] else "nothing"}
 
 

@@ -3,13 +3,14 @@ import { element, write, attribute } from "./dom.js";
 
 /**
  * As the kernel sends them.
- * @typedef {{on: boolean, calls_per_second: number, bytes_per_second: number, slow_ms: number, text: string}} Settings
+ * @typedef {{on: boolean, calls_per_second: number, bytes_per_second: number, max_arrays: number, slow_ms: number, text: string}} Settings
  */
 
 /** Each number, its unit, and what it does. */
 const FIELDS = /** @type {const} */ ([
   { name: "calls_per_second", label: "calls a second", title: "Up to this rate every call is recorded, above it a sample" },
   { name: "bytes_per_second", label: "MiB a second", title: "The same for the bytes of arguments and answers" },
+  { name: "max_arrays", label: "KiB of arrays a call", title: "Up to so much the arrays among a call's arguments are kept: they are shown as pictures, and the call can be replayed. 0 keeps none" },
   { name: "slow_ms", label: "ms and more is slow", title: "Slow calls have a rate of their own, together with failed ones" },
 ]);
 
