@@ -80,6 +80,7 @@ export class CallDetail {
   /** @param {string} key */
   waits(key) {
     this.key = key;
+    attribute(this.root, "data-chosen", "true");
     this.root.scrollTop = 0;
     this.hint.hidden = false;
     this.content.hidden = true;
