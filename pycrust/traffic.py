@@ -216,10 +216,12 @@ class Tap:
             raise ValueError(f"limit is at least 0, or None for all calls, not {limit}")
         chosen = parse(text)
         redaction = self._redaction()
+        if not text.strip():
+            # No more than the limit need be looked at.
+            records = self._worker().recorded(since, sys.maxsize if limit is None else limit)
+            return Traffic(self.name, [RecordedCall(record, redaction, self.name) for record in records], chosen)
         found: list[RecordedCall] = []
-        # Without a filter, no more than the limit need be looked at.
-        most = limit if limit is not None and not text.strip() else sys.maxsize
-        for record in reversed(self._worker().recorded(since, most)):
+        for record in reversed(self._worker().recorded(since)):
             call = RecordedCall(record, redaction, self.name)
             if limit is not None and len(found) >= limit:
                 break

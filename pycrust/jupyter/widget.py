@@ -9,7 +9,8 @@ from typing import Any, cast
 
 import anywidget
 
-from pycrust.jupyter.view import bundle, outlet, static
+from pycrust.jupyter.view import bundle, static
+from pycrust.jupyter.view.outlet import Outlet
 from pycrust.jupyter.view.publisher import Watched, publisher_of
 
 __all__ = ["LiveView", "view_of"]
@@ -43,6 +44,7 @@ class LiveView(anywidget.AnyWidget):
         """Makes the view; nothing runs until it is shown."""
         self._endpoint = endpoint
         self._publisher = publisher_of(endpoint)
+        self._outlet: Outlet | None = None
         self._esm = bundle.loader()
         super().__init__()
         cast("Any", self).on_msg(self._heard)
@@ -65,9 +67,12 @@ class LiveView(anywidget.AnyWidget):
         Args:
             content: The message.
         """
-        comm = self.comm
-        if comm is not None:
-            outlet.post(comm, content)
+        comm, outlet = self.comm, self._outlet
+        if comm is None:
+            return
+        if outlet is None or outlet.comm is not comm:
+            outlet = self._outlet = Outlet(comm)
+        outlet.post(content)
 
     def _repr_mimebundle_(self, **_kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         stats = self._endpoint.stats()

@@ -185,7 +185,7 @@ class Inspector:
         if endpoint is None:
             return json.dumps({"kind": "calls", "rows": []})
         try:
-            chosen = parse(watch.text)
+            running = self._running_that_match(watch.text)
         except FilterError as error:
             wrong = {
                 "reason": error.reason, "filter": error.filter, "position": error.position, "length": error.length,
@@ -196,10 +196,21 @@ class Inspector:
             since = max(watch.seen, last - _MOST_CALLS) if watch.seen else 0
             watch.calls.extend(endpoint.traffic(watch.text, limit=MOST_ROWS, since=since))
             watch.seen = max(last, watch.calls[-1].seq if watch.calls else 0)
-        running = [json.dumps(call.line()) for call in self._running() if chosen(cast("RecordedCall", call))]
         ended = lines_of(reversed(watch.calls))[1:-1]
         head = json.dumps({"kind": "calls", **_summary(state, len(watch.calls) + len(running))})
         return f'{head[:-1]},"rows":[{",".join([*running, *([ended] if ended else [])])}]}}'
+
+    def _running_that_match(self, text: str) -> list[str]:
+        """The lines of calls that have been running for a while, as JSON.
+
+        Raises:
+            FilterError: The filter can't be read.
+        """
+        running = self._running()
+        if not running and not text:
+            return []
+        chosen = parse(text)
+        return [json.dumps(call.line()) for call in running if chosen(cast("RecordedCall", call))]
 
     def _running(self) -> list[Running]:
         """The calls that have been running for a while, the longest first."""

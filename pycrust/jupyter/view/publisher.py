@@ -34,6 +34,9 @@ CALLS_EVERY = 2
 MODELS_EVERY = 5
 """Updates for each look at the model slots."""
 
+SEATS_EVERY = 5
+"""Updates for each look whether views are still heard."""
+
 SILENCE_S = 16.0
 """A view says every 5 s that it is open. After this long without a word it counts as gone."""
 
@@ -267,7 +270,8 @@ class Publisher:
                     return
                 # Under the lock that setters hold: no wake is lost, and none makes the next wait end at once.
                 wake.clear()
-                self._drop_silent()
+                if self._number % SEATS_EVERY == 0:
+                    self._drop_silent()
                 if not self._seats or not self._try_publish(start=False):
                     self._thread = None
                     return
