@@ -257,7 +257,7 @@ def test_a_call_is_made_again_on_a_function_of_the_notebook(kernel: Kernel, brow
     assert kernel.run("print(runs)") == "[1]\n"
     for name, reason in (
         ("pagn", "did you mean pang?"), ("nothing", "run the cell that defines it"), ("number", "type int"),
-        ("", "Write the name"), ("__import__('os').abort()", "knows no"),
+        ("quit", "a function is needed"), ("", "Write the name"), ("__import__('os').abort()", "knows no"),
     ):  # fmt: skip
         browser.say("replay", to=7, call="1", on="function", function=name)
         assert reason in browser.next("failed")["said"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
 import sys
 from typing import TYPE_CHECKING, Any, cast
@@ -55,9 +56,10 @@ def find(name: str, known: Mapping[str, Any]) -> Callable[..., Any]:
         hint = f"did you mean {near[0]}?" if near else "run the cell that defines it first."
         raise NotAFunctionError(f"The notebook knows no {name!r}: {hint}")
     value = known[name]
-    if not callable(value) or inspect.isclass(value):
+    # Not whatever can be called: `quit` can, too.
+    if not inspect.isroutine(value) and not isinstance(value, functools.partial):
         raise NotAFunctionError(f"{name} is a value of type {type(value).__name__}: a function is needed.")
-    return value
+    return cast("Callable[..., Any]", value)
 
 
 def _is_own(value: Any) -> bool:

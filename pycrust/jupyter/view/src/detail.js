@@ -123,7 +123,7 @@ export class CallDetail {
     this.version.replaceChildren(...versions.map((/** @type {string[]} */ [value, text]) => element("option", { value }, text)));
     // Whoever tries a function on one call tries it on the next one, too.
     if (before === "function" && versions.some(([/** @type {string} */ value]) => value === before)) this.version.value = before;
-    this.version.hidden = versions.length < 2;
+    this.version.hidden = running;
     const names = Array.isArray(call.functions) ? call.functions : [];
     this.names.replaceChildren(...names.map((/** @type {unknown} */ name) => element("option", { value: String(name) })));
     this.offer();
