@@ -27,6 +27,12 @@ class Room:
     def __len__(self) -> int: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
 
+class Printed:
+    """Where output is kept with its call, or with the calls of its batch; it keeps nothing else of them."""
+
+    def write(self, channel: Literal["stdout", "stderr", "display"], text: str) -> bool:
+        """Keeps output: whether it was kept, which it is not where calls are not recorded."""
+
 class CurrentCall:
     """The call that a handler runs for. It may be kept beyond the call's end."""
 
@@ -56,6 +62,8 @@ class CurrentCall:
         """Seconds since the call was sent."""
     def write_output(self, channel: Literal["stdout", "stderr", "display"], text: str) -> bool:
         """Keeps output with the call: whether it was kept."""
+    def printed(self) -> Printed:
+        """Where its output is kept."""
     @property
     def cancelled(self) -> bool:
         """Whether the caller cancelled the call, gave it up or is gone."""
@@ -262,11 +270,20 @@ class Record:
     def items_kept(self) -> int:
         """Of these, the first ones that are kept."""
     @property
+    def uploaded(self) -> int:
+        """Arguments that its handler took of those that the caller streamed."""
+    @property
+    def uploaded_kept(self) -> int:
+        """Of these, the first ones that are kept: `request` is their array."""
+    @property
     def parameters(self) -> list[str]:
         """The names of the method's arguments by position."""
     @property
     def request(self) -> bytes:
         """The arguments as MessagePack, as far as they were kept."""
+    @property
+    def request_arrays(self) -> list[bytes]:
+        """The arrays among the arguments, if they were kept."""
     @property
     def request_len(self) -> int:
         """Bytes that the arguments had."""
@@ -319,12 +336,14 @@ class Worker:
         """Waits until a hand-over to another process, if one is under way, has ended."""
     def stats(self) -> dict[str, Any]:
         """The answer to `pycrust.stats`."""
+    def glance(self) -> dict[str, Any]:
+        """The same as flat numbers: a row for each method, as the live view shows it."""
     def recorded(self, after: int = 0, most: int = ..., *, newest: bool = True) -> list[Record]:
         """Recorded calls with numbers above `after`, the oldest first; the newest `most`, or the oldest."""
     def wait_recorded(self, after: int, patience: float) -> bool:
         """Waits up to `patience` seconds for a call with a number above `after`; whether there is one."""
-    def running(self) -> list[dict[str, Any]]:
-        """The calls of sync handlers that run now, as dicts."""
+    def running(self, least_ns: int = 0) -> list[dict[str, Any]]:
+        """The calls of sync handlers that run now and were sent `least_ns` nanoseconds ago or earlier, as dicts."""
     def interrupt(self, exception: type[BaseException], connection: int, id: int) -> bool:  # noqa: A002
         """Raises an exception of this class in the sync handler that runs this call; whether there is one."""
     def forget_recorded(self) -> None:
@@ -349,14 +368,20 @@ def encode(value: object, /) -> bytes:
 def decode(payload: bytes, /) -> Any:
     """The Python object that the MessagePack in `payload` stands for."""
 
+def printed() -> Printed | None:
+    """Where output of the sync handler that this thread runs is kept; `None` if the thread runs none."""
+
 def be_punctual() -> None:
     """The calling thread, which answers calls, comes before threads that compute."""
 
 def yield_to_others(*, enabled: bool) -> None:
     """The main thread lets every thread that wakes come first; or, with `False`, no longer."""
 
-def decode_kept(payload: bytes) -> Any:
-    """Like `decode`, of a payload whose arrays nobody kept: each is a `pycrust.arrays.Absent`."""
+def decode_kept(payload: bytes, arrays: Sequence[bytes] = ()) -> Any:
+    """Like `decode`, of a recorded payload and its arrays; without them, each is a `pycrust.arrays.Absent`."""
+
+def call_lines(calls: Sequence[Record]) -> str:
+    """The calls as lines of a list, in JSON; nothing of them is decoded."""
 
 def crossed(value: object) -> Any:
     """What a caller makes of `value`: encoded and decoded again; its arrays are copied once."""

@@ -235,7 +235,7 @@ def to_torch(value: Any, device: Any = None) -> Any:
 
 
 class Absent:
-    """In the place of an array of a recorded call: arrays are not recorded.
+    """In the place of an array of a recorded call that was not recorded itself.
 
     Args:
         dtype: The type of its elements.
@@ -273,7 +273,10 @@ def arguments_again(value: Any) -> Any:
         LookupError: Arrays among them were not recorded.
     """
     if _any_absent(value):
-        raise LookupError("the arrays among its arguments were not recorded: the call can't be made again")
+        raise LookupError(
+            "the arrays among its arguments were not recorded: the call can't be made again; "
+            "endpoint.recording(max_arrays=...) keeps those of later calls"
+        )
     return value
 
 

@@ -11,6 +11,7 @@ import builtins
 import functools
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
@@ -21,11 +22,15 @@ from pycrust.display import in_kernel
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from pycrust._binding import Printed
+
     Channel = Literal["stdout", "stderr", "display"]
 
 
 #: Takes what is printed, in place of a call's record.
 _collector: ContextVar[list[str] | None] = ContextVar("pycrust_collector", default=None)
+#: Where a thread prints that a handler started, or what a handler gave to a pool of threads.
+_printed: ContextVar[Printed | None] = ContextVar("pycrust_printed", default=None)
 
 
 def keep(channel: Channel, text: str) -> bool | None:
@@ -42,7 +47,10 @@ def keep(channel: Channel, text: str) -> bool | None:
     if kept is not None:
         return kept
     call = loops.current_task_call()
-    return None if call is None else call.write_output(channel, text)
+    if call is not None:
+        return call.write_output(channel, text)
+    printed = _printed.get()
+    return None if printed is None else printed.write(channel, text)
 
 
 @contextmanager
@@ -60,8 +68,10 @@ def collected() -> Generator[list[str]]:
 
 
 def in_handler() -> bool:
-    """Whether a handler runs here, on this thread or in this task."""
-    return _binding.write_output("stdout", "") is not None or loops.current_task_call() is not None
+    """Whether a handler runs here: on this thread, in this task, or on a thread that it started."""
+    if _binding.write_output("stdout", "") is not None or loops.current_task_call() is not None:
+        return True
+    return _printed.get() is not None
 
 
 def is_kept() -> bool:
@@ -140,6 +150,8 @@ class Capture:
         self._kernel = in_kernel()
         self._patch(builtins, "input", _question("input()"))
         self._patch(sys, "breakpointhook", _question("breakpoint()"))
+        self._patch(threading.Thread, "start", _starter)
+        self._patch(ThreadPoolExecutor, "submit", _submitter)
         if not self._kernel:
             return
         self._patch(builtins, "print", _printer)
@@ -202,6 +214,49 @@ def _printer(printed: Callable[..., None]) -> Callable[..., None]:
         if file is None and is_kept():
             file = kept
         printed(*values, file=file, **options)
+
+    return watched
+
+
+def _here() -> Callable[[Callable[..., Any]], Callable[..., Any]] | None:
+    """What makes a function of another thread print where this one does; `None` if no handler runs here."""
+    call = loops.current_task_call()
+    printed = _binding.printed() or (call.printed() if call is not None else _printed.get())
+    collector = _collector.get()
+    if printed is None and collector is None:
+        return None
+    return lambda function: functools.partial(_printing, printed, collector, function)
+
+
+def _printing(
+    printed: Printed | None, collector: list[str] | None, function: Callable[..., Any], *args: Any, **kwargs: Any
+) -> Any:
+    before = _printed.set(printed), _collector.set(collector)
+    try:
+        return function(*args, **kwargs)
+    finally:
+        _printed.reset(before[0])
+        _collector.reset(before[1])
+
+
+def _starter(start: Callable[[threading.Thread], None]) -> Callable[[threading.Thread], None]:
+    @functools.wraps(start)
+    def watched(thread: threading.Thread) -> None:
+        # A thread of a pool outlives the call: what it is given belongs to whoever gives it.
+        of_pool = getattr(getattr(thread, "_target", None), "__module__", "") == ThreadPoolExecutor.__module__
+        bind = None if of_pool else _here()
+        if bind is not None:
+            thread.run = bind(thread.run)
+        start(thread)
+
+    return watched
+
+
+def _submitter(submit: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(submit)
+    def watched(pool: Any, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        bind = _here()
+        return submit(pool, function if bind is None else bind(function), *args, **kwargs)
 
     return watched
 

@@ -319,6 +319,12 @@ class Catalog:
                 history.append(_staged_version(staged, history[-1].number + 1 if history else 1))
             return history
 
+    def rebound(self) -> dict[str, list[str]]:
+        """The globals that were bound anew under live versions, by method, as far as `look` has found."""
+        with self._lock:
+            entries = {method: self.archive.newest(method) for method in self._live}
+            return {method: list(entry.rebound) for method, entry in entries.items() if entry.rebound}
+
     def look(self) -> list[str]:
         """Looks whether globals that live handlers read have changed under them; gives a line for each change."""
         lines: list[str] = []

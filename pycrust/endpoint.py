@@ -346,6 +346,14 @@ class RpcEndpoint:
         """What happened to handlers and models: publications, refusals, rollbacks, reloads; the oldest first."""
         return self._service.catalog.events
 
+    @property
+    def rebound(self) -> dict[str, list[str]]:
+        """Methods whose live version is marked (`v3*`), each with the globals under it that are others now.
+
+        Looked for at the end of each cell.
+        """
+        return self._service.catalog.rebound()
+
     def _dispatch(self, method: str, args: Any = None) -> Any:
         """Makes one call in this process, without transport.
 
@@ -498,6 +506,15 @@ class RpcEndpoint:
         """What was called and how long it took, as `pycrust.stats` answers it; `str` of it is a table."""
         return Stats(self._service.worker.stats())
 
+    def glance(self) -> dict[str, Any]:
+        """The numbers of `stats()` that the live view shows five times a second, flat, at a fraction of its cost.
+
+        `names` of the methods and `rows` of them: version, calls, errors, calls in flight; p50, p90, p99, p999 and
+        maximum of the round trip, then the p50 of each stage, in nanoseconds. Of all methods: `trip`, `wait` for
+        the interpreter and the `latest` second's round trips, each p50 and p99; `up` in milliseconds; counts.
+        """
+        return self._service.worker.glance()
+
     def traffic(self, filter: str = "", *, limit: int | None = 1_000, since: int = 0) -> Traffic:  # noqa: A002 - what users call it
         """The last calls, recorded as they ended: what they brought, what they were answered, where time went.
 
@@ -533,9 +550,13 @@ class RpcEndpoint:
         """What of the traffic is recorded: shows it, and called with settings changes it."""
         return self._service.recording
 
-    def running(self) -> list[RunningCall]:
-        """The calls that run now, the longest first; a stream counts while it makes an item."""
-        return self._service.running()
+    def running(self, *, least: float = 0.0) -> list[RunningCall]:
+        """The calls that run now, the longest first; a stream counts while it makes an item.
+
+        Args:
+            least: Only those that were sent so many seconds ago or earlier.
+        """
+        return self._service.running(round(least * 1e9))
 
     def interrupt(self, call: RunningCall | CurrentCall) -> bool:
         """Ends a running call, where Python can; its caller gets CANCELLED.

@@ -69,9 +69,15 @@ class Source(Protocol):
     @property
     def items_kept(self) -> int: ...  # noqa: D102
     @property
+    def uploaded(self) -> int: ...  # noqa: D102
+    @property
+    def uploaded_kept(self) -> int: ...  # noqa: D102
+    @property
     def parameters(self) -> Sequence[str]: ...  # noqa: D102
     @property
     def request(self) -> bytes: ...  # noqa: D102
+    @property
+    def request_arrays(self) -> Sequence[bytes]: ...  # noqa: D102
     @property
     def request_len(self) -> int: ...  # noqa: D102
     @property
@@ -279,12 +285,19 @@ class RecordedCall:
             len(source.request) < source.request_len
             or len(source.response) < source.response_len
             or source.items_kept < source.items
+            or source.uploaded_kept < source.uploaded
         )
+
+    @property
+    def uploaded(self) -> int:
+        """Arguments that the handler took, where the caller streamed them; else 0."""
+        return self._source.uploaded
 
     @property
     def arguments_lost(self) -> bool:
         """Whether the arguments were not kept whole."""
-        return len(self._source.request) < self._source.request_len
+        source = self._source
+        return len(source.request) < source.request_len or source.uploaded_kept < source.uploaded
 
     @property
     def redaction(self) -> Redaction:
@@ -302,24 +315,41 @@ class RecordedCall:
         return self._source.request
 
     @property
+    def arrays(self) -> bool:
+        """Whether arrays among the arguments were kept: `endpoint.recording(max_arrays=...)`."""
+        return bool(self._source.request_arrays)
+
+    @property
+    def unredacted_arguments(self) -> Any:
+        """The arguments as they came, with what is not shown of them, to make the call again."""
+        source = self._source
+        return decode_kept(source.request, source.request_arrays) if source.request else None
+
+    @property
     def response(self) -> bytes:
         """The answer as MessagePack, as far as it was kept; redacted fields are in it."""
         return self._source.response
 
     @cached_property
     def arguments(self) -> Any:
-        """The arguments: by name where the method's parameters are known, else as they came."""
+        """The arguments: by name where the method's parameters are known, else as they came.
+
+        Of arguments that the caller streamed, the list of those that the handler took.
+        """
         return self._redaction.apply(self.method, "arguments", self._raw_arguments())
 
     def _raw_arguments(self) -> Any:
         source = self._source
         if len(source.request) < source.request_len:
             return Truncated(len(source.request), source.request_len)
-        value = _decoded(source.request)
+        value = _decoded(source.request, source.request_arrays)
         names = source.parameters
         if not isinstance(value, list):
             return value
         values = cast("list[Any]", value)
+        if source.flags & _UPLOAD:
+            kept, taken = source.uploaded_kept, source.uploaded
+            return [*values, Truncated(kept, taken, "items")] if kept < taken else values
         return dict(zip(names, values, strict=False)) if values and len(values) <= len(names) else values
 
     @cached_property
@@ -532,11 +562,11 @@ class RecordedCall:
         return f"<table>{body}</table>"
 
 
-def _decoded(payload: bytes) -> Any:
+def _decoded(payload: bytes, arrays: Sequence[bytes] = ()) -> Any:
     """The value, or why there is none: what a caller sent need not be MessagePack."""
     if not payload:
         return None
     try:
-        return decode_kept(payload)
+        return decode_kept(payload, arrays)
     except (ValueError, TypeError) as error:
         return f"<{len(payload)} bytes that can't be decoded: {error}>"

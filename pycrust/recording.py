@@ -38,6 +38,8 @@ class Recording:
         self._redaction = Redaction()
         #: What was changed, for the worker of a forked child.
         self._changes: dict[str, Any] = {}
+        #: How often settings were changed: who shows them looks at it first.
+        self.changes = 0
 
     def __call__(  # noqa: PLR0913 - all are keywords
         self,
@@ -46,6 +48,7 @@ class Recording:
         max_calls: int | None = None,
         max_bytes: int | None = None,
         max_payload: int | None = None,
+        max_arrays: int | None = None,
         calls_per_second: int | None = None,
         bytes_per_second: int | None = None,
         slow_ms: float | None = None,
@@ -60,6 +63,9 @@ class Recording:
             max_calls: Calls that are kept, the last ones.
             max_bytes: Bytes that they may hold together.
             max_payload: Bytes of one payload that are kept; of a longer one, its beginning.
+            max_arrays: Bytes of arrays among one call's arguments up to which they are kept whole, 0 by default: of
+                more, and of results, only types and shapes are. Keeping them costs a copy before the call's answer,
+                and counts as bytes. Kept, they are shown as pictures, and the call can be made again.
             calls_per_second: Up to this rate every call is recorded, above it a sample.
             bytes_per_second: The same for bytes of payloads.
             slow_ms: Calls that take at least so long are sampled with the failed ones, apart from the others.
@@ -78,6 +84,7 @@ class Recording:
             "max_calls": max_calls,
             "max_bytes": max_bytes,
             "max_payload": max_payload,
+            "max_arrays": max_arrays,
             "calls_per_second": calls_per_second,
             "bytes_per_second": bytes_per_second,
             "drop": None if drop is None else list(_names("drop", drop)),
@@ -92,6 +99,7 @@ class Recording:
         if redact is not None or redact_hook is not None:
             fields = self._redaction.fields if redact is None else _names("redact", redact)
             self._redaction = Redaction(fields, redact_hook or self._redaction.hook)
+        self.changes += 1
         return self
 
     def pause(self) -> None:

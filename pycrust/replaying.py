@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from pycrust import capture, lifecycle
-from pycrust._binding import decode_kept
 from pycrust.arrays import arguments_again
 from pycrust.compare import compare
 from pycrust.errors import Code, UnknownMethod, describe, describe_arguments
@@ -228,14 +227,14 @@ def _service(call: RecordedCall) -> Service:
 
 
 def _arguments(call: RecordedCall) -> Any:
-    if "upload" in call.kinds:
-        raise LookupError(f"call {call.seq} streamed its arguments, which are not recorded")
+    if "upload" in call.kinds and not call.payload:
+        raise LookupError(f"call {call.seq} streamed its arguments, and none of them was recorded")
     if call.arguments_lost:
         raise LookupError(
             f"the arguments of call {call.seq} were not kept whole; "
             "endpoint.recording(max_payload=...) keeps more of later calls"
         )
-    return arguments_again(decode_kept(call.payload)) if call.payload else None
+    return arguments_again(call.unredacted_arguments)
 
 
 def _run(of: str, work: Callable[[], Any]) -> Outcome:

@@ -239,10 +239,11 @@ class Service:
             "%r was taken over by another process; serve() here takes it back with takeover=True", self.name
         )
 
-    def running(self) -> list[RunningCall]:
-        """The calls that run now, the oldest first."""
-        calls = [RunningCall(**call) for call in self.worker.running()]
-        calls += [RunningCall.of(call) for _, _, call in self.loops.running()]
+    def running(self, least_ns: int = 0) -> list[RunningCall]:
+        """The calls that run now and were sent so many nanoseconds ago or earlier, the oldest first."""
+        calls = [RunningCall(**call) for call in self.worker.running(least_ns)]
+        on_loops = [RunningCall.of(call) for _, _, call in self.loops.running()]
+        calls += [call for call in on_loops if call.elapsed_ns >= least_ns]
         return sorted(calls, key=lambda call: -call.elapsed_ns)
 
     def interrupt(self, connection: int, number: int) -> bool:

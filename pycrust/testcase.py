@@ -7,7 +7,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Any, cast
 
-from pycrust._binding import decode_kept, encode
+from pycrust._binding import encode
 from pycrust.arrays import arguments_again
 from pycrust.errors import Code
 from pycrust.recorded import Truncated
@@ -34,7 +34,7 @@ def source_of(call: RecordedCall) -> str:
     if redacted:
         arguments: Any = call.arguments
     else:
-        arguments = arguments_again(decode_kept(call.payload)) if call.payload else None
+        arguments = arguments_again(call.unredacted_arguments)
     name = re.sub(r"\W+", "_", call.method).strip("_") or "call"
     made = f"endpoint._dispatch({call.method!r}, {literal(arguments, 4)})"
     error, imports = call.error, []

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast, overload
 
+from pycrust._binding import call_lines
 from pycrust.filters import STAGES, Filter, parse
 from pycrust.recorded import RecordedCall
 from pycrust.redaction import Redaction
@@ -178,6 +179,15 @@ class Traffic(Sequence[RecordedCall]):
         printer.text(repr(self) if cycle else str(self))
 
 
+def lines_of(calls: Iterable[RecordedCall]) -> str:
+    """Recorded calls of an endpoint as lines of a list, in JSON, without anything that would have to be decoded.
+
+    Each is its number, method, version, status, client, when it ended (milliseconds since 1970), how long it took
+    (nanoseconds), and what else there is to say.
+    """
+    return call_lines([cast("Any", call.source) for call in calls])
+
+
 class Tap:
     """Reads an endpoint's recorder.
 
@@ -206,10 +216,12 @@ class Tap:
             raise ValueError(f"limit is at least 0, or None for all calls, not {limit}")
         chosen = parse(text)
         redaction = self._redaction()
+        if not text.strip():
+            # No more than the limit need be looked at.
+            records = self._worker().recorded(since, sys.maxsize if limit is None else limit)
+            return Traffic(self.name, [RecordedCall(record, redaction, self.name) for record in records], chosen)
         found: list[RecordedCall] = []
-        # Without a filter, no more than the limit need be looked at.
-        most = limit if limit is not None and not text.strip() else sys.maxsize
-        for record in reversed(self._worker().recorded(since, most)):
+        for record in reversed(self._worker().recorded(since)):
             call = RecordedCall(record, redaction, self.name)
             if limit is not None and len(found) >= limit:
                 break

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
 
 from pycrust._binding import encode
+from pycrust.arrays import without_elements
 from pycrust.recorded import RecordedCall, Truncated
 from pycrust.redaction import Redaction
 
@@ -82,8 +83,12 @@ class StoredCall(BaseModel):
     streamed: bool
     items: _Count
     items_kept: Annotated[int, Field(ge=0, lt=1 << 32)]
+    #: Files of versions that did not record streamed arguments have neither.
+    uploaded: _Count = 0
+    uploaded_kept: Annotated[int, Field(ge=0, lt=1 << 32)] = 0
     parameters: list[_Name]
     request: _Payload
+    request_arrays: list[_Payload] = Field(default_factory=list[bytes])
     request_len: _Count
     request_metadata: _Payload
     response: _Payload
@@ -113,10 +118,13 @@ def _shown(call: RecordedCall) -> dict[str, Any]:
     if call.redaction == Redaction():
         return {}
     shown: dict[str, Any] = {
-        "request": call.arguments,
+        "request": _kept(call.arguments) if call.uploaded else call.arguments,
         "request_metadata": call.metadata["request"],
         "response_metadata": call.metadata["response"],
     }
+    if call.arrays:
+        # Whatever is hidden may be in an array, too.
+        shown["request"] = without_elements(shown["request"])
     error = call.error
     if error is not None:
         told = {
@@ -130,12 +138,18 @@ def _shown(call: RecordedCall) -> dict[str, Any]:
         shown["response"] = call.result
     payloads = {name: b"" if isinstance(value, Truncated) else encode(value) for name, value in shown.items()}
     if call.streamed and error is None:
-        kept = [one for one in call.result if not isinstance(one, Truncated)]
-        payloads["response"] = b"".join(encode(one) for one in kept)
+        payloads["response"] = b"".join(encode(one) for one in _kept(call.result))
     lengths: dict[str, Any] = {
         f"{name}_len": len(payloads[name]) for name in ("request", "response") if payloads[name]
     }
-    return {**payloads, **lengths}
+    return {**payloads, **lengths, "request_arrays": []}
+
+
+def _kept(items: Any) -> Any:
+    """A stream's items without the mark of those that were not kept."""
+    if not isinstance(items, list):
+        return items
+    return [one for one in cast("list[Any]", items) if not isinstance(one, Truncated)]
 
 
 def load(path: str | os.PathLike[str]) -> tuple[str, str, list[RecordedCall]]:

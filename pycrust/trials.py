@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pycrust import capture
-from pycrust._binding import crossed, decode_kept
+from pycrust._binding import crossed
 from pycrust.arrays import arguments_again, without_elements
 from pycrust.compare import Difference, Tolerance, compare, shown
 from pycrust.errors import Code, describe, describe_arguments, describe_result
@@ -83,8 +83,8 @@ class Trial:
         calls: Calls that were compared.
         agreed: Those that ended alike: equal results within the tolerance, or the same error.
         failed: Those that the candidate failed and the live handler did not.
-        skipped: Those that could not be run: arguments that came as a stream or were not kept whole, and calls that
-            ended by something else than the handler.
+        skipped: Those that could not be run: arguments that were not kept whole, and calls that ended by something
+            else than the handler.
         mismatches: The newest hundred calls that differ.
     """
 
@@ -131,7 +131,7 @@ class Trial:
         try:
             with capture.collected():  # what a candidate prints belongs into no cell
                 handler = self._service.catalog.bound(candidate)
-                arguments = arguments_again(decode_kept(call.payload)) if call.payload else None
+                arguments = arguments_again(call.unredacted_arguments)
                 result = call_here(handler, candidate.kind, arguments)
                 if candidate.kind in {"generator", "async_generator"}:
                     result = list(result)
@@ -195,13 +195,7 @@ class Trial:
 
 def can_run(call: RecordedCall) -> bool:
     """Whether a recorded call can be run again and compared."""
-    return (
-        call.ran
-        and not call.truncated
-        and call.code not in _NOT_THE_HANDLERS
-        and "upload" not in call.kinds
-        and "one-way" not in call.kinds
-    )
+    return call.ran and not call.truncated and call.code not in _NOT_THE_HANDLERS and "one-way" not in call.kinds
 
 
 def check_harmless(method: str, *registrations: Registration) -> None:

@@ -5,7 +5,7 @@ use std::ffi::c_long;
 use std::ptr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use pycrust_engine::{CallContext, Channel, RunningCall};
+use pycrust_engine::{CallContext, Channel, Output, RunningCall};
 use pycrust_protocol::header::TraceContext;
 use pycrust_protocol::limits::MAX_METADATA_LEN;
 use pycrust_transport::{Connection, monotonic_ns};
@@ -196,6 +196,35 @@ pub(crate) fn write_output(channel: Channel, text: &str) -> Option<bool> {
     unsafe { RUNNING.get().as_ref() }.map(keep)
 }
 
+/// Where the handler that this thread runs prints, of a batch all of its calls; `None` if the thread runs none.
+pub(crate) fn printed() -> Option<Printed> {
+    if let Some(jobs) = BATCH.get() {
+        // SAFETY: as in `current_batch`.
+        let jobs = unsafe { &*jobs };
+        return Some(Printed(jobs.iter().filter_map(|job| job.output().cloned()).collect()));
+    }
+    // SAFETY: as in `current`.
+    let job = unsafe { RUNNING.get().as_ref() }?;
+    Some(Printed(job.output().cloned().into_iter().collect()))
+}
+
+/// Where output is kept with its call, or with the calls of its batch. It may be kept beyond their end, and keeps
+/// nothing else of them.
+#[pyclass(frozen, module = "pycrust._native", name = "Printed")]
+pub(crate) struct Printed(Vec<Arc<Output>>);
+
+#[pymethods]
+impl Printed {
+    /// Keeps output: whether it was kept, which it is not where calls are not recorded.
+    fn write(&self, channel: &str, text: &str) -> PyResult<bool> {
+        let channel = record::channel(channel)?;
+        for output in &self.0 {
+            output.write(channel, text);
+        }
+        Ok(!self.0.is_empty())
+    }
+}
+
 /// A running call as Python reads it.
 pub(crate) fn described<'py>(py: Python<'py>, call: &RunningCall) -> PyResult<Bound<'py, PyDict>> {
     let all = PyDict::new(py);
@@ -287,6 +316,11 @@ impl CurrentCall {
             output.write(channel, text);
         }
         Ok(self.context.output.is_some())
+    }
+
+    /// Where its output is kept.
+    fn printed(&self) -> Printed {
+        Printed(self.context.output.clone().into_iter().collect())
     }
 
     /// Whether the caller cancelled the call, gave it up or is gone.

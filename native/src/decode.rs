@@ -61,19 +61,13 @@ pub(crate) fn decode<'py>(py: Python<'py>, bytes: &[u8]) -> Read<'py> {
 
 /// Reads the one value that `bytes` holds, whose arrays are in these attachments.
 pub(crate) fn decode_with<'py>(py: Python<'py>, bytes: &[u8], attachments: &Attachments) -> Read<'py> {
-    decode_from(Decoder { py, bytes, at: 0, items: Vec::new(), attachments, kept: false })
+    decode_from(Decoder { py, bytes, at: 0, items: Vec::new(), attachments, absent: false })
 }
 
-/// Reads the one value that `bytes` holds, of which nobody kept the arrays: they are `pycrust.arrays.Absent`.
-pub(crate) fn decode_kept<'py>(py: Python<'py>, bytes: &[u8]) -> Read<'py> {
-    decode_from(Decoder {
-        py,
-        bytes,
-        at: 0,
-        items: Vec::new(),
-        attachments: &Attachments::none(),
-        kept: true,
-    })
+/// Reads the one value that `bytes` holds, of a record: arrays that were not kept are `pycrust.arrays.Absent`.
+pub(crate) fn decode_kept<'py>(py: Python<'py>, bytes: &[u8], arrays: &Attachments) -> Read<'py> {
+    let absent = arrays.is_empty();
+    decode_from(Decoder { py, bytes, at: 0, items: Vec::new(), attachments: arrays, absent })
 }
 
 fn decode_from<'py>(mut decoder: Decoder<'_, 'py>) -> Read<'py> {
@@ -92,8 +86,8 @@ struct Decoder<'a, 'py> {
     /// Items of the arrays that are being read, the innermost last.
     items: Vec<Bound<'py, PyAny>>,
     attachments: &'a Attachments,
-    /// Whether arrays may be missing.
-    kept: bool,
+    /// Whether the arrays are missing.
+    absent: bool,
 }
 
 impl<'a, 'py> Decoder<'a, 'py> {
@@ -326,7 +320,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
         static VIEW: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let tensor = Tensor::decode(data).map_err(|error| self.refuse(at, error.reason))?;
         let number = tensor.attachment;
-        if self.kept {
+        if self.absent {
             static ABSENT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
             let shape = PyTuple::new(self.py, tensor.shape)?;
             let absent = ABSENT.import(self.py, "pycrust.arrays", "Absent")?;

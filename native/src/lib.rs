@@ -32,6 +32,7 @@ use pyo3::prelude::*;
 mod _native {
     use std::cell::Cell;
 
+    use pycrust_transport::Attachments;
     use pyo3::exceptions::PyOSError;
     use pyo3::prelude::*;
     use pyo3::types::PyBytes;
@@ -43,7 +44,7 @@ mod _native {
     #[pymodule_export]
     use crate::client::{Client, ClientFeed, ClientStream, PendingCall};
     #[pymodule_export]
-    use crate::current::CurrentCall;
+    use crate::current::{CurrentCall, Printed};
     #[pymodule_export]
     use crate::handler::Handler;
     #[pymodule_export]
@@ -51,7 +52,7 @@ mod _native {
     #[pymodule_export]
     use crate::memory::{Buffer, Room};
     #[pymodule_export]
-    use crate::record::PyRecord;
+    use crate::record::{PyRecord, call_lines};
     #[pymodule_export]
     use crate::worker::Worker;
 
@@ -84,10 +85,18 @@ mod _native {
         Ok(crate::decode::decode(py, payload)?)
     }
 
-    /// Like `decode`, of a payload whose arrays nobody kept: each is a `pycrust.arrays.Absent`.
+    /// Like `decode`, of a recorded payload and the arrays that were kept of it; without them, each is a
+    /// `pycrust.arrays.Absent`.
     #[pyfunction]
-    fn decode_kept<'py>(py: Python<'py>, payload: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-        Ok(crate::decode::decode_kept(py, payload)?)
+    #[allow(clippy::needless_pass_by_value, reason = "PyO3 gives it by value")]
+    #[pyo3(signature = (payload, arrays=Vec::new()))]
+    fn decode_kept<'py>(
+        py: Python<'py>,
+        payload: &[u8],
+        arrays: Vec<Bound<'py, PyBytes>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let arrays = Attachments::of(&arrays.iter().map(PyBytesMethods::as_bytes).collect::<Vec<_>>());
+        Ok(crate::decode::decode_kept(py, payload, &arrays)?)
     }
 
     /// What a caller makes of `value`: encoded and decoded again; its arrays are copied once.
@@ -95,7 +104,7 @@ mod _native {
     fn crossed<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let (mut out, mut beside) = (Vec::new(), crate::beside::Beside::default());
         crate::encode::encode_with(value, &mut out, &mut beside)?;
-        let attachments = pycrust_transport::Attachments::copies(&beside.attachments());
+        let attachments = Attachments::copies(&beside.attachments());
         Ok(crate::decode::decode_with(value.py(), &out, &attachments)?)
     }
 
@@ -116,6 +125,12 @@ mod _native {
     #[pyfunction]
     fn write_output(channel: &str, text: &str) -> PyResult<Option<bool>> {
         Ok(crate::current::write_output(crate::record::channel(channel)?, text))
+    }
+
+    /// Where output of the sync handler that this thread runs is kept; `None` if the thread runs none.
+    #[pyfunction]
+    fn printed() -> Option<Printed> {
+        crate::current::printed()
     }
 
     /// The calling thread, which answers calls, comes before threads that compute.

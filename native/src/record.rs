@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use pycrust_engine::{Channel, Record, Recording, Scrub};
-use pyo3::exceptions::PyTypeError;
+use pycrust_protocol::header::flags;
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
@@ -138,6 +139,18 @@ impl PyRecord {
         self.0.ended.items_kept
     }
 
+    /// Arguments that its handler took of those that the caller streamed.
+    #[getter]
+    fn uploaded(&self) -> u64 {
+        self.0.ended.uploaded
+    }
+
+    /// Of these, the first ones that are kept: `request` is their array.
+    #[getter]
+    fn uploaded_kept(&self) -> u64 {
+        self.0.ended.uploaded_kept
+    }
+
     /// The names of the method's arguments by position.
     #[getter]
     fn parameters(&self) -> Vec<String> {
@@ -148,6 +161,16 @@ impl PyRecord {
     #[getter]
     fn request<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, self.0.request.payload())
+    }
+
+    /// The arrays among the arguments, if they were kept.
+    #[getter]
+    fn request_arrays<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
+        let arrays = &self.0.ended.arrays;
+        (0..arrays.len())
+            .filter_map(|number| arrays.get(number))
+            .map(|array| PyBytes::new(py, &array))
+            .collect()
     }
 
     /// Bytes that the arguments had.
@@ -196,6 +219,42 @@ impl PyRecord {
     }
 }
 
+/// A line of a list of calls: number, method, version, status, client, when it ended (milliseconds since 1970),
+/// how long it took (nanoseconds), and what else there is to say.
+type Line<'a> = (String, &'a str, u32, &'static str, &'a str, u64, u64, String);
+
+/// The calls as a JSON array of [`Line`]s. Nothing of them is decoded.
+#[pyfunction]
+#[allow(clippy::needless_pass_by_value, reason = "PyO3 gives it by value")]
+pub(crate) fn call_lines(calls: Vec<PyRef<'_, PyRecord>>) -> PyResult<String> {
+    let lines = calls.iter().map(|call| line(&call.0)).collect::<Vec<_>>();
+    serde_json::to_string(&lines).map_err(|error| PyRuntimeError::new_err(error.to_string()))
+}
+
+fn line(call: &Record) -> Line<'_> {
+    let ended = &call.ended;
+    let truncated = call.request.truncated()
+        || call.response.truncated()
+        || ended.items_kept < ended.items
+        || ended.uploaded_kept < ended.uploaded;
+    let notes = [
+        (ended.flags & (flags::STREAM | flags::UPLOAD) != 0, "stream"),
+        (call.seen().is_some_and(|seen| seen != ended.status), "late"),
+        (truncated, "truncated"),
+    ];
+    let notes = notes.iter().filter(|(there, _)| *there).map(|(_, note)| *note).collect::<Vec<_>>();
+    (
+        call.seq.to_string(),
+        &ended.method,
+        ended.version,
+        ended.status.name(),
+        &ended.origin.name,
+        ended.ended_unix_ns / 1_000_000,
+        call.round_trip_ns().unwrap_or_else(|| ended.ended_ns.saturating_sub(ended.sent_ns)),
+        notes.join(", "),
+    )
+}
+
 /// The channel of this name.
 pub(crate) fn channel(name: &str) -> PyResult<Channel> {
     match name {
@@ -224,6 +283,7 @@ pub(crate) fn changed(mut settings: Recording, changes: &Bound<'_, PyDict>) -> P
             "max_calls" => settings.max_calls = value.extract()?,
             "max_bytes" => settings.max_bytes = value.extract()?,
             "max_payload" => settings.max_payload = value.extract()?,
+            "max_arrays" => settings.max_arrays = value.extract()?,
             "calls_per_second" => settings.calls_per_second = value.extract()?,
             "bytes_per_second" => settings.bytes_per_second = value.extract()?,
             "drop" => settings.drop = Arc::new(Scrub::new(value.extract::<Vec<String>>()?)),
@@ -241,6 +301,7 @@ pub(crate) fn described<'py>(py: Python<'py>, settings: &Recording) -> PyResult<
     all.set_item("max_calls", settings.max_calls)?;
     all.set_item("max_bytes", settings.max_bytes)?;
     all.set_item("max_payload", settings.max_payload)?;
+    all.set_item("max_arrays", settings.max_arrays)?;
     all.set_item("calls_per_second", settings.calls_per_second)?;
     all.set_item("bytes_per_second", settings.bytes_per_second)?;
     all.set_item("drop", settings.drop.names())?;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use pycrust_engine::{Batching, Change, Config, DispatchThread, Engine, MethodRecording};
 use pycrust_protocol::name::EndpointName;
-use pycrust_transport::{Acceptor, Claim, ClaimError, Limits, Runtime};
+use pycrust_transport::{Acceptor, Claim, ClaimError, Limits, Runtime, monotonic_ns};
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
@@ -188,6 +188,11 @@ impl Worker {
         snapshot::to_python(py, &py.detach(|| self.engine.stats()))
     }
 
+    /// The same as flat numbers.
+    fn glance<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        snapshot::glance(py, &py.detach(|| self.engine.stats()))
+    }
+
     /// Recorded calls with numbers above `after`, the oldest first: of more than `most`, the newest if `newest`,
     /// else the oldest.
     #[pyo3(signature = (after=0, most=usize::MAX, *, newest=true))]
@@ -208,9 +213,16 @@ impl Worker {
         py.detach(|| self.engine.recorder().clear());
     }
 
-    /// The calls of sync handlers that run now, as dicts.
-    fn running<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
-        self.threads.places.running(py).iter().map(|call| current::described(py, call)).collect()
+    /// The calls of sync handlers that run now and were sent `least_ns` nanoseconds ago or earlier, as dicts.
+    #[pyo3(signature = (least_ns=0))]
+    fn running<'py>(&self, py: Python<'py>, least_ns: u64) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        let until_ns = monotonic_ns().saturating_sub(least_ns);
+        let calls = self.threads.places.running(py);
+        calls
+            .iter()
+            .filter(|call| call.sent_ns <= until_ns)
+            .map(|call| current::described(py, call))
+            .collect()
     }
 
     /// Raises an exception of this class in the sync handler that runs this call; whether there is one.

@@ -10,7 +10,8 @@ from typing import Any, cast
 import anywidget
 
 from pycrust.jupyter.view import bundle, static
-from pycrust.jupyter.view.publisher import Watched, is_serving, publisher_of
+from pycrust.jupyter.view.outlet import Outlet
+from pycrust.jupyter.view.publisher import Watched, publisher_of
 
 __all__ = ["LiveView", "view_of"]
 
@@ -29,7 +30,7 @@ class LiveView(anywidget.AnyWidget):
     cell is busy.
 
     Args:
-        endpoint: What to watch: anything with `stats()`.
+        endpoint: What to watch: an `RpcEndpoint`.
 
     Example:
         ```python
@@ -43,6 +44,7 @@ class LiveView(anywidget.AnyWidget):
         """Makes the view; nothing runs until it is shown."""
         self._endpoint = endpoint
         self._publisher = publisher_of(endpoint)
+        self._outlet: Outlet | None = None
         self._esm = bundle.loader()
         super().__init__()
         cast("Any", self).on_msg(self._heard)
@@ -52,16 +54,29 @@ class LiveView(anywidget.AnyWidget):
     def text(self) -> str:
         """The numbers of this moment as plain text."""
         stats = self._endpoint.stats()
-        return static.text(stats, serving=is_serving(self._endpoint, stats))
+        return static.text(stats, serving=self._endpoint.serving)
 
     def html(self) -> str:
         """The numbers of this moment as an HTML table without scripts."""
         stats = self._endpoint.stats()
-        return static.html(stats, serving=is_serving(self._endpoint, stats))
+        return static.html(stats, serving=self._endpoint.serving)
+
+    def post(self, content: str) -> None:
+        """Sends a message, which is JSON, to every view of this widget; from any thread.
+
+        Args:
+            content: The message.
+        """
+        comm, outlet = self.comm, self._outlet
+        if comm is None:
+            return
+        if outlet is None or outlet.comm is not comm:
+            outlet = self._outlet = Outlet(comm)
+        outlet.post(content)
 
     def _repr_mimebundle_(self, **_kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         stats = self._endpoint.stats()
-        forms: dict[str, Any] = _saved_forms(stats, serving=is_serving(self._endpoint, stats))
+        forms: dict[str, Any] = _saved_forms(stats, serving=self._endpoint.serving)
         if self.comm is not None:  # a closed view has nothing to show but its numbers
             model = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
             forms["application/vnd.jupyter.widget-view+json"] = model

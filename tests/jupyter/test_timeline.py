@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-import datetime as dt
 import time
-from types import SimpleNamespace
 
+from pycrust.events import EventLog
 from pycrust.jupyter.view.events import Timeline
 from pycrust.jupyter.view.history import History
 
@@ -18,17 +17,6 @@ def method(name: str, version: int, by_code: object = ()) -> dict:
 
 def told(log: Timeline) -> list[tuple[str, str, str]]:
     return [(kind, text, mark) for _, _, kind, text, mark in log.fresh()]
-
-
-def test_swaps_are_noticed_from_the_second_look_on() -> None:
-    log = Timeline()
-    log.look(stats(method("add", 3)), 1000)
-    assert told(log) == []
-    log.look(stats(method("add", 4), method("mul", 1)), 1200)
-    assert told(log) == [("swap", "add v3 → v4", "add v4"), ("method", "mul v1 added", "")]
-    log.look(stats(method("mul", 1)), 1400)
-    assert told(log) == [("method", "add removed", "add removed")]
-    assert told(log) == []
 
 
 def test_errors_that_go_on_are_one_line() -> None:
@@ -62,22 +50,20 @@ def test_clients_come_and_go_once() -> None:
 
 
 def test_what_an_endpoint_notes_is_taken_over() -> None:
-    now = dt.datetime.now().astimezone()
-
-    def event(number: int, kind: str, version: int, text: str) -> SimpleNamespace:
-        return SimpleNamespace(number=number, time=now, kind=kind, subject="add", version=version, text=text)
-
-    events = [event(1, "publish", 1, "calculator.add v1"), event(2, "publish", 2, "calculator.add v1 → v2")]
-    events.append(event(3, "refused", 0, "the cell failed"))
-    noted = SimpleNamespace(since=lambda number: [one for one in events if one.number > number])
-    log = Timeline()
-    log.look(stats(method("add", 2)), 1000, noted)
-    log.look(stats(method("add", 3)), 1200, noted)
+    noted, log = EventLog(), Timeline()
+    noted.add("publish", "add", 1, "calculator.add v1")
+    noted.add("publish", "add", 2, "calculator.add v1 → v2")
+    log.look_at_notes(noted, "calculator")
+    noted.add("refused", "add", 0, "the cell failed")
+    noted.add("remove", "add", 3, "calculator.add removed")
+    log.look_at_notes(noted, "calculator")
     assert told(log) == [
         ("method", "add v1", ""),
         ("swap", "add v1 → v2", "add v2"),
         ("refused", "the cell failed", ""),
+        ("method", "add removed", "add removed"),
     ]
+    assert told(log) == []
 
 
 def test_rates_are_differences_over_a_second_and_a_minute_is_kept() -> None:

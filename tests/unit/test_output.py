@@ -5,6 +5,7 @@ import asyncio
 import builtins
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -163,3 +164,66 @@ def test_output_of_a_batch_is_kept_with_each_of_its_calls(endpoint):
     for call in calls:
         assert call.output.startswith("running ['square'")
     assert not endpoint.running()
+
+
+def test_threads_and_pools_of_a_handler_print_to_its_call(endpoint):
+    pool = ThreadPoolExecutor(1)
+
+    @endpoint.register
+    def spread(word: str) -> str:
+        def inner() -> None:
+            print("in a thread", word)
+            deeper = threading.Thread(target=print, args=("deeper", word))
+            deeper.start()
+            deeper.join()
+
+        thread = threading.Thread(target=inner)
+        thread.start()
+        thread.join()
+        pool.submit(print, "in a pool", word).result()
+        return word
+
+    @endpoint.register
+    async def spread_later(word: str) -> str:
+        thread = threading.Thread(target=print, args=("started later", word))
+        thread.start()
+        await asyncio.to_thread(thread.join)
+        return word
+
+    start, submit = threading.Thread.start, ThreadPoolExecutor.submit
+    endpoint.serve()
+    with RpcClient(endpoint.name) as client:
+        for word in ("a", "b"):
+            client.call("spread", word)
+            client.call("spread_later", word)
+    outputs = [call.output for call in endpoint.traffic("spread")]
+    assert outputs == [f"in a thread {word}\ndeeper {word}\nin a pool {word}\n" for word in ("a", "b")]
+    assert [call.output for call in endpoint.traffic("spread_later")] == ["started later a\n", "started later b\n"]
+    pool.submit(print, "of nobody").result()
+    thread = threading.Thread(target=print, args=("of nobody",))
+    thread.start()
+    thread.join()
+    assert [call.output for call in endpoint.traffic("spread")] == outputs
+    endpoint.stop()
+    pool.shutdown()
+    assert (threading.Thread.start, ThreadPoolExecutor.submit) == (start, submit)
+
+
+def test_what_a_handlers_thread_prints_after_the_call_is_kept_with_it(endpoint):
+    go_on, threads = threading.Event(), []
+
+    @endpoint.register
+    def leave_behind() -> None:
+        def late() -> None:
+            go_on.wait()
+            print("late")
+
+        threads.append(threading.Thread(target=late))
+        threads[0].start()
+
+    endpoint.serve()
+    with RpcClient(endpoint.name) as client:
+        client.call("leave_behind")
+    go_on.set()
+    threads[0].join()
+    assert endpoint.traffic("leave_behind")[0].output == "late\n"

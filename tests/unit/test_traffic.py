@@ -1,14 +1,19 @@
 """What is recorded of real calls, and how it reads."""
 
 import itertools
+import json
 import threading
+from collections.abc import AsyncIterator, Iterator
 
+import numpy as np
 import pytest
 
 from pycrust import Batch, RpcClient, RpcError, current_call
+from pycrust.arrays import Absent
 from pycrust.errors import Code
-from pycrust.filters import FilterError
+from pycrust.filters import STAGES, FilterError
 from pycrust.recorded import Truncated
+from pycrust.traffic import Traffic, lines_of
 from tests.conftest import wait_until
 
 
@@ -125,6 +130,133 @@ def test_streams_have_their_items(calculator, client):
     assert call.items == 100_000
     assert call.result[-1] == Truncated(len(call.result) - 1, 100_000, "items")
     assert call.result[:1000] == list(range(1000))
+
+
+def test_arguments_that_a_caller_streams_are_kept_and_replayed(calculator, client, tmp_path):
+    @calculator.register
+    def mean(values: Iterator[float]) -> float:
+        numbers = list(values)
+        return sum(numbers) / len(numbers)
+
+    @calculator.register
+    async def doubled(values: AsyncIterator[int]) -> AsyncIterator[int]:
+        async for value in values:
+            yield 2 * value
+
+    @calculator.register
+    def first(values: Iterator[int]) -> int:
+        return next(values)
+
+    def largest(values: Iterator[float]) -> float:
+        return max(values)
+
+    assert client.request("mean").upload([1.0, 2.0, 6.0]) == 3.0
+    call = calculator.traffic()[-1]
+    assert (call.arguments, call.uploaded, call.truncated, call.result) == ([1.0, 2.0, 6.0], 3, False, 3.0)
+    assert call.replay().same
+    assert call.replay(largest).new.result == 6.0
+    assert calculator["mean"].replay([call]).agreed == 1
+    assert "'mean', [1.0, 2.0, 6.0]" in call.as_test()
+
+    assert list(client.request("doubled").exchange(range(3))) == [0, 2, 4]
+    both = calculator.traffic()[-1]
+    assert (both.arguments, both.result) == ([0, 1, 2], [0, 2, 4])
+    assert both.replay().same
+
+    assert client.request("first").upload(range(5)) == 0
+    assert calculator.traffic()[-1].arguments == [0], "what the handler took"
+
+    assert client.request("mean").upload(float(number) for number in range(20_000)) == 9999.5
+    long = calculator.traffic()[-1]
+    kept = long.arguments[-1]
+    assert (kept, long.truncated) == (Truncated(len(long.arguments) - 1, 20_000, "items"), True)
+    assert long.arguments[:3] == [0.0, 1.0, 2.0]
+    with pytest.raises(LookupError, match="not kept whole"):
+        long.replay()
+
+    assert calculator.traffic().save(tmp_path / "calls.jsonl") == 4
+    loaded = Traffic.load(tmp_path / "calls.jsonl")
+    assert [one.arguments for one in loaded] == [one.arguments for one in calculator.traffic()]
+
+
+def test_streamed_arguments_are_redacted_and_dropped_by_name(calculator, client, tmp_path):
+    @calculator.register
+    def count_users(password: Iterator[dict[str, str]]) -> int:
+        return len(list(password))
+
+    calculator.recording(redact=["user"], drop=["password"])
+    client.request("count_users").upload([{"user": "ada", "password": "hunter2"}])
+    call = calculator.traffic()[-1]
+    assert call.arguments == [{"user": "[redacted]", "password": "[redacted]"}], "items are not the parameter"
+    assert b"hunter2" not in call.payload
+    calculator.traffic().save(tmp_path / "calls.jsonl")
+    assert Traffic.load(tmp_path / "calls.jsonl")[0].arguments == call.arguments
+
+
+def test_arrays_among_the_arguments_are_kept_up_to_a_bound(calculator, client, tmp_path):
+    @calculator.register
+    def brightest(image: np.ndarray, password: str = "") -> int:
+        return int(image.max())
+
+    image = np.arange(64 * 48 * 3, dtype="uint8").reshape(64, 48, 3)
+    client.call("brightest", image=image)
+    first = calculator.traffic()[-1]
+    assert first.arguments["image"] == Absent("uint8", (64, 48, 3))
+    with pytest.raises(LookupError, match="max_arrays"):
+        first.replay()
+
+    calculator.recording(max_arrays=image.nbytes)
+    client.call("brightest", image=image)
+    client.call("brightest", image=np.concatenate([image, image]))
+    client.call("brightest", image=image[::2, :, 0])
+    kept, larger, part = calculator.traffic()[-3:]
+    assert np.array_equal(kept.arguments["image"], image)
+    assert not kept.arguments["image"].flags.writeable
+    assert kept.replay().same
+    assert np.array_equal(part.arguments["image"], image[::2, :, 0])
+    assert (kept.arrays, larger.arrays, larger.arguments["image"].shape) == (True, False, (128, 48, 3))
+    assert calculator.recording.state["bytes"] > image.nbytes
+
+    calculator.traffic().save(tmp_path / "calls.jsonl")
+    assert np.array_equal(Traffic.load(tmp_path / "calls.jsonl")[-1].arguments["image"], image[::2, :, 0])
+    calculator.recording(redact=["password"])
+    calculator.traffic().save(tmp_path / "calls.jsonl")
+    assert not Traffic.load(tmp_path / "calls.jsonl")[-1].arrays, "a picture may show what is hidden"
+
+    calculator.recording(drop=["password"])
+    client.call("brightest", image=image, password="x")  # noqa: S106 - there is none
+    assert not calculator.traffic()[-1].arrays, "an array doesn't know its name"
+    with pytest.raises(ValueError, match="max_arrays"):
+        calculator.recording(max_arrays=-1)
+
+
+def test_lines_of_a_list_say_what_the_calls_say(calculator, client):
+    client.call("add", a=1, b=2)
+    list(client.stream("count", 3))
+    with pytest.raises(RpcError):
+        client.call("fail", why='"quoted"')
+    calls = calculator.traffic()
+    lines = json.loads(lines_of(calls))
+    assert [line[:5] for line in lines] == [
+        [str(call.seq), call.method, call.version, call.code.name, call.client] for call in calls
+    ]
+    assert [line[5] for line in lines] == [call.ended_unix_ns // 1_000_000 for call in calls]
+    assert all(line[6] > 0 for line in lines)
+    assert [line[7] for line in lines] == ["", "stream", ""]
+
+
+def test_a_glance_has_the_numbers_of_the_statistics(calculator, client):
+    client.call("add", a=1, b=2)
+    wait_until(lambda: (client.call("add", a=1, b=2), calculator.glance()["latest"][1])[1], "round trips")
+    glance, stats = calculator.glance(), calculator.stats()
+    assert glance["names"] == [method["name"] for method in stats["methods"]]
+    for row, method in zip(glance["rows"], stats["methods"], strict=True):
+        times = [method["round_trip"][name] for name in ("p50_ns", "p90_ns", "p99_ns", "p999_ns", "max_ns")]
+        stages = [method["stages"][name]["p50_ns"] for name in (*STAGES,)]
+        assert row == [*(method[name] for name in ("version", "calls", "errors", "in_flight")), *times, *stages]
+    assert glance["trip"] == [stats["round_trip"][name] for name in ("p50_ns", "p99_ns")]
+    assert (glance["clients"], glance["visit"]) == (1, stats["visits"][-1]["at_ns"])
+    assert glance["recorder"].items() <= stats["recorder"].items()
 
 
 def test_async_calls_are_recorded(calculator, client):

@@ -14,6 +14,7 @@ use crate::call::Call;
 use crate::context::CallContext;
 use crate::deliver::{Body, Patience};
 use crate::engine::Engine;
+use crate::items::FirstItems;
 use crate::ongoing::{Ongoing, Parked};
 use crate::output::Output;
 use crate::recorder::{Ended, Origin, Side, unix_ns};
@@ -21,9 +22,6 @@ use crate::registry::Version;
 use crate::sampler::Offer;
 use crate::scheduler::{Phase, Start, Work};
 use crate::text;
-
-/// Bytes of a streamed answer's items that are kept for its record.
-const MAX_ITEM_BYTES: usize = 64 << 10;
 
 /// A started call, bound to one version of its method. The thread that has it marks the stages in
 /// order ([`attached`](Self::attached), [`decoded`](Self::decoded), [`ran`](Self::ran)) and answers
@@ -53,8 +51,7 @@ pub struct Job<H: Send + Sync + 'static, L: Link> {
     /// What its handler printed, once it has or may.
     output: OnceLock<Arc<Output>>,
     /// Items of a streamed answer, the first ones, for the call's record.
-    items: Vec<u8>,
-    items_kept: u64,
+    items: FirstItems,
     /// `CLOCK_MONOTONIC` when each stage ended, as far as they have; the first is when it was started.
     started_ns: u64,
     attached_ns: Option<u64>,
@@ -135,8 +132,7 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
             state: None,
             answer_metadata: OnceLock::new(),
             output: OnceLock::new(),
-            items: Vec::new(),
-            items_kept: 0,
+            items: FirstItems::default(),
             started_ns,
             attached_ns: None,
             decoded_ns: None,
@@ -308,13 +304,8 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
     /// Sends one item of a streamed answer. May wait as [`respond`](Self::respond) may.
     pub fn send_item(&mut self, payload: &[u8], attachments: Vec<Attachment>) {
         let position = self.ongoing().send();
-        // Only as long as none is missing between them.
-        if position == self.items_kept
-            && self.items.len() + payload.len() <= MAX_ITEM_BYTES
-            && self.recorded()
-        {
-            self.items.extend_from_slice(payload);
-            self.items_kept += 1;
+        if self.recorded() {
+            self.items.add(position, payload);
         }
         let header = ResponseHeader {
             common: Common { flags: flags::STREAM_ITEM, ..Common::default() },
@@ -332,12 +323,12 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
 
     /// The arguments that the caller streams.
     pub fn arguments(&mut self) -> Arguments<H, L> {
-        Arguments {
-            engine: Arc::downgrade(&self.engine),
-            client: Arc::clone(&self.call.client),
-            id: self.call.id,
-            ongoing: self.ongoing(),
+        let ongoing = self.ongoing();
+        if self.recorded() {
+            ongoing.keep();
         }
+        let (engine, client) = (Arc::downgrade(&self.engine), Arc::clone(&self.call.client));
+        Arguments { engine, client, id: self.call.id, ongoing }
     }
 
     /// Answers that the worker has stopped.
@@ -459,14 +450,18 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
 
     fn record(&mut self, status: Code, payload: &[u8], metadata: &[u8], stages: Stages, now_ns: u64) {
         let recorder = &self.engine.recorder;
-        let answer = if self.streamed && status == Code::Ok { &self.items } else { payload };
+        let answer = if self.streamed && status == Code::Ok { &self.items.bytes } else { payload };
+        let (uploaded, uploads) = match &self.call.ongoing {
+            Some(ongoing) if self.uploads() => ongoing.kept(),
+            _ => (0, FirstItems::default()),
+        };
         let offer = Offer {
-            bytes: self.call.weight() + answer.len() + metadata.len(),
+            bytes: self.call.weight() + uploads.bytes.len() + answer.len() + metadata.len(),
+            arrays: self.call.attachments().bytes(),
             took_ns: now_ns.saturating_sub(self.call.sent_ns),
             failed: status != Code::Ok,
         };
         let Some(plan) = recorder.sample(offer, now_ns) else { return };
-        let parameters = &self.version.recording.parameters;
         let ended = Ended {
             method: Arc::clone(&self.version.method),
             recording: Arc::clone(&self.version.recording),
@@ -486,13 +481,22 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
             } else {
                 0
             },
-            items_kept: self.items_kept,
+            items_kept: self.items.count,
+            uploaded,
+            uploaded_kept: uploads.count,
+            arrays: if plan.arrays { self.call.attachments().copied() } else { Attachments::none() },
             streamed: self.streamed,
             output: self.output.get().cloned(),
         };
-        let (request, len) = self.call.take_bytes();
         let response = Side::copied(answer, metadata, &[], &plan);
-        recorder.push(ended, Side::whole(request, len, parameters, &plan), response);
+        let request = if self.uploads() {
+            // Its elements are no parameters, whatever the method's one is called.
+            Side::copied(&uploads.array(), self.call.metadata(), &[], &plan)
+        } else {
+            let (request, len) = self.call.take_bytes();
+            Side::whole(request, len, &self.version.recording.parameters, &plan)
+        };
+        recorder.push(ended, request, response);
     }
 
     /// Where the time went. A stage that was not marked ended with the answer.

@@ -9,7 +9,7 @@
 //! `outbox`. `native` answers the worker's own methods, `watchdog` takes the lead from a leader whose
 //! call is long, `metrics` counts. `ongoing` is what a caller says later: cancel, credit, more arguments.
 //! `recorder` keeps the last calls, as many as `sampler` lets it; `scrub` takes out what is
-//! not to be stored; `output` is what a handler printed.
+//! not to be stored; `items` are those of a stream, `output` is what a handler printed.
 #![forbid(unsafe_code)]
 
 mod admission;
@@ -24,6 +24,7 @@ mod deliver;
 mod dispatch;
 mod engine;
 mod intake;
+mod items;
 mod job;
 mod metrics;
 mod native;

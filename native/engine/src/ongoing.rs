@@ -9,6 +9,8 @@ use pycrust_protocol::limits::UPLOAD_WINDOW;
 use pycrust_protocol::order::InOrder;
 use pycrust_transport::Attachments;
 
+use crate::items::FirstItems;
+
 /// Told of every change, by whichever thread makes it; it must not block.
 pub type Listener = Arc<dyn Fn() + Send + Sync>;
 
@@ -37,6 +39,8 @@ struct Inner {
     arguments: InOrder<(Box<[u8]>, Attachments)>,
     /// Arguments that were taken.
     taken: u64,
+    /// The first of these, if they are wanted.
+    kept: Option<FirstItems>,
     /// Arguments that the caller may send, in all.
     allowed: u64,
     /// How many arguments there are, or what the caller did wrong, once that is known.
@@ -150,6 +154,17 @@ impl Ongoing {
         self.inner.lock().listener = None;
     }
 
+    /// Keeps arguments as they are taken, from now on.
+    pub(crate) fn keep(&self) {
+        self.inner.lock().kept.get_or_insert_default();
+    }
+
+    /// How many arguments were taken, and the first of them, if they were kept.
+    pub(crate) fn kept(&self) -> (u64, FirstItems) {
+        let mut inner = self.inner.lock();
+        (inner.taken, inner.kept.take().unwrap_or_default())
+    }
+
     /// The next argument if it is here; and, now and then, what the caller is to be granted for it.
     pub(crate) fn take(&self) -> (Argument, Option<u64>) {
         Self::take_locked(&mut self.inner.lock())
@@ -171,6 +186,9 @@ impl Ongoing {
             return (Argument::Cancelled, None);
         }
         if let Some((item, attachments)) = inner.arguments.take() {
+            if let Some(kept) = &mut inner.kept {
+                kept.add(inner.taken, &item);
+            }
             inner.taken += 1;
             // Granted by halves of the window, so that a fast caller never waits for a slow grant.
             let grant = inner.end.is_none() && inner.allowed - inner.taken <= UPLOAD_WINDOW / 2;

@@ -13,6 +13,7 @@ use pycrust_protocol::Code;
 use pycrust_protocol::header::Stages;
 use pycrust_protocol::report::Report;
 use pycrust_protocol::reserved::RecorderStats;
+use pycrust_transport::Attachments;
 
 use crate::output::Output;
 use crate::registry::MethodRecording;
@@ -33,6 +34,8 @@ pub struct Recording {
     pub max_bytes: usize,
     /// Bytes of one payload that are kept; of a longer one, its beginning.
     pub max_payload: usize,
+    /// Bytes of arrays among one call's arguments up to which they are kept; of more, only types and shapes.
+    pub max_arrays: usize,
     /// Calls a second that are recorded in full; above it they are sampled.
     pub calls_per_second: u64,
     /// Bytes of payloads a second that are recorded in full; above it calls are sampled.
@@ -51,6 +54,7 @@ impl Default for Recording {
             max_calls: 10_000,
             max_bytes: 64 << 20,
             max_payload: 1 << 20,
+            max_arrays: 0,
             calls_per_second: 2_000,
             bytes_per_second: 64 << 20,
             slow: Duration::from_millis(10),
@@ -197,6 +201,13 @@ pub struct Ended {
     pub items: u64,
     /// Of these, the first ones that are kept.
     pub items_kept: u64,
+    /// Arguments that the handler took, of a call whose caller streams them: the request's payload is the array
+    /// of those that are kept.
+    pub uploaded: u64,
+    /// Of these, the first ones that are kept.
+    pub uploaded_kept: u64,
+    /// The arrays among the arguments, if they are kept.
+    pub arrays: Attachments,
     /// What the handler printed, if anything; it may go on.
     pub output: Option<Arc<Output>>,
 }
@@ -327,7 +338,8 @@ impl Recorder {
     /// Records a call that is in the sample.
     pub(crate) fn push(&self, ended: Ended, request: Side, response: Side) {
         let printed = ended.output.as_ref().map_or(0, |output| output.bytes());
-        let cost = RECORD_COST + request.bytes.len() + response.bytes.len() + printed;
+        let cost =
+            RECORD_COST + request.bytes.len() + response.bytes.len() + ended.arrays.copied_len() + printed;
         let mut record = Record {
             seq: 0,
             ended,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pycrust_protocol::Code;
 use pycrust_protocol::control::Request;
 use pycrust_protocol::header::{RequestHeader, Stages};
-use pycrust_transport::{Link, monotonic_ns};
+use pycrust_transport::{Attachments, Link, monotonic_ns};
 
 use crate::call::Call;
 use crate::connections::Client;
@@ -52,7 +52,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         let recording = self.recorded(index)?;
         let sent_ns = header.common.sent_ns.min(now_ns);
         let bytes = request.payload.len() + metadata.len();
-        let offer = Offer { bytes, took_ns: now_ns - sent_ns, failed: true };
+        let offer = Offer { bytes, arrays: 0, took_ns: now_ns - sent_ns, failed: true };
         let plan = self.recorder.sample(offer, now_ns)?;
         Some(Box::new(Turned {
             method: request.method.into(),
@@ -86,6 +86,9 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             streamed: false,
             items: 0,
             items_kept: 0,
+            uploaded: 0,
+            uploaded_kept: 0,
+            arrays: Attachments::none(),
             output: None,
         };
         self.recorder.push(ended, turned.request, Side::copied(payload, &[], &[], &turned.plan));
@@ -95,8 +98,12 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
     pub(crate) fn record_unstarted(&self, index: usize, call: &Call<L>, status: Code, payload: &[u8]) {
         let Some(recording) = self.recorded(Some(index)) else { return };
         let now_ns = monotonic_ns();
-        let offer =
-            Offer { bytes: call.weight(), took_ns: now_ns.saturating_sub(call.sent_ns), failed: true };
+        let offer = Offer {
+            bytes: call.weight(),
+            arrays: 0,
+            took_ns: now_ns.saturating_sub(call.sent_ns),
+            failed: true,
+        };
         let Some(plan) = self.recorder.sample(offer, now_ns) else { return };
         let request = Side::copied(call.payload(), call.metadata(), &recording.parameters, &plan);
         let ended = Ended {
@@ -120,6 +127,9 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             streamed: false,
             items: 0,
             items_kept: 0,
+            uploaded: 0,
+            uploaded_kept: 0,
+            arrays: Attachments::none(),
             output: None,
         };
         self.recorder.push(ended, request, Side::copied(payload, &[], &[], &plan));

@@ -14,6 +14,8 @@ const SECOND_NS: u128 = 1_000_000_000;
 pub(crate) struct Offer {
     /// Bytes of its payloads.
     pub(crate) bytes: usize,
+    /// Bytes of the arrays among its arguments.
+    pub(crate) arrays: usize,
     /// How long it took.
     pub(crate) took_ns: u64,
     /// Whether it ended in an error.
@@ -25,6 +27,8 @@ pub(crate) struct Offer {
 pub(crate) struct Plan {
     /// Bytes of a payload that are kept.
     pub(crate) max_payload: usize,
+    /// Whether the arrays among its arguments are kept.
+    pub(crate) arrays: bool,
     /// What is taken out of it before.
     pub(crate) drop: Arc<Scrub>,
 }
@@ -78,7 +82,10 @@ impl Sampler {
     /// Whether a call is recorded, and then how.
     pub(crate) fn take(&mut self, offer: Offer, now_ns: u64) -> Option<Plan> {
         let cap = self.settings.max_payload;
-        let bytes = offer.bytes.min(cap.saturating_mul(2));
+        // Not where fields are taken out by their names: an array doesn't know its own.
+        let arrays =
+            offer.arrays > 0 && offer.arrays <= self.settings.max_arrays && self.settings.drop.is_empty();
+        let bytes = offer.bytes.min(cap.saturating_mul(2)) + if arrays { offer.arrays } else { 0 };
         self.count(bytes as u64, now_ns);
         let notable = offer.failed || u128::from(offer.took_ns) >= self.settings.slow.as_nanos();
         if !notable {
@@ -94,7 +101,7 @@ impl Sampler {
         if !notable {
             self.passed = 0;
         }
-        Some(Plan { max_payload: cap, drop: Arc::clone(&self.settings.drop) })
+        Some(Plan { max_payload: cap, arrays, drop: Arc::clone(&self.settings.drop) })
     }
 
     /// Counts what was offered, and lets the stride follow.
@@ -156,7 +163,7 @@ mod tests {
             .count() as u64
     }
 
-    const USUAL: Offer = Offer { bytes: 100, took_ns: 1000, failed: false };
+    const USUAL: Offer = Offer { bytes: 100, arrays: 0, took_ns: 1000, failed: false };
 
     #[test]
     fn up_to_the_rate_every_call_is_taken() {
@@ -186,6 +193,22 @@ mod tests {
         assert!(sampler.take(Offer { bytes: 50_000, ..USUAL }, SECOND).is_some());
         assert!(sampler.take(USUAL, SECOND + 1).is_none(), "it was paid for");
         assert!(sampler.take(Offer { bytes: 50_000, ..USUAL }, 10 * SECOND).is_some());
+    }
+
+    #[test]
+    fn arrays_are_kept_up_to_their_bound_and_are_paid_for() {
+        let mut sampler = sampler(1_000, 10_000);
+        let arrays = Offer { arrays: 5_000, ..USUAL };
+        let kept = |sampler: &mut Sampler, now_ns| sampler.take(arrays, now_ns).map(|plan| plan.arrays);
+        assert_eq!(kept(&mut sampler, SECOND), Some(false), "none by default");
+        let settings = Recording { max_arrays: 5_000, ..sampler.settings().clone() };
+        sampler.set(settings.clone());
+        assert_eq!(kept(&mut sampler, SECOND), Some(true));
+        assert_eq!(kept(&mut sampler, SECOND + 1), None, "a second's bytes are nearly spent");
+        sampler.set(Recording { max_arrays: 4_999, ..settings.clone() });
+        assert_eq!(kept(&mut sampler, SECOND), Some(false));
+        sampler.set(Recording { drop: Arc::new(Scrub::new(["a".to_owned()])), ..settings });
+        assert_eq!(kept(&mut sampler, SECOND), Some(false));
     }
 
     #[test]

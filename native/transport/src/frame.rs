@@ -108,6 +108,28 @@ impl Attachments {
         Self::new(View::copy_of(bytes.bytes()), 0, ranges.into_boxed_slice())
     }
 
+    /// Copies of these bytes, each an attachment.
+    pub fn of(parts: &[&[u8]]) -> Self {
+        let Some((ranges, len)) = lay_out(0, parts.iter().map(|part| part.len())) else {
+            return Self::none();
+        };
+        if ranges.is_empty() {
+            return Self::none();
+        }
+        let mut bytes = Piece::on_heap(len);
+        for (part, range) in parts.iter().zip(&ranges) {
+            bytes.bytes_mut()[range.clone()].copy_from_slice(part);
+        }
+        Self::new(View::copy_of(bytes.bytes()), 0, ranges.into_boxed_slice())
+    }
+
+    /// A copy on the heap, which keeps nothing in shared memory.
+    #[must_use]
+    pub fn copied(&self) -> Self {
+        let views = (0..self.len()).filter_map(|number| self.get(number)).collect::<Vec<_>>();
+        Self::of(&views.iter().map(|view| &**view).collect::<Vec<_>>())
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.0.as_ref().map_or(0, |kept| kept.ranges.len())

@@ -13,6 +13,8 @@ from pycrust.jupyter.view.wire import sequence, whole
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from pycrust.events import EventLog
+
 _KEPT = 100
 _COALESCED_MS = 10_000
 """Errors of one method and code that come within this long of each other are one line."""
@@ -93,18 +95,15 @@ class Timeline:
         self._fresh.clear()
         return [event.row() for event in sorted(self._events, key=lambda event: (event.at, event.number))]
 
-    def look(self, stats: Mapping[str, object], at: int, noted: Any = None) -> None:
-        """Notes what has happened since the last look.
+    def look(self, stats: Mapping[str, object], at: int) -> None:
+        """Notes what the statistics tell of: clients that came or went, and errors.
 
         Args:
             stats: What `endpoint.stats()` gave.
             at: When, milliseconds since 1970.
-            noted: What `endpoint.events` is: then swaps are taken from there.
         """
-        if noted is not None:
-            self._look_at_notes(noted, str(stats.get("endpoint", "")))
         self._look_at_visits(stats)
-        self._look_at_methods(stats, at, swaps=noted is None)
+        self._look_at_methods(stats, at)
         unknown, malformed = whole(stats.get("unknown_method_calls")), whole(stats.get("malformed_frames"))
         before, self._others = self._others, (unknown, malformed)
         if before is None:
@@ -114,7 +113,13 @@ class Timeline:
         if malformed > before[1]:
             self._count("malformed frame", ("", -1), malformed - before[1], at)
 
-    def _look_at_notes(self, noted: Any, endpoint: str) -> None:
+    def look_at_notes(self, noted: EventLog, endpoint: str) -> None:
+        """Notes what the endpoint has noted since the last look: swaps, refused cells, models.
+
+        Args:
+            noted: What `endpoint.events` is.
+            endpoint: The endpoint's name, which its own view need not repeat.
+        """
         for event in noted.since(self._noted):
             self._noted = event.number
             kind = _NOTED.get(event.kind, "method")
@@ -139,28 +144,18 @@ class Timeline:
             name = f"{visit.get('name') or 'client'} (pid {whole(visit.get('pid'))})"
             self.add(wall_ms(seen[0]), "client", f"{name} {what}")
 
-    def _look_at_methods(self, stats: Mapping[str, object], at: int, *, swaps: bool) -> None:
+    def _look_at_methods(self, stats: Mapping[str, object], at: int) -> None:
         now = {
             str(method.get("name", "")): (whole(method.get("version")), _codes(method.get("by_code")))
             for method in sequence(stats, "methods")
         }
         before, self._methods = self._methods, now
         for name, (version, codes) in now.items():
-            then, errors = (before or {}).get(name, (0, {}))
-            if swaps and before is not None and then != version:
-                self._swapped(name, then, version, at)
+            _, errors = (before or {}).get(name, (0, {}))
             for code, count in codes.items():
                 more = count - errors.get(code, 0)
                 if more > 0 and before is not None:
                     self._count(f"{name} v{version}: {_code_name(code)}", (name, code), more, at)
-        for name in (before or {}).keys() - now.keys() if swaps else ():
-            self.add(at, "method", f"{name} removed", f"{name} removed")
-
-    def _swapped(self, name: str, then: int, version: int, at: int) -> None:
-        if then:
-            self.add(at, "swap", f"{name} v{then} → v{version}", f"{name} v{version}")
-        else:
-            self.add(at, "method", f"{name} v{version} added")
 
     def _count(self, what: str, key: tuple[str, int], more: int, at: int) -> None:
         """Notes errors; those that go on add to the line that there is."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections import deque
@@ -9,11 +10,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from pycrust.filters import FilterError, parse
-from pycrust.jupyter.view import replays
+from pycrust.jupyter.view import functions, rates, replays
 from pycrust.jupyter.view.values import Lines
+from pycrust.traffic import lines_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from pycrust.recorded import RecordedCall
     from pycrust.running import RunningCall
@@ -29,11 +31,8 @@ _MOST_TEXT = 20_000
 _MOST_CALLS = 2_000
 """Calls that one look for new ones takes in; where more came, the oldest of them are passed over."""
 
-_TOOK = 6
-"""Where a row says how long the call took."""
-
-_WORTH_SHOWING_NS = 300_000_000
-"""Calls that have been running for so long are listed while they run."""
+_WORTH_SHOWING_S = 0.3
+"""Calls that have been running for so many seconds are listed while they run."""
 
 
 @dataclass
@@ -42,20 +41,13 @@ class _Watch:
 
     address: dict[str, Any]
     text: str
-    #: The last calls that match with their rows, the newest last.
-    calls: deque[tuple[RecordedCall, list[Any]]] = field(default_factory=lambda: deque(maxlen=MOST_ROWS))
+    #: Nothing new is listed; what is can still be chosen.
+    paused: bool = False
+    #: The last calls that match, the newest last.
+    calls: deque[RecordedCall] = field(default_factory=lambda: deque(maxlen=MOST_ROWS))
     #: The number up to which calls were looked at.
     seen: int = 0
-    sent: dict[str, Any] | None = None
-
-    def add(self, calls: Iterable[RecordedCall]) -> None:
-        self.calls.extend((call, _row(call)) for call in calls)
-
-    def rows(self) -> list[list[Any]]:
-        """The newest first, with the round trips of those whose client has told meanwhile."""
-        for call, row in self.calls:
-            row[_TOOK] = call.took_ns
-        return [row.copy() for _, row in reversed(self.calls)]
+    sent: str | None = None
 
 
 class Running:
@@ -80,6 +72,11 @@ class Running:
     def ended_unix_ns(self) -> int:
         """It has not ended: now."""
         return time.time_ns()
+
+    def line(self) -> list[Any]:
+        """As the list shows it, in the order that `src/calls.js` reads."""
+        ended_ms = self.ended_unix_ns // 1_000_000
+        return [self.key, self.method, self.version, "RUNNING", self.client, ended_ms, self.took_ns, ""]
 
     def about(self) -> dict[str, Any]:
         """As the panel beside the list shows it."""
@@ -124,20 +121,32 @@ class Inspector:
             send({"view": page, "to": to, "of": key, **message}, buffers or [])
 
         if kind in {"watch", "unwatch"}:
-            with self._lock:
-                self._watches.pop((page, to), None)
-                if kind == "watch" and said.get("paused") is not True:
-                    watch = self._watches[page, to] = _Watch({"view": page, "to": to}, str(said.get("filter", "")))
-                    send({**watch.address, **self._listed(watch)}, [])
+            self._watch(page, to, said, send)
             return True
         asked = _ASKED.get(str(kind))
         if asked is None:
             return False
         try:
-            asked(self, key, str(said.get("on", "")), answer)
+            asked(self, key, said, answer)
         except Exception as error:  # noqa: BLE001 - shown where it was asked, whatever it is
             answer({"kind": "failed", "said": f"{type(error).__name__}: {error}"})
         return True
+
+    def _watch(self, page: str, to: int, said: Mapping[str, object], send: Send) -> None:
+        """A view wants the list of calls, wants it no more, or wants it to stand still."""
+        with self._lock:
+            before = self._watches.pop((page, to), None)
+            if said.get("kind") != "watch":
+                return
+            if said.get("paused") is True:
+                if before is not None:
+                    before.paused = True
+                    self._watches[page, to] = before
+                return
+            watch = self._watches[page, to] = _Watch({"view": page, "to": to}, str(said.get("filter", "")))
+            endpoint = self._endpoint()
+            state: dict[str, object] = endpoint.recording.state if endpoint is not None else {}
+            send({**watch.address, **json.loads(self._listed(watch, state))}, [])
 
     def left(self, page: str) -> None:
         """A page closed."""
@@ -145,56 +154,75 @@ class Inspector:
             for key in [key for key in self._watches if key[0] == page]:
                 del self._watches[key]
 
-    def news(self) -> list[dict[str, Any]]:
-        """A message for every view whose list has changed since this was last asked."""
+    def news(self, state: Mapping[str, object]) -> list[str]:
+        """A message, as JSON, for every view whose list has changed since this was last asked.
+
+        Args:
+            state: How the recorder is doing, of the endpoint's statistics.
+        """
         with self._lock:
-            messages = [(watch, self._listed(watch)) for watch in self._watches.values()]
-            changed = [(watch, message) for watch, message in messages if message != watch.sent]
-            for watch, message in changed:
-                watch.sent = message
-            return [{**watch.address, **message} for watch, message in changed]
+            messages: list[str] = []
+            for watch in self._watches.values():
+                if watch.paused:
+                    continue
+                text = self._listed(watch, state)
+                if text != watch.sent:
+                    watch.sent = text
+                    messages.append(f"{json.dumps(watch.address)[:-1]},{text[1:]}")
+            return messages
 
     # The list ---------------------------------------------------------------------------------------------
 
-    def _listed(self, watch: _Watch) -> dict[str, Any]:
+    def _listed(self, watch: _Watch, state: Mapping[str, object]) -> str:
         """The list for a view, or why there is none: a filter may decode values, and hooks may raise."""
         try:
-            return self._chosen(watch)
+            return self._chosen(watch, state)
         except Exception as error:  # noqa: BLE001 - the dashboard goes on without the list
-            return {"kind": "calls", "rows": [], "nothing": f"The calls can't be shown: {error!r}"}
+            return json.dumps({"kind": "calls", "rows": [], "nothing": f"The calls can't be shown: {error!r}"})
 
-    def _chosen(self, watch: _Watch) -> dict[str, Any]:
+    def _chosen(self, watch: _Watch, state: Mapping[str, object]) -> str:
         endpoint = self._endpoint()
         if endpoint is None:
-            return {"kind": "calls", "rows": []}
+            return json.dumps({"kind": "calls", "rows": []})
         try:
-            chosen = parse(watch.text)
+            running = self._running_that_match(watch.text)
         except FilterError as error:
             wrong = {
                 "reason": error.reason, "filter": error.filter, "position": error.position, "length": error.length,
             }  # fmt: skip
-            return {"kind": "calls", "wrong": wrong}
-        last = _last_recorded(endpoint)
+            return json.dumps({"kind": "calls", "wrong": wrong})
+        last = _number(state.get("last"))
         if last > watch.seen:
             since = max(watch.seen, last - _MOST_CALLS) if watch.seen else 0
-            watch.add(endpoint.traffic(watch.text, limit=MOST_ROWS, since=since))
-            watch.seen = last
-        rows = [_row(call) for call in self._running() if chosen(cast("RecordedCall", call))]
-        rows += watch.rows()
-        return {"kind": "calls", "rows": rows, **_summary(endpoint, len(rows))}
+            watch.calls.extend(endpoint.traffic(watch.text, limit=MOST_ROWS, since=since))
+            watch.seen = max(last, watch.calls[-1].seq if watch.calls else 0)
+        ended = lines_of(reversed(watch.calls))[1:-1]
+        head = json.dumps({"kind": "calls", **_summary(state, len(watch.calls) + len(running))})
+        return f'{head[:-1]},"rows":[{",".join([*running, *([ended] if ended else [])])}]}}'
+
+    def _running_that_match(self, text: str) -> list[str]:
+        """The lines of calls that have been running for a while, as JSON.
+
+        Raises:
+            FilterError: The filter can't be read.
+        """
+        running = self._running()
+        if not running and not text:
+            return []
+        chosen = parse(text)
+        return [json.dumps(call.line()) for call in running if chosen(cast("RecordedCall", call))]
 
     def _running(self) -> list[Running]:
         """The calls that have been running for a while, the longest first."""
         endpoint = self._endpoint()
-        found = [Running(call) for call in endpoint.running()] if endpoint is not None else []
-        return sorted((call for call in found if call.took_ns > _WORTH_SHOWING_NS), key=lambda call: -call.took_ns)
+        return [Running(call) for call in endpoint.running(least=_WORTH_SHOWING_S)] if endpoint is not None else []
 
     def _find(self, key: str) -> RecordedCall | Running | None:
         for call in self._running():
             if call.key == key:
                 return call
         for watch in self._watches.values():
-            for call, _ in watch.calls:
+            for call in watch.calls:
                 if str(call.seq) == key:
                     return call
         endpoint = self._endpoint()
@@ -209,7 +237,7 @@ class Inspector:
 
     # One call ---------------------------------------------------------------------------------------------
 
-    def _show(self, key: str, _on: str, answer: Callable[..., None]) -> None:
+    def _show(self, key: str, _said: Mapping[str, object], answer: Callable[..., None]) -> None:
         call = self._find(key)
         if call is None:
             answer({"kind": "call", "call": None, "gone": "This call is no longer kept."})
@@ -234,6 +262,7 @@ class Inspector:
             "deadline_s": call.deadline,
             "stages_ns": dict(call.stages_ns),
             "targets": self._targets(call),
+            "functions": functions.names(functions.namespace()),
             "arguments": _lines(call.arguments, pixels),
             "result": None if error else _lines(call.result, pixels),
             "error": None,
@@ -256,32 +285,46 @@ class Inspector:
         endpoint = self._endpoint()
         return replays.targets(endpoint, call) if endpoint is not None else []
 
-    def _replay(self, key: str, on: str, answer: Callable[..., None]) -> None:
-        call, endpoint = self._recorded(key), self._endpoint()
+    def _replay(self, key: str, said: Mapping[str, object], answer: Callable[..., None]) -> None:
+        call, endpoint, on = self._recorded(key), self._endpoint(), str(said.get("on", ""))
+        name = str(said.get("function", "")) if on == replays.FUNCTION else None
 
         def make() -> None:
             try:
-                answer({"kind": "replayed", **replays.replayed(endpoint, call, on)})
+                function = None if name is None else functions.find(name, functions.namespace())
+                answer({"kind": "replayed", **replays.replayed(endpoint, call, on, function)})
+            except functions.NotAFunctionError as error:
+                answer({"kind": "failed", "said": str(error)})
             except Exception as error:  # noqa: BLE001 - shown where it was asked, whatever it is
                 answer({"kind": "failed", "said": f"{type(error).__name__}: {error}"})
 
         # A thread of its own: the handler may take long, and other clicks come on the thread that this one came on.
         threading.Thread(target=make, name="pycrust-replay", daemon=True).start()
 
-    def _test(self, key: str, _on: str, answer: Callable[..., None]) -> None:
+    def _test(self, key: str, _said: Mapping[str, object], answer: Callable[..., None]) -> None:
         answer({"kind": "test", "code": self._recorded(key).as_test()})
 
-    def _interrupt(self, key: str, _on: str, answer: Callable[..., None]) -> None:
+    def _interrupt(self, key: str, _said: Mapping[str, object], answer: Callable[..., None]) -> None:
         call, endpoint = self._find(key), self._endpoint()
         done = isinstance(call, Running) and endpoint is not None and endpoint.interrupt(call.call)
         answer({"kind": "interrupted", "said": "Interrupted." if done else "The call has ended already."})
 
+    def _record(self, _key: str, said: Mapping[str, object], answer: Callable[..., None]) -> None:
+        endpoint = self._endpoint()
+        if endpoint is None:
+            raise LookupError("the endpoint is gone")
+        try:
+            answer({"kind": "recording", "recording": rates.change(endpoint.recording, said.get("settings"))})
+        except rates.SettingError as error:
+            answer({"kind": "recording", "wrong": str(error), "field": error.field})
 
-_ASKED: dict[str, Callable[[Inspector, str, str, Callable[..., None]], None]] = {
+
+_ASKED: dict[str, Callable[[Inspector, str, Mapping[str, object], Callable[..., None]], None]] = {
     "call": Inspector._show,  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - a table beside its class
     "replay": Inspector._replay,  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
     "test": Inspector._test,  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
     "interrupt": Inspector._interrupt,  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    "record": Inspector._record,  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 }
 
 
@@ -289,40 +332,19 @@ def _number(value: object) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
-def _last_recorded(endpoint: Any) -> int:
-    return _number(endpoint.recording.state.get("last"))
-
-
-def _row(call: RecordedCall | Running) -> list[Any]:
-    """A line of the list, in the order that `src/calls.js` reads."""
-    notes = [kind for kind in ("stream", "late", "truncated") if kind in call.kinds]
-    return [
-        call.key if isinstance(call, Running) else str(call.seq),
-        call.method,
-        call.version,
-        call.code.name if call.code is not None else "RUNNING",
-        call.client,
-        call.ended_unix_ns // 1_000_000,
-        call.took_ns,
-        ", ".join(notes),
-    ]
-
-
-def _summary(endpoint: Any, shown: int) -> dict[str, str]:
+def _summary(state: Mapping[str, object], shown: int) -> dict[str, str]:
     """What stands beside the filter, and what stands in place of an empty list."""
-    state = endpoint.recording.state
-    kept = _number(state.get("calls"))
-    share = state.get("share", 1.0)
-    sampled = f" · 1 of {round(1 / share):,} recorded" if 0 < share < 0.67 else ""  # noqa: PLR2004 - rounds to 2
-    off = "" if state.get("on", True) else " · recording is off"
+    kept, share = _number(state.get("calls")), state.get("share", 1.0)
+    sampled = ""
+    if isinstance(share, float) and 0 < share < 0.67:  # noqa: PLR2004 - rounds to 2
+        sampled = f" · 1 of {round(1 / share):,} recorded"
+    on = state.get("on", True)
     if kept == 0:
-        nothing = (
-            "No calls recorded yet." if not off else "Recording is off: endpoint.recording.resume() turns it on."
-        )
+        nothing = "No calls recorded yet." if on else "Recording is off."
     else:
         nothing = f"None of the {kept:,} calls that are kept matches."
-    settings = repr(endpoint.recording).strip("<>")
-    return {"summary": f"last {shown} of {kept:,} kept{sampled}{off}", "settings": settings, "nothing": nothing}
+    off = "" if on else " · recording is off"
+    return {"summary": f"last {shown} of {kept:,} kept{sampled}{off}", "nothing": nothing}
 
 
 def _lines(value: Any, pixels: list[bytes]) -> dict[str, Any]:

@@ -12,14 +12,18 @@ import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from pycrust.jupyter.view import rates
 from pycrust.jupyter.view.events import Timeline
 from pycrust.jupyter.view.history import History
 from pycrust.jupyter.view.inspector import Inspector
 from pycrust.jupyter.view.models import Models
-from pycrust.jupyter.view.wire import Snapshot, ends, whole
+from pycrust.jupyter.view.wire import Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from pycrust.events import EventLog
+    from pycrust.recording import Recording
 
 PERIOD_S = 0.2
 """Between two updates: 5 Hz. Past 1,000 messages a second a notebook server stops sending."""
@@ -29,6 +33,9 @@ CALLS_EVERY = 2
 
 MODELS_EVERY = 5
 """Updates for each look at the model slots."""
+
+SEATS_EVERY = 5
+"""Updates for each look whether views are still heard."""
 
 SILENCE_S = 16.0
 """A view says every 5 s that it is open. After this long without a word it counts as gone."""
@@ -49,19 +56,42 @@ class Watched(Protocol):
         """The endpoint's statistics now."""
         ...
 
+    def glance(self) -> Mapping[str, Any]:
+        """The same as flat numbers."""
+        ...
+
+    @property
+    def serving(self) -> bool:
+        """Whether callers can reach it."""
+        ...
+
+    @property
+    def events(self) -> EventLog:
+        """What happened to its handlers and models."""
+        ...
+
+    @property
+    def recording(self) -> Recording:
+        """What of its traffic is recorded."""
+        ...
+
+    @property
+    def rebound(self) -> Mapping[str, list[str]]:
+        """Methods that read globals which were bound anew, with these."""
+        ...
+
+    @property
+    def models(self) -> Mapping[str, Any]:
+        """Its model slots."""
+        ...
+
 
 class Stage(Protocol):
     """Where messages go: a widget."""
 
-    def send(self, content: Any, buffers: Any = None) -> None:
-        """Sends a message to every view of the widget."""
+    def post(self, content: str) -> None:
+        """Sends a message, which is JSON, to every view of the widget."""
         ...
-
-
-def is_serving(endpoint: Watched, stats: Mapping[str, object]) -> bool:
-    """Whether callers can reach the endpoint now."""
-    said = getattr(endpoint, "serving", None)
-    return said if isinstance(said, bool) else whole(stats.get("uptime_ns")) > 0
 
 
 @dataclass
@@ -109,6 +139,10 @@ class Publisher:
         self._events = Timeline()
         self._models = Models()
         self._slots: list[list[Any]] = []
+        #: Of the last look at the statistics, what tells whether there is anything new for the log.
+        self._told: tuple[object, ...] = ()
+        #: The newest event's number, and how often settings of recording were changed, at the last look.
+        self._looked = (-1, -1)
         #: Answers what views ask of single calls; it has no part in the numbers of messages.
         self.inspector = Inspector(self._endpoint)
 
@@ -165,12 +199,12 @@ class Publisher:
         if endpoint is None:
             self._seats.clear()
             return False
-        stats = endpoint.stats()
-        serving = is_serving(endpoint, stats)
+        glance = endpoint.glance()
+        serving = endpoint.serving
         at = time.time_ns() // 1_000_000
-        now = Snapshot.of(stats, serving=serving, at=at)
-        point = self._history.add(at, now.calls, now.errors, *ends(stats, "latest"))
-        self._events.look(stats, at, getattr(endpoint, "events", None))
+        now = Snapshot.of(glance, serving=serving, at=at)
+        point = self._history.add(at, now.calls, now.errors, *glance["latest"])
+        self._note(endpoint, now, glance["visit"])
         self._number += 1
         message = now.since(self._last, self._number)
         if self._last is None:
@@ -179,22 +213,42 @@ class Publisher:
             message |= {"points": [point], "events": self._events.fresh()}
         message["recent"] = self._history.recent()
         if self._last is None or self._number % MODELS_EVERY == 0:
-            slots = self._models.rows(getattr(endpoint, "models", {}))
+            slots = self._models.rows(endpoint.models)
             if self._last is None or slots != self._slots:
                 self._slots = message["models"] = slots
+        message |= self._seldom(endpoint, afresh=self._last is None)
         self._last = now
-        if self._number % CALLS_EVERY == 0 and (lists := self.inspector.news()):
-            # As text: the kernel looks through every value of a message, and these are many.
-            message["lists"] = json.dumps(lists)
+        text = json.dumps(message, separators=(",", ":"))
+        if self._number % CALLS_EVERY == 0 and (lists := self.inspector.news(glance["recorder"])):
+            text = f'{text[:-1]},"lists":[{",".join(lists)}]}}'
         for stage in {id(seat.stage): seat.stage for seat in self._seats.values()}.values():
             try:
-                stage.send(message)
+                stage.post(text)
             except Exception:  # noqa: BLE001 - a closed comm or a kernel on its way out; the others still look
                 _log.debug("A view can't be reached any more", exc_info=True)
                 self.leave(stage)
         if start and serving and self._seats and self._thread is None:
             self._start()
         return serving
+
+    def _note(self, endpoint: Watched, now: Snapshot, visit: int) -> None:
+        """Adds to the log what has happened since the last update."""
+        self._events.look_at_notes(endpoint.events, now.endpoint)
+        told = (now.names, now.errors, now.head["malformed"], visit)
+        if told != self._told:
+            self._told = told
+            self._events.look(endpoint.stats(), now.head["at"])
+
+    def _seldom(self, endpoint: Watched, *, afresh: bool) -> dict[str, Any]:
+        """What changes seldom, if it may have: marks of versions, and settings of recording."""
+        looked = (endpoint.events.last, endpoint.recording.changes)
+        before, self._looked = self._looked, looked
+        found: dict[str, Any] = {}
+        if afresh or looked[0] != before[0]:
+            found["rebound"] = endpoint.rebound
+        if afresh or looked[1] != before[1]:
+            found["recording"] = rates.shown(endpoint.recording)
+        return found
 
     def _start(self) -> None:
         # An event of its own: an earlier thread that has not ended yet must not take this one's for its own.
@@ -216,7 +270,8 @@ class Publisher:
                     return
                 # Under the lock that setters hold: no wake is lost, and none makes the next wait end at once.
                 wake.clear()
-                self._drop_silent()
+                if self._number % SEATS_EVERY == 0:
+                    self._drop_silent()
                 if not self._seats or not self._try_publish(start=False):
                     self._thread = None
                     return

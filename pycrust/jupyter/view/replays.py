@@ -9,6 +9,8 @@ from pycrust.jupyter.view.values import Lines
 from pycrust.statistics import duration
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pycrust.recorded import RecordedCall
 
 _MOST_VERSIONS = 5
@@ -16,37 +18,46 @@ _MOST_VERSIONS = 5
 
 _MOST_LINES = 400
 
+FUNCTION = "function"
+"""What stands for a function of the notebook among the targets."""
+
 
 def targets(endpoint: Any, call: RecordedCall) -> list[list[str]]:
     """What a call can be made again on: pairs of a name for it and what it is called."""
-    found = [["live", "the live version"]]
+    found = [[FUNCTION, "a function of yours"]]
     if call.method not in endpoint:
-        return []
+        return found
     method = endpoint[call.method]
     kept = [one.number for one in method.history if getattr(one, "kept", False) and one.number != method.version]
-    return found + [[str(number), f"version {number}"] for number in kept[: -_MOST_VERSIONS - 1 : -1]]
+    earlier = [[str(number), f"version {number}"] for number in kept[: -_MOST_VERSIONS - 1 : -1]]
+    return [["live", "the live version"], *earlier, *found]
 
 
-def replayed(endpoint: Any, call: RecordedCall, on: str) -> dict[str, Any]:
+def replayed(
+    endpoint: Any, call: RecordedCall, on: str, function: Callable[..., Any] | None = None
+) -> dict[str, Any]:
     """Makes a recorded call again.
 
     Args:
         endpoint: The endpoint that it was made to.
         call: The call.
         on: One of `targets`.
+        function: What to make it on, if that is a function.
 
     Returns:
         What is said about it, and the difference between the answers line by line.
     """
     if on.isdecimal():
         return _tried(endpoint[call.method].replay([call], int(on)), int(on))
-    replay = call.replay()
+    replay = call.replay(function)
     new = replay.new
     redaction = endpoint.recording.redaction
     now = _answer(call, redaction.apply(call.method, "result", new.result), new.error)
     then = _answer(call, call.result, call.error)
     verdict = "The same answer" if replay.same else "Another answer"
     took = f"{duration(new.duration_ns)}; {duration(replay.recorded.duration_ns)} when it was recorded"
+    if function is not None and replay.live is not None:
+        took += f", {duration(replay.live.duration_ns)} on {replay.live.of} now"
     return {"said": f"{verdict} from {new.of}, in {took}.", "diff": difference(then, now)}
 
 

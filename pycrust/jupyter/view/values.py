@@ -6,6 +6,8 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from pycrust.arrays import Absent
+
 _MOST_LINES = 400
 _MOST_ELEMENTS = 60
 _MOST_TEXT = 4_000
@@ -72,6 +74,9 @@ class Lines:
     def _add_array(self, value: Any, shape: tuple[Any, ...], dtype: Any, key: str, depth: int) -> None:
         sizes = " × ".join(map(str, shape)) or "scalar"  # noqa: RUF001 - a multiplication sign is meant
         text = f"{str(dtype).removeprefix('torch.')} array, {sizes}"
+        if isinstance(value, Absent):
+            self._line(depth, key, f"{text} · its elements were not recorded")
+            return
         array = _as_numpy(value)
         if array is not None and array.size:
             text = f"{text} · {_range(array)}"

@@ -1,8 +1,4 @@
-"""An endpoint's statistics as the view's messages: a snapshot, and updates that name only what changed.
-
-A row is a flat list of whole numbers, in the order that `src/state.js` reads: version, calls, errors, in
-flight, the round trip's p50, p90, p99, p999 and maximum, then the p50 of each stage, all in nanoseconds.
-"""
+"""An endpoint's numbers as the view's messages: a snapshot, and updates that name only what changed."""
 
 from __future__ import annotations
 
@@ -11,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-STAGES = ("transit", "queue", "interpreter", "decode", "handler", "encode", "back")
-"""The stages of a call, in the order in which it passes through them."""
+_HEAD = ("up", "clients", "spin", "trip", "wait", "unknown", "malformed")
+"""What a glance says of all methods together."""
 
 _LARGEST = 2**53 - 1  # beyond, a JavaScript number is no longer exact
 
@@ -36,63 +32,45 @@ def sequence(stats: Mapping[str, object], name: str) -> Sequence[Mapping[str, ob
     return cast("Sequence[Mapping[str, object]]", found) if isinstance(found, list | tuple) else ()
 
 
-def row(method: Mapping[str, object]) -> list[int]:
-    """One method's numbers."""
-    round_trip, stages = part(method, "round_trip"), part(method, "stages")
-    return [
-        *(whole(method.get(name)) for name in ("version", "calls", "errors", "in_flight")),
-        *(whole(round_trip.get(name)) for name in ("p50_ns", "p90_ns", "p99_ns", "p999_ns", "max_ns")),
-        *(whole(part(stages, name).get("p50_ns")) for name in STAGES),
-    ]
-
-
 @dataclass(frozen=True)
 class Snapshot:
-    """One moment of an endpoint."""
+    """One moment of an endpoint.
+
+    Attributes:
+        endpoint: Its name.
+        pid: Its process.
+        names: The methods.
+        rows: Of each method, the numbers that `endpoint.glance()` names.
+        head: What holds for all methods together.
+    """
 
     endpoint: str
     pid: int
-    names: tuple[str, ...]
-    rows: tuple[list[int], ...]
+    names: list[str]
+    rows: list[list[int]]
     head: dict[str, Any]
 
     @classmethod
-    def of(cls, stats: Mapping[str, object], *, serving: bool, at: int = 0) -> Snapshot:
-        """Takes what `endpoint.stats()` gave.
+    def of(cls, glance: Mapping[str, Any], *, serving: bool, at: int = 0) -> Snapshot:
+        """Takes what `endpoint.glance()` gave.
 
         Args:
-            stats: The statistics.
+            glance: The numbers.
             serving: Whether callers can reach the endpoint.
             at: When that was, milliseconds since 1970.
         """
-        methods = sequence(stats, "methods")
-        return cls(
-            endpoint=str(stats.get("endpoint", "")),
-            pid=whole(stats.get("pid")),
-            names=tuple(str(method.get("name", "")) for method in methods),
-            rows=tuple(row(method) for method in methods),
-            head={
-                "serving": serving,
-                "at": at,
-                "up": whole(stats.get("uptime_ns")) // 1_000_000,
-                "clients": len(sequence(stats, "clients")),
-                "spin": whole(stats.get("spin_ns")),
-                "trip": ends(stats, "round_trip"),
-                "wait": ends(stats, "interpreter"),
-                "unknown": whole(stats.get("unknown_method_calls")),
-                "malformed": whole(stats.get("malformed_frames")),
-            },
-        )
+        head = {"serving": serving, "at": at, **{name: glance[name] for name in _HEAD}}
+        return cls(glance["endpoint"], glance["pid"], glance["names"], glance["rows"], head)
 
     @property
     def calls(self) -> int:
         """Calls of all methods."""
-        return sum(numbers[1] for numbers in self.rows)
+        return sum([numbers[1] for numbers in self.rows])
 
     @property
     def errors(self) -> int:
         """Calls of all methods that ended in an error, and calls to methods that don't exist."""
-        return sum(numbers[2] for numbers in self.rows) + self.head["unknown"]
+        return sum([numbers[2] for numbers in self.rows]) + self.head["unknown"]
 
     def message(self, number: int) -> dict[str, Any]:
         """All of it, as message `number`."""
@@ -101,8 +79,8 @@ class Snapshot:
             "seq": number,
             "endpoint": self.endpoint,
             "pid": self.pid,
-            "names": list(self.names),
-            "rows": list(self.rows),
+            "names": self.names,
+            "rows": self.rows,
             **self.head,
         }
 
@@ -110,15 +88,7 @@ class Snapshot:
         """What changed since `before`, as message `number`; all of it where rows can't be matched."""
         if before is None or (before.endpoint, before.pid, before.names) != (self.endpoint, self.pid, self.names):
             return self.message(number)
-        changed = [
-            [index, *now]
-            for index, (now, then) in enumerate(zip(self.rows, before.rows, strict=True))
-            if now != then
-        ]
-        return {"kind": "update", "seq": number, "rows": changed, **self.head}
-
-
-def ends(stats: Mapping[str, object], name: str) -> list[int]:
-    """The median and the 99th percentile under `name`."""
-    times = part(stats, name)
-    return [whole(times.get("p50_ns")), whole(times.get("p99_ns"))]
+        pairs = zip(self.rows, before.rows, strict=True)
+        changed = [[index, *now] for index, (now, then) in enumerate(pairs) if now != then]
+        head = {name: value for name, value in self.head.items() if value != before.head[name]}
+        return {"kind": "update", "seq": number, "rows": changed, **head}

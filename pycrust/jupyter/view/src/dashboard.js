@@ -60,6 +60,7 @@ export class Dashboard {
     this.events.draw(history);
     this.table.draw(endpoint, history);
     this.models.draw(endpoint.models);
+    this.inspector.recording.draw(endpoint.recording);
   }
 
   remove() {

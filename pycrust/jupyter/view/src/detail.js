@@ -21,8 +21,11 @@ class Part {
 
 /** The panel beside the list. */
 export class CallDetail {
-  /** @param {(kind: string, more: Record<string, unknown>) => void} ask */
-  constructor(ask) {
+  /**
+   * @param {string} id
+   * @param {(kind: string, more: Record<string, unknown>) => void} ask
+   */
+  constructor(id, ask) {
     this.ask = ask;
     this.key = "";
     const button = (/** @type {string} */ text, /** @type {string} */ kind, /** @type {string} */ testid) => {
@@ -32,7 +35,21 @@ export class CallDetail {
     };
     this.title = element("strong", { class: "pycrust-detail-title" });
     this.facts = element("p", { class: "pycrust-detail-facts" });
-    this.version = /** @type {HTMLSelectElement} */ (element("select", { class: "pycrust-select", "aria-label": "Replay on" }));
+    this.version = /** @type {HTMLSelectElement} */ (element("select", { class: "pycrust-select", "aria-label": "Replay on", "data-testid": "replay-on" }));
+    this.names = element("datalist", { id: `${id}-functions` });
+    this.candidate = /** @type {HTMLInputElement} */ (element("input", {
+      class: "pycrust-filter pycrust-candidate", type: "text", list: `${id}-functions`, "aria-label": "Name of the function", "data-testid": "replay-function",
+      placeholder: "name of a function", spellcheck: "false", autocomplete: "off", maxlength: "200", hidden: "",
+    }));
+    this.version.addEventListener("change", () => {
+      this.offer();
+      if (!this.candidate.hidden) this.candidate.focus();
+    });
+    this.candidate.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter") return;
+      event.preventDefault();
+      this.act("replay");
+    });
     this.replay = button("Replay", "replay", "replay");
     this.copy = button("Copy as test", "test", "copy-test");
     this.interrupt = button("Interrupt", "interrupt", "interrupt");
@@ -52,7 +69,7 @@ export class CallDetail {
       { class: "pycrust-detail-content", hidden: "" },
       this.title,
       this.facts,
-      element("div", { class: "pycrust-actions", role: "group", "aria-label": "What to do with this call" }, this.replay, this.version, this.copy, this.interrupt),
+      element("div", { class: "pycrust-actions", role: "group", "aria-label": "What to do with this call" }, this.replay, this.version, this.candidate, this.names, this.copy, this.interrupt),
       this.said,
       this.code,
       ...[this.outcomePart, this.error, this.arguments, this.result, this.traceback, this.output, this.stages, this.metadata].map((part) => part.root),
@@ -63,6 +80,7 @@ export class CallDetail {
   /** @param {string} key */
   waits(key) {
     this.key = key;
+    attribute(this.root, "data-chosen", "true");
     this.root.scrollTop = 0;
     this.hint.hidden = false;
     this.content.hidden = true;
@@ -72,7 +90,12 @@ export class CallDetail {
   /** @param {string} kind */
   act(kind) {
     write(this.said, kind === "replay" ? "Replaying…" : kind === "test" ? "Writing the test…" : "Interrupting…");
-    this.ask(kind, { call: this.key, on: this.version.value });
+    this.ask(kind, { call: this.key, on: this.version.value, function: this.candidate.value.trim() });
+  }
+
+  /** Shows the field for a function's name where one is asked for. */
+  offer() {
+    this.candidate.hidden = this.version.hidden || this.version.value !== "function";
   }
 
   /**
@@ -96,8 +119,14 @@ export class CallDetail {
     attribute(this.title, "data-bad", call.status === "OK" || running ? null : "true");
     write(this.facts, [...(running ? [] : [`call ${call.seq}`]), `${call.client} (pid ${call.client_pid})`, running ? `for ${latency(call.duration_ns)}` : `ended ${clock(call.ended_ms / 1000)}`, ...(call.kinds ?? []), ...(call.deadline_s ? [`deadline ${digits(Number(call.deadline_s))} s`] : [])].join(" · "));
     const versions = Array.isArray(call.targets) ? call.targets : [["live", "the live version"]];
+    const before = this.version.value;
     this.version.replaceChildren(...versions.map((/** @type {string[]} */ [value, text]) => element("option", { value }, text)));
-    this.version.hidden = versions.length < 2;
+    // Whoever tries a function on one call tries it on the next one, too.
+    if (before === "function" && versions.some(([/** @type {string} */ value]) => value === before)) this.version.value = before;
+    this.version.hidden = running;
+    const names = Array.isArray(call.functions) ? call.functions : [];
+    this.names.replaceChildren(...names.map((/** @type {unknown} */ name) => element("option", { value: String(name) })));
+    this.offer();
     this.replay.disabled = running;
     this.copy.disabled = running;
     this.interrupt.disabled = !running;

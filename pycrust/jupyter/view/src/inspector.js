@@ -2,6 +2,7 @@
 import { element, write, attribute } from "./dom.js";
 import { CallDetail } from "./detail.js";
 import { CallList } from "./calls.js";
+import { Recording } from "./recording.js";
 
 /** Keystrokes this close together are one filter. */
 const TYPING_MS = 250;
@@ -30,7 +31,8 @@ export class Inspector {
     this.count = element("span", { class: "pycrust-count" });
     this.late = element("p", { class: "pycrust-late", role: "status" });
     this.list = new CallList(id, (key) => this.choose(key));
-    this.detail = new CallDetail((kind, more) => this.ask(kind, more));
+    this.detail = new CallDetail(id, (kind, more) => this.ask(kind, more));
+    this.recording = new Recording(id, (settings) => this.ask("record", { settings }));
     this.root = element(
       "section",
       { class: "pycrust-inspector", "aria-label": "Traffic inspector" },
@@ -41,8 +43,10 @@ export class Inspector {
         element("label", { class: "pycrust-hidden", for: `${id}-filter` }, "Filter calls"),
         this.filter,
         this.pause,
+        this.recording.button,
         this.count,
       ),
+      this.recording.root,
       this.wrong,
       this.late,
       element("div", { class: "pycrust-calls-and-detail" }, this.list.root, this.detail.root),
@@ -117,6 +121,10 @@ export class Inspector {
         this.answered();
         if (message.of === this.chosen) this.detail.show(message, buffers);
         return true;
+      case "recording":
+        this.answered();
+        this.recording.answer(message);
+        return true;
       case "replayed":
       case "test":
       case "interrupted":
@@ -146,7 +154,6 @@ export class Inspector {
     write(this.wrong, "");
     if (this.paused && message.paused !== true) return;
     write(this.count, String(message.summary ?? ""));
-    attribute(this.count, "title", `${String(message.settings ?? "")}. endpoint.recording(…) changes it.`);
     this.list.draw(Array.isArray(message.rows) ? message.rows : [], String(message.nothing ?? ""));
   }
 }

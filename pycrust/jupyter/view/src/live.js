@@ -73,7 +73,7 @@ export function connect(model) {
       if (message.view === me) for (const view of views) if (view.number === message.to) view.inspector.take(message, buffers ?? []);
       return;
     }
-    for (const list of typeof message?.lists === "string" ? JSON.parse(message.lists) : []) {
+    for (const list of Array.isArray(message?.lists) ? message.lists : []) {
       if (list?.view === me) for (const view of views) if (view.number === list.to) view.inspector.take(list, []);
     }
     const result = state.take(message);

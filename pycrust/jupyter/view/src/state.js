@@ -34,6 +34,8 @@ import { STAGES } from "./stages.js";
  * @property {number} malformed frames that broke the specification
  * @property {Method[]} methods
  * @property {import("./models.js").Slot[]} models
+ * @property {Record<string, string[]>} rebound by method: globals under its live version that are others now
+ * @property {import("./recording.js").Settings | null} recording
  */
 
 /**
@@ -108,11 +110,10 @@ export class State {
       const names = Array.isArray(message.names) ? message.names.map(String) : [];
       this.sequence = whole(message.seq);
       this.endpoint = {
-        ...head(message),
+        ...head(message, NOTHING),
         sequence: this.sequence,
         endpoint: String(message.endpoint ?? ""),
         pid: whole(message.pid),
-        models: slots(message) ?? [],
         methods: names.map((/** @type {string} */ name, /** @type {number} */ at) => method(message.rows?.[at], name)),
       };
       return "changed";
@@ -127,32 +128,41 @@ export class State {
       const known = methods[row?.[0]];
       if (known) methods[row[0]] = method(row.slice(1), known.name);
     }
-    this.endpoint = { ...this.endpoint, ...head(message), methods, models: slots(message) ?? this.endpoint.models, sequence: this.sequence };
+    this.endpoint = { ...this.endpoint, ...head(message, this.endpoint), methods, sequence: this.sequence };
     return "changed";
   }
 }
 
-/**
- * The model slots, if the message names them: only where they changed.
- * @param {any} message
- */
-function slots(message) {
-  return Array.isArray(message.models) ? message.models.filter(Array.isArray) : null;
-}
+/** What holds before anything was said. */
+const NOTHING = {
+  serving: false, at: 0, up: 0, clients: 0, spin: 0, unknown: 0, malformed: 0,
+  trip: /** @type {[number, number]} */ ([0, 0]), wait: /** @type {[number, number]} */ ([0, 0]), recent: /** @type {[number, number]} */ ([0, 0]),
+  models: /** @type {import("./models.js").Slot[]} */ ([]), rebound: /** @type {Record<string, string[]>} */ ({}),
+  recording: /** @type {import("./recording.js").Settings | null} */ (null),
+};
 
-/** @param {any} message */
-function head(message) {
+/**
+ * What a message says of all methods together: it names what has changed.
+ * @param {any} message
+ * @param {typeof NOTHING} before
+ */
+function head(message, before) {
+  const said = (/** @type {keyof typeof NOTHING} */ name, /** @type {(value: any) => any} */ read) =>
+    message[name] === undefined ? before[name] : read(message[name]);
   return {
-    serving: message.serving === true,
-    at: whole(message.at) / 1000,
-    up: whole(message.up),
-    clients: whole(message.clients),
-    spin: whole(message.spin),
-    trip: two(message.trip),
-    wait: two(message.wait),
-    recent: two(message.recent),
-    unknown: whole(message.unknown),
-    malformed: whole(message.malformed),
+    serving: said("serving", (value) => value === true),
+    at: said("at", (value) => whole(value) / 1000),
+    up: said("up", whole),
+    clients: said("clients", whole),
+    spin: said("spin", whole),
+    trip: said("trip", two),
+    wait: said("wait", two),
+    recent: said("recent", two),
+    unknown: said("unknown", whole),
+    malformed: said("malformed", whole),
+    models: said("models", (value) => (Array.isArray(value) ? value.filter(Array.isArray) : [])),
+    rebound: said("rebound", (value) => value ?? {}),
+    recording: said("recording", (value) => value),
   };
 }
 

@@ -108,7 +108,7 @@ export class Table {
     }
     for (const each of shown) {
       const row = this.rows.get(each.method.name);
-      if (row) this.fill(row, each);
+      if (row) this.fill(row, each, endpoint.rebound[each.method.name] ?? []);
     }
     write(this.caption, `Methods of endpoint ${endpoint.endpoint}, with rates, errors and round trips`);
     this.empty.hidden = endpoint.methods.length > 0;
@@ -117,11 +117,16 @@ export class Table {
   /**
    * @param {Row} row
    * @param {{method: import("./state.js").Method, rate: number | null, p50: number | null, p99: number | null}} each
+   * @param {string[]} rebound globals under the live version that are others now
    */
-  fill(row, { method, rate, p50, p99 }) {
+  fill(row, { method, rate, p50, p99 }, rebound) {
     const { cells } = row;
     attribute(row.root, "data-version", String(method.version));
-    write(row.chip, `v${method.version}`);
+    write(row.chip, `v${method.version}${rebound.length > 0 ? "*" : ""}`);
+    attribute(row.chip, "data-rebound", rebound.length > 0 ? "true" : null);
+    attribute(row.chip, "title", rebound.length > 0
+      ? `Reads ${rebound.join(", ")}, bound to something else since this version was published. Run its cell again to publish what it does now.`
+      : null);
     for (const [key, value] of /** @type {const} */ ([["rate", rate], ["p50", p50], ["p99", p99]])) {
       write(cells[key], value === null ? NOTHING : digits(value / (this.in[key]?.scale ?? 1)));
     }

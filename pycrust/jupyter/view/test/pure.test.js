@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { LANES, place } from "../src/marks.js";
+import { number } from "../src/recording.js";
 import { longest, shares } from "../src/stages.js";
 import { luminance } from "../src/theme.js";
 
@@ -26,4 +27,8 @@ test("light and dark backgrounds", () => {
   assert.equal(luminance("rgb(255, 255, 255)"), 1);
   assert.ok(luminance("rgb(17, 17, 17)") < 0.01);
   assert.equal(luminance("nonsense"), 1);
+});
+
+test("what is typed as a number is one, and what is not stays for the kernel to refuse", () => {
+  assert.deepEqual(["500", " 2,000 ", "0.5", "", "5x", "-1"].map(number), [500, 2000, 0.5, "", "5x", -1]);
 });

@@ -60,3 +60,14 @@ test("models stay as they were said last", () => {
   state.take({ kind: "update", seq: 3, rows: [], ...head, models: [] });
   assert.deepEqual(state.endpoint.models, []);
 });
+
+test("what a message does not name stays as it was", () => {
+  const state = new State();
+  state.take({ ...snapshot(1), rebound: { a: ["offset"] }, recording: { on: true } });
+  state.take({ kind: "update", seq: 2, rows: [], at: 6000, trip: [7, 8] });
+  const { serving, at, up, clients, trip, wait, rebound, recording } = state.endpoint;
+  assert.deepEqual([serving, at, up, clients, trip, wait], [true, 6, 7000, 2, [7, 8], [3, 4]]);
+  assert.deepEqual([rebound, recording], [{ a: ["offset"] }, { on: true }]);
+  state.take({ kind: "update", seq: 3, rows: [], rebound: {} });
+  assert.deepEqual(state.endpoint.rebound, {});
+});
