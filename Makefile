@@ -80,8 +80,11 @@ format:
 CASES ?=
 ROUNDS ?= 5
 SECONDS ?= 2
-bench: build $(VENV)/.bench
-	cargo build --release --quiet -p pycrust-transport --example floors
+# Measured is what wheels have: the profile `dist`.
+bench: setup $(VENV)/.bench
+	PIP_QUIET=1 $(BIN)/maturin develop --profile dist --quiet
+	cargo build --profile dist --quiet -p pycrust-client $(addprefix --example ,load connect payloads cameras)
+	cargo build --profile dist --quiet -p pycrust-transport --example floors
 	cargo build --release --quiet --manifest-path tests/benchmarks/peers/Cargo.toml --target-dir target/peers
 	$(BIN)/python -m tests.benchmarks.run $(CASES) --rounds $(ROUNDS) --seconds $(SECONDS)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.benchmarks.measuring import Figures
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-EXAMPLES = ROOT / "target" / "release" / "examples"
+EXAMPLES = ROOT / "target" / "dist" / "examples"
 PEER = ROOT / "target" / "peers" / "release" / "peer"
 ARGS = '{"a": 1, "b": 2}'
 

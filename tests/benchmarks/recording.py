@@ -16,14 +16,14 @@ import subprocess
 import sys
 import tempfile
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tests.benchmarks.programs import EXAMPLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-LOAD = ROOT / "target" / "release" / "examples" / "load"
+LOAD = EXAMPLES / "load"
 QUANTILES = ("p50", "p90", "p99", "p999")
 
 #: What `endpoint.recording(...)` is called with.

@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.conftest import EXAMPLES
+from tests.benchmarks.programs import EXAMPLES
 from tests.interop.history import Call, read
 from tests.kernels import Kernel
 
