@@ -47,7 +47,7 @@ mod _native {
     #[pymodule_export]
     use crate::inbox::Inbox;
     #[pymodule_export]
-    use crate::memory::{Buffer, Room};
+    use crate::memory::{Buffer, Private, Room};
     #[pymodule_export]
     use crate::record::PyRecord;
     #[pymodule_export]

@@ -3,12 +3,33 @@
 
 use std::fs;
 use std::io;
+use std::ops::Range;
 
+use pycrust_protocol::attachments::ALIGNMENT;
 use rustix::io::Errno;
 use rustix::mm::Advice;
 
 /// Bytes of a page on every supported machine, or a divisor of it.
-const PAGE: usize = 4096;
+pub(crate) const PAGE: usize = 4096;
+
+/// Attachments of at least this many bytes are put on pages of their own, so that a receiver may map them
+/// privately. Copying fewer is quicker.
+pub(crate) const OWN_PAGES: usize = 64 << 10;
+
+/// Where `bytes` go in a sample of `len` bytes at `address`, behind its first `used`; `None` if they find no
+/// room. Many of them begin at a page, and the rest of their last one lies in the sample too, if that can be.
+pub(crate) fn place(address: usize, used: usize, bytes: usize, len: usize) -> Option<Range<usize>> {
+    let from = |alignment: usize| {
+        let start = address.checked_add(used)?.checked_next_multiple_of(alignment)? - address;
+        Some(start..start.checked_add(bytes)?)
+    };
+    let inside = |range: &Range<usize>, alignment: usize| {
+        let end = address.checked_add(range.end).and_then(|end| end.checked_next_multiple_of(alignment));
+        end.is_some_and(|end| end - address <= len)
+    };
+    let on_pages = from(PAGE).filter(|range| bytes >= OWN_PAGES && inside(range, PAGE));
+    on_pages.or_else(|| from(ALIGNMENT).filter(|range| inside(range, 1)))
+}
 
 /// Makes the pages of `[address, address + len)`, which must be writable shared memory of this process.
 pub(crate) fn populate(address: *const u8, len: usize) -> io::Result<()> {
@@ -56,17 +77,39 @@ pub(crate) fn give_back(address: *const u8, len: usize) -> usize {
 
 /// Makes every page of the mapping that holds `address`.
 pub(crate) fn populate_mapping(address: *const u8) -> io::Result<()> {
+    let range = mapping_of(address.addr())?.range;
+    populate(address.with_addr(range.start), range.len())
+}
+
+/// A mapping of a file.
+pub(crate) struct Mapping {
+    /// Its addresses.
+    pub(crate) range: Range<usize>,
+    /// Where in the file it begins.
+    pub(crate) offset: u64,
+    /// The file.
+    pub(crate) inode: u64,
+    /// Its path; another file may have it by now.
+    pub(crate) path: String,
+}
+
+/// The mapping that holds `address`.
+pub(crate) fn mapping_of(address: usize) -> io::Result<Mapping> {
     let maps = fs::read_to_string("/proc/self/maps")?;
+    // address perms offset dev inode path
     let holds = |line: &str| {
-        let (start, end) = line.split_once(' ')?.0.split_once('-')?;
-        let start = usize::from_str_radix(start, 16).ok()?;
-        let end = usize::from_str_radix(end, 16).ok()?;
-        (start..end).contains(&address.addr()).then_some(start..end)
+        let (range, rest) = line.split_once(' ')?;
+        let (start, end) = range.split_once('-')?;
+        let range = usize::from_str_radix(start, 16).ok()?..usize::from_str_radix(end, 16).ok()?;
+        if !range.contains(&address) {
+            return None;
+        }
+        let mut fields = rest.split_ascii_whitespace();
+        let offset = u64::from_str_radix(fields.nth(1)?, 16).ok()?;
+        let inode = fields.nth(1)?.parse().ok()?;
+        Some(Mapping { range, offset, inode, path: fields.next().unwrap_or_default().into() })
     };
-    match maps.lines().find_map(holds) {
-        Some(range) => populate(address.with_addr(range.start), range.len()),
-        None => Err(io::Error::other("the memory is not mapped")),
-    }
+    maps.lines().find_map(holds).ok_or_else(|| io::Error::other("the memory is not mapped"))
 }
 
 /// Fails unless /dev/shm has room for `len` more bytes: iceoryx2 writes its bookkeeping into new memory
