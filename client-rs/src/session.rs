@@ -52,8 +52,9 @@ pub(crate) struct Session {
     pub(crate) drivers: Drivers,
     /// When the worker was last heard of.
     heard_ns: AtomicU64,
-    /// Whether a frame has been sent that was too large for the small pool.
-    pub(crate) sent_large: AtomicBool,
+    /// Bytes of the largest frame that was sent through the bulk service: one that is no larger needs neither a
+    /// handshake nor a new segment.
+    pub(crate) sent_large: AtomicUsize,
     /// Whether the connection is at its end: `calls` knows why.
     ended: AtomicBool,
     /// Whether the last owner may take its time to drop the connection.
@@ -76,7 +77,7 @@ impl Session {
             slot_waiters: AtomicUsize::new(0),
             drivers: Drivers::default(),
             heard_ns: AtomicU64::new(monotonic_ns()),
-            sent_large: AtomicBool::new(false),
+            sent_large: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
             unhurried: AtomicBool::new(false),
             states,

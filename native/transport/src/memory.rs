@@ -4,8 +4,11 @@
 use std::fs;
 use std::io;
 use std::ops::Range;
+use std::os::fd::OwnedFd;
+use std::sync::OnceLock;
 
 use pycrust_protocol::attachments::ALIGNMENT;
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mm::Advice;
 
@@ -115,7 +118,17 @@ pub(crate) fn mapping_of(address: usize) -> io::Result<Mapping> {
 /// Fails unless /dev/shm has room for `len` more bytes: iceoryx2 writes its bookkeeping into new memory
 /// without making the pages first.
 pub(crate) fn check_room(len: u64) -> io::Result<()> {
-    let shm = rustix::fs::statvfs("/dev/shm")?;
+    /// The directory, so that its path need not be walked for each frame.
+    static SHM: OnceLock<OwnedFd> = OnceLock::new();
+
+    let shm = match SHM.get() {
+        Some(directory) => rustix::fs::fstatvfs(directory)?,
+        None => {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let directory = rustix::fs::open("/dev/shm", flags, Mode::empty())?;
+            rustix::fs::fstatvfs(SHM.get_or_init(|| directory))?
+        }
+    };
     let free = shm.f_bavail.saturating_mul(shm.f_frsize);
     let total = shm.f_blocks.saturating_mul(shm.f_frsize);
     // A file system without a limit says 0 blocks in all.
