@@ -10,7 +10,7 @@ use pycrust_protocol::Code;
 use pycrust_protocol::attachments::{ALIGNMENT, ENTRY_LEN};
 use pycrust_protocol::control::put_request_head;
 use pycrust_protocol::header::{Common, RequestHeader, ResponseHeader, TraceContext, flags};
-use pycrust_protocol::limits::SMALL_SAMPLE_LEN;
+use pycrust_protocol::limits::{SMALL_SAMPLE_LEN, STREAM_WINDOW_BYTES};
 use pycrust_protocol::name::RESERVED_PREFIX;
 use pycrust_protocol::report::{REPORT_LEN, Report};
 use pycrust_transport::{Attachment, Link, SendError, monotonic_ns};
@@ -147,6 +147,7 @@ impl Outgoing<'_> {
             trace: self.trace,
             stream_credit: if self.flags & flags::STREAM != 0 { self.window } else { 0 },
             stream_seq: 0,
+            stream_bytes: if self.flags & flags::STREAM != 0 { STREAM_WINDOW_BYTES } else { 0 },
         })
     }
 }

@@ -504,6 +504,13 @@ pub(crate) struct Encoded {
     pub(crate) attachments: Vec<Attachment>,
 }
 
+impl Encoded {
+    /// Its bytes, as a stream counts them.
+    pub(crate) fn len(&self) -> usize {
+        self.payload.len() + self.attachments.iter().map(Attachment::len).sum::<usize>()
+    }
+}
+
 /// Writes arguments, or one of those that are streamed.
 pub(crate) fn write<A: Serialize + ?Sized>(
     encoding: Encoding,
