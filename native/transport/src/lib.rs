@@ -10,6 +10,7 @@
 mod acceptor;
 mod aligned;
 mod block;
+mod cgroup;
 mod claim;
 mod clock;
 mod connect;

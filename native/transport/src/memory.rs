@@ -11,6 +11,7 @@ use pycrust_protocol::attachments::ALIGNMENT;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mm::Advice;
+use rustix::process::{Resource, getrlimit};
 
 /// Bytes of a page on every supported machine, or a divisor of it.
 pub(crate) const PAGE: usize = 4096;
@@ -115,9 +116,34 @@ pub(crate) fn mapping_of(address: usize) -> io::Result<Mapping> {
     maps.lines().find_map(holds).ok_or_else(|| io::Error::other("the memory is not mapped"))
 }
 
+/// Files in /dev/shm that a new service or segment needs, and some that others may make meanwhile.
+const FILES: u64 = 16;
+
 /// Fails unless /dev/shm has room for `len` more bytes: iceoryx2 writes its bookkeeping into new memory
 /// without making the pages first.
 pub(crate) fn check_room(len: u64) -> io::Result<()> {
+    check_shm(len, 0)
+}
+
+/// Fails unless a new segment of `file` bytes, of which `len` are written, can be made.
+pub(crate) fn check_segment(len: u64, file: u64) -> io::Result<()> {
+    // The kernel does not refuse a larger file: it ends the process (SIGXFSZ).
+    if let Some(limit) = getrlimit(Resource::Fsize).current
+        && limit < file
+    {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!(
+                "a file of {file} bytes would be needed in /dev/shm, this process may make {limit} (RLIMIT_FSIZE): \
+                 raise it (ulimit -f), or send less at a time"
+            ),
+        ));
+    }
+    check_shm(len, FILES)
+}
+
+/// Fails unless /dev/shm has room for so many bytes and files.
+fn check_shm(len: u64, files: u64) -> io::Result<()> {
     /// The directory, so that its path need not be walked for each frame.
     static SHM: OnceLock<OwnedFd> = OnceLock::new();
 
@@ -135,7 +161,17 @@ pub(crate) fn check_room(len: u64) -> io::Result<()> {
     if shm.f_blocks != 0 && free < len {
         return Err(io::Error::new(
             io::ErrorKind::OutOfMemory,
-            format!("/dev/shm has {free} bytes left of {total}, {len} are needed"),
+            format!("/dev/shm has {free} bytes left of {total}, {len} are needed: make it larger"),
+        ));
+    }
+    // The same of files.
+    if shm.f_files != 0 && shm.f_favail < files {
+        return Err(io::Error::new(
+            io::ErrorKind::OutOfMemory,
+            format!(
+                "/dev/shm has room for {} files of {} (mount option nr_inodes), {files} are needed: remove some",
+                shm.f_favail, shm.f_files
+            ),
         ));
     }
     Ok(())
