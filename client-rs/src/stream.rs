@@ -11,7 +11,7 @@ use pycrust_protocol::Code;
 use pycrust_protocol::control::put_request_head;
 use pycrust_protocol::header::{Common, Credit, RequestHeader, flags};
 use pycrust_protocol::limits::STREAM_WINDOW_BYTES;
-use pycrust_transport::{Attachment, Link, SendError};
+use pycrust_transport::{Link, SendError};
 use tokio::sync::futures::OwnedNotified;
 use tokio::time::{Sleep, sleep_until};
 
@@ -205,7 +205,7 @@ impl Open {
     /// Sends arguments as far as the worker takes them.
     fn feed(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
         while let Some(upload) = &mut self.upload {
-            let (flag, Encoded { payload, mut attachments }) = match upload.pending.take() {
+            let (flag, argument) = match upload.pending.take() {
                 Some(pending) => pending,
                 None => {
                     let allowed = self.session.calls.lock().allowed(self.id);
@@ -219,13 +219,14 @@ impl Open {
                     }
                 }
             };
+            let bytes = argument.len() as u64;
+            let Encoded { payload, mut attachments } = argument;
             let mut head = buffers::take();
             put_request_head(&mut head, self.id, &self.method, payload.len());
             let body_len = (head.len() + payload.len()) as u32;
             let count = attachments.len() as u32;
             let common = Common { flags: flag, body_len, attachments: count, ..Common::default() };
             let stream_seq = upload.sent.items as u32;
-            let bytes = payload.len() + attachments.iter().map(Attachment::len).sum::<usize>();
             let header = RequestHeader { common, stream_seq, ..RequestHeader::default() }.encode();
             let session = Arc::clone(&self.session);
             let parts = [&head[..], &payload];
@@ -238,7 +239,7 @@ impl Open {
             buffers::give(head);
             buffers::give(payload);
             upload.sent.items += 1;
-            upload.sent.bytes += bytes as u64;
+            upload.sent.bytes += bytes;
             if flag == flags::UPLOAD_END {
                 self.upload = None;
             }
