@@ -108,8 +108,13 @@ def _describe_ndarray(given: Any, numpy: Any) -> Described:
         raise TypeError(f"an array of dtype {plain.dtype} can't cross: convert it with .astype() to one of numbers")
     big_endian = plain.dtype.byteorder == ">" or (plain.dtype.byteorder == "=" and sys.byteorder == "big")
     column_major = not plain.flags.c_contiguous and bool(plain.flags.f_contiguous)
-    ordered = plain.T if column_major else numpy.ascontiguousarray(plain)
+    ordered = plain.T if column_major else plain
     shape = tuple(int(size) for size in plain.shape)
+    if not ordered.flags.c_contiguous:
+        if name != "bfloat16":
+            # Its elements are put in order where they are copied to.
+            return ordered, name, shape, big_endian and plain.itemsize > 1, False
+        ordered = numpy.ascontiguousarray(ordered)
     return ordered.reshape(-1).view(numpy.uint8), name, shape, big_endian and plain.itemsize > 1, column_major
 
 
@@ -125,7 +130,10 @@ def _describe_tensor(given: Any, torch: Any) -> Described:
     shape = tuple(int(size) for size in plain.shape)
     if plain.numel() == 0:
         return b"", name, shape, False, False
-    return plain.contiguous().reshape(-1).view(torch.uint8).numpy(), name, shape, sys.byteorder == "big", False
+    big_endian = sys.byteorder == "big"
+    if not plain.is_contiguous() and name != "bfloat16":
+        return plain.numpy(), name, shape, big_endian, False
+    return plain.contiguous().reshape(-1).view(torch.uint8).numpy(), name, shape, big_endian, False
 
 
 def _describe_buffer(view: memoryview) -> Described:

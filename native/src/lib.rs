@@ -23,6 +23,7 @@ mod record;
 mod scheduling;
 mod snapshot;
 mod stream;
+mod strided;
 mod timestamp;
 mod worker;
 

@@ -276,6 +276,12 @@ impl Link for Connection {
         Ok(())
     }
 
+    fn sends_at_once(&self, len: usize) -> bool {
+        // Somebody who waits for the peer has it, or somebody who is done in a moment.
+        let Some(bulk) = self.ports.bulk_out.try_lock() else { return false };
+        bulk.opened && bulk.sending.as_ref().is_some_and(|sending| !sending.grows(len))
+    }
+
     fn block(&self, len: usize) -> Result<Block, SendError> {
         if len > MAX_BODY_LEN {
             return Err(SendError::TooLarge { len, max: MAX_BODY_LEN });

@@ -192,6 +192,11 @@ impl Sending {
         given
     }
 
+    /// Whether a sample of `len` bytes may make a new segment.
+    pub(crate) fn grows(&self, len: usize) -> bool {
+        self.pages.grows(len)
+    }
+
     /// Whether samples have pages that could be given back.
     pub(crate) fn is_warm(&self) -> bool {
         self.pages.warm() > 0
