@@ -88,7 +88,7 @@ impl Times {
     fn report(&self) -> Value {
         let quantiles = |of: &Histogram<u64>| {
             let us = |quantile| of.value_at_quantile(quantile) as f64 / 1e3;
-            json!({"p50": us(0.5), "p90": us(0.9), "p99": us(0.99), "p999": us(0.999)})
+            json!({"p50": us(0.5), "p90": us(0.9), "p99": us(0.99), "p999": us(0.999), "max": us(1.0)})
         };
         json!({
             "ticks": self.ticks,

@@ -83,13 +83,24 @@ pub(crate) struct InPort {
     pinned: AtomicUsize,
     /// Attachments that were copied since too many samples were kept.
     copied: AtomicU64,
-    /// A private mapping of the segment that the last frame with one came in, and when it was used last. Locked
-    /// while it is made.
-    segment: Mutex<Option<(Arc<Segment>, Instant)>>,
+    /// A private mapping of the segment that the last frame with one came in. Locked while it is made.
+    segment: Mutex<Mapped>,
     /// The process that made the port.
     pid: u32,
     /// The node that the port needs: last, since it has to outlive the port.
     _lifeline: Arc<Lifeline>,
+}
+
+/// How long a private mapping that failed is not tried again: the attempt costs more than a copy.
+const TRIED_AGAIN: Duration = Duration::from_secs(1);
+
+/// A port's private mapping.
+#[derive(Default)]
+struct Mapped {
+    /// The mapping, and when it was used last.
+    segment: Option<(Arc<Segment>, Instant)>,
+    /// When one failed last.
+    failed: Option<Instant>,
 }
 
 impl InPort {
@@ -123,13 +134,20 @@ impl InPort {
     /// A private mapping of the segment that holds this header. `None` if there can't be one.
     fn segment(&self, header: NonNull<[u8; HEADER_LEN]>) -> Option<Arc<Segment>> {
         let mut known = self.segment.lock();
-        let segment = match known.take() {
+        let now = Instant::now();
+        let segment = match known.segment.take() {
             Some((segment, _)) if segment.shows(header) => segment,
-            _ => Segment::map(header)
-                .inspect_err(|error| log::debug!("shared memory can't be mapped privately: {error}"))
-                .ok()?,
+            _ if known.failed.is_some_and(|at| now - at < TRIED_AGAIN) => return None,
+            _ => match Segment::map(header) {
+                Ok(segment) => segment,
+                Err(error) => {
+                    log::debug!("shared memory can't be mapped privately: {error}");
+                    known.failed = Some(now);
+                    return None;
+                }
+            },
         };
-        *known = Some((Arc::clone(&segment), Instant::now()));
+        known.segment = Some((Arc::clone(&segment), now));
         Some(segment)
     }
 
@@ -138,8 +156,8 @@ impl InPort {
     pub(crate) fn forget_segment(&self, idle: Duration) -> bool {
         // Somebody makes one: then it is not idle.
         let Some(mut known) = self.segment.try_lock() else { return true };
-        known.take_if(|(_, used)| used.elapsed() >= idle);
-        known.is_some()
+        known.segment.take_if(|(_, used)| used.elapsed() >= idle);
+        known.segment.is_some()
     }
 
     /// Counts an attachment that was copied since too many samples were kept.

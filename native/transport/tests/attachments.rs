@@ -278,6 +278,19 @@ fn a_gibibyte_crosses_in_place_and_more_does_not() {
 }
 
 #[test]
+fn a_thread_without_time_to_wait_knows_what_is_sent_at_once() {
+    connected(|client, worker| {
+        assert!(!client.sends_at_once(100_000), "the service is not open yet");
+        client.send_with(&request(0, 1), &[], &mut vec![source(&body(500_000))]).unwrap();
+        assert!(
+            client.sends_at_once(500_000) && !client.sends_at_once(5_000_000),
+            "a new segment takes time"
+        );
+        assert!(receive(worker).1.get(0).unwrap()[..] == body(500_000)[..]);
+    });
+}
+
+#[test]
 fn a_frame_of_an_older_segment_does_not_vouch_for_the_pages_of_a_newer_one() {
     connected(|client, worker| {
         for round in 0..6 {
