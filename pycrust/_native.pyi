@@ -15,6 +15,17 @@ class Buffer:
     @property
     def shared(self) -> bool:
         """Whether the bytes are in shared memory, not copied."""
+    def private(self) -> Private | None:
+        """The same bytes as writable memory, without a copy; what is written stays in this process.
+
+        `None` where that can't be: few bytes, or copied ones, or another such object for them lives.
+        """
+    def __len__(self) -> int: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
+class Private:
+    """Bytes that came, writable: whoever sent them does not see it. They stay while anything refers to this."""
+
     def __len__(self) -> int: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pydantic.errors import PydanticSchemaGenerationError
 from pydantic_core import PydanticCustomError, core_schema
 
+from pycrust._binding import Buffer
 from pycrust.kinds import kind_of
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from types import EllipsisType, ModuleType
 
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-
-    from pycrust._binding import Buffer
 
 #: Types of elements that cross, by the names that NumPy and PyTorch give them.
 DTYPES = frozenset({
@@ -109,8 +108,13 @@ def _describe_ndarray(given: Any, numpy: Any) -> Described:
         raise TypeError(f"an array of dtype {plain.dtype} can't cross: convert it with .astype() to one of numbers")
     big_endian = plain.dtype.byteorder == ">" or (plain.dtype.byteorder == "=" and sys.byteorder == "big")
     column_major = not plain.flags.c_contiguous and bool(plain.flags.f_contiguous)
-    ordered = plain.T if column_major else numpy.ascontiguousarray(plain)
+    ordered = plain.T if column_major else plain
     shape = tuple(int(size) for size in plain.shape)
+    if not ordered.flags.c_contiguous:
+        if name != "bfloat16":
+            # Its elements are put in order where they are copied to.
+            return ordered, name, shape, big_endian and plain.itemsize > 1, False
+        ordered = numpy.ascontiguousarray(ordered)
     return ordered.reshape(-1).view(numpy.uint8), name, shape, big_endian and plain.itemsize > 1, column_major
 
 
@@ -126,7 +130,10 @@ def _describe_tensor(given: Any, torch: Any) -> Described:
     shape = tuple(int(size) for size in plain.shape)
     if plain.numel() == 0:
         return b"", name, shape, False, False
-    return plain.contiguous().reshape(-1).view(torch.uint8).numpy(), name, shape, sys.byteorder == "big", False
+    big_endian = sys.byteorder == "big"
+    if not plain.is_contiguous() and name != "bfloat16":
+        return plain.numpy(), name, shape, big_endian, False
+    return plain.contiguous().reshape(-1).view(torch.uint8).numpy(), name, shape, big_endian, False
 
 
 def _describe_buffer(view: memoryview) -> Described:
@@ -156,7 +163,7 @@ def view(buffer: Buffer, dtype: str, shape: tuple[int, ...], big_endian: bool, c
 
     Returns:
         A NumPy array; where NumPy is not installed, a `memoryview` of the same shape. A bfloat16 array needs
-        `ml_dtypes`, or is a PyTorch tensor, a copy.
+        `ml_dtypes`, or is a PyTorch tensor as `to_torch` makes it.
 
     Raises:
         TypeError: Nothing that is installed has a form for it.
@@ -189,7 +196,10 @@ def _bfloat16(buffer: Buffer, shape: tuple[int, ...], *, big_endian: bool, colum
         raise TypeError("an array of bfloat16 came, which NumPy has no type for: pip install ml_dtypes, or torch")
     numpy = importlib.import_module("numpy")
     halves = numpy.ndarray(shape, ">u2" if big_endian else "<u2", buffer, 0, None, "F" if column_major else "C")
-    return torch.from_numpy(halves.astype("=u2", order="C")).view(torch.bfloat16)
+    tensor = None if big_endian else _over_private(halves, torch.int16, torch)
+    if tensor is None:
+        tensor = torch.from_numpy(halves.astype("=i2", order="C"))
+    return tensor.view(torch.bfloat16)
 
 
 @functools.cache
@@ -204,8 +214,10 @@ def _module(name: str) -> Any:
 def to_torch(value: Any, device: Any = None) -> Any:
     """A PyTorch tensor of an array that came.
 
-    On the CPU it is a copy of the handler's own, which may be written: PyTorch has no read-only tensors, and
-    writing into a view would end the process. To another device it is copied at once, from shared memory.
+    A large one on the CPU is not copied: it lies in shared memory, and writing into it in place gives this process
+    copies of the pages that are written. PyTorch has no read-only tensors, so nothing can refuse that; neither the
+    caller nor a NumPy view of the same argument sees it. A small one, or one that is asked for again while the
+    first lives, is a copy. To another device it is copied at once, from shared memory.
 
     Args:
         value: A NumPy array (such as an argument), or a tensor.
@@ -217,12 +229,18 @@ def to_torch(value: Any, device: Any = None) -> Any:
     Raises:
         ModuleNotFoundError: PyTorch is not installed.
     """
-    torch: Any = importlib.import_module("torch")
+    torch: Any = sys.modules.get("torch") or importlib.import_module("torch")
+    plain = value
+    if device is None and type(getattr(plain, "base", None)) is Buffer:
+        tensor = _over_private(plain, _torch_dtype(plain.dtype), torch)
+        if tensor is not None:
+            return tensor
     if isinstance(value, torch.Tensor):
         return value if device is None else value.to(device)
-    plain = value
     if device is None or torch.device(device).type == "cpu":
         native = plain.astype(plain.dtype.newbyteorder("="), order="C", copy=True)
+        if native.dtype.name == "bfloat16":
+            return torch.from_numpy(native.view("i2")).view(torch.bfloat16)
         return torch.from_numpy(native)
     numpy = importlib.import_module("numpy")
     source = numpy.ascontiguousarray(plain.astype(plain.dtype.newbyteorder("="), copy=False))
@@ -232,6 +250,27 @@ def to_torch(value: Any, device: Any = None) -> Any:
     # A writable stand-in over the same bytes, which nobody but this copy sees: PyTorch warns of read-only ones.
     stand_in = (ctypes.c_char * source.nbytes).from_address(source.ctypes.data)
     return torch.frombuffer(stand_in, dtype=kind).reshape(plain.shape).to(device)
+
+
+def _over_private(plain: Any, dtype: Any, torch: Any) -> Any:
+    """A tensor over the bytes of an array that came, without a copy; `None` where they have to be copied."""
+    buffer = plain.base
+    if dtype is None or plain.nbytes != len(buffer):
+        return None
+    flags = plain.flags
+    # Either way they are all of the buffer's bytes, in their order.
+    rows = flags.c_contiguous
+    private = buffer.private() if rows or flags.f_contiguous else None
+    if private is None:
+        return None
+    flat = torch.frombuffer(private, dtype=dtype)
+    return flat.view(plain.shape) if rows else flat.view(plain.shape[::-1]).permute(*reversed(range(plain.ndim)))
+
+
+@functools.cache
+def _torch_dtype(dtype: Any) -> Any:
+    """PyTorch's type for a NumPy type of native order; `None` for others."""
+    return getattr(importlib.import_module("torch"), dtype.name, None) if dtype.isnative else None
 
 
 class Absent:

@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures_core::Stream;
 use pycrust_protocol::header::TraceContext;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
@@ -30,6 +30,9 @@ const SLICE: Duration = Duration::from_millis(100);
 
 /// Arguments of a stream that are put and not yet taken.
 const FEED_BUFFER: usize = 64;
+
+/// Bytes of them, and of their arrays: the last one may pass it.
+const FEED_BYTES: usize = 16 << 20;
 
 /// The runtime, and the process that made it: a forked child has none of its threads.
 static RUNTIME: Mutex<Option<(u32, Arc<Runtime>)>> = Mutex::new(None);
@@ -217,8 +220,9 @@ impl Client {
     pub fn exchange(&self, method: &str, options: CallOptions) -> (Feed, Items) {
         let unlimited = CallOptions { timeout: options.timeout.or(Some(Duration::MAX)), ..options };
         let (arguments, taken) = mpsc::channel(FEED_BUFFER);
+        let room = Arc::new(Semaphore::new(FEED_BYTES));
         let items = self.request(method, unlimited).exchange_raw(Box::pin(Taken(taken)));
-        let feed = Feed { runtime: Arc::clone(&self.runtime), method: method.to_owned(), arguments };
+        let feed = Feed { runtime: Arc::clone(&self.runtime), method: method.to_owned(), arguments, room };
         (feed, Items { runtime: Arc::clone(&self.runtime), items })
     }
 
@@ -244,8 +248,13 @@ impl Pending {
 pub struct Feed {
     runtime: Arc<Runtime>,
     method: String,
-    arguments: mpsc::Sender<Result<Encoded, Error>>,
+    arguments: mpsc::Sender<Put>,
+    /// A permit for each byte that there is room for.
+    room: Arc<Semaphore>,
 }
+
+/// An argument, and the room that it takes until it is taken.
+type Put = (Result<Encoded, Error>, Option<OwnedSemaphorePermit>);
 
 impl Feed {
     /// Puts one argument, as MessagePack, once there is room for it. False if the call has ended, so that no more are
@@ -264,18 +273,25 @@ impl Feed {
         argument: Result<Encoded, Error>,
         keep_waiting: &mut dyn FnMut() -> bool,
     ) -> Option<bool> {
-        block_on(&self.runtime, self.arguments.send(argument), keep_waiting).map(|sent| sent.is_ok())
+        let len = argument.as_ref().map_or(0, Encoded::len).min(FEED_BYTES);
+        let room = Arc::clone(&self.room);
+        let send = async {
+            // Whoever takes the arguments drops them when it goes, and there is room.
+            let permit = room.acquire_many_owned(len as u32).await.ok();
+            self.arguments.send((argument, permit)).await.is_ok()
+        };
+        block_on(&self.runtime, send, keep_waiting)
     }
 }
 
 /// The arguments that were put.
-struct Taken(mpsc::Receiver<Result<Encoded, Error>>);
+struct Taken(mpsc::Receiver<Put>);
 
 impl Stream for Taken {
     type Item = Result<Encoded, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_recv(cx)
+        self.0.poll_recv(cx).map(|put| put.map(|(argument, _)| argument))
     }
 }
 

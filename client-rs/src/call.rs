@@ -10,7 +10,7 @@ use pycrust_protocol::Code;
 use pycrust_protocol::attachments::{ALIGNMENT, ENTRY_LEN};
 use pycrust_protocol::control::put_request_head;
 use pycrust_protocol::header::{Common, RequestHeader, ResponseHeader, TraceContext, flags};
-use pycrust_protocol::limits::SMALL_SAMPLE_LEN;
+use pycrust_protocol::limits::{SMALL_SAMPLE_LEN, STREAM_WINDOW_BYTES};
 use pycrust_protocol::name::RESERVED_PREFIX;
 use pycrust_protocol::report::{REPORT_LEN, Report};
 use pycrust_transport::{Attachment, Link, SendError, monotonic_ns};
@@ -26,8 +26,10 @@ use crate::session::Session;
 /// Round trips told to the worker beside one request.
 const REPORTS_BESIDE: usize = 4;
 
-/// A frame larger than this is copied on a thread that may block: the copy takes longer than the hand-over.
-const INLINE_LEN: usize = 64 * 1024;
+/// A frame with more than this to copy is copied on a thread that may block. The hand-over there and back costs 15 µs
+/// or more, with a worker that polls in vain meanwhile; a mebibyte is copied into warm memory in 25 to 100 µs, about
+/// as long as a task may keep its thread.
+const INLINE_LEN: usize = (1 << 20) + (64 << 10);
 
 /// A call as it is sent, once or, on a new connection, again.
 #[derive(Debug)]
@@ -145,6 +147,7 @@ impl Outgoing<'_> {
             trace: self.trace,
             stream_credit: if self.flags & flags::STREAM != 0 { self.window } else { 0 },
             stream_seq: 0,
+            stream_bytes: if self.flags & flags::STREAM != 0 { STREAM_WINDOW_BYTES } else { 0 },
         })
     }
 }
@@ -266,10 +269,11 @@ pub(crate) async fn send(
         let (attached, copied) = attached(&call.attachments);
         // From here on the worker may know of the call, also if sending panics.
         guard.sent = true;
-        let sent = if body_len + attached > SMALL_SAMPLE_LEN
-            && (body_len + copied > INLINE_LEN || !session.sent_large.load(Ordering::Acquire))
+        let len = body_len + attached;
+        let sent = if len > SMALL_SAMPLE_LEN
+            && (body_len + copied > INLINE_LEN || len > session.sent_large.load(Ordering::Acquire))
         {
-            send_large(session, call, guard.id, &head).await
+            send_large(session, call, guard.id, &head, len).await
         } else {
             send_small(session, call, &head)
         };
@@ -369,6 +373,7 @@ async fn send_large(
     call: &mut Outgoing<'_>,
     id: u64,
     head: &[u8],
+    len: usize,
 ) -> Result<(), Attempt> {
     let header = call.header(head.len() + call.payload.len()).map_err(Attempt::Failure)?;
     let (shared, head) = (Arc::clone(session), head.to_vec());
@@ -378,7 +383,9 @@ async fn send_large(
         let parts = [&head[..], &payload, &metadata];
         let sent = shared.link.send_with(&header.encode(), &parts, &mut attachments);
         match &sent {
-            Ok(()) => shared.sent_large.store(true, Ordering::Release),
+            Ok(()) => {
+                shared.sent_large.fetch_max(len, Ordering::Release);
+            }
             Err(_) => {
                 shared.calls.lock().not_sent(id);
                 shared.slot_is_free();

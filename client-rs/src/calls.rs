@@ -14,7 +14,7 @@ use std::task::Waker;
 
 use pycrust_protocol::Code;
 use pycrust_protocol::header::ResponseHeader;
-use pycrust_protocol::limits::UPLOAD_WINDOW;
+use pycrust_protocol::limits::{SMALL_SAMPLE_LEN, SMALL_WINDOW, STREAM_WINDOW_BYTES, UPLOAD_WINDOW};
 use pycrust_protocol::order::InOrder;
 use pycrust_protocol::report::Report;
 use pycrust_transport::Attachments;
@@ -23,6 +23,9 @@ use crate::buffers;
 
 /// Reports kept until they can be sent; then the oldest goes.
 const MAX_REPORTS: usize = 1024;
+
+/// Bytes of items that may come beyond those that were granted: small frames overtake large ones.
+const OVERTAKING: u64 = (SMALL_WINDOW * SMALL_SAMPLE_LEN) as u64;
 
 /// Every call in flight, and what the next requests tell the worker about earlier ones.
 #[derive(Debug)]
@@ -74,12 +77,22 @@ struct Streamed {
     items: InOrder<Body>,
     /// Items that were taken, in all.
     taken: u64,
-    /// Items that the worker may send, in all.
-    granted: u64,
-    /// Arguments that may be sent, in all.
-    allowed: u64,
+    /// Bytes of items that have come, in all.
+    come: u64,
+    /// What the worker may send, in all.
+    granted: Amount,
+    /// What may be sent of the arguments, in all.
+    allowed: Amount,
     /// What ended it.
     answer: Option<Answer>,
+}
+
+/// What may be sent of a stream, in all: one more item while fewer bytes were sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Amount {
+    pub(crate) items: u64,
+    /// Of their payloads and attachments.
+    pub(crate) bytes: u64,
 }
 
 /// What a call that streams gives next.
@@ -98,6 +111,13 @@ pub(crate) enum Next {
 pub(crate) struct Body {
     pub(crate) payload: Vec<u8>,
     pub(crate) attachments: Attachments,
+}
+
+impl Body {
+    /// Its bytes, as a stream counts them.
+    pub(crate) fn bytes(&self) -> u64 {
+        (self.payload.len() + self.attachments.bytes()) as u64
+    }
 }
 
 /// An answer as it came.
@@ -171,10 +191,11 @@ impl Calls {
         Ok(id)
     }
 
-    /// Makes a call that has just begun one that streams: at most `granted` items come before more are granted.
-    pub(crate) fn stream(&mut self, id: u64, granted: u64) {
+    /// Makes a call that has just begun one that streams: no more than `granted` comes before more is granted.
+    pub(crate) fn stream(&mut self, id: u64, granted: Amount) {
         if let Some(slot) = self.slot(id) {
-            let streamed = Streamed { granted, allowed: UPLOAD_WINDOW, ..Streamed::default() };
+            let allowed = Amount { items: UPLOAD_WINDOW, bytes: STREAM_WINDOW_BYTES };
+            let streamed = Streamed { granted, allowed, ..Streamed::default() };
             slot.state = State::Streaming(Box::new(streamed));
         }
     }
@@ -186,20 +207,21 @@ impl Calls {
         }
     }
 
-    /// The worker takes this many arguments of a call in all. Whoever waits for it.
-    pub(crate) fn allow(&mut self, id: u64, allowed: u64) -> Option<Waker> {
+    /// The worker takes so much of a call's arguments in all. Whoever waits for it.
+    pub(crate) fn allow(&mut self, id: u64, allowed: Amount) -> Option<Waker> {
         let streamed = self.streamed(id)?;
-        streamed.allowed = streamed.allowed.max(allowed);
+        let Amount { items, bytes } = &mut streamed.allowed;
+        (*items, *bytes) = (allowed.items.max(*items), allowed.bytes.max(*bytes));
         streamed.waker.take()
     }
 
-    /// Arguments of a call that may be sent, in all.
-    pub(crate) fn allowed(&mut self, id: u64) -> u64 {
-        self.streamed(id).map_or(0, |streamed| streamed.allowed)
+    /// What may be sent of a call's arguments, in all.
+    pub(crate) fn allowed(&mut self, id: u64) -> Amount {
+        self.streamed(id).map_or_else(Amount::default, |streamed| streamed.allowed)
     }
 
-    /// The worker may send this many items of a call, in all.
-    pub(crate) fn grant(&mut self, id: u64, granted: u64) {
+    /// The worker may send so much of a call's answer, in all.
+    pub(crate) fn grant(&mut self, id: u64, granted: Amount) {
         if let Some(streamed) = self.streamed(id) {
             streamed.granted = granted;
         }
@@ -216,7 +238,9 @@ impl Calls {
         let Some(streamed) = self.streamed(id) else { return Delivery::Unknown };
         let mut item = Body { payload: buffers::take(), attachments };
         item.payload.extend_from_slice(payload);
-        if !streamed.items.put(position, item, streamed.granted - streamed.taken) {
+        let in_bounds = streamed.come < streamed.granted.bytes.saturating_add(OVERTAKING);
+        streamed.come = streamed.come.saturating_add(item.bytes());
+        if !in_bounds || !streamed.items.put(position, item, streamed.granted.items - streamed.taken) {
             return Delivery::Unknown;
         }
         Delivery::Kept(streamed.waker.take())

@@ -414,15 +414,15 @@ impl RpcClient {
         in_runtime(method)?;
         let call = self.outgoing(&Call::new(method, self.default_timeout()), Ok(Encoded::default()))?;
         let session = self.session(&call).await?;
-        let block = if session.sent_large.load(Ordering::Acquire) {
+        let block = if bytes <= session.sent_large.load(Ordering::Acquire) {
             session.link.block(bytes)
         } else {
-            // The first one waits for the worker.
+            // The first one waits for the worker, a larger one makes a segment.
             let shared = Arc::clone(&session);
             let made = tokio::task::spawn_blocking(move || {
                 let block = shared.link.block(bytes);
                 if block.is_ok() {
-                    shared.sent_large.store(true, Ordering::Release);
+                    shared.sent_large.fetch_max(bytes, Ordering::Release);
                 }
                 block
             });
@@ -502,6 +502,13 @@ pub(crate) struct Encoded {
     pub(crate) payload: Vec<u8>,
     /// The arrays in it.
     pub(crate) attachments: Vec<Attachment>,
+}
+
+impl Encoded {
+    /// Its bytes, as a stream counts them.
+    pub(crate) fn len(&self) -> usize {
+        self.payload.len() + self.attachments.iter().map(Attachment::len).sum::<usize>()
+    }
 }
 
 /// Writes arguments, or one of those that are streamed.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use pycrust_protocol::control::Response;
-use pycrust_protocol::header::{Common, Header, flags};
+use pycrust_protocol::header::{Common, Credit, Header, flags};
 use pycrust_protocol::limits::SMALL_SAMPLE_LEN;
 use pycrust_protocol::report::REPORT_LEN;
 use pycrust_protocol::{Code, Malformed};
@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use crate::buffers;
-use crate::calls::{Answer, Calls, Delivery, End};
+use crate::calls::{Amount, Answer, Calls, Delivery, End};
 use crate::driver::Drivers;
 use crate::spin::{Policy, Spin};
 use crate::state::States;
@@ -52,8 +52,9 @@ pub(crate) struct Session {
     pub(crate) drivers: Drivers,
     /// When the worker was last heard of.
     heard_ns: AtomicU64,
-    /// Whether a frame has been sent that was too large for the small pool.
-    pub(crate) sent_large: AtomicBool,
+    /// Bytes of the largest frame that was sent through the bulk service: one that is no larger needs neither a
+    /// handshake nor a new segment.
+    pub(crate) sent_large: AtomicUsize,
     /// Whether the connection is at its end: `calls` knows why.
     ended: AtomicBool,
     /// Whether the last owner may take its time to drop the connection.
@@ -76,7 +77,7 @@ impl Session {
             slot_waiters: AtomicUsize::new(0),
             drivers: Drivers::default(),
             heard_ns: AtomicU64::new(monotonic_ns()),
-            sent_large: AtomicBool::new(false),
+            sent_large: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
             unhurried: AtomicBool::new(false),
             states,
@@ -212,7 +213,9 @@ impl Session {
         let sample = frame.sample();
         let header = match Header::decode(frame.header())? {
             Header::Response(header) => header,
-            Header::Credit(credit) => return Ok((0, self.calls.lock().allow(credit.id, credit.granted))),
+            Header::Credit(Credit { id, granted, bytes, .. }) => {
+                return Ok((0, self.calls.lock().allow(id, Amount { items: granted, bytes })));
+            }
             _ => return Err(Malformed::new(6, "a client receives responses and credits only")),
         };
         let parts = header.common.split(sample)?;

@@ -10,13 +10,14 @@ use futures_core::Stream;
 use pycrust_protocol::Code;
 use pycrust_protocol::control::put_request_head;
 use pycrust_protocol::header::{Common, Credit, RequestHeader, flags};
+use pycrust_protocol::limits::STREAM_WINDOW_BYTES;
 use pycrust_transport::{Link, SendError};
 use tokio::sync::futures::OwnedNotified;
 use tokio::time::{Sleep, sleep_until};
 
 use crate::buffers;
 use crate::call::{self, Failure, Finished, Outgoing};
-use crate::calls::{Body, End, Next};
+use crate::calls::{Amount, Body, End, Next};
 use crate::client::Encoded;
 use crate::error::Error;
 use crate::session::Session;
@@ -38,10 +39,10 @@ pub(crate) struct Open {
     started_ns: u64,
     /// When its time is over, and how much that was.
     deadline: Option<(Pin<Box<Sleep>>, Error)>,
-    /// Items that come before more are granted.
-    window: u64,
-    taken: u64,
-    granted: u64,
+    /// What comes before more is granted.
+    window: Amount,
+    taken: Amount,
+    granted: Amount,
     /// What is still to be sent.
     upload: Option<Upload>,
     /// The worker can send, or be sent, more once this has come.
@@ -52,7 +53,7 @@ pub(crate) struct Open {
 
 struct Upload {
     arguments: Arguments,
-    sent: u64,
+    sent: Amount,
     /// What found no room, with its flags.
     pending: Option<(u8, Encoded)>,
 }
@@ -71,7 +72,7 @@ impl Open {
         arguments: &mut Option<Arguments>,
     ) -> Result<Self, Failure> {
         let mut guard = call::begin(session, call).await?;
-        let window = u64::from(call.window);
+        let window = Amount { items: call.window.into(), bytes: STREAM_WINDOW_BYTES };
         if arguments.is_some() && call.method.len() + call.metadata.len() > MAX_OPENING_LEN {
             // A large frame could be overtaken by the arguments that follow it.
             let reason = format!(
@@ -84,7 +85,8 @@ impl Open {
         call::ensure_driver(session, call)?;
         session.drivers.keep_ticking();
         guard.done = true;
-        let upload = arguments.take().map(|arguments| Upload { arguments, sent: 0, pending: None });
+        let upload =
+            arguments.take().map(|arguments| Upload { arguments, sent: Amount::default(), pending: None });
         Ok(Self {
             session: Arc::clone(session),
             id: guard.id,
@@ -96,7 +98,7 @@ impl Open {
                 (Box::pin(sleep_until(at)), error)
             }),
             window,
-            taken: 0,
+            taken: Amount::default(),
             granted: window,
             upload,
             room: None,
@@ -120,7 +122,8 @@ impl Open {
         }
         let event = match next {
             Some(Next::Item(item)) => {
-                self.taken += 1;
+                self.taken.items += 1;
+                self.taken.bytes += item.bytes();
                 self.grant(cx);
                 Ok(Event::Item(item))
             }
@@ -148,15 +151,21 @@ impl Open {
 
     /// Lets the worker send more once half of what it may send was taken.
     fn grant(&mut self, cx: &mut Context<'_>) {
-        if self.granted - self.taken > self.window / 2 {
+        let Self { taken, granted, window, .. } = *self;
+        if granted.items - taken.items > window.items / 2
+            && granted.bytes.saturating_sub(taken.bytes) > window.bytes / 2
+        {
             return;
         }
-        let credit = Credit { id: self.id, granted: self.taken + self.window, ..Credit::default() };
+        let granted =
+            Amount { items: taken.items + window.items, bytes: taken.bytes.saturating_add(window.bytes) };
+        let credit =
+            Credit { id: self.id, granted: granted.items, bytes: granted.bytes, ..Credit::default() };
         // Before the frame: an item may come at once.
-        self.session.calls.lock().grant(self.id, credit.granted);
+        self.session.calls.lock().grant(self.id, granted);
         let session = Arc::clone(&self.session);
         if matches!(self.try_send(cx, || session.link.send(&credit.encode(), &[])), Ok(true)) {
-            self.granted = credit.granted;
+            self.granted = granted;
         }
     }
 
@@ -196,10 +205,11 @@ impl Open {
     /// Sends arguments as far as the worker takes them.
     fn feed(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
         while let Some(upload) = &mut self.upload {
-            let (flag, Encoded { payload, mut attachments }) = match upload.pending.take() {
+            let (flag, argument) = match upload.pending.take() {
                 Some(pending) => pending,
                 None => {
-                    if upload.sent >= self.session.calls.lock().allowed(self.id) {
+                    let allowed = self.session.calls.lock().allowed(self.id);
+                    if upload.sent.items >= allowed.items || upload.sent.bytes >= allowed.bytes {
                         return Ok(());
                     }
                     match upload.arguments.as_mut().poll_next(cx) {
@@ -209,12 +219,14 @@ impl Open {
                     }
                 }
             };
+            let bytes = argument.len() as u64;
+            let Encoded { payload, mut attachments } = argument;
             let mut head = buffers::take();
             put_request_head(&mut head, self.id, &self.method, payload.len());
             let body_len = (head.len() + payload.len()) as u32;
             let count = attachments.len() as u32;
             let common = Common { flags: flag, body_len, attachments: count, ..Common::default() };
-            let stream_seq = upload.sent as u32;
+            let stream_seq = upload.sent.items as u32;
             let header = RequestHeader { common, stream_seq, ..RequestHeader::default() }.encode();
             let session = Arc::clone(&self.session);
             let parts = [&head[..], &payload];
@@ -226,7 +238,8 @@ impl Open {
             }
             buffers::give(head);
             buffers::give(payload);
-            upload.sent += 1;
+            upload.sent.items += 1;
+            upload.sent.bytes += bytes;
             if flag == flags::UPLOAD_END {
                 self.upload = None;
             }
@@ -256,8 +269,8 @@ impl Drop for Open {
 /// A streamed answer: each item as it comes, then the end or one error.
 ///
 /// It is a [`Stream`]; [`next`](Self::next) does without that trait. The call is made when it is first polled.
-/// A worker sends no more items than the call's window before they are taken, so a slow reader slows its
-/// handler down. Dropping the stream cancels the call.
+/// A worker sends no more items than the call's window before they are taken, and none beyond 16 MiB and one item, so
+/// a slow reader slows its handler down. Dropping the stream cancels the call.
 pub struct Streaming<R> {
     state: State,
     method: String,

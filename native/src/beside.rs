@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use pycrust_protocol::tensor::{DType, TENSOR_EXTENSION, Tensor};
 use pycrust_transport::{Attachment, Source};
-use pyo3::buffer::PyBuffer;
+use pyo3::buffer::PyUntypedBuffer;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use rmp::encode as write;
 
 use crate::memory::{Placed, Rooms};
+use crate::strided::Strided;
 
 /// The arrays of one value, in the order of their attachments.
 #[derive(Default)]
@@ -34,7 +35,7 @@ enum Found {
 /// Bytes of a Python object, which are copied without the interpreter.
 struct Exported {
     /// Keeps the bytes; taken when it is dropped.
-    buffer: PyBuffer<u8>,
+    buffer: PyUntypedBuffer,
     start: usize,
     len: usize,
 }
@@ -83,9 +84,12 @@ impl Beside {
 
     /// Keeps the bytes of an object that exports them: the attachment's number.
     fn attach(&mut self, bytes: &Bound<'_, PyAny>) -> PyResult<u32> {
-        let buffer = PyBuffer::<u8>::get(bytes)?;
+        let buffer = PyUntypedBuffer::get(bytes)?;
         if !buffer.is_c_contiguous() {
-            return Err(PyValueError::new_err("an array whose bytes are not contiguous"));
+            let strided = Strided::new(buffer)
+                .ok_or_else(|| PyValueError::new_err("an array whose elements are behind pointers"))?;
+            self.found.push(Found::Elsewhere(Arc::new(strided)));
+            return Ok((self.found.len() - 1) as u32);
         }
         let (start, len) = (buffer.buf_ptr().expose_provenance(), buffer.len_bytes());
         if let (Some(number), true) = (self.known.get(&(start, len)), len > 0) {

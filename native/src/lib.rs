@@ -23,6 +23,7 @@ mod record;
 mod scheduling;
 mod snapshot;
 mod stream;
+mod strided;
 mod timestamp;
 mod worker;
 
@@ -50,7 +51,7 @@ mod _native {
     #[pymodule_export]
     use crate::inbox::Inbox;
     #[pymodule_export]
-    use crate::memory::{Buffer, Room};
+    use crate::memory::{Buffer, Private, Room};
     #[pymodule_export]
     use crate::record::{PyRecord, call_lines};
     #[pymodule_export]

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pycrust_engine::CallContext;
 use pycrust_protocol::limits::MAX_BODY_LEN;
-use pycrust_transport::{Attachment, Block, Connection, Piece, Source, View};
+use pycrust_transport::{self as transport, Attachment, Block, Connection, Piece, Source, View};
 use pyo3::prelude::*;
 use pyo3::{PyClass, ffi};
 
@@ -29,6 +29,11 @@ impl Buffer {
         self.0.is_shared()
     }
 
+    /// The same bytes as memory that may be written, without a copy; what is written stays in this process.
+    fn private(&self) -> Option<Private> {
+        self.0.private().map(Private)
+    }
+
     fn __len__(&self) -> usize {
         self.0.len()
     }
@@ -43,6 +48,26 @@ impl Buffer {
 
     fn __repr__(&self) -> String {
         format!("<{} bytes, {}>", self.0.len(), if self.0.is_shared() { "shared" } else { "copied" })
+    }
+}
+
+/// Bytes that came, which may be written: whoever sent them does not see it. They stay for as long as anything
+/// refers to this object.
+#[pyclass(frozen, module = "pycrust._native")]
+pub(crate) struct Private(transport::Private);
+
+#[pymethods]
+impl Private {
+    fn __len__(&self) -> usize {
+        self.0.len()
+    }
+
+    // SAFETY: Python calls it with a view to fill, which keeps this object alive.
+    #[allow(clippy::needless_pass_by_value, reason = "PyO3 gives it by value")]
+    unsafe fn __getbuffer__(slf: Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> PyResult<()> {
+        let bytes = &slf.get().0;
+        // SAFETY: as above; the bytes stay where they are and are Python's to write for as long as this lives.
+        unsafe { fill(&slf, view, bytes.start().as_ptr(), bytes.len(), false, flags) }
     }
 }
 

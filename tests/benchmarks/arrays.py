@@ -4,7 +4,7 @@
   copied in; the first call, which makes the memory, apart. The peers carry the same bytes to a Python process
   that answers with one byte: a Unix socket, ZeroMQ and gRPC, the latter two where they are installed.
 - `loops`: three 224x224x3 images and a state vector per call, at 240 Hz and 1 kHz; missed deadlines beside those
-  of a loop that makes empty calls.
+  of a loop that makes empty calls, and of one that sends a byte to another process and back, in the same run.
 """
 
 from __future__ import annotations
@@ -228,13 +228,14 @@ def measure_sizes(sizes: list[int], seconds: float) -> dict[int, dict[str, Any]]
 
 
 def measure_loops(rates: list[int], seconds: float) -> dict[str, dict[str, Any]]:
-    """Loops with images, and with nothing."""
+    """Loops with images, with empty calls, and with a byte that goes to another process and back, in turns."""
     found = {}
     for rate in rates:
         with worker("pycrust"):
-            loop = ["--hz", rate, "--seconds", seconds, "--json"]
-            found[f"{rate} Hz, images"] = example("cameras", "--method", "act", *loop)
-            found[f"{rate} Hz, floor"] = example("cameras", "--method", "swallow", "--floor", *loop)
+            images = example("cameras", "--beside", "swallow", "--hz", rate, "--seconds", seconds, "--json")
+            found[f"{rate} Hz, floor"] = images.pop("floor")
+            found[f"{rate} Hz, empty calls"] = images.pop("empty")
+            found[f"{rate} Hz, images"] = images
     return found
 
 
@@ -252,11 +253,11 @@ def show(sizes: dict[int, Any], peers: dict[str, dict[int, float]], loops: dict[
             f"{copied / (memcpy + empty):>8.2f}{figures['in_place']['first']:>12.0f}"
             + "".join(f"{peers[name].get(size, float('nan')):>14.1f}" for name in names)
         )
-    print(f"\n{'loop':<20}{'ticks':>8}{'missed':>8}{'p50':>9}{'p99':>9}{'p99.9':>9}")
+    print(f"\n{'loop':<24}{'ticks':>8}{'missed':>8}{'p50':>9}{'p99':>9}{'p99.9':>9}")
     for name, loop in loops.items():
         trip = loop["round_trip_us"]
         print(
-            f"{name:<20}{loop['ticks']:>8}{loop['missed']:>8}{trip['p50']:>9.1f}{trip['p99']:>9.1f}"
+            f"{name:<24}{loop['ticks']:>8}{loop['missed']:>8}{trip['p50']:>9.1f}{trip['p99']:>9.1f}"
             f"{trip['p999']:>9.1f}"
         )
 

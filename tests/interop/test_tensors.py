@@ -28,6 +28,10 @@ from tests.conftest import wait_until
 DTYPES = ["?", "u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8", "c8", "c16"]
 
 
+LAYOUTS = ["as it is", "column major", "transposed", "backwards", "strided"]
+LAYOUTS += ["rolled", "cropped", "broadcast", "large"]
+
+
 def mapping_of(found: np.ndarray) -> str:
     """The line of /proc/self/maps that an array's memory lies in."""
     start = found.__array_interface__["data"][0]
@@ -71,8 +75,11 @@ def arrays(draw: st.DrawFn) -> np.ndarray:
         "transposed": lambda: made.T,
         "backwards": lambda: made[::-1] if made.ndim else made,
         "strided": lambda: np.repeat(made, 2, axis=-1)[..., ::2] if made.ndim else made,
+        "rolled": lambda: np.moveaxis(made, 0, -1) if made.ndim else made,
+        "cropped": lambda: np.pad(made, 2)[tuple(slice(2, -2) for _ in made.shape)] if made.ndim else made,
+        "broadcast": lambda: np.broadcast_to(made, (3, *made.shape)),
         "large": lambda: np.resize(made, (50, 100)) if made.size else made,
-    }[draw(st.sampled_from(["as it is", "column major", "transposed", "backwards", "strided", "large"]))]()
+    }[draw(st.sampled_from(LAYOUTS))]()
 
 
 VALUES = st.recursive(

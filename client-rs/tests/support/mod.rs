@@ -12,13 +12,14 @@ use std::time::{Duration, Instant};
 
 use pycrust_protocol::control::{Request, put_response_head};
 use pycrust_protocol::error::Location;
-use pycrust_protocol::header::{Common, HEADER_LEN, Header, RequestHeader, ResponseHeader, Stages};
+use pycrust_protocol::header::{Common, Header, RequestHeader, ResponseHeader, Stages};
 use pycrust_protocol::name::EndpointName;
 use pycrust_protocol::report::Report;
 use pycrust_protocol::reserved::{HEALTH, Health};
 use pycrust_protocol::{Code, ErrorPayload, ValidationIssue};
 use pycrust_transport::{
-    Acceptor, AcceptorEvents, Claim, Connection, Limits, Link, Runtime, SendError, Waiter, monotonic_ns,
+    Acceptor, AcceptorEvents, Attachment, Attachments, Claim, Connection, Frame, Limits, Link, Runtime,
+    SendError, Waiter, monotonic_ns,
 };
 
 /// The endpoint of every test; each has a runtime directory of its own.
@@ -169,6 +170,7 @@ struct Open {
     payload: Vec<u8>,
     /// When to answer.
     due_ns: u64,
+    attachments: Attachments,
 }
 
 /// An answer that may have to wait for room.
@@ -177,6 +179,7 @@ struct Outgoing {
     id: u64,
     status: Code,
     payload: Vec<u8>,
+    attachments: Vec<Attachment>,
 }
 
 fn serve(seen: &Seen, waiter: &Waiter) {
@@ -186,8 +189,7 @@ fn serve(seen: &Seen, waiter: &Waiter) {
         let links: Vec<_> = seen.links.lock().unwrap().iter().map(|(_, link)| Arc::clone(link)).collect();
         for link in &links {
             link.announce_awake();
-            link.receive(64, &mut |frame| accept(seen, link, frame.header(), frame.sample(), &mut open))
-                .unwrap();
+            link.receive(64, &mut |frame| accept(seen, link, frame, &mut open)).unwrap();
         }
         let now = monotonic_ns();
         open.retain(|call| !work(seen, call, now, &mut outbox));
@@ -202,15 +204,9 @@ fn serve(seen: &Seen, waiter: &Waiter) {
     }
 }
 
-fn accept(
-    seen: &Seen,
-    link: &Arc<Connection>,
-    header: &[u8; HEADER_LEN],
-    sample: &[u8],
-    open: &mut Vec<Open>,
-) {
-    let header = Header::decode(header).unwrap();
-    let parts = header.common().split(sample).unwrap();
+fn accept(seen: &Seen, link: &Arc<Connection>, frame: &Frame<'_>, open: &mut Vec<Open>) {
+    let header = Header::decode(frame.header()).unwrap();
+    let parts = header.common().split(frame.sample()).unwrap();
     seen.reports.lock().unwrap().extend(Report::read_all(parts.reports));
     let Header::Request(header) = header else { return };
     seen.headers.lock().unwrap().push(header);
@@ -224,13 +220,17 @@ fn accept(
         id: request.id,
         method: request.method.into(),
         payload: request.payload.into(),
+        attachments: frame.attachments(header.common.attachments_in(frame.sample()).unwrap()),
         due_ns: monotonic_ns() + wait_ms * 1_000_000,
     });
 }
 
 /// True once the call has its answer.
 fn work(seen: &Seen, call: &Open, now_ns: u64, outbox: &mut VecDeque<Outgoing>) -> bool {
-    let answer = |status, payload| Outgoing { link: Arc::clone(&call.link), id: call.id, status, payload };
+    let answer = |status, payload| {
+        let link = Arc::clone(&call.link);
+        Outgoing { link, id: call.id, status, payload, attachments: Vec::new() }
+    };
     if call.link.cancelled(call.id) {
         seen.cancelled.fetch_add(1, Ordering::AcqRel);
         outbox.push_back(answer(Code::Cancelled, ErrorPayload::message("cancelled").encode()));
@@ -289,21 +289,28 @@ fn work(seen: &Seen, call: &Open, now_ns: u64, outbox: &mut VecDeque<Outgoing>) 
             };
             outbox.push_back(answer(Code::Ok, rmp_serde::to_vec_named(&health).unwrap()));
         }
-        _ => outbox.push_back(answer(Code::Ok, call.payload.clone())),
+        _ => {
+            let views = (0..call.attachments.len()).filter_map(|number| call.attachments.get(number));
+            let attachments = views.map(|view| Attachment::Source(Arc::new(view))).collect();
+            outbox.push_back(Outgoing { attachments, ..answer(Code::Ok, call.payload.clone()) });
+        }
     }
     true
 }
 
 fn flush(outbox: &mut VecDeque<Outgoing>) {
     for _ in 0..outbox.len() {
-        let Some(answer) = outbox.pop_front() else { return };
+        let Some(mut answer) = outbox.pop_front() else { return };
         let mut head = Vec::new();
         put_response_head(&mut head, answer.id, answer.status, answer.payload.len());
-        let common = Common { body_len: (head.len() + answer.payload.len()) as u32, ..Common::default() };
+        let (body_len, attachments) =
+            ((head.len() + answer.payload.len()) as u32, answer.attachments.len() as u32);
+        let common = Common { body_len, attachments, ..Common::default() };
         let stages = Stages { handler_ns: 1000, ..Stages::default() };
         let header =
             ResponseHeader { common, version: 3, method_key: 9, stages, ..ResponseHeader::default() };
-        let sent = answer.link.send(&header.encode(), &[&head, &answer.payload]);
+        let parts = [&head[..], &answer.payload];
+        let sent = answer.link.send_with(&header.encode(), &parts, &mut answer.attachments);
         if sent == Err(SendError::Full) {
             outbox.push_back(answer);
         }

@@ -8,7 +8,7 @@ use pycrust_transport::Link;
 
 use crate::connections::Client;
 use crate::engine::Engine;
-use crate::ongoing::{Argument, Ongoing};
+use crate::ongoing::{Amount, Argument, Ongoing};
 
 /// The arguments of one call that its caller streams. They may be taken on any thread.
 pub struct Arguments<H: Send + Sync + 'static, L: Link> {
@@ -30,9 +30,11 @@ impl<H: Send + Sync + 'static, L: Link> Arguments<H, L> {
     }
 
     /// Lets the caller send more, where that is due.
-    fn granted(&self, (argument, granted): (Argument, Option<u64>)) -> Argument {
+    fn granted(&self, (argument, granted): (Argument, Option<Amount>)) -> Argument {
         if let (Some(granted), Some(engine)) = (granted, self.engine.upgrade()) {
-            engine.grant(&self.client, Credit { id: self.id, granted, ..Credit::default() });
+            let Amount { items, bytes } = granted;
+            let credit = Credit { id: self.id, granted: items, bytes, ..Credit::default() };
+            engine.grant(&self.client, credit);
         }
         argument
     }

@@ -74,7 +74,10 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         patience: Patience,
     ) {
         // Behind what waits already, so that nobody waits for ever.
-        if client.outbox.is_empty() && patience.takes(body.len()) {
+        let len = body.len();
+        // Written into its sample here, or else copied to the heap here and into its sample later.
+        let at_once = |client: &Client<L>| client.link.sends_at_once(len + HEAD_LEN);
+        if client.outbox.is_empty() && (patience.takes(len) || at_once(client)) {
             match send(client, &header, id, status, [body.payload, body.metadata], &mut body.attachments) {
                 Err(SendError::Full) => {}
                 _ => return,

@@ -17,7 +17,7 @@ use crate::deliver::{Body, Patience};
 use crate::engine::Engine;
 use crate::metrics::MAX_REPORTS;
 use crate::native::Native;
-use crate::ongoing::Ongoing;
+use crate::ongoing::{Amount, Ongoing};
 use crate::recording::Turned;
 use crate::registry::Lookup;
 use crate::scheduler::{HAND_OVER_NS, Unstarted};
@@ -181,7 +181,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             Header::Credit(credit) => {
                 // One for a call that has ended is late, not wrong.
                 if let Some(ongoing) = client.ongoing(credit.id) {
-                    ongoing.grant(credit.granted);
+                    ongoing.grant(Amount { items: credit.granted, bytes: credit.bytes });
                 }
             }
             Header::Report(_) => self.reported(client, parts.reports, now_ns),
@@ -258,7 +258,8 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         let mut call = Call::new(client, header, request, metadata, attachments, now_ns);
         let uploads = call.flags & flags::UPLOAD != 0;
         if call.streams() || uploads {
-            call.follow(Ongoing::new(header.stream_credit.into(), uploads));
+            let granted = Amount { items: header.stream_credit.into(), bytes: header.stream_bytes };
+            call.follow(Ongoing::new(granted, uploads));
         }
         Ok((index, call))
     }

@@ -15,7 +15,7 @@ use crate::context::CallContext;
 use crate::deliver::{Body, Patience};
 use crate::engine::Engine;
 use crate::items::FirstItems;
-use crate::ongoing::{Ongoing, Parked};
+use crate::ongoing::{Amount, Ongoing, Parked};
 use crate::output::Output;
 use crate::recorder::{Ended, Origin, Side, unix_ns};
 use crate::registry::Version;
@@ -243,9 +243,9 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
     /// What the caller says later. Asked for the first time, it begins to be listened to.
     pub fn ongoing(&mut self) -> Arc<Ongoing> {
         if self.call.ongoing.is_none() {
-            self.call.follow(Ongoing::new(0, false));
+            self.call.follow(Ongoing::new(Amount::default(), false));
         }
-        self.call.ongoing.clone().unwrap_or_else(|| Ongoing::new(0, false))
+        self.call.ongoing.clone().unwrap_or_else(|| Ongoing::new(Amount::default(), false))
     }
 
     /// Its handler waits for another call, perhaps of this very worker: until what is returned is dropped, one
@@ -303,7 +303,8 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
 
     /// Sends one item of a streamed answer. May wait as [`respond`](Self::respond) may.
     pub fn send_item(&mut self, payload: &[u8], attachments: Vec<Attachment>) {
-        let position = self.ongoing().send();
+        let bytes = payload.len() + attachments.iter().map(Attachment::len).sum::<usize>();
+        let position = self.ongoing().send(bytes as u64);
         if self.recorded() {
             self.items.add(position, payload);
         }

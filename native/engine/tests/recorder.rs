@@ -106,7 +106,7 @@ fn a_streams_items_are_counted_and_the_first_are_kept() {
     let rig = Rig::new();
     rig.engine.publish(vec![registration("count", 1, Handler::Count(10_000))]);
     let caller = rig.connect();
-    let header = RequestHeader { stream_credit: 20_000, ..flagged(flags::STREAM) };
+    let header = RequestHeader { stream_credit: 20_000, stream_bytes: u64::MAX, ..flagged(flags::STREAM) };
     let id = caller.send_as("count", b"", header);
     let recorder = rig.engine.recorder();
     let mut items = 0;

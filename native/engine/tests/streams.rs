@@ -16,7 +16,8 @@ use support::{Gate, until};
 const QUIET: Duration = Duration::from_millis(30);
 
 fn flagged(flags: u8, stream_credit: u32) -> RequestHeader {
-    RequestHeader { common: Common { flags, ..Common::default() }, stream_credit, ..RequestHeader::default() }
+    let common = Common { flags, ..Common::default() };
+    RequestHeader { common, stream_credit, stream_bytes: u64::MAX, ..RequestHeader::default() }
 }
 
 #[test]

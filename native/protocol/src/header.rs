@@ -95,6 +95,8 @@ pub struct RequestHeader {
     pub stream_credit: u32,
     /// Position of this item in the arguments, from 0; of their end, how many there were.
     pub stream_seq: u32,
+    /// Bytes of the answer's items that the caller has room for.
+    pub stream_bytes: u64,
 }
 
 impl RequestHeader {
@@ -113,6 +115,8 @@ pub struct Credit {
     pub id: u64,
     /// Items that the receiver takes in all, counted from the stream's first.
     pub granted: u64,
+    /// Bytes of items that it takes in all: the next item may be sent while fewer were.
+    pub bytes: u64,
 }
 
 impl Credit {
@@ -121,6 +125,7 @@ impl Credit {
         let mut raw = self.common.encode(Kind::Credit);
         put(&mut raw, 32, self.id.to_le_bytes());
         put(&mut raw, 40, self.granted.to_le_bytes());
+        put(&mut raw, 48, self.bytes.to_le_bytes());
         raw
     }
 }
@@ -220,6 +225,7 @@ impl Header {
                 trace: TraceContext { trace_id: array(raw, 48), span_id: array(raw, 64), flags: raw[72] },
                 stream_credit: u32_at(raw, 76),
                 stream_seq: u32_at(raw, 80),
+                stream_bytes: u64_at(raw, 88),
             })),
             2 => Ok(Self::Response(ResponseHeader {
                 common,
@@ -237,7 +243,12 @@ impl Header {
                 },
             })),
             3 => Ok(Self::Report(common)),
-            4 => Ok(Self::Credit(Credit { common, id: u64_at(raw, 32), granted: u64_at(raw, 40) })),
+            4 => Ok(Self::Credit(Credit {
+                common,
+                id: u64_at(raw, 32),
+                granted: u64_at(raw, 40),
+                bytes: u64_at(raw, 48),
+            })),
             kind => Err(Malformed::new(6, format!("unknown kind of frame {kind}"))),
         }
     }
@@ -384,6 +395,7 @@ impl RequestHeader {
         raw[72] = self.trace.flags;
         put(&mut raw, 76, self.stream_credit.to_le_bytes());
         put(&mut raw, 80, self.stream_seq.to_le_bytes());
+        put(&mut raw, 88, self.stream_bytes.to_le_bytes());
         raw
     }
 }

@@ -1,7 +1,7 @@
 //! What a frame may hold. Both sides check; the handshake carries the ones that a side can lower.
 
 /// The version of this protocol. Sides of different versions refuse each other in the handshake.
-pub const PROTOCOL_VERSION: u16 = 1;
+pub const PROTOCOL_VERSION: u16 = 2;
 
 /// Arrays and maps that a value in a payload may lie inside.
 pub const MAX_DEPTH: usize = 128;
@@ -35,6 +35,10 @@ pub const MAX_DIMENSIONS: usize = 64;
 
 /// Items of streamed arguments that may be sent before the worker grants more.
 pub const UPLOAD_WINDOW: u64 = 64;
+
+/// Bytes of a stream's items that its receiver takes before it grants more, the usual number: three frames of a
+/// 1080p camera. An item may be larger, since the last one that is sent may pass it.
+pub const STREAM_WINDOW_BYTES: u64 = 16 << 20;
 
 /// Bytes of metadata of one frame.
 pub const MAX_METADATA_LEN: usize = 64 * 1024;

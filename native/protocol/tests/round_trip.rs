@@ -53,8 +53,10 @@ fn common(allowed: u8) -> impl Strategy<Value = Common> {
 
 fn header() -> impl Strategy<Value = Header> {
     let trace = (any::<[u8; 16]>(), any::<[u8; 8]>(), any::<u8>());
-    let request = (common(flags::OF_REQUEST), number(), number(), trace, any::<[u32; 2]>()).prop_map(
-        |(common, deadline_ns, schema_pin, (trace_id, span_id, flags), [stream_credit, stream_seq])| {
+    let stream = (any::<[u32; 2]>(), number());
+    let request = (common(flags::OF_REQUEST), number(), number(), trace, stream).prop_map(
+        |(common, deadline_ns, schema_pin, (trace_id, span_id, flags), (numbers, stream_bytes))| {
+            let [stream_credit, stream_seq] = numbers;
             let trace = TraceContext { trace_id, span_id, flags };
             Header::Request(RequestHeader {
                 common,
@@ -63,6 +65,7 @@ fn header() -> impl Strategy<Value = Header> {
                 trace,
                 stream_credit,
                 stream_seq,
+                stream_bytes,
             })
         },
     );
@@ -76,8 +79,8 @@ fn header() -> impl Strategy<Value = Header> {
     );
     let report =
         common(0).prop_map(|common| Header::Report(Common { body_len: 0, metadata_len: 0, ..common }));
-    let credit = (number(), number(), number()).prop_map(|(sent_ns, id, granted)| {
-        Header::Credit(Credit { common: Common { sent_ns, ..Common::default() }, id, granted })
+    let credit = (number(), number(), number(), number()).prop_map(|(sent_ns, id, granted, bytes)| {
+        Header::Credit(Credit { common: Common { sent_ns, ..Common::default() }, id, granted, bytes })
     });
     prop_oneof![request, response, report, credit]
 }

@@ -79,6 +79,7 @@ fn header(value: &Value) -> Header {
             },
             stream_credit: number(value, "stream_credit"),
             stream_seq: number(value, "stream_seq"),
+            stream_bytes: number(value, "stream_bytes"),
         }),
         "response" => Header::Response(ResponseHeader {
             common: common(value),
@@ -100,6 +101,7 @@ fn header(value: &Value) -> Header {
             common: common(value),
             id: number(value, "id"),
             granted: number(value, "granted"),
+            bytes: number(value, "bytes"),
         }),
         kind => panic!("no kind {kind}"),
     }

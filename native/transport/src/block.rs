@@ -8,15 +8,14 @@ use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use parking_lot::Mutex;
-use pycrust_protocol::attachments::ALIGNMENT;
-
 use crate::aligned::Aligned;
 use crate::error::SendError;
 use crate::iox;
 use crate::lifeline::Lifeline;
+use crate::memory::place;
 use crate::pages::Pages;
 use crate::view::View;
+use parking_lot::Mutex;
 
 /// Bytes at the start of a block that are kept for what precedes the attachments in a sample. A frame with
 /// more is copied.
@@ -98,6 +97,11 @@ impl Inner {
         self.origin
     }
 
+    /// Where the payload begins.
+    pub(crate) fn address(&self) -> usize {
+        self.start.addr().get()
+    }
+
     /// Bytes of the payload.
     pub(crate) fn len(&self) -> usize {
         self.len
@@ -160,11 +164,10 @@ impl Block {
     pub fn take(&self, len: usize) -> Result<Option<Piece>, SendError> {
         let inner = &*self.0;
         let mut used = inner.used.lock();
-        let start = used.next_multiple_of(ALIGNMENT);
-        let Some(end) = start.checked_add(len).filter(|end| *end <= inner.len) else { return Ok(None) };
-        inner.populate(end)?;
-        *used = end;
-        Ok(Some(Piece(Memory::Shared { block: Arc::clone(&self.0), range: start..end })))
+        let Some(range) = place(inner.address(), *used, len, inner.len) else { return Ok(None) };
+        inner.populate(range.end)?;
+        *used = range.end;
+        Ok(Some(Piece(Memory::Shared { block: Arc::clone(&self.0), range })))
     }
 }
 

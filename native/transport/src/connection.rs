@@ -25,6 +25,7 @@ use crate::frame::Frame;
 use crate::iox::{self, Size};
 use crate::lifeline::Lifeline;
 use crate::link::{Link, Memory, Peer, Side};
+use crate::memory::{OWN_PAGES, PAGE};
 use crate::parking::{Ringer, Sleeper};
 use crate::receiving::Receiving;
 use crate::sending::Sending;
@@ -266,13 +267,19 @@ impl Link for Connection {
             }
             sent?;
         } else {
-            self.send_bulk(header, parts, attachments, &plan)?;
+            self.send_bulk(header, parts, attachments, plan)?;
         }
         attachments.clear();
         if self.ringer.must_ring(self.parts.words.peer_sleep()) {
             doorbell::ring(self.parts.peer_bell.as_fd());
         }
         Ok(())
+    }
+
+    fn sends_at_once(&self, len: usize) -> bool {
+        // Somebody who waits for the peer has it, or somebody who is done in a moment.
+        let Some(bulk) = self.ports.bulk_out.try_lock() else { return false };
+        bulk.opened && bulk.sending.as_ref().is_some_and(|sending| !sending.grows(len))
     }
 
     fn block(&self, len: usize) -> Result<Block, SendError> {
@@ -285,7 +292,10 @@ impl Link for Connection {
         let mut bulk = self.ports.bulk_out.lock();
         self.bulk(&mut bulk, len)?;
         let Some(sending) = &bulk.sending else { return Err(SendError::Gone) };
-        let loan = sending.loan(HEADROOM + len, false, &self.ports.lifeline)?;
+        // Room for each large piece to begin at a page of its own; what is not used has no pages.
+        let pages = (len / OWN_PAGES + 2) * PAGE;
+        let room = (HEADROOM + len + pages).min(MAX_BODY_LEN.max(HEADROOM + len));
+        let loan = sending.loan(room, false, &self.ports.lifeline)?;
         drop(bulk);
         // Its head is written by whoever sends it, its pieces are made one by one.
         loan.populate(HEADROOM)?;
@@ -299,14 +309,15 @@ impl Link for Connection {
     }
 
     fn give_back(&self, idle: Duration) -> bool {
+        let mapped = self.ports.bulk_in.with_port(|port| port.forget_segment(idle)).unwrap_or(false);
         // Somebody sends: then it is not idle.
         let Some(bulk) = self.ports.bulk_out.try_lock() else { return true };
-        let Some(sending) = bulk.sending.as_ref().filter(|sending| sending.is_warm()) else { return false };
+        let Some(sending) = bulk.sending.as_ref().filter(|sending| sending.is_warm()) else { return mapped };
         if bulk.used.is_some_and(|at| at.elapsed() >= idle) {
             let given = sending.give_back();
             log::debug!("connection {}: gave {given} bytes of shared memory back", self.id());
         }
-        sending.is_warm()
+        mapped || sending.is_warm()
     }
 
     fn announce_sleep(&self) {

@@ -135,7 +135,7 @@ pub enum SendError {
         max: usize,
     },
     /// There is no shared memory for it.
-    #[error("no shared memory for a frame of {len} bytes: {reason}; make /dev/shm larger")]
+    #[error("no shared memory for a frame of {len} bytes: {reason}")]
     NoMemory {
         /// The frame's bytes.
         len: usize,

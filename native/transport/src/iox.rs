@@ -37,6 +37,12 @@ pub(crate) type Service = PortFactory<Iox, [u8], FrameHeader>;
 /// Bytes that a connection's small services take in /dev/shm, both directions and bookkeeping, rounded up.
 const SMALL_MEMORY: u64 = 2 << 20;
 
+/// Bytes that a bulk service takes in /dev/shm before anything is sent, rounded up.
+pub(crate) const BULK_MEMORY: u64 = 2 << 20;
+
+/// Bytes before a sample's payload, at most: iceoryx2's header and ours.
+const SAMPLE_OVERHEAD: usize = 1 << 10;
+
 /// Slice length of the first bulk segment; later ones grow by powers of two.
 pub(crate) const FIRST_BULK_LEN: usize = 64 << 10;
 
@@ -206,9 +212,17 @@ pub(crate) fn update(port: &impl UpdateConnections) -> Result<(), TransportError
     port.update_connections().map_err(|error| TransportError::shared_memory("connect the ports", error))
 }
 
+/// Bytes of the file of a bulk segment for samples of `len` bytes, rounded up: it has a chunk for each sample that
+/// anybody may have, of which only those that are used take memory.
+pub(crate) fn bulk_segment_len(len: usize) -> u64 {
+    let chunks = Size::Bulk.window() + Size::Bulk.borrowed() + Size::Bulk.loans() + 1;
+    let chunk = (len + SAMPLE_OVERHEAD).checked_next_power_of_two().unwrap_or(usize::MAX);
+    (chunk as u64).saturating_mul(chunks as u64).saturating_add(SMALL_MEMORY)
+}
+
 /// Fails if /dev/shm has no room for one more connection.
 pub(crate) fn check_room() -> Result<(), TransportError> {
-    memory::check_room(SMALL_MEMORY)
+    memory::check_segment(SMALL_MEMORY, SMALL_MEMORY)
         .map_err(|error| TransportError::shared_memory("connect", error.to_string()))
 }
 

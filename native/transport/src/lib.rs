@@ -10,6 +10,7 @@
 mod acceptor;
 mod aligned;
 mod block;
+mod cgroup;
 mod claim;
 mod clock;
 mod connect;
@@ -26,8 +27,10 @@ mod lifeline;
 mod link;
 mod lockfile;
 mod memory;
+mod ownership;
 mod pages;
 mod parking;
+mod private;
 mod receiving;
 mod remains;
 mod runtime;
@@ -48,6 +51,7 @@ pub use self::{
     fork::after_fork_in_child,
     frame::{Attachments, Frame},
     link::{Link, Memory, Peer, Side},
+    private::Private,
     runtime::{Owner, Runtime},
     view::View,
     waiter::Waiter,

@@ -86,6 +86,10 @@ pub trait Link: Send + Sync + 'static {
         attachments: &mut Vec<Attachment>,
     ) -> Result<(), SendError>;
 
+    /// Whether a large frame of `len` bytes can be sent without waiting for the peer, and in memory that is there: for
+    /// threads that have no time to wait.
+    fn sends_at_once(&self, len: usize) -> bool;
+
     /// Memory for attachments of `len` bytes together, to be written in place. Its first use may wait as
     /// [`send`](Self::send) may.
     ///

@@ -8,7 +8,7 @@ use std::io;
 
 use parking_lot::Mutex;
 
-use crate::memory;
+use crate::{cgroup, memory};
 
 /// The pages of one sending port.
 pub(crate) struct Pages {
@@ -60,6 +60,7 @@ impl Pages {
         }
         let (from, missing) = (start.wrapping_add(known), len - known);
         memory::check_room(missing as u64)?;
+        cgroup::check(missing as u64)?;
         memory::populate(from, missing).inspect_err(|_| {
             // What could be had is of no use, and others need it.
             memory::give_back(from, missing);

@@ -134,8 +134,12 @@ impl Sending {
     /// Loans a bulk sample, whose pages are not there yet.
     fn bulk_loan(&self, len: usize) -> Result<iox::Loan, SendError> {
         // iceoryx2 writes a sample's own header before its pages can be made.
-        let room = if self.pages.grows(len) { len as u64 + SEGMENT_OVERHEAD } else { LOAN_OVERHEAD };
-        memory::check_room(room).map_err(|error| SendError::NoMemory { len, reason: error.to_string() })?;
+        let room = if self.pages.grows(len) {
+            memory::check_segment(len as u64 + SEGMENT_OVERHEAD, iox::bulk_segment_len(len))
+        } else {
+            memory::check_room(LOAN_OVERHEAD)
+        };
+        room.map_err(|error| SendError::NoMemory { len, reason: error.to_string() })?;
         self.port.loan_slice_uninit(len).map_err(|error| no_loan(error, self.size, len))
     }
 
@@ -186,6 +190,11 @@ impl Sending {
             held.push(loan);
         }
         given
+    }
+
+    /// Whether a sample of `len` bytes may make a new segment.
+    pub(crate) fn grows(&self, len: usize) -> bool {
+        self.pages.grows(len)
     }
 
     /// Whether samples have pages that could be given back.

@@ -278,6 +278,19 @@ fn a_gibibyte_crosses_in_place_and_more_does_not() {
 }
 
 #[test]
+fn a_thread_without_time_to_wait_knows_what_is_sent_at_once() {
+    connected(|client, worker| {
+        assert!(!client.sends_at_once(100_000), "the service is not open yet");
+        client.send_with(&request(0, 1), &[], &mut vec![source(&body(500_000))]).unwrap();
+        assert!(
+            client.sends_at_once(500_000) && !client.sends_at_once(5_000_000),
+            "a new segment takes time"
+        );
+        assert!(receive(worker).1.get(0).unwrap()[..] == body(500_000)[..]);
+    });
+}
+
+#[test]
 fn a_frame_of_an_older_segment_does_not_vouch_for_the_pages_of_a_newer_one() {
     connected(|client, worker| {
         for round in 0..6 {
@@ -290,5 +303,103 @@ fn a_frame_of_an_older_segment_does_not_vouch_for_the_pages_of_a_newer_one() {
             client.send_with(&request(0, 1), &[], &mut vec![piece]).unwrap();
             assert!(receive(worker).1.get(0).unwrap()[..] == bytes_of(100_000 << round, 1)[..]);
         }
+    });
+}
+
+/// The page frames' entries in the kernel's page map, from an address on.
+fn page_map(address: usize, count: usize) -> Vec<u64> {
+    use std::os::unix::fs::FileExt;
+    let mut raw = vec![0; 8 * count];
+    let file = std::fs::File::open("/proc/self/pagemap").unwrap();
+    file.read_exact_at(&mut raw, 8 * (address / 4096) as u64).unwrap();
+    raw.as_chunks().0.iter().map(|entry| u64::from_ne_bytes(*entry)).collect()
+}
+
+/// Whether pages are a file's, not this process's own.
+fn shared(address: usize, count: usize) -> bool {
+    page_map(address, count).iter().all(|entry| entry >> 61 & 0b101 == 0b101)
+}
+
+#[test]
+fn received_bytes_can_be_written_without_a_copy_and_without_the_sender_s_seeing_it() {
+    const LEN: usize = 300_000;
+    connected(|client, worker| {
+        for round in 0..50_u8 {
+            let sent = bytes_of(LEN, round);
+            client.send_with(&request(1, 2), &[b"x"], &mut vec![source(&sent), source(&sent)]).unwrap();
+            let received = receive(worker).1;
+            let (first, second) = (received.get(0).unwrap(), received.get(1).unwrap());
+            let private = first.private().expect("it has pages of its own");
+            let start = private.start();
+            assert!(start.as_ptr().cast_const() != first.as_ptr() && mapped(start.as_ptr()));
+            // SAFETY: its owner may read and write it.
+            let bytes = unsafe { std::slice::from_raw_parts_mut(start.as_ptr(), private.len()) };
+            assert!(bytes == &sent[..]);
+            assert!(shared(start.addr().get(), LEN / 4096), "nothing was copied");
+            assert!(
+                first.private().is_none() && first.slice(0..LEN / 2).private().is_none(),
+                "one at a time"
+            );
+            bytes[70_000..80_000].fill(0xff);
+            assert!(!shared(start.addr().get(), LEN / 4096));
+            assert!(first[..] == sent[..] && second[..] == sent[..], "it stays here");
+            let beside = second.private().expect("other pages");
+            // SAFETY: as above.
+            assert!(unsafe { std::slice::from_raw_parts(beside.start().as_ptr(), LEN) } == sent);
+            drop((first, second, received, beside));
+            assert!(bytes[75_000] == 0xff && bytes[LEN - 1] == sent[LEN - 1], "it keeps the sample");
+            drop(private);
+        }
+        assert_eq!(worker.memory().views, 0);
+    });
+}
+
+#[test]
+fn only_whole_pages_of_a_sample_in_shared_memory_can_be_written() {
+    connected(|client, worker| {
+        let sent = body(200_000);
+        client.send_with(&request(0, 2), &[], &mut vec![source(&sent), source(&body(20_000))]).unwrap();
+        let received = receive(worker).1;
+        let view = received.get(0).unwrap();
+        assert!(view.slice(64..200_000).private().is_none(), "it does not begin with a page");
+        assert!(view.slice(0..0).private().is_none());
+        assert!(View::copy_of(&view).private().is_none());
+        let part = view.slice(4096..8192).private().unwrap();
+        assert_eq!(part.len(), 4096);
+        assert!(view.private().is_none() && view.slice(8192..9000).private().is_some());
+        drop(part);
+        assert!(view.private().is_some());
+    });
+}
+
+#[test]
+fn private_mappings_follow_the_pool_and_go_when_they_are_idle() {
+    connected(|client, worker| {
+        let mut old = Vec::new();
+        for round in 0..6 {
+            let sent = body(100_000 << round);
+            client.send_with(&request(0, 1), &[], &mut vec![source(&sent)]).unwrap();
+            let private = receive(worker).1.get(0).unwrap().private().unwrap();
+            // SAFETY: its owner may read and write it.
+            let bytes = unsafe { std::slice::from_raw_parts_mut(private.start().as_ptr(), private.len()) };
+            assert!(bytes == &sent[..]);
+            bytes.fill(round);
+            old.push(private);
+        }
+        for (round, private) in old.iter().enumerate() {
+            // SAFETY: as above.
+            let bytes = unsafe { std::slice::from_raw_parts(private.start().as_ptr(), private.len()) };
+            assert!(bytes.iter().all(|byte| usize::from(*byte) == round));
+        }
+        drop(old);
+        let private = || {
+            let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+            let prefix = common::prefix(client);
+            maps.lines().filter(|line| line.contains("rw-p") && line.contains(&prefix)).count()
+        };
+        assert_eq!(private(), 1);
+        assert!(worker.give_back(Duration::MAX), "it is not idle yet");
+        worker.give_back(Duration::ZERO);
+        assert_eq!(private(), 0);
     });
 }

@@ -247,8 +247,8 @@ fn fake_worker(welcome: impl FnOnce(Welcome) -> Welcome, fds: &[BorrowedFd<'_>])
 fn a_worker_that_breaks_the_handshake_is_left() {
     let bell = eventfd(0, EventfdFlags::empty()).unwrap();
     let three = [bell.as_fd(); 3];
-    let protocol = |welcome: Welcome| Welcome { protocol: 2, ..welcome };
-    assert!(fake_worker(protocol, &three).contains("protocol 2"));
+    let protocol = |welcome: Welcome| Welcome { protocol: PROTOCOL_VERSION + 1, ..welcome };
+    assert!(fake_worker(protocol, &three).contains(&format!("protocol {}", PROTOCOL_VERSION + 1)));
     let calls = |welcome: Welcome| Welcome { max_in_flight: 0, ..welcome };
     assert!(fake_worker(calls, &three).contains("0 calls in flight"));
     let calls = |welcome: Welcome| Welcome { max_in_flight: 65_537, ..welcome };

@@ -84,7 +84,7 @@ impl Caller {
 
     /// Takes this many items of a stream in all.
     pub fn grant(&self, id: u64, granted: u64) {
-        self.link.put((Credit { id, granted, ..Credit::default() }.encode(), Vec::new()));
+        self.link.put((Credit { id, granted, bytes: u64::MAX, ..Credit::default() }.encode(), Vec::new()));
     }
 
     pub fn send_reports(&self, reports: &[u8]) {

@@ -167,6 +167,10 @@ impl Link for MemoryLink {
         self.send(header, &[&sample]).map(|()| attachments.clear())
     }
 
+    fn sends_at_once(&self, _len: usize) -> bool {
+        false
+    }
+
     fn block(&self, len: usize) -> Result<Block, SendError> {
         Err(SendError::NoMemory { len, reason: "a test has none".into() })
     }

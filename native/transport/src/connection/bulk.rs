@@ -27,7 +27,7 @@ impl Connection {
         header: &[u8; HEADER_LEN],
         parts: &[&[u8]],
         attachments: &mut Vec<Attachment>,
-        plan: &Plan,
+        plan: Plan,
     ) -> Result<(), SendError> {
         let number = self.reserve(plan.len())?;
         let head_len = parts.iter().map(|part| part.len()).sum();
@@ -71,13 +71,14 @@ impl Connection {
     }
 
     /// Writes a frame into a sample of its own.
-    fn fill_new(&self, plan: &Plan, parts: &[&[u8]], attachments: &[Attachment]) -> Result<Inner, SendError> {
+    fn fill_new(&self, plan: Plan, parts: &[&[u8]], attachments: &[Attachment]) -> Result<Inner, SendError> {
         let mut block = {
             let bulk = self.ports.bulk_out.lock();
             let Some(sending) = &bulk.sending else { return Err(SendError::Gone) };
-            sending.loan(plan.len(), true, &self.ports.lifeline)?
+            sending.loan(plan.room(), true, &self.ports.lifeline)?
         };
-        block.populate(plan.len())?;
+        let plan = plan.at(block.address(), block.len());
+        block.populate(plan.end())?;
         plan.fill(parts, attachments, block.bytes_mut());
         Ok(block)
     }
@@ -136,7 +137,7 @@ fn take_block(
         Some((_, range)) => Ok(range),
         None => Err(attachment.len()),
     });
-    let plan = Plan::around(head_len, block.used(), block.len(), places)?;
+    let plan = Plan::around(head_len, block.used(), (block.address(), block.len()), places)?;
     let (mut copied, mut rest, mut last) = (Vec::new(), Vec::new(), None);
     for (number, attachment) in std::mem::take(attachments).into_iter().enumerate() {
         if ours(&attachment).is_some() {

@@ -13,6 +13,7 @@ use crate::control_socket::{self, Received};
 use crate::error::{SendError, TransportError};
 use crate::iox::{self, Size};
 use crate::link::{Link, Side};
+use crate::memory;
 use crate::sending::Sending;
 use crate::time;
 use crate::view::InPort;
@@ -133,11 +134,13 @@ impl Connection {
     pub(super) fn offer_bulk(&self, bulk: &mut BulkOut, len: usize) -> Result<(), SendError> {
         let name = self.bulk_name(false);
         if bulk.sending.is_none() {
-            iox::check_room().map_err(|error| SendError::NoMemory { len, reason: error.to_string() })?;
+            let no_memory = |reason: String| SendError::NoMemory { len, reason };
+            memory::check_segment(iox::BULK_MEMORY, iox::bulk_segment_len(iox::FIRST_BULK_LEN))
+                .map_err(|error| no_memory(error.to_string()))?;
             let service = self.ports.lifeline.with_node(|node| iox::service(node, &name, Size::Bulk, true));
             let port = service
                 .and_then(|service| iox::sender(&service, Size::Bulk))
-                .map_err(|error| SendError::Failed(error.to_string()))?;
+                .map_err(|error| no_memory(error.to_string()))?;
             bulk.sending = Some(Sending::new(port, Size::Bulk));
             control_socket::send(self.hangup_fd(), &Message::BulkOffered { service: name }, &[])
                 .map_err(|_| SendError::Gone)?;

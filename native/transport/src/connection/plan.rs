@@ -7,6 +7,7 @@ use pycrust_protocol::limits::{MAX_ATTACHMENTS, MAX_BODY_LEN};
 
 use crate::block::Attachment;
 use crate::error::SendError;
+use crate::memory::{OWN_PAGES, PAGE, place};
 
 /// The layout of one frame.
 pub(super) struct Plan {
@@ -16,6 +17,8 @@ pub(super) struct Plan {
     ranges: Vec<Range<usize>>,
     /// Bytes of the sample.
     len: usize,
+    /// Attachments that begin at a page of their own, if they can.
+    large: usize,
 }
 
 impl Plan {
@@ -28,7 +31,10 @@ impl Plan {
         }
         let table_end = head_len + attachments.len() * ENTRY_LEN;
         match lay_out(table_end, attachments.iter().map(Attachment::len)) {
-            Some((ranges, len)) => Ok(Self { head_len, ranges, len }),
+            Some((ranges, len)) => {
+                let large = ranges.iter().filter(|range| range.len() >= OWN_PAGES).count();
+                Ok(Self { head_len, ranges, len, large })
+            }
             None => {
                 let lens = attachments.iter().map(Attachment::len);
                 Err(too_large(lens.fold(table_end, usize::saturating_add)))
@@ -36,30 +42,52 @@ impl Plan {
         }
     }
 
-    /// Around attachments that lie at these places of a sample of `len` bytes already; those without a place
-    /// are put behind `used`. `None` if that has no room.
+    /// Bytes of a sample in which large attachments find pages of their own, wherever it begins.
+    pub(super) fn room(&self) -> usize {
+        let pages = if self.large > 0 { (self.large + 1) * PAGE } else { 0 };
+        Some(self.len + pages).filter(|room| *room <= MAX_BODY_LEN).unwrap_or(self.len)
+    }
+
+    /// The same frame in a sample of `len` bytes that begins at `address`: large attachments on pages of their
+    /// own, if there is room for that.
+    pub(super) fn at(self, address: usize, len: usize) -> Self {
+        if len == self.len {
+            return self;
+        }
+        let mut end = self.head_len + self.ranges.len() * ENTRY_LEN;
+        let mut ranges = Vec::with_capacity(self.ranges.len());
+        for range in &self.ranges {
+            let Some(range) = place(address, end, range.len(), len) else { return self };
+            end = range.end;
+            ranges.push(range);
+        }
+        Self { ranges, len, ..self }
+    }
+
+    /// Around attachments that lie at these places of a sample of `len` bytes at `address` already; those
+    /// without a place are put behind `used`. `None` if that has no room.
     pub(super) fn around(
         head_len: usize,
         used: usize,
-        len: usize,
+        (address, len): (usize, usize),
         places: impl Iterator<Item = Result<Range<usize>, usize>>,
     ) -> Option<Self> {
         let mut end = used;
         let mut ranges = Vec::new();
-        for place in places {
-            let range = match place {
+        for given in places {
+            let range = match given {
                 Ok(range) => range,
-                Err(len) => {
-                    let (found, new_end) = lay_out(end, [len])?;
-                    end = new_end;
-                    found.into_iter().next()?
+                Err(bytes) => {
+                    let found = place(address, end, bytes, len)?;
+                    end = found.end;
+                    found
                 }
             };
             ranges.push(range);
         }
         let first = ranges.iter().map(|range| range.start).min().unwrap_or(len);
         let fits = head_len + ranges.len() * ENTRY_LEN <= first && end <= len;
-        fits.then_some(Self { head_len, ranges, len })
+        fits.then_some(Self { head_len, ranges, len, large: 0 })
     }
 
     /// Bytes of the sample.
