@@ -1,6 +1,7 @@
 //! Polling before sleeping: when it pays, and for how long.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::runtime::{Handle, RuntimeFlavor};
@@ -24,7 +25,8 @@ const MAX_BACKOFF: u32 = 6;
 ///
 /// Polling takes a round trip from some 20 µs to some 5 µs and occupies a runtime thread meanwhile, at most
 /// [`MAX_SPIN`] a call. It is done only on a multi-thread runtime, on a machine with more than one usable
-/// core, and by a call that is the only one in flight.
+/// core, by a call that is the only one in flight on its connection, and only while the process makes no more
+/// calls, over all connections, than half of its cores could poll for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Spin {
@@ -35,6 +37,36 @@ pub enum Spin {
     Off,
     /// Always poll this long, at most [`MAX_SPIN`].
     For(Duration),
+}
+
+/// Usable cores.
+static CORES: LazyLock<usize> =
+    LazyLock::new(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
+
+/// Calls that this process makes at the moment, on any connection.
+static MAKING: AtomicUsize = AtomicUsize::new(0);
+
+/// A call that is made at the moment.
+pub(crate) struct Making(());
+
+impl Making {
+    pub(crate) fn begin() -> Self {
+        MAKING.fetch_add(1, Ordering::Relaxed);
+        Self(())
+    }
+
+    /// Whether so few are made that each may occupy a thread. With more, those that poll would keep the
+    /// threads from the others' tasks.
+    pub(crate) fn are_few() -> bool {
+        // Relaxed, as below: calls that race may poll once too often or too seldom.
+        MAKING.load(Ordering::Relaxed) <= (*CORES / 2).max(1)
+    }
+}
+
+impl Drop for Making {
+    fn drop(&mut self) {
+        MAKING.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Decides for each call, from how the last ones went.
@@ -54,10 +86,9 @@ pub(crate) struct Policy {
 
 impl Policy {
     pub(crate) fn new(choice: Spin) -> Self {
-        let spare_core = std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1);
         Self {
             choice,
-            spare_core,
+            spare_core: *CORES > 1,
             patience: AtomicU32::new(PATIENCE),
             pauses: AtomicU32::new(0),
             skip: AtomicU32::new(0),
@@ -135,6 +166,13 @@ mod tests {
         policy.learn(true);
         learn(&policy, false, PATIENCE);
         assert_eq!(pause(&policy), 16);
+    }
+
+    #[test]
+    fn many_calls_at_once_are_not_few() {
+        let many: Vec<_> = (0..=*CORES).map(|_| Making::begin()).collect();
+        assert!(!Making::are_few());
+        drop(many);
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
