@@ -42,7 +42,8 @@ from pycrust.events import Event, EventLog
 from pycrust.filters import FilterError
 from pycrust.history import History
 from pycrust.method import Method
-from pycrust.models import ModelSlot, ModelVersion
+from pycrust.modelhistory import ModelVersion
+from pycrust.models import ModelSlot
 from pycrust.recorded import RecordedCall
 from pycrust.reloads import ModelRefusedError, Reload
 from pycrust.services import rpc_method

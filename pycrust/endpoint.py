@@ -9,8 +9,8 @@ from pycrust import arrays, lifecycle
 from pycrust.current import running_call
 from pycrust.display import PrintedLine, mimebundle
 from pycrust.method import Method
-from pycrust.models import Recipe
 from pycrust.naming import check_endpoint, check_method
+from pycrust.recipe import Recipe
 from pycrust.registration import Options, Registration, locals_around, make_registration
 from pycrust.service import Service, on_sigterm
 from pycrust.services import service_registrations

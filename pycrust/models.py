@@ -18,20 +18,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pycrust._binding import release_pending
 from pycrust.holders import who_holds
-from pycrust.large import large_kind
-from pycrust.reloads import ModelRefusedError, Reload, without_frames
+from pycrust.modelhistory import ModelHistory, ModelVersion
+from pycrust.reloads import Reload, without_frames
 from pycrust.shelf import SUSPENDED, ModelChange
-from pycrust.table import Table
 from pycrust.unchanged import same
 from pycrust.versions import now
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Callable
 
     from pycrust.catalog import Catalog
-
-Policy = Literal["load_first", "unload_first"]
+    from pycrust.recipe import Recipe
 
 #: Seconds that a model may live on after its last call before it is asked who holds it.
 _GRACE = 0.25
@@ -39,119 +36,6 @@ _GRACE = 0.25
 _PAUSES = 0.002, 0.25
 #: Versions of a model that are remembered.
 _REMEMBERED = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """How a slot's model is made and let go."""
-
-    load: Callable[..., Any]
-    warmup: Callable[[Any], Any] | None = None
-    validate: Callable[[Any], Any] | None = None
-    unload: Callable[[Any], Any] | None = None
-    policy: Policy = "load_first"
-    keep: int = 0
-
-    def check(self, slot: str) -> None:
-        """Refuses what can't work.
-
-        Raises:
-            TypeError: A function is none.
-            ValueError: The policy is unknown, or `keep` is negative.
-        """
-        if large_kind(self.load) is not None or not callable(self.load):
-            raise TypeError(
-                f"model {slot!r}: load is a function that gives the model, not {type(self.load).__name__}: "
-                f"endpoint.model({slot!r}, load=lambda: model)"
-            )
-        for name in ("warmup", "validate", "unload"):
-            given = getattr(self, name)
-            if given is not None and not callable(given):
-                raise TypeError(f"model {slot!r}: {name} is a function of the model, not {type(given).__name__}")
-        if self.policy not in {"load_first", "unload_first"}:
-            raise ValueError(f"model {slot!r}: policy is 'load_first' or 'unload_first', not {self.policy!r}")
-        if self.keep < 0:
-            raise ValueError(f"model {slot!r}: keep is at least 0, not {self.keep}")
-        if self.keep and self.policy == "unload_first":
-            raise ValueError(f"model {slot!r}: keep is for policy='load_first': there is room for one model only")
-
-    def make(self, step: Callable[[Any], None], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Loads, warms up and validates a model; each can fail, and nothing is live yet.
-
-        Raises:
-            ModelRefusedError: `validate` has said no.
-            BaseException: Whatever the functions raise.
-        """
-        step("loading")
-        model = self.load(*args, **kwargs)
-        if model is None:
-            raise TypeError("load gave None: it returns the model")
-        if self.warmup is not None:
-            step("warming up")
-            self.warmup(model)
-        if self.validate is not None:
-            step("validating")
-            verdict = self.validate(model)
-            if verdict is not None and not verdict:
-                raise ModelRefusedError(f"validate gave {verdict!r}")
-        return model
-
-
-@dataclass(frozen=True, slots=True)
-class ModelVersion:
-    """One version of a model, as it was when the history was asked for.
-
-    Attributes:
-        slot: The slot's name.
-        number: From 1.
-        kind: The model's type.
-        loaded: When it was loaded.
-        seconds: How long loading, warming up and validating took.
-        state: `staged` until its cell succeeds, `refused` if that failed, `live`, `draining` while calls on it run
-            on, `kept` for rollback, `retired` once it is let go, `held` if it is still in memory then.
-        holders: Who keeps a `held` one alive, as far as that was found.
-        reason: Why it was published.
-    """
-
-    slot: str
-    number: int
-    kind: str
-    loaded: dt.datetime
-    seconds: float
-    state: str
-    holders: tuple[str, ...] = ()
-    reason: str = "loaded"
-
-    def __str__(self) -> str:
-        """One line."""
-        held = f", held by {', '.join(self.holders)}" if self.holders else ""
-        return f"{self.slot} v{self.number} {self.state}{held}"
-
-
-class ModelHistory(list[ModelVersion]):
-    """The versions of a model, the oldest first: a list that shows itself as a table."""
-
-    def _table(self) -> Table:
-        rows = [
-            (
-                f"v{one.number}",
-                one.state + (f" by {', '.join(one.holders)}" if one.holders else ""),
-                f"{one.loaded:%Y-%m-%d %H:%M:%S}",
-                f"{one.seconds:.2f} s",
-                one.kind,
-                one.reason,
-            )
-            for one in self
-        ]
-        return Table(("version", "state", "loaded", "took", "type", "why"), rows, left={1, 2, 4, 5})
-
-    def __repr__(self) -> str:
-        """A table of text."""
-        return str(self._table())
-
-    def _repr_html_(self) -> str:
-        """The same in a notebook."""
-        return self._table().html()
 
 
 @dataclass(slots=True, eq=False)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from pycrust._binding import Change, Inbox, Worker
     from pycrust.endpoint import RpcEndpoint
-    from pycrust.models import Recipe
+    from pycrust.recipe import Recipe
     from pycrust.settings import Settings
     from pycrust.shadow import Shadow
 
