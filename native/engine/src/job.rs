@@ -252,7 +252,8 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
     /// more call may run, on a thread more than usual. Otherwise handlers that call their own endpoint could
     /// hold every thread and wait for one.
     pub fn lend(&self) -> Lent<H, L> {
-        let counts = self.engine.scheduler.lock().lend(true, self.life);
+        let (counts, hire) = self.engine.scheduler.lock().lend(true, self.life);
+        self.engine.hire(hire, self.life);
         if counts {
             self.engine.nudge_if_runnable();
         }

@@ -3,7 +3,9 @@
 //! The lock is held for well under a microsecond and never while a frame is sent or received, a
 //! handler is dropped or the interpreter is waited for. One lock for all of it is what makes a
 //! publication atomic: a call binds to a version when it is started, under this lock, and a
-//! publication changes the table under it.
+//! publication changes the table under it. What concerns threads is in [`threads`].
+
+mod threads;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,12 +20,8 @@ use crate::job::Job;
 use crate::queue::Queue;
 use crate::registry::{Registry, Version};
 
-/// Whose average run time is above this is handed over before it runs, while others are held up by it.
-pub(crate) const HAND_OVER_NS: u64 = 50_000;
-/// Whose average run time is above this is handed over in any case: the watchdog would do it anyway.
-const LONG_NS: u64 = 500_000;
-/// How long a call that was held up by a leader's run counts.
-const COMPANY_NS: u64 = 1_000_000_000;
+pub(crate) use self::threads::HAND_OVER_NS;
+
 /// Calls that are refused in one go before the thread that pops answers them.
 const MAX_FALLOUT: usize = 64;
 
@@ -458,107 +456,6 @@ impl<H: Send + Sync + 'static, L: Link> Scheduler<H, L> {
         self.queued -= removed.len();
         removed
     }
-
-    // ---- threads ----
-
-    /// Whether this thread leads from now on; `false` if another one does.
-    pub(crate) fn take_lead(&mut self, token: u64) -> bool {
-        match self.lead {
-            Lead::Vacant => {}
-            Lead::Leading(leader) | Lead::Running(leader, _) if leader == token => {}
-            _ => return false,
-        }
-        self.lead = Lead::Leading(token);
-        true
-    }
-
-    /// A call waited while the leader ran another one.
-    pub(crate) fn held_up(&mut self, now_ns: u64) {
-        self.held_up_ns = Some(now_ns);
-    }
-
-    /// The leader is about to run a call of this method: it keeps the lead if that is short, else gives
-    /// it up. Waking another thread costs as much as a short call, above all on a machine that was idle: it
-    /// is done only for a caller that would wait otherwise. Answers how many threads must be made.
-    pub(crate) fn run_as_leader(&mut self, token: u64, index: usize, now_ns: u64) -> usize {
-        let company = self.held_up_ns.is_some_and(|at| now_ns.saturating_sub(at) < COMPANY_NS);
-        if self.queues[index].run_ns() > if company { HAND_OVER_NS } else { LONG_NS } {
-            return self.promote();
-        }
-        self.epoch += 1;
-        self.lead = Lead::Running(token, self.epoch);
-        0
-    }
-
-    /// Leaves the lead to whoever waits. Answers how many threads must be made, so that one takes it
-    /// and another one is ready for the next time: a thread that is made while a handler holds the
-    /// interpreter may have to wait for that before it can do anything.
-    pub(crate) fn promote(&mut self) -> usize {
-        self.lead = Lead::Vacant;
-        let room = (self.thread_limit + self.lent).saturating_sub(self.members.len());
-        let woken = self.wake_one();
-        room.min(usize::from(!woken) + usize::from(self.seats.is_empty()))
-    }
-
-    /// A running call waits for another one, or goes on. Answers whether it counts.
-    pub(crate) fn lend(&mut self, begins: bool, life: u64) -> bool {
-        if life != self.life {
-            return false;
-        }
-        self.lent = if begins { self.lent + 1 } else { self.lent - 1 };
-        if self.superfluous() {
-            self.wake_one();
-        }
-        true
-    }
-
-    /// Whether a thread with nothing to do is one too many, now that calls go on that had lent their place.
-    pub(crate) fn superfluous(&self) -> bool {
-        self.members.len() > self.thread_limit + self.lent
-    }
-
-    /// Wakes a waiting thread; each is woken for one thing.
-    fn wake_one(&mut self) -> bool {
-        self.seats.pop().is_some_and(|(_, seat)| {
-            seat.notify_one();
-            true
-        })
-    }
-
-    pub(crate) fn sit(&mut self, token: u64, seat: &Arc<Condvar>) {
-        self.seats.push((token, Arc::clone(seat)));
-    }
-
-    pub(crate) fn sits(&self, token: u64) -> bool {
-        self.seats.iter().any(|(seated, _)| *seated == token)
-    }
-
-    /// Wakes every waiting thread, to end.
-    pub(crate) fn wake_all(&mut self) {
-        while self.wake_one() {}
-    }
-
-    /// A thread ends. Answers how many threads must be made in its place.
-    pub(crate) fn sign_off(&mut self, token: u64) -> usize {
-        let members = self.members.len();
-        self.members.retain(|member| *member != token);
-        self.seats.retain(|(seated, _)| *seated != token);
-        if self.members.len() == members || self.phase == Phase::Stopped {
-            return 0;
-        }
-        match self.lead {
-            Lead::Leading(leader) | Lead::Running(leader, _) if leader == token => self.promote(),
-            _ => 0,
-        }
-    }
-
-    /// Takes numbers for `count` new threads.
-    pub(crate) fn hire(&mut self, count: usize) -> std::ops::RangeInclusive<u64> {
-        let first = self.tokens + 1;
-        self.tokens += count as u64;
-        self.members.extend(first..=self.tokens);
-        first..=self.tokens
-    }
 }
 
 /// Why this call is not to be started, whatever the version.
@@ -571,38 +468,5 @@ pub(crate) fn unstarted<L: Link>(call: &Call<L>, now_ns: u64) -> Option<Unstarte
         Some(Unstarted::Expired)
     } else {
         None
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use pycrust_transport::Connection;
-
-    use super::*;
-
-    const LEADER: u64 = 1;
-
-    /// Whether the leader keeps the lead for a call of a method that takes `run_ns`, at `now_ns`.
-    fn keeps_the_lead(scheduler: &mut Scheduler<(), Connection>, run_ns: u64, now_ns: u64) -> bool {
-        scheduler.ensure(0);
-        scheduler.queues[0].published(1);
-        scheduler.queues[0].started(1);
-        scheduler.queues[0].ended(1, Some(run_ns));
-        scheduler.lead = Lead::Leading(LEADER);
-        scheduler.run_as_leader(LEADER, 0, now_ns);
-        matches!(scheduler.lead, Lead::Running(LEADER, _))
-    }
-
-    #[test]
-    fn a_call_of_middling_length_is_handed_over_only_where_another_would_wait() {
-        let mut scheduler = Scheduler::new(8, 8);
-        let now_ns = 10 * COMPANY_NS;
-        assert!(keeps_the_lead(&mut scheduler, HAND_OVER_NS / 2, now_ns));
-        assert!(keeps_the_lead(&mut scheduler, 4 * HAND_OVER_NS, now_ns));
-        assert!(!keeps_the_lead(&mut scheduler, 2 * LONG_NS, now_ns));
-        scheduler.held_up(now_ns);
-        assert!(keeps_the_lead(&mut scheduler, HAND_OVER_NS / 2, now_ns));
-        assert!(!keeps_the_lead(&mut scheduler, 4 * HAND_OVER_NS, now_ns + COMPANY_NS / 2));
-        assert!(keeps_the_lead(&mut scheduler, 4 * HAND_OVER_NS, now_ns + COMPANY_NS), "it is alone again");
     }
 }
