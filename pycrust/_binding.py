@@ -51,6 +51,7 @@ __all__ = [
     "after_fork_in_child",
     "be_punctual",
     "call_lines",
+    "clean_up",
     "crossed",
     "current_call",
     "current_calls",
@@ -105,3 +106,8 @@ def live_endpoints() -> list[dict[str, Any]]:
 def after_fork_in_child() -> None:
     """Closes the extension's file descriptors in a forked child."""
     _native.after_fork_in_child()
+
+
+def clean_up() -> None:
+    """Removes what this process has in shared memory, before it ends without an exit."""
+    _native.clean_up()

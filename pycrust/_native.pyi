@@ -402,3 +402,6 @@ def live_endpoints() -> list[dict[str, Any]]:
 
 def after_fork_in_child() -> None:
     """Closes this library's file descriptors in a forked child; its ports are the parent's."""
+
+def clean_up() -> None:
+    """Removes what this process has in shared memory under names that no other process uses."""

@@ -128,6 +128,7 @@ def _exit_now() -> None:
             stream.flush()
         except (AttributeError, OSError, ValueError):
             continue  # closed, or none
+    _binding.clean_up()
     interactive = hasattr(sys, "ps1") or "ipykernel" in sys.modules
     failed = getattr(sys, "last_value", None) is not None and not interactive
     os._exit(1 if failed else 0)

@@ -23,6 +23,10 @@ EXAMPLES = ROOT / "target" / "release" / "examples"
 #: A hang guard, not a bound on speed.
 PATIENCE = 60.0
 
+# A shell starts what runs in its background with SIGINT ignored, and every process that a test starts would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 def wait_until(condition: Callable[[], object], what: str) -> None:
     """Waits for `condition` to become true; a hang becomes a failure that says `what` was awaited."""

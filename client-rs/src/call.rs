@@ -178,9 +178,9 @@ pub(crate) async fn run(session: &Arc<Session>, call: &mut Outgoing<'_>) -> Resu
     // The guard exists before the request is sent. In the other order, a future that is dropped in between
     // would leave a request that nobody cancels and a slot that nobody frees.
     let mut guard = begin(session, call).await?;
-    let _making = Making::begin();
+    let making = Making::begin(call.started_ns);
     send(session, call, &mut guard).await?;
-    let answer = match session.answer_inline(guard.id, guard.alone && Making::are_few()) {
+    let answer = match session.answer_inline(guard.id, guard.alone && making.are_few()) {
         Some(answer) => {
             // Nothing was waited for: without this, a loop of quick calls would never let go of its thread.
             tokio::task::coop::consume_budget().await;

@@ -1,7 +1,7 @@
 //! Polling before sleeping: when it pays, and for how long.
 
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::runtime::{Handle, RuntimeFlavor};
@@ -43,29 +43,66 @@ pub enum Spin {
 static CORES: LazyLock<usize> =
     LazyLock::new(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
 
-/// Calls that this process makes at the moment, on any connection.
-static MAKING: AtomicUsize = AtomicUsize::new(0);
+/// Calls that this process began lately, on any connection, and that have not ended.
+static MAKING: Lately = Lately([const { AtomicU64::new(0) }; 4]);
 
-/// A call that is made at the moment.
-pub(crate) struct Making(());
+/// Counts of what began in each of the last short times. What lasts longer is forgotten with the time in which it
+/// began.
+struct Lately([AtomicU64; 4]);
 
-impl Making {
-    pub(crate) fn begin() -> Self {
-        MAKING.fetch_add(1, Ordering::Relaxed);
-        Self(())
+/// A short time is a millisecond or so: nanoseconds shifted by this.
+const TIME_SHIFT: u32 = 20;
+
+/// Bits of a count, below the number of its time.
+const COUNT_BITS: u32 = 20;
+
+impl Lately {
+    /// How many of this time there are.
+    fn count(&self, time: u64) -> u64 {
+        // Relaxed, here and below: calls that race may poll once too often or too seldom.
+        counted(self.0[time as usize % self.0.len()].load(Ordering::Relaxed), time)
     }
 
-    /// Whether so few are made that each may occupy a thread. With more, those that poll would keep the
-    /// threads from the others' tasks.
-    pub(crate) fn are_few() -> bool {
-        // Relaxed, as below: calls that race may poll once too often or too seldom.
-        MAKING.load(Ordering::Relaxed) <= (*CORES / 2).max(1)
+    fn change(&self, time: u64, change: impl Fn(u64) -> u64) {
+        let place = &self.0[time as usize % self.0.len()];
+        let changed = |found| {
+            // One that ends late must not take the place of newer ones.
+            (found >> COUNT_BITS <= time).then(|| (time << COUNT_BITS) | change(counted(found, time)))
+        };
+        let _ = place.fetch_update(Ordering::Relaxed, Ordering::Relaxed, changed);
+    }
+}
+
+/// The count of this time in a place of [`Lately`], which may hold that of another.
+fn counted(found: u64, time: u64) -> u64 {
+    if found >> COUNT_BITS == time { found & ((1 << COUNT_BITS) - 1) } else { 0 }
+}
+
+/// A call that is made at the moment.
+pub(crate) struct Making {
+    /// When it began.
+    time: u64,
+}
+
+impl Making {
+    /// A call that begins at this time of `CLOCK_MONOTONIC`.
+    pub(crate) fn begin(now_ns: u64) -> Self {
+        let time = now_ns >> TIME_SHIFT;
+        MAKING.change(time, |count| count + 1);
+        Self { time }
+    }
+
+    /// Whether so few are made that each may occupy a thread. With more, those that poll would keep the threads from
+    /// the others' tasks. One that has waited for a millisecond does not count: it is not about to go on.
+    pub(crate) fn are_few(&self) -> bool {
+        let made = MAKING.count(self.time) + MAKING.count(self.time - 1);
+        made as usize <= (*CORES / 2).max(1)
     }
 }
 
 impl Drop for Making {
     fn drop(&mut self) {
-        MAKING.fetch_sub(1, Ordering::Relaxed);
+        MAKING.change(self.time, |count| count.saturating_sub(1));
     }
 }
 
@@ -169,10 +206,19 @@ mod tests {
     }
 
     #[test]
-    fn many_calls_at_once_are_not_few() {
-        let many: Vec<_> = (0..=*CORES).map(|_| Making::begin()).collect();
-        assert!(!Making::are_few());
-        drop(many);
+    fn many_calls_of_late_are_not_few() {
+        const MS: u64 = 1 << TIME_SHIFT;
+        let begun = |at| (0..*CORES).map(|_| Making::begin(at)).collect::<Vec<_>>();
+        let old = begun(MS);
+        assert!(!old[0].are_few());
+        let newer = begun(2 * MS);
+        assert!(!Making::begin(3 * MS).are_few(), "those of one time before count");
+        assert!(Making::begin(4 * MS).are_few(), "older ones wait");
+        let newest = begun(5 * MS);
+        drop((old, newer));
+        assert!(!newest[0].are_few(), "the ends of old ones change nothing");
+        drop(newest);
+        assert!(Making::begin(5 * MS).are_few());
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

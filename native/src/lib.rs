@@ -163,4 +163,10 @@ mod _native {
     fn after_fork_in_child() {
         pycrust_transport::after_fork_in_child();
     }
+
+    /// Removes what this process has in shared memory, before it ends without an exit.
+    #[pyfunction]
+    fn clean_up() {
+        pycrust_transport::clean_up();
+    }
 }

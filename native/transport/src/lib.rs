@@ -50,6 +50,7 @@ pub use self::{
     error::{ClaimError, ConnectError, LinkError, SendError, TransportError},
     fork::after_fork_in_child,
     frame::{Attachments, Frame},
+    lifeline::clean_up,
     link::{Link, Memory, Peer, Side},
     private::Private,
     runtime::{Owner, Runtime},

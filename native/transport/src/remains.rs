@@ -76,6 +76,12 @@ pub(crate) fn clean_dead_nodes(config: &Config) -> Census {
 ///
 /// Returns whether living processes, or the dead that could not be cleaned up, keep something.
 pub(crate) fn sweep(prefix: &str) -> bool {
+    sweep_own(prefix, 0)
+}
+
+/// Like [`sweep`], where `own` nodes of the living are those of this process, which ends: what it has mapped stays
+/// mapped, and nobody else needs the names.
+pub(crate) fn sweep_own(prefix: &str, own: usize) -> bool {
     let root = root(prefix);
     // Another user can only have put something of that name there to disturb.
     if root.exists() && check_private(&root).is_err() {
@@ -83,7 +89,7 @@ pub(crate) fn sweep(prefix: &str) -> bool {
     }
     let Ok(config) = iox::config(&root, prefix) else { return false };
     let census = clean_dead_nodes(&config);
-    if census.alive > 0 {
+    if census.alive > own {
         return true;
     }
     // What is left belongs to nobody: nodes that can't be cleaned up are dead ones with damaged files.
