@@ -23,7 +23,7 @@ EXAMPLES = ROOT / "target" / "release" / "examples"
 #: A hang guard, not a bound on speed.
 PATIENCE = 60.0
 
-# A shell starts what runs in its background with SIGINT ignored, and every process that a test starts would inherit that.
+# A shell starts what runs in its background with SIGINT ignored, and what a test starts would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
