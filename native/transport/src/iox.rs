@@ -1,6 +1,8 @@
 //! iceoryx2 as this crate uses it: explicit configuration, one node a worker's life or a connection, two
 //! small services a connection and a bulk service in each direction that needs one.
 
+mod variant;
+
 use std::path::Path;
 use std::sync::Once;
 use std::time::Duration;
@@ -11,7 +13,7 @@ use iceoryx2::port::update_connections::UpdateConnections;
 use iceoryx2::port::{BackpressureAction, DegradationAction};
 use iceoryx2::prelude::{
     AllocationStrategy, BackpressureStrategy, Config, FileName, LogLevel, Node, NodeBuilder, SemanticString,
-    ServiceName, SignalHandlingMode, ZeroCopySend, ipc_threadsafe,
+    ServiceName, SignalHandlingMode, ZeroCopySend,
 };
 use iceoryx2::service::port_factory::publish_subscribe::PortFactory;
 use pycrust_protocol::header::HEADER_LEN;
@@ -21,7 +23,7 @@ use crate::error::TransportError;
 use crate::memory;
 
 /// Ports that can be used from any thread.
-pub(crate) type Iox = ipc_threadsafe::Service;
+pub(crate) type Iox = variant::Variant;
 /// The sending end of a service.
 pub(crate) type Sender = Publisher<Iox, [u8], FrameHeader>;
 /// The receiving end of a service.
