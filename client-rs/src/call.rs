@@ -462,6 +462,7 @@ pub(crate) fn expired(session: &Session, call: &Outgoing<'_>) -> Error {
 pub(crate) fn finish(session: &Session, method: &str, started_ns: u64, id: u64, answer: Answer) -> Finished {
     let Answer { header, status, body, metadata } = answer;
     let received_ns = monotonic_ns();
+    session.heard_at(received_ns);
     if !method.starts_with(RESERVED_PREFIX) {
         let return_ns = received_ns.saturating_sub(header.common.sent_ns);
         let report = Report {

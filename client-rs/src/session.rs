@@ -97,6 +97,11 @@ impl Session {
         self.heard_ns.load(Ordering::Relaxed)
     }
 
+    /// The worker is heard of.
+    pub(crate) fn heard_at(&self, now_ns: u64) {
+        self.heard_ns.store(now_ns, Ordering::Relaxed);
+    }
+
     /// The answer to a call that was just sent, if it can be had without sleeping.
     pub(crate) fn answer_inline(&self, id: u64, alone: bool) -> Option<Result<Answer, End>> {
         let budget = if alone { self.spin.budget() } else { None };
@@ -198,7 +203,9 @@ impl Session {
             }
             match received {
                 Ok(0) => return found,
-                Ok(_) => self.heard_ns.store(monotonic_ns(), Ordering::Relaxed),
+                // Its caller takes the time in a moment; and whoever gives the turn back looks once more.
+                Ok(1..BATCH) if found => return true,
+                Ok(_) => self.heard_at(monotonic_ns()),
                 Err(error) => {
                     let pid = self.link.welcome().pid;
                     self.end(Code::Unavailable, &format!("the connection to pid {pid} broke: {error}"));

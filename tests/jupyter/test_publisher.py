@@ -90,6 +90,25 @@ def test_the_front_end_is_a_message_not_a_part_of_the_state(browser: Browser) ->
     assert bytes(buffers[0]).startswith(b"// Built by")
 
 
+HOLD = "import ctypes; ctypes.PyDLL(None).usleep(1_500_000)"
+HOLD_AT_WORK = """\
+import ctypes
+glance = endpoint.glance
+def held():
+    endpoint.glance = glance
+    ctypes.PyDLL(None).usleep(1_500_000)
+    return glance()
+endpoint.glance = held"""
+
+
+@pytest.mark.parametrize("cell", [HOLD, HOLD_AT_WORK], ids=["asleep", "at work"])
+def test_the_log_says_that_the_interpreter_was_held(kernel: Kernel, browser: Browser, cell: str) -> None:
+    browser.say("hello")
+    browser.next("update")
+    kernel.begin(cell)
+    browser.hear(lambda content: "the interpreter was held for 1." in json.dumps(content))
+
+
 SOON = "from pycrust.jupyter.view import publisher; publisher.SILENCE_S = publisher.GRACE_S = 0.5"
 
 

@@ -257,11 +257,14 @@ class Publisher:
         self._thread.start()
 
     def _run(self, wake: threading.Event) -> None:
-        due = time.monotonic()
+        due, used = time.monotonic(), time.thread_time()
         while True:
-            due = max(due + PERIOD_S, time.monotonic())
+            due += PERIOD_S
             wake.wait(max(0.0, due - time.monotonic()))
-            late = time.monotonic() - due
+            # Wherever this thread had to wait for the interpreter, in its sleep or in its work; not what it computed.
+            before, used = used, time.thread_time()
+            late = time.monotonic() - due - (used - before)
+            due = max(due, time.monotonic())
             with self._lock:
                 if late > HELD_S:
                     text = f"the interpreter was held for {late:.1f} s: nothing in Python could run"
