@@ -261,7 +261,7 @@ class Publisher:
         while True:
             due += PERIOD_S
             wake.wait(max(0.0, due - time.monotonic()))
-            # Wherever this thread had to wait for the interpreter, in its sleep or in its work; not what it computed.
+            # Wherever this thread had to wait for the interpreter, asleep or at work; not what it computed.
             before, used = used, time.thread_time()
             late = time.monotonic() - due - (used - before)
             due = max(due, time.monotonic())
