@@ -44,7 +44,7 @@ static CORES: LazyLock<usize> =
     LazyLock::new(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
 
 /// Calls that this process began lately, on any connection, and that have not ended.
-static MAKING: Lately = Lately([const { AtomicU64::new(0) }; 4]);
+static MAKING: Lately = Lately::new();
 
 /// Counts of what began in each of the last short times. What lasts longer is forgotten with the time in which it
 /// began.
@@ -57,19 +57,35 @@ const TIME_SHIFT: u32 = 20;
 const COUNT_BITS: u32 = 20;
 
 impl Lately {
-    /// How many of this time there are.
+    const fn new() -> Self {
+        Self([const { AtomicU64::new(0) }; 4])
+    }
+
+    fn place(&self, time: u64) -> &AtomicU64 {
+        &self.0[time as usize % self.0.len()]
+    }
+
+    /// How many began in this time and the one before it, and have not ended.
     fn count(&self, time: u64) -> u64 {
         // Relaxed, here and below: calls that race may poll once too often or too seldom.
-        counted(self.0[time as usize % self.0.len()].load(Ordering::Relaxed), time)
+        let of = |time| counted(self.place(time).load(Ordering::Relaxed), time);
+        of(time) + of(time.saturating_sub(1))
     }
 
     fn change(&self, time: u64, change: impl Fn(u64) -> u64) {
-        let place = &self.0[time as usize % self.0.len()];
         let changed = |found| {
             // One that ends late must not take the place of newer ones.
             (found >> COUNT_BITS <= time).then(|| (time << COUNT_BITS) | change(counted(found, time)))
         };
-        let _ = place.fetch_update(Ordering::Relaxed, Ordering::Relaxed, changed);
+        let _ = self.place(time).fetch_update(Ordering::Relaxed, Ordering::Relaxed, changed);
+    }
+
+    fn begin(&self, time: u64) {
+        self.change(time, |count| count + 1);
+    }
+
+    fn end(&self, time: u64) {
+        self.change(time, |count| count.saturating_sub(1));
     }
 }
 
@@ -88,21 +104,20 @@ impl Making {
     /// A call that begins at this time of `CLOCK_MONOTONIC`.
     pub(crate) fn begin(now_ns: u64) -> Self {
         let time = now_ns >> TIME_SHIFT;
-        MAKING.change(time, |count| count + 1);
+        MAKING.begin(time);
         Self { time }
     }
 
     /// Whether so few are made that each may occupy a thread. With more, those that poll would keep the threads from
     /// the others' tasks. One that has waited for a millisecond does not count: it is not about to go on.
     pub(crate) fn are_few(&self) -> bool {
-        let made = MAKING.count(self.time) + MAKING.count(self.time - 1);
-        made as usize <= (*CORES / 2).max(1)
+        MAKING.count(self.time) as usize <= (*CORES / 2).max(1)
     }
 }
 
 impl Drop for Making {
     fn drop(&mut self) {
-        MAKING.change(self.time, |count| count.saturating_sub(1));
+        MAKING.end(self.time);
     }
 }
 
@@ -206,19 +221,20 @@ mod tests {
     }
 
     #[test]
-    fn many_calls_of_late_are_not_few() {
-        const MS: u64 = 1 << TIME_SHIFT;
-        let begun = |at| (0..*CORES).map(|_| Making::begin(at)).collect::<Vec<_>>();
-        let old = begun(MS);
-        assert!(!old[0].are_few());
-        let newer = begun(2 * MS);
-        assert!(!Making::begin(3 * MS).are_few(), "those of one time before count");
-        assert!(Making::begin(4 * MS).are_few(), "older ones wait");
-        let newest = begun(5 * MS);
-        drop((old, newer));
-        assert!(!newest[0].are_few(), "the ends of old ones change nothing");
-        drop(newest);
-        assert!(Making::begin(5 * MS).are_few());
+    fn what_began_lately_is_counted_until_it_ends() {
+        let lately = Lately::new();
+        for time in [7, 7, 8] {
+            lately.begin(time);
+        }
+        assert_eq!([7, 8, 9, 10].map(|time| lately.count(time)), [2, 3, 1, 0]);
+        lately.end(7);
+        assert_eq!(lately.count(8), 2);
+        // A place of four is that of time 7, too: what began then is forgotten, and so is its end.
+        lately.begin(11);
+        lately.end(7);
+        assert_eq!([8, 11, 12].map(|time| lately.count(time)), [1, 1, 1]);
+        lately.end(11);
+        assert_eq!(lately.count(11), 0);
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
