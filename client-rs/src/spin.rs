@@ -26,7 +26,8 @@ const MAX_BACKOFF: u32 = 6;
 /// Polling takes a round trip from some 20 µs to some 5 µs and occupies a runtime thread meanwhile, at most
 /// [`MAX_SPIN`] a call. It is done only on a multi-thread runtime, on a machine with more than one usable
 /// core, by a call that is the only one in flight on its connection, and only while the process makes no more
-/// calls, over all connections, than half of its cores could poll for.
+/// calls, over all connections, than half of its cores could poll for; calls that have waited for a millisecond or
+/// two don't count.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Spin {
