@@ -103,7 +103,7 @@ mod floors {
         set_log_level(LogLevel::Error);
         let mut config = Config::default();
         config.global.set_root_path(&Path::new(root.as_os_str().as_encoded_bytes())?);
-        config.global.prefix = FileName::new(b"pycfloor_")?;
+        config.global.prefix = FileName::new(prefix(root).as_bytes())?;
         let node = NodeBuilder::new()
             .config(&config)
             .signal_handling_mode(SignalHandlingMode::Disabled)
@@ -125,6 +125,11 @@ mod floors {
             }
             std::hint::spin_loop();
         }
+    }
+
+    /// What the names of one run's files begin with.
+    fn prefix(root: &StdPath) -> String {
+        format!("{}_", root.file_name().unwrap_or_default().to_string_lossy())
     }
 
     fn measure_iceoryx2(rounds: usize) -> Outcome<String> {
@@ -151,6 +156,12 @@ mod floors {
         let _ = child.kill();
         child.wait()?;
         std::fs::remove_dir_all(&root)?;
+        // iceoryx2 leaves its count of nodes.
+        for entry in std::fs::read_dir("/dev/shm")?.flatten() {
+            if entry.file_name().to_string_lossy().starts_with(&prefix(&root)) {
+                std::fs::remove_file(entry.path())?;
+            }
+        }
         result
     }
 
