@@ -47,7 +47,8 @@ def mapping_of(found: np.ndarray) -> str:
 
 
 def is_shared(found: np.ndarray) -> bool:
-    return "r--s" in mapping_of(found) and "/dev/shm/" in mapping_of(found)
+    mapping = mapping_of(found)
+    return "r--s" in mapping and "/dev/shm/" in mapping
 
 
 def same(found: Any, sent: Any) -> bool:

@@ -1,7 +1,7 @@
 //! The kind of service that connections are made of: iceoryx2's own for processes and threads, but for its lock.
 //!
-//! A port locks its state some ten times for one frame. iceoryx2's lock is a recursive pthread mutex, and a new one is
-//! made for every frame that is written; this one costs a third of it.
+//! A port locks its state several times for one frame. iceoryx2's lock is a recursive pthread mutex, and a new one is made
+//! for every frame that is written; with this one a call that polls takes some 5 % less time (decision 16).
 
 use std::fmt::Debug;
 use std::ops::Deref;
