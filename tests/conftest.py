@@ -37,9 +37,15 @@ def wait_until(condition: Callable[[], object], what: str) -> None:
         time.sleep(0.01)
 
 
-def shared_memory() -> set[str]:
-    """Names of this project's files in /dev/shm."""
-    return {name for name in os.listdir("/dev/shm") if name.startswith(f"pyc{os.getuid()}_")}
+def shared_memory(runtime_dir: str | Path | None = None) -> set[str]:
+    """Names of the files in /dev/shm that belong to a runtime directory, by default the test's own."""
+    directory = os.path.realpath(runtime_dir or os.environ["PYCRUST_RUNTIME_DIR"])
+    # FNV-1a of the path and a zero, its lower 32 bits, as `native/transport/src/runtime.rs` names them.
+    digest = 0xCBF2_9CE4_8422_2325
+    for byte in [*os.fsencode(directory), 0]:
+        digest = (digest ^ byte) * 0x0100_0000_01B3 & 0xFFFF_FFFF_FFFF_FFFF
+    prefix = f"pyc{os.getuid()}_{digest & 0xFFFF_FFFF:08x}_"
+    return {name for name in os.listdir("/dev/shm") if name.startswith(prefix)}
 
 
 @pytest.fixture(autouse=True)
@@ -48,9 +54,8 @@ def runtime_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     directory = tmp_path / "runtime"
     directory.mkdir(mode=0o700)
     monkeypatch.setenv("PYCRUST_RUNTIME_DIR", str(directory))
-    before = shared_memory()
     yield directory
-    wait_until(lambda: not (shared_memory() - before), "shared memory to be freed")
+    wait_until(lambda: not shared_memory(directory), "shared memory to be freed")
 
 
 class Program:

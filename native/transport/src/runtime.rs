@@ -91,10 +91,12 @@ impl Runtime {
         self.dir.join(format!("{}.sock", self.stem(name)))
     }
 
-    /// What every iceoryx2 prefix of this user, directory and name begins with: remains are found by it.
+    /// What every iceoryx2 prefix of this user, directory and name begins with: remains are found by it. The
+    /// directory comes first, so that what belongs to one directory is found without knowing its names.
     pub(crate) fn prefix(&self, name: &EndpointName) -> String {
-        let hash = hash(&[self.dir.as_os_str().as_encoded_bytes(), name.as_str().as_bytes()]);
-        format!("pyc{}_{hash:012x}_", getuid().as_raw(), hash = hash & 0xffff_ffff_ffff)
+        let directory = hash(&[self.dir.as_os_str().as_encoded_bytes()]) as u32;
+        let name = hash(&[name.as_str().as_bytes()]) as u32;
+        format!("pyc{}_{directory:08x}_{name:08x}_", getuid().as_raw())
     }
 
     /// The name, or its hash where the socket's path would become too long.

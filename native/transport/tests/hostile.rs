@@ -253,7 +253,7 @@ fn a_worker_that_breaks_the_handshake_is_left() {
     assert!(fake_worker(calls, &three).contains("0 calls in flight"));
     let calls = |welcome: Welcome| Welcome { max_in_flight: 65_537, ..welcome };
     assert!(fake_worker(calls, &three).contains("65537 calls in flight"));
-    for prefix in ["", "../../x_", "pyc0_0123456789ab_01234567_", "a/b"] {
+    for prefix in ["", "../../x_", "pyc0_01234567_89abcdef_01234567_", "a/b"] {
         let said = fake_worker(|welcome| Welcome { prefix: prefix.into(), ..welcome }, &three);
         assert!(said.contains("its prefix is"), "{said}");
     }
