@@ -51,7 +51,7 @@ fn runtime() -> Result<Arc<Runtime>, Error> {
         Builder::new_multi_thread().worker_threads(1).thread_name("pycrust-client").enable_all().build();
     let made = made.map_err(|error| {
         let reason = format!("the client's threads can't be started: {error}");
-        Error::new(Code::ResourceExhausted, "connect", reason)
+        Error::of_call(Code::ResourceExhausted, "connect", reason)
     })?;
     let runtime = Arc::new(made);
     *kept = Some((pid, Arc::clone(&runtime)));
@@ -265,7 +265,7 @@ impl Feed {
 
     /// There are no more arguments, for this reason: the call is cancelled and ends in `CANCELLED`.
     pub fn fail(&self, reason: &str, keep_waiting: &mut dyn FnMut() -> bool) -> Option<bool> {
-        self.hand_over(Err(Error::new(Code::Cancelled, &self.method, reason)), keep_waiting)
+        self.hand_over(Err(Error::of_call(Code::Cancelled, &self.method, reason)), keep_waiting)
     }
 
     fn hand_over(

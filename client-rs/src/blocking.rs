@@ -65,9 +65,9 @@ impl RpcClient {
 
     pub(crate) fn connect_with(name: &str, options: Options) -> Result<Self, Error> {
         let name = EndpointName::new(name)
-            .map_err(|error| Error::new(Code::InvalidArgument, "connect", error.to_string()))?;
+            .map_err(|error| Error::of_call(Code::InvalidArgument, "connect", error.to_string()))?;
         let waiter = Waiter::new().map_err(|error| {
-            Error::new(Code::ResourceExhausted, "connect", format!("no descriptors are left: {error}"))
+            Error::of_call(Code::ResourceExhausted, "connect", format!("no descriptors are left: {error}"))
         })?;
         let connector = Connector::new(name, &options)?;
         let mut client = Self { connector, options, waiter, session: None };
@@ -181,7 +181,7 @@ impl RpcClient {
         match answer {
             Ok(answer) => Ok(call::finish(&session, call.method, call.started_ns, guard.id, answer)),
             Err(End { code, reason }) => {
-                Err(Failure::Lost(Error::new(code, call.method, &*reason).maybe_run()))
+                Err(Failure::Lost(Error::of_call(code, call.method, &*reason).maybe_run()))
             }
         }
     }
@@ -210,7 +210,7 @@ impl RpcClient {
         for (descriptor, token) in [(session.link.doorbell(), 0), (session.link.hangup_fd(), 1)] {
             self.waiter.add(descriptor, token).map_err(|error| {
                 let reason = format!("the connection can't be waited for: {error}");
-                Failure::Failed(Error::new(Code::ResourceExhausted, method, reason))
+                Failure::Failed(Error::of_call(Code::ResourceExhausted, method, reason))
             })?;
         }
         self.session = Some(Arc::clone(&session));
@@ -227,7 +227,11 @@ impl RpcClient {
                 Err(NoSlot::Full { limit, abandoned }) => {
                     let full = call::no_slot(limit, abandoned);
                     if call.when_full == WhenFull::Fail {
-                        return Err(Failure::Failed(Error::new(Code::ResourceExhausted, call.method, full)));
+                        return Err(Failure::Failed(Error::of_call(
+                            Code::ResourceExhausted,
+                            call.method,
+                            full,
+                        )));
                     }
                     if !self.sleep(session, call) {
                         return Err(Failure::Failed(call.too_late(&full)));

@@ -123,7 +123,11 @@ impl Outgoing<'_> {
 
     /// The error of a call that did not even get sent in time, for this reason.
     pub(crate) fn too_late(&self, why: &str) -> Error {
-        Error::new(Code::DeadlineExceeded, self.method, format!("not sent within {:?}: {why}", self.timeout))
+        Error::of_call(
+            Code::DeadlineExceeded,
+            self.method,
+            format!("not sent within {:?}: {why}", self.timeout),
+        )
     }
 
     /// The header for sending now.
@@ -191,7 +195,9 @@ pub(crate) async fn run(session: &Arc<Session>, call: &mut Outgoing<'_>) -> Resu
     guard.done = true;
     match answer {
         Ok(answer) => Ok(finish(session, call.method, call.started_ns, guard.id, answer)),
-        Err(End { code, reason }) => Err(Failure::Lost(Error::new(code, call.method, &*reason).maybe_run())),
+        Err(End { code, reason }) => {
+            Err(Failure::Lost(Error::of_call(code, call.method, &*reason).maybe_run()))
+        }
     }
 }
 
@@ -225,7 +231,7 @@ pub(crate) async fn begin<'a>(session: &'a Session, call: &Outgoing<'_>) -> Resu
             Err(NoSlot::Full { limit, abandoned }) => {
                 let full = no_slot(limit, abandoned);
                 if call.when_full == WhenFull::Fail {
-                    return Err(Failure::Failed(Error::new(Code::ResourceExhausted, call.method, full)));
+                    return Err(Failure::Failed(Error::of_call(Code::ResourceExhausted, call.method, full)));
                 }
                 waited = true;
                 let _waiting = SlotWaiter::new(session);
@@ -330,7 +336,7 @@ pub(crate) fn not_sent(session: &Session, call: &Outgoing<'_>, error: &SendError
         SendError::NoMemory { .. } => Code::ResourceExhausted,
         _ => Code::Unavailable,
     };
-    Failure::Failed(Error::new(code, call.method, error.to_string()))
+    Failure::Failed(Error::of_call(code, call.method, error.to_string()))
 }
 
 /// Bytes that attachments take in a sample, at most, and how many of them are to be copied.
@@ -397,7 +403,7 @@ async fn send_large(
     });
     let (sent, payload, attachments) = task.await.map_err(|error| {
         let reason = format!("sending stopped: {error}");
-        Attempt::Failure(Failure::Failed(Error::new(Code::Unavailable, call.method, reason).maybe_run()))
+        Attempt::Failure(Failure::Failed(Error::of_call(Code::Unavailable, call.method, reason).maybe_run()))
     })?;
     call.payload = payload;
     call.attachments_after(attachments, sent.is_ok());
@@ -434,7 +440,7 @@ pub(crate) async fn until<F: Future>(call: &Outgoing<'_>, future: F) -> Option<F
 pub(crate) fn ensure_driver(session: &Arc<Session>, call: &Outgoing<'_>) -> Result<(), Failure> {
     driver::ensure(session).map_err(|error| {
         let reason = format!("the connection can't be waited for: {error}");
-        Failure::Failed(Error::new(Code::ResourceExhausted, call.method, reason).maybe_run())
+        Failure::Failed(Error::of_call(Code::ResourceExhausted, call.method, reason).maybe_run())
     })
 }
 
@@ -454,7 +460,7 @@ pub(crate) fn expired(session: &Session, call: &Outgoing<'_>) -> Error {
              waits for the interpreter"
         )
     };
-    Error::new(Code::DeadlineExceeded, call.method, format!("no answer within {timeout:?}; {known}"))
+    Error::of_call(Code::DeadlineExceeded, call.method, format!("no answer within {timeout:?}; {known}"))
         .maybe_run()
 }
 

@@ -124,7 +124,7 @@ impl RpcClient {
 
     pub(crate) async fn connect_with(name: &str, options: Options) -> Result<Self, Error> {
         let name = EndpointName::new(name)
-            .map_err(|error| Error::new(Code::InvalidArgument, "connect", error.to_string()))?;
+            .map_err(|error| Error::of_call(Code::InvalidArgument, "connect", error.to_string()))?;
         let connector = Connector::new(name, &options)?;
         let client = Self { shared: Arc::new(Shared { options, connector }) };
         let started_ns = monotonic_ns();
@@ -384,7 +384,7 @@ impl RpcClient {
         let bytes = TensorMut::<T>::bytes(shape).filter(|bytes| *bytes <= MAX_BODY_LEN);
         let Some(bytes) = bytes else {
             let reason = format!("an array of the shape {shape:?} has more than {MAX_BODY_LEN} bytes");
-            return Err(Error::new(Code::InvalidArgument, "allocate", reason));
+            return Err(Error::of_call(Code::InvalidArgument, "allocate", reason));
         };
         self.build(bytes, |arena| arena.allocate(shape)).await
     }
@@ -469,7 +469,7 @@ impl RpcClient {
         let Encoded { payload, attachments } = write(self.encoding(), method, args)?;
         if !attachments.is_empty() {
             let reason = "the question whether a handler is ready has no room for arrays";
-            return Err(Error::new(Code::InvalidArgument, method, reason));
+            return Err(Error::of_call(Code::InvalidArgument, method, reason));
         }
         self.call::<_, serde::de::IgnoredAny>(READY, &(method, serde_bytes::Bytes::new(&payload))).await?;
         Ok(())
@@ -525,7 +525,7 @@ pub(crate) fn write<A: Serialize + ?Sized>(
     written.map_err(|error| {
         let name = std::any::type_name::<A>();
         let reason = format!("arguments of type {name} can't be encoded: {error}");
-        Error::new(Code::InvalidArgument, method, reason)
+        Error::of_call(Code::InvalidArgument, method, reason)
     })?;
     Ok(Encoded { payload, attachments })
 }
@@ -558,7 +558,7 @@ fn in_runtime(method: &str) -> Result<(), Error> {
         return Ok(());
     }
     let reason = "there is no Tokio runtime here: call from a task, or from block_on of one";
-    Err(Error::new(Code::FailedPrecondition, method, reason))
+    Err(Error::of_call(Code::FailedPrecondition, method, reason))
 }
 
 /// Checks what a call says.
@@ -569,7 +569,7 @@ pub(crate) fn outgoing<'a>(
 ) -> Result<Outgoing<'a>, Error> {
     let started_ns = monotonic_ns();
     let &Call { method, timeout, flags, schema_pin, trace, window, .. } = call;
-    let refuse = |reason: String| Err(Error::new(Code::InvalidArgument, method, reason));
+    let refuse = |reason: String| Err(Error::of_call(Code::InvalidArgument, method, reason));
     if !(1..=MAX_METHOD_LEN).contains(&method.len()) {
         let len = method.len();
         return refuse(format!("a method's name has 1 to {MAX_METHOD_LEN} bytes, this one has {len}"));

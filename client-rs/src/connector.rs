@@ -167,7 +167,7 @@ impl Drop for Connecting {
     fn drop(&mut self) {
         if self.attempt.outcome.get().is_none() {
             let reason = "the Tokio runtime that was connecting has ended";
-            self.end(Err(Error::new(Code::Unavailable, SUBJECT, reason)));
+            self.end(Err(Error::of_call(Code::Unavailable, SUBJECT, reason)));
         }
     }
 }
@@ -192,9 +192,9 @@ impl Connector {
     /// Connects, without a Tokio runtime; blocks.
     pub(crate) fn connect_blocking(&self) -> Result<Arc<Session>, Error> {
         let link = connect(&self.runtime, &self.name, &self.client_name).map_err(|error| match &error {
-            ConnectError::Refused { code, reason } => Error::new(*code, SUBJECT, reason.as_str()),
+            ConnectError::Refused { code, reason } => Error::of_call(*code, SUBJECT, reason.as_str()),
             ConnectError::Transport(error) => transport_error(error),
-            _ => Error::new(Code::Unavailable, SUBJECT, error.to_string()),
+            _ => Error::of_call(Code::Unavailable, SUBJECT, error.to_string()),
         })?;
         Ok(Session::new(link, self.max_in_flight, self.spin, Arc::clone(&self.states)))
     }
@@ -203,7 +203,7 @@ impl Connector {
     fn attempt(&self) -> Result<Arc<Session>, Error> {
         let session = self.connect_blocking()?;
         driver::ensure(&session).map_err(|error| {
-            Error::new(
+            Error::of_call(
                 Code::ResourceExhausted,
                 SUBJECT,
                 format!("the connection can't be waited for: {error}"),
@@ -220,7 +220,7 @@ impl fmt::Debug for Connector {
 }
 
 fn closed() -> Error {
-    Error::new(Code::Cancelled, SUBJECT, "the client is closed")
+    Error::of_call(Code::Cancelled, SUBJECT, "the client is closed")
 }
 
 fn transport_error(error: &TransportError) -> Error {
@@ -228,5 +228,5 @@ fn transport_error(error: &TransportError) -> Error {
         TransportError::RuntimeDir { .. } => Code::FailedPrecondition,
         _ => Code::Unavailable,
     };
-    Error::new(code, SUBJECT, error.to_string())
+    Error::of_call(code, SUBJECT, error.to_string())
 }

@@ -48,8 +48,22 @@ pub enum Details {
 }
 
 impl Error {
+    /// An error of a program's own, for code that gives or takes this type: a test's double, a layer around a client.
+    ///
+    /// # Examples
+    /// ```
+    /// use pycrust_client::{Code, Error};
+    ///
+    /// let error = Error::new(Code::NotFound, "no arm 3");
+    /// assert_eq!(error.to_string(), "NOT_FOUND: no arm 3");
+    /// assert!(!error.may_have_run());
+    /// ```
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self::of_call(code, "", message)
+    }
+
     /// A failure that this side found, of a call that was not sent.
-    pub(crate) fn new(code: Code, subject: &str, message: impl Into<String>) -> Self {
+    pub(crate) fn of_call(code: Code, subject: &str, message: impl Into<String>) -> Self {
         Self::from_parts(code, subject, ErrorPayload::message(message))
     }
 
@@ -183,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_lost_call_says_whether_it_may_have_run() {
-        let lost = Error::new(Code::Unavailable, "add", "the worker is gone");
+        let lost = Error::of_call(Code::Unavailable, "add", "the worker is gone");
         assert_eq!(lost.to_string(), "UNAVAILABLE: add: the worker is gone (the call did not run)");
         let lost = lost.maybe_run();
         assert!(lost.may_have_run());

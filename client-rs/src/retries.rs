@@ -59,7 +59,7 @@ impl Retries {
 /// The error of a call that no connection lived long enough for.
 pub(crate) fn never_sent(method: &str) -> Error {
     let reason = format!("{MAX_CONNECTIONS} connections ended before the call could be sent");
-    Error::new(Code::Unavailable, method, reason)
+    Error::of_call(Code::Unavailable, method, reason)
 }
 
 /// A pause that is different for everyone who was told of the same end: between half of it and all.

@@ -78,7 +78,7 @@ impl Open {
             let reason = format!(
                 "a call with a stream of arguments takes at most {MAX_OPENING_LEN} bytes of metadata"
             );
-            return Err(Failure::Failed(Error::new(Code::InvalidArgument, call.method, reason)));
+            return Err(Failure::Failed(Error::of_call(Code::InvalidArgument, call.method, reason)));
         }
         session.calls.lock().stream(guard.id, window);
         call::send(session, call, &mut guard).await?;
@@ -94,7 +94,7 @@ impl Open {
             started_ns: call.started_ns,
             deadline: call.deadline().map(|at| {
                 let reason = format!("not ended within {:?}", call.timeout);
-                let error = Error::new(Code::DeadlineExceeded, call.method, reason).maybe_run();
+                let error = Error::of_call(Code::DeadlineExceeded, call.method, reason).maybe_run();
                 (Box::pin(sleep_until(at)), error)
             }),
             window,
@@ -133,7 +133,7 @@ impl Open {
             }
             Some(Next::End(End { code, reason })) => {
                 self.finished();
-                Err(Error::new(code, &self.method, &*reason).maybe_run())
+                Err(Error::of_call(code, &self.method, &*reason).maybe_run())
             }
             None => {
                 self.grant(cx);
@@ -195,7 +195,7 @@ impl Open {
                 }
                 Err(error) => {
                     return Err(
-                        Error::new(Code::InvalidArgument, &self.method, error.to_string()).maybe_run()
+                        Error::of_call(Code::InvalidArgument, &self.method, error.to_string()).maybe_run()
                     );
                 }
             }
