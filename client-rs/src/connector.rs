@@ -4,9 +4,9 @@ use std::fmt;
 use std::mem;
 use std::sync::{Arc, OnceLock};
 
-use parking_lot::Mutex;
 use pycrust_protocol::Code;
 use pycrust_protocol::name::EndpointName;
+use pycrust_transport::sync::Mutex;
 use pycrust_transport::{ConnectError, Runtime, TransportError, connect};
 use tokio::sync::Notify;
 

@@ -13,8 +13,8 @@ use std::sync::{Arc, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use pycrust_protocol::Code;
+use pycrust_transport::sync::Mutex;
 use pycrust_transport::{ControlEvent, Link, monotonic_ns};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;

@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
 use pycrust_protocol::control::Response;
 use pycrust_protocol::header::{Common, Credit, Header, flags};
 use pycrust_protocol::limits::SMALL_SAMPLE_LEN;
 use pycrust_protocol::report::REPORT_LEN;
 use pycrust_protocol::{Code, Malformed};
+use pycrust_transport::sync::Mutex;
 use pycrust_transport::{Connection, Frame, Link, monotonic_ns};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;

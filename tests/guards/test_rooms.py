@@ -57,3 +57,10 @@ def test_one_module_imports_the_native_extension():
 def test_iceoryx2_is_pinned_exactly():
     workspace = (ROOT / "Cargo.toml").read_text()
     assert re.search(r'^iceoryx2 = \{ version = "=0\.10\.0"', workspace, re.MULTILINE)
+
+
+def test_no_lock_of_ours_has_state_that_a_fork_breaks():
+    packages = tomllib.loads((ROOT / "Cargo.lock").read_text())["package"]
+    names = {package["name"] for package in packages}
+    assert "lock_api" in names, "a lock file without our locks means that this test looks at the wrong file"
+    assert not names & {"parking_lot", "parking_lot_core"}

@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use parking_lot::Mutex;
+use pycrust_transport::sync::Mutex;
 use pycrust_transport::{Attachment, Block, Piece};
 use serde::{Serialize, Serializer};
 

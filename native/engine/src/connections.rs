@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use pycrust_protocol::header::HEADER_LEN;
+use pycrust_transport::sync::Mutex;
 use pycrust_transport::{AcceptorEvents, Attachment, Frame, Link, Peer, SendError};
 
 use crate::admission::{Account, Admission};

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use pycrust_protocol::header::TraceContext;
+use pycrust_transport::sync::Mutex;
 use pycrust_transport::{Block, Link, Peer, SendError, monotonic_ns};
 
 use crate::connections::Client;

@@ -6,8 +6,8 @@
 
 use std::sync::{Arc, Weak};
 
-use parking_lot::{Condvar, Mutex};
 use pycrust_transport::Link;
+use pycrust_transport::sync::{Condvar, Mutex};
 
 use crate::connections::Client;
 use crate::deliver::Patience;
@@ -57,7 +57,7 @@ impl<L: Link> Courier<L> {
             if let Some(client) = inner.errands.pop() {
                 return Some(client);
             }
-            self.changed.wait(&mut inner);
+            inner = self.changed.wait(inner);
         }
         None
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use parking_lot::MutexGuard;
+use pycrust_transport::sync::MutexGuard;
 use pycrust_transport::{Link, monotonic_ns};
 
 use crate::deliver::Patience;
@@ -54,7 +54,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
                 // Woken for one thing, and it looks itself what that was.
                 scheduler.sit(thread.token, &thread.seat);
                 while scheduler.sits(thread.token) {
-                    thread.seat.wait(&mut scheduler);
+                    scheduler = thread.seat.wait(scheduler);
                 }
                 continue;
             }

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use pycrust_transport::sync::{Condvar, Mutex};
 use pycrust_transport::{Link, Waiter, monotonic_ns};
 
 use crate::admission::Admission;
@@ -247,7 +247,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         };
         while busy(&scheduler) && until.is_none_or(|until| Instant::now() < until) {
             let left = until.map_or(STOP_SLICE, |until| until.saturating_duration_since(Instant::now()));
-            self.quiet.wait_for(&mut scheduler, left.min(STOP_SLICE));
+            scheduler = self.quiet.wait_for(scheduler, left.min(STOP_SLICE));
         }
         let ended = !busy(&scheduler);
         let left = scheduler.remove_queued(|_| true);

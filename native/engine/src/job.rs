@@ -4,9 +4,9 @@ use std::any::Any;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
-use parking_lot::Mutex;
 use pycrust_protocol::Code;
 use pycrust_protocol::header::{Common, ResponseHeader, Stages, flags};
+use pycrust_transport::sync::Mutex;
 use pycrust_transport::{Attachment, Attachments, Link, monotonic_ns};
 
 use crate::arguments::Arguments;

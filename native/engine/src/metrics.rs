@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hdrhistogram::Histogram;
-use parking_lot::{Mutex, RwLock};
 use pycrust_protocol::Code;
 use pycrust_protocol::header::Stages;
 use pycrust_protocol::report::Report;
 use pycrust_protocol::reserved::{MethodStats, Percentiles, StagePercentiles};
+use pycrust_transport::sync::{Mutex, RwLock};
 
 /// Nanoseconds that each of the two halves of the recent window collects.
 const HALF_NS: u64 = 5_000_000_000;

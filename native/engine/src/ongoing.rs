@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
 use pycrust_protocol::limits::{SMALL_SAMPLE_LEN, STREAM_WINDOW_BYTES, UPLOAD_WINDOW};
 use pycrust_protocol::order::InOrder;
 use pycrust_transport::Attachments;
+use pycrust_transport::sync::{Condvar, Mutex};
 
 use crate::items::FirstItems;
 
@@ -214,8 +214,7 @@ impl Ongoing {
         if found.0 != Argument::Later {
             return found;
         }
-        self.changed.wait_for(&mut inner, patience);
-        Self::take_locked(&mut inner)
+        Self::take_locked(&mut self.changed.wait_for(inner, patience))
     }
 
     fn take_locked(inner: &mut Inner) -> (Argument, Option<Amount>) {

@@ -6,10 +6,10 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use parking_lot::Mutex;
 use pycrust_protocol::Code;
 use pycrust_protocol::header::{Credit, ResponseHeader};
 use pycrust_transport::Attachment;
+use pycrust_transport::sync::Mutex;
 
 use crate::deliver::attached_len;
 

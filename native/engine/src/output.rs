@@ -1,6 +1,6 @@
 //! What a handler prints, kept with its call.
 
-use parking_lot::Mutex;
+use pycrust_transport::sync::Mutex;
 
 /// Bytes of output that are kept of one call.
 const MAX_BYTES: usize = 256 << 10;

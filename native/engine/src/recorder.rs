@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use parking_lot::{Condvar, Mutex};
 use pycrust_protocol::Code;
 use pycrust_protocol::header::Stages;
 use pycrust_protocol::report::Report;
 use pycrust_protocol::reserved::RecorderStats;
 use pycrust_transport::Attachments;
+use pycrust_transport::sync::{Condvar, Mutex};
 
 use crate::output::Output;
 use crate::registry::MethodRecording;
@@ -396,9 +396,11 @@ impl Recorder {
         let until = Instant::now() + patience;
         let mut ring = self.ring.lock();
         while ring.last <= after {
-            if self.pushed.wait_until(&mut ring, until).timed_out() {
-                return ring.last > after;
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
             }
+            ring = self.pushed.wait_for(ring, left);
         }
         true
     }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use pycrust_transport::sync::{Condvar, Mutex};
 
 /// Counts the threads that work for an engine, so that whoever stops it can wait for them.
 #[derive(Default)]
@@ -29,11 +29,11 @@ impl Alive {
         let until = Instant::now().checked_add(timeout);
         let mut count = self.count.lock();
         while *count > 0 {
-            match until {
-                Some(until) if self.changed.wait_until(&mut count, until).timed_out() => break,
-                Some(_) => {}
-                None => self.changed.wait(&mut count),
-            }
+            count = match until.map(|until| until.saturating_duration_since(Instant::now())) {
+                Some(Duration::ZERO) => break,
+                Some(left) => self.changed.wait_for(count, left),
+                None => self.changed.wait(count),
+            };
         }
         *count == 0
     }

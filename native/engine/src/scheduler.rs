@@ -10,8 +10,8 @@ mod threads;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use parking_lot::Condvar;
 use pycrust_protocol::header::flags;
+use pycrust_transport::sync::Condvar;
 use pycrust_transport::{Link, monotonic_ns};
 
 use crate::call::Call;

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use parking_lot::Mutex;
 use pycrust_protocol::reserved::Visit;
+use pycrust_transport::sync::Mutex;
 use pycrust_transport::{Peer, monotonic_ns};
 
 /// How many are kept.

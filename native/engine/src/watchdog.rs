@@ -8,8 +8,8 @@ use std::sync::Weak;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
 use pycrust_transport::Link;
+use pycrust_transport::sync::{Condvar, Mutex};
 
 use crate::engine::Engine;
 use crate::scheduler::Lead;
@@ -53,11 +53,11 @@ impl Watchdog {
     fn tick(&self, life: u64) -> bool {
         let mut current = self.life.lock();
         if *current == life {
-            if self.dormant.load(Ordering::SeqCst) {
-                self.changed.wait(&mut current);
+            current = if self.dormant.load(Ordering::SeqCst) {
+                self.changed.wait(current)
             } else {
-                self.changed.wait_for(&mut current, TICK);
-            }
+                self.changed.wait_for(current, TICK)
+            };
         }
         *current == life
     }

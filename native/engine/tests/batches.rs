@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use pycrust_engine::{Batching, Change};
 use pycrust_protocol::Code;
+use pycrust_transport::sync::Mutex;
 use support::rig::{Handler, Rig, config, registration};
 use support::{Gate, until};
 

@@ -6,9 +6,9 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use pycrust_protocol::Code;
 use pycrust_protocol::header::{Common, RequestHeader, flags};
+use pycrust_transport::sync::Mutex;
 use support::rig::{Handler, Rig, TestJob, number, registration};
 use support::{Gate, until};
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
-use parking_lot::Mutex;
 use pycrust_protocol::limits::MAX_IN_FLIGHT;
 
 use crate::claim::Claim;
@@ -14,6 +13,7 @@ use crate::control_thread::ControlThread;
 use crate::doorbell;
 use crate::error::TransportError;
 use crate::fork::Guarded;
+use crate::sync::Mutex;
 
 /// What the worker grants each connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,8 +14,8 @@ use crate::iox;
 use crate::lifeline::Lifeline;
 use crate::memory::place;
 use crate::pages::Pages;
+use crate::sync::Mutex;
 use crate::view::View;
-use parking_lot::Mutex;
 
 /// Bytes at the start of a block that are kept for what precedes the attachments in a sample. A frame with
 /// more is copied.

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
 use pycrust_protocol::handshake::{Message, Welcome};
 use pycrust_protocol::header::HEADER_LEN;
 use pycrust_protocol::limits::{BULK_VIEWS, MAX_BODY_LEN, SMALL_SAMPLE_LEN};
@@ -29,6 +28,7 @@ use crate::memory::{OWN_PAGES, PAGE};
 use crate::parking::{Ringer, Sleeper};
 use crate::receiving::Receiving;
 use crate::sending::Sending;
+use crate::sync::Mutex;
 use crate::view::InPort;
 use crate::words::Words;
 use crate::{doorbell, time};

@@ -1,6 +1,7 @@
 //! iceoryx2 as this crate uses it: explicit configuration, one node a worker's life or a connection, two
 //! small services a connection and a bulk service in each direction that needs one.
 
+mod reentrant;
 mod variant;
 
 use std::path::Path;

@@ -35,6 +35,7 @@ mod receiving;
 mod remains;
 mod runtime;
 mod sending;
+pub mod sync;
 mod time;
 mod view;
 mod waiter;

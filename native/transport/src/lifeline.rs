@@ -7,11 +7,11 @@ use std::thread;
 use std::time::Duration;
 
 use iceoryx2::prelude::{Config, Node};
-use parking_lot::Mutex;
 
 use crate::error::TransportError;
 use crate::iox::{self, Iox};
 use crate::remains;
+use crate::sync::Mutex;
 
 /// How often, and how long apart, a clean-up is tried again: iceoryx2's locks go a moment after a death.
 const RETRIES: u32 = 20;

@@ -6,8 +6,7 @@
 use std::collections::HashMap;
 use std::io;
 
-use parking_lot::Mutex;
-
+use crate::sync::Mutex;
 use crate::{cgroup, memory};
 
 /// The pages of one sending port.

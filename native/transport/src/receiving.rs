@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::Mutex;
-
 use crate::error::LinkError;
 use crate::frame::Frame;
+use crate::sync::Mutex;
 use crate::view::{InPort, View};
 
 /// The receiving half of one service.

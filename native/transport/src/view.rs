@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
 use pycrust_protocol::header::HEADER_LEN;
 
 use crate::aligned::Aligned;
 use crate::iox;
 use crate::lifeline::Lifeline;
 use crate::private::{Private, Segment, whole_pages};
+use crate::sync::Mutex;
 
 /// Bytes of a frame, in shared memory or copied out of it. A clone is another view of the same bytes.
 ///

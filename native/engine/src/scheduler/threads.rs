@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use parking_lot::Condvar;
 use pycrust_transport::Link;
+use pycrust_transport::sync::Condvar;
 
 use super::{Lead, Phase, Scheduler};
 

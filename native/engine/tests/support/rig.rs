@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard};
 use pycrust_engine::{Argument, Change, Config, DispatchThread, Engine, Job, MethodRecording};
 use pycrust_protocol::Code;
 use pycrust_transport::AcceptorEvents;
+use pycrust_transport::sync::{Mutex, MutexGuard};
 
 use super::HANG;
 use super::caller::Caller;
@@ -36,13 +36,17 @@ pub enum Handler {
 /// A handler's view of its call.
 pub struct Running<'a> {
     pub job: &'a TestJob,
-    interpreter: &'a mut MutexGuard<'static, ()>,
+    interpreter: &'static Mutex<()>,
+    held: &'a mut Option<MutexGuard<'static, ()>>,
 }
 
 impl Running<'_> {
     /// Runs `body` with the interpreter released, as a sleep or a tensor operation does.
     pub fn detached<T>(&mut self, body: impl FnOnce() -> T) -> T {
-        MutexGuard::unlocked(self.interpreter, body)
+        *self.held = None;
+        let result = body();
+        *self.held = Some(self.interpreter.lock());
+        result
     }
 }
 
@@ -184,13 +188,13 @@ fn dispatch(
 ) {
     while let Some(mut job) = engine.next(&mut thread) {
         most.fetch_max(attaching.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-        let mut held = interpreter.lock();
+        let mut held = Some(interpreter.lock());
         attaching.fetch_sub(1, Ordering::SeqCst);
         job.attached();
         job.decoded();
         let handler = job.handler().clone();
         let (status, payload) = match handler {
-            Handler::Run(run) => run(&mut Running { job: &job, interpreter: &mut held }),
+            Handler::Run(run) => run(&mut Running { job: &job, interpreter, held: &mut held }),
             Handler::Count(below) => match count(job, below) {
                 Some(ended) => {
                     job = ended;

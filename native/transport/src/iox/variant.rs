@@ -12,7 +12,8 @@ use iceoryx2::prelude::ZeroCopySend;
 use iceoryx2::service::{Service, internal::ServiceInternal, ipc_threadsafe};
 use iceoryx2_bb_elementary_traits::testing::abandonable::Abandonable;
 use iceoryx2_cal::arc_sync_policy::{ArcSyncPolicy, ArcSyncPolicyCreationError, LockGuard};
-use parking_lot::{ReentrantMutex, ReentrantMutexGuard};
+
+use super::reentrant::{ReentrantMutex, ReentrantMutexGuard};
 
 /// Everything that another process sees of it is as iceoryx2 has it.
 type Base = ipc_threadsafe::Service;
