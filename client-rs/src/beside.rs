@@ -3,17 +3,19 @@
 
 use std::cell::RefCell;
 
-use pycrust_transport::{Attachment, Attachments, View};
+use pycrust_transport::{Attachments, View};
+
+use crate::arrays::{Array, Arrays, Home};
 
 thread_local! {
-    /// The attachments of what this thread is encoding; none if it is nothing of ours.
-    static OUT: RefCell<Option<Vec<Attachment>>> = const { RefCell::new(None) };
+    /// The arrays of what this thread is encoding; none if it is nothing of ours.
+    static OUT: RefCell<Option<Arrays>> = const { RefCell::new(None) };
     /// The attachments of what this thread is decoding.
     static IN: RefCell<Attachments> = const { RefCell::new(Attachments::none()) };
 }
 
 /// Puts back what was there before, also when encoding panics.
-struct Restore(Option<Vec<Attachment>>);
+struct Restore(Option<Arrays>);
 
 impl Drop for Restore {
     fn drop(&mut self) {
@@ -22,26 +24,30 @@ impl Drop for Restore {
 }
 
 /// Collects what [`attach`] is given while `encode` runs.
-pub(crate) fn collecting<T>(encode: impl FnOnce() -> T) -> (T, Vec<Attachment>) {
-    let restore = Restore(OUT.with(|out| out.replace(Some(Vec::new()))));
+pub(crate) fn collecting<T>(encode: impl FnOnce() -> T) -> (T, Arrays) {
+    let restore = Restore(OUT.with(|out| out.replace(Some(Arrays::default()))));
     let written = encode();
     let collected = OUT.with(RefCell::take).unwrap_or_default();
     drop(restore);
     (written, collected)
 }
 
-/// Adds an attachment to what this thread is encoding: its number. `None` if it is nothing of ours.
-pub(crate) fn attach(attachment: impl FnOnce() -> Attachment) -> Option<u32> {
-    if !OUT.with_borrow(Option::is_some) {
-        return None;
-    }
-    let attachment = attachment();
+/// Adds an array to what this thread is encoding: its number. `None` if it is nothing of ours.
+pub(crate) fn attach(array: impl FnOnce() -> Array) -> Option<u32> {
+    OUT.with_borrow_mut(|out| Some(out.as_mut()?.push(array())))
+}
+
+/// The same for an array that was built in place, which may be there twice. An error if it was sent.
+pub(crate) fn attach_built(home: &Home) -> Option<Result<u32, Gone>> {
     OUT.with_borrow_mut(|out| {
-        let collected = out.as_mut()?;
-        collected.push(attachment);
-        Some((collected.len() - 1) as u32)
+        let arrays = out.as_mut()?;
+        let number = arrays.number(home).or_else(|| home.array().map(|array| arrays.push(array)));
+        Some(number.ok_or(Gone))
     })
 }
+
+/// An array was sent before, and is not there any more.
+pub(crate) struct Gone;
 
 /// Puts back what was there before, also when decoding panics.
 struct RestoreIn(Attachments);

@@ -16,12 +16,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
+use crate::arrays::{Array, Arrays};
 use crate::calls::Body;
-use crate::client::{Encoded, RpcClient};
+use crate::client::RpcClient;
 use crate::error::Error;
 use crate::metadata::Metadata;
 use crate::request::Request;
-use crate::stream::Streaming;
+use crate::shared::Encoded;
+use crate::streaming::Streaming;
 use pycrust_protocol::Code;
 use pycrust_transport::{Attachment, Attachments};
 
@@ -88,7 +90,11 @@ pub struct Value {
 
 impl From<Value> for Encoded {
     fn from(value: Value) -> Self {
-        Self { payload: value.payload, attachments: value.attachments }
+        let mut arrays = Arrays::default();
+        for attachment in value.attachments {
+            arrays.push(Array::Source(attachment.into_source()));
+        }
+        Self { payload: value.payload, arrays }
     }
 }
 
@@ -124,6 +130,10 @@ pub struct CallOptions {
     pub trace: TraceContext,
     /// Items of a streamed answer that may come before they are taken; 0 is the usual number.
     pub window: u32,
+    /// Whether it waits for a worker that can take it; as the client does by default.
+    pub wait_for_ready: Option<bool>,
+    /// How long one that streams may be silent; without limit by default.
+    pub idle_timeout: Option<Duration>,
 }
 
 /// A client for code that is not on a Tokio runtime.
@@ -147,8 +157,16 @@ impl Client {
         Ok(connected.map(|client| Self { runtime, client }))
     }
 
+    /// One that connects when its first call is made.
+    ///
+    /// # Errors
+    /// `RESOURCE_EXHAUSTED` if its threads can't be started.
+    pub fn lazy(builder: crate::Builder) -> Result<Self, Error> {
+        Ok(Self { runtime: runtime()?, client: builder.connect_lazy() })
+    }
+
     fn request<'a>(&'a self, method: &'a str, options: CallOptions) -> Request<'a> {
-        let CallOptions { timeout, metadata, idempotent, latest, schema, trace, window } = options;
+        let CallOptions { timeout, metadata, idempotent, latest, schema, trace, window, .. } = options;
         let request = self.client.request(method).idempotent(idempotent).latest(latest);
         let mut request = request.schema(schema).trace(trace);
         if window > 0 {
@@ -156,6 +174,12 @@ impl Client {
         }
         if let Some(timeout) = timeout {
             request = request.timeout(timeout);
+        }
+        if let Some(longest) = options.idle_timeout {
+            request = request.idle_timeout(longest);
+        }
+        if let Some(wait) = options.wait_for_ready {
+            request = request.wait_for_ready(wait);
         }
         for (name, value) in metadata {
             request = request.metadata(name, value);
@@ -195,8 +219,7 @@ impl Client {
 
     /// Calls a handler that streams.
     pub fn stream(&self, method: &str, arguments: Value, options: CallOptions) -> Items {
-        let unlimited = CallOptions { timeout: options.timeout.or(Some(Duration::MAX)), ..options };
-        let items = self.request(method, unlimited).stream_raw(arguments.into());
+        let items = self.request(method, options).stream_raw(arguments.into());
         Items { runtime: Arc::clone(&self.runtime), items }
     }
 
@@ -218,10 +241,9 @@ impl Client {
     /// Calls a handler that takes a stream of arguments, which are put into the feed by another thread than the one
     /// that takes the items of the answer: one item, if the handler does not stream.
     pub fn exchange(&self, method: &str, options: CallOptions) -> (Feed, Items) {
-        let unlimited = CallOptions { timeout: options.timeout.or(Some(Duration::MAX)), ..options };
         let (arguments, taken) = mpsc::channel(FEED_BUFFER);
         let room = Arc::new(Semaphore::new(FEED_BYTES));
-        let items = self.request(method, unlimited).exchange_raw(Box::pin(Taken(taken)));
+        let items = self.request(method, options).exchange_raw(Box::pin(Taken(taken)));
         let feed = Feed { runtime: Arc::clone(&self.runtime), method: method.to_owned(), arguments, room };
         (feed, Items { runtime: Arc::clone(&self.runtime), items })
     }

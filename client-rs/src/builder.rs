@@ -29,7 +29,8 @@ pub enum WhenFull {
     Wait,
 }
 
-/// How calls that are marked idempotent are made again, within their time, when the worker goes away.
+/// How calls that are marked idempotent are made again, within their time, when the worker goes away; and how often
+/// those that [wait for a worker](Builder::wait_for_ready) look for one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retry {
     /// How often a call is made at most, the first time included; without limit by default.
@@ -63,6 +64,7 @@ pub(crate) struct Options {
     pub(crate) encoding: Encoding,
     pub(crate) when_full: WhenFull,
     pub(crate) retry: Retry,
+    pub(crate) wait_for_ready: bool,
 }
 
 /// Makes a client that differs from the usual one; see [`RpcClient::builder`].
@@ -107,11 +109,13 @@ impl Builder {
             encoding: Encoding::Array,
             when_full: WhenFull::Fail,
             retry: Retry::default(),
+            wait_for_ready: false,
         };
         Self { name: name.into(), options }
     }
 
-    /// The time that a call has unless it says otherwise; 30 s by default. [`Duration::MAX`] is no limit.
+    /// The time that a call has unless it says otherwise; 30 s by default. [`Duration::MAX`] is no limit. Calls that
+    /// stream have none unless they say so: see [`Request::timeout`](crate::Request::timeout).
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.options.timeout = timeout;
         self
@@ -141,7 +145,7 @@ impl Builder {
         self
     }
 
-    /// How idempotent calls are made again when the worker goes away.
+    /// How idempotent calls are made again when the worker goes away, and the pauses of those that wait for one.
     pub fn retry(mut self, retry: Retry) -> Self {
         self.options.retry = retry;
         self
@@ -159,10 +163,38 @@ impl Builder {
         self
     }
 
+    /// Whether calls wait, within their time, for a worker that can take them; by default they fail at once. See
+    /// [`Request::wait_for_ready`](crate::Request::wait_for_ready). [`connect`](Self::connect) then waits, too, as long
+    /// as a call may take.
+    pub fn wait_for_ready(mut self, wait: bool) -> Self {
+        self.options.wait_for_ready = wait;
+        self
+    }
+
     /// How structs are written; by default as arrays.
     pub fn encoding(mut self, encoding: Encoding) -> Self {
         self.options.encoding = encoding;
         self
+    }
+
+    /// A client that connects when its first call is made: there need be no worker yet. A name that no endpoint can have
+    /// is found then, too.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # async fn add() -> Result<(), pycrust_client::Error> {
+    /// let client = pycrust_client::RpcClient::builder("calculator").wait_for_ready(true).connect_lazy();
+    /// let sum: i32 = client.call("add", &(1, 2)).await?; // waits for the worker, 30 s at most
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn connect_lazy(self) -> RpcClient {
+        RpcClient::lazy(&self.name, self.options)
+    }
+
+    /// Like [`connect_lazy`](Self::connect_lazy), without Tokio: see [`blocking`](crate::blocking).
+    pub fn connect_lazy_blocking(self) -> crate::blocking::RpcClient {
+        crate::blocking::RpcClient::lazy(&self.name, self.options)
     }
 
     /// Connects without Tokio: see [`blocking`](crate::blocking).

@@ -7,22 +7,22 @@ use std::task::Poll;
 use std::time::Duration;
 
 use pycrust_protocol::Code;
-use pycrust_protocol::attachments::{ALIGNMENT, ENTRY_LEN};
 use pycrust_protocol::control::put_request_head;
 use pycrust_protocol::header::{Common, RequestHeader, ResponseHeader, TraceContext, flags};
 use pycrust_protocol::limits::{SMALL_SAMPLE_LEN, STREAM_WINDOW_BYTES};
 use pycrust_protocol::name::RESERVED_PREFIX;
 use pycrust_protocol::report::{REPORT_LEN, Report};
-use pycrust_transport::{Attachment, Link, SendError, monotonic_ns};
-use tokio::time::{Instant, timeout_at};
+use pycrust_transport::{Link, SendError, monotonic_ns};
 
+use crate::arrays::Arrays;
 use crate::buffers;
 use crate::builder::WhenFull;
 use crate::calls::{Answer, Body, End, NoSlot};
-use crate::driver;
 use crate::error::Error;
+use crate::retries::never_sent;
 use crate::session::Session;
 use crate::spin::Making;
+use crate::waiting::Waiting;
 
 /// Round trips told to the worker beside one request.
 const REPORTS_BESIDE: usize = 4;
@@ -39,7 +39,7 @@ pub(crate) struct Outgoing<'a> {
     /// The arguments as MessagePack.
     pub(crate) payload: Vec<u8>,
     /// The arrays among them; those that were built in place go with the frame that is sent.
-    pub(crate) attachments: Vec<Attachment>,
+    pub(crate) arrays: Arrays,
     /// `CLOCK_MONOTONIC` before the arguments were encoded.
     pub(crate) started_ns: u64,
     /// The time that the caller gives it.
@@ -55,6 +55,10 @@ pub(crate) struct Outgoing<'a> {
     /// Items that the caller takes before it grants more.
     pub(crate) window: u32,
     pub(crate) when_full: WhenFull,
+    /// Whether it waits for a worker that can take it.
+    pub(crate) wait_for_ready: bool,
+    /// How long a call that streams may be silent.
+    pub(crate) idle_timeout: Option<Duration>,
 }
 
 /// A call that got its answer, an error status included.
@@ -80,6 +84,16 @@ pub(crate) enum Failure {
     Failed(Error),
 }
 
+impl Failure {
+    /// The error, where the call is not made again.
+    pub(crate) fn into_error(self) -> Error {
+        match self {
+            Self::NotSent => never_sent(""),
+            Self::Lost(error) | Self::Failed(error) => error,
+        }
+    }
+}
+
 impl Outgoing<'_> {
     /// The method's name, and the rest without it, for a call that outlives it.
     pub(crate) fn into_owned(self) -> (String, Outgoing<'static>) {
@@ -92,33 +106,33 @@ impl Outgoing<'_> {
         Outgoing {
             method,
             payload: std::mem::take(&mut self.payload),
-            attachments: std::mem::take(&mut self.attachments),
+            arrays: std::mem::take(&mut self.arrays),
             metadata: std::mem::take(&mut self.metadata),
             ..*self
         }
     }
 
-    /// What is given to the link. A call that may be made again keeps its attachments, to be copied each time.
-    fn attachments_to_send(&mut self) -> Vec<Attachment> {
-        if self.flags & flags::IDEMPOTENT == 0 || self.attachments.is_empty() {
-            return std::mem::take(&mut self.attachments);
-        }
-        let shared: Vec<_> =
-            std::mem::take(&mut self.attachments).into_iter().map(Attachment::into_source).collect();
-        self.attachments = shared.iter().map(|source| Attachment::Source(Arc::clone(source))).collect();
-        shared.into_iter().map(Attachment::Source).collect()
+    /// Whether its arrays stay, to be copied each time that it is sent.
+    pub(crate) fn keeps_arrays(&self, session: &Session) -> bool {
+        self.flags & flags::IDEMPOTENT != 0
+            || self.wait_for_ready && self.arrays.built() && !session.has_answered(self.method)
     }
 
-    /// What the link has left of them.
-    fn attachments_after(&mut self, left: Vec<Attachment>, sent: bool) {
-        if !sent && self.flags & flags::IDEMPOTENT == 0 {
-            self.attachments = left;
+    /// The answer, unless the call waits for a worker that can take it, and this one could not.
+    pub(crate) fn taken(&self, session: &Session, finished: Finished) -> Result<Finished, Failure> {
+        if !self.wait_for_ready {
+            return Ok(finished);
         }
-    }
-
-    /// When the time is over, for a timer.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.expires_ns.map(|at| Instant::now() + Duration::from_nanos(at.saturating_sub(monotonic_ns())))
+        if finished.status == Code::Unavailable {
+            let error = Error::answered(finished.status, self.method, &finished.body.payload);
+            if !error.may_have_run() {
+                return Err(Failure::Failed(error));
+            }
+        }
+        if self.arrays.built() {
+            session.answers(self.method);
+        }
+        Ok(finished)
     }
 
     /// The error of a call that did not even get sent in time, for this reason.
@@ -144,7 +158,7 @@ impl Outgoing<'_> {
                 flags: self.flags,
                 body_len: body_len as u32,
                 metadata_len: self.metadata.len() as u32,
-                attachments: self.attachments.len() as u32,
+                attachments: self.arrays.len() as u32,
                 ..Common::default()
             },
             deadline_ns,
@@ -178,19 +192,23 @@ impl Drop for InFlight<'_> {
 }
 
 /// Makes a call and waits for its answer.
-pub(crate) async fn run(session: &Arc<Session>, call: &mut Outgoing<'_>) -> Result<Finished, Failure> {
+pub(crate) async fn run<W: Waiting>(
+    waiting: &W,
+    session: &Arc<Session>,
+    call: &mut Outgoing<'_>,
+) -> Result<Finished, Failure> {
     // The guard exists before the request is sent. In the other order, a future that is dropped in between
     // would leave a request that nobody cancels and a slot that nobody frees.
-    let mut guard = begin(session, call).await?;
+    let mut guard = begin(waiting, session, call).await?;
     let making = Making::begin(call.started_ns);
-    send(session, call, &mut guard).await?;
-    let answer = match session.answer_inline(guard.id, guard.alone && making.are_few()) {
+    send(waiting, session, call, &mut guard).await?;
+    let answer = match session.answer_inline(guard.id, waiting.may_poll(guard.alone, &making)) {
         Some(answer) => {
             // Nothing was waited for: without this, a loop of quick calls would never let go of its thread.
             tokio::task::coop::consume_budget().await;
             answer
         }
-        None => wait(session, call, guard.id).await?,
+        None => wait(waiting, session, call, guard.id).await?,
     };
     guard.done = true;
     match answer {
@@ -202,16 +220,24 @@ pub(crate) async fn run(session: &Arc<Session>, call: &mut Outgoing<'_>) -> Resu
 }
 
 /// Sends a call that gets no answer.
-pub(crate) async fn notify(session: &Arc<Session>, call: &mut Outgoing<'_>) -> Result<(), Failure> {
-    let mut guard = begin(session, call).await?;
-    send(session, call, &mut guard).await?;
+pub(crate) async fn notify<W: Waiting>(
+    waiting: &W,
+    session: &Arc<Session>,
+    call: &mut Outgoing<'_>,
+) -> Result<(), Failure> {
+    let mut guard = begin(waiting, session, call).await?;
+    send(waiting, session, call, &mut guard).await?;
     // No answer will free the slot.
     guard.sent = false;
     Ok(())
 }
 
 /// Finds a slot.
-pub(crate) async fn begin<'a>(session: &'a Session, call: &Outgoing<'_>) -> Result<InFlight<'a>, Failure> {
+pub(crate) async fn begin<'a, W: Waiting>(
+    waiting: &W,
+    session: &'a Arc<Session>,
+    call: &Outgoing<'_>,
+) -> Result<InFlight<'a>, Failure> {
     let mut waited = false;
     loop {
         let freed = session.slot_freed.notified();
@@ -239,7 +265,9 @@ pub(crate) async fn begin<'a>(session: &'a Session, call: &Outgoing<'_>) -> Resu
                 if session.calls.lock().has_room() {
                     continue;
                 }
-                until(call, freed).await.ok_or_else(|| Failure::Failed(call.too_late(&full)))?;
+                attend(waiting, session, call)?;
+                let freed = waiting.until(call.expires_ns, freed).await;
+                freed.ok_or_else(|| Failure::Failed(call.too_late(&full)))?;
             }
         }
     }
@@ -262,7 +290,8 @@ impl Drop for SlotWaiter<'_> {
 }
 
 /// Sends the request, as soon as there is room for it.
-pub(crate) async fn send(
+pub(crate) async fn send<W: Waiting>(
+    waiting: &W,
     session: &Arc<Session>,
     call: &mut Outgoing<'_>,
     guard: &mut InFlight<'_>,
@@ -274,14 +303,14 @@ pub(crate) async fn send(
         // Made before the attempt: an end that comes after it is not missed.
         let room = session.room.notified();
         let body_len = head.len() + call.payload.len() + call.metadata.len();
-        let (attached, copied) = attached(&call.attachments);
+        let (attached, copied) = call.arrays.bytes();
         // From here on the worker may know of the call, also if sending panics.
         guard.sent = true;
         let len = body_len + attached;
         let sent = if len > SMALL_SAMPLE_LEN
             && (body_len + copied > INLINE_LEN || len > session.sent_large.load(Ordering::Acquire))
         {
-            send_large(session, call, guard.id, &head, len).await
+            send_large(waiting, session, call, guard.id, &head, len).await
         } else {
             send_small(session, call, &head)
         };
@@ -304,8 +333,9 @@ pub(crate) async fn send(
         match error {
             SendError::Full => {
                 waited = true;
-                ensure_driver(session, call)?;
-                until(call, room).await.ok_or_else(|| Failure::Failed(call.too_late(NO_ROOM)))?;
+                attend(waiting, session, call)?;
+                let room = waiting.until(call.expires_ns, room).await;
+                room.ok_or_else(|| Failure::Failed(call.too_late(NO_ROOM)))?;
             }
             other => return Err(not_sent(session, call, &other)),
         }
@@ -313,11 +343,10 @@ pub(crate) async fn send(
 }
 
 /// What is known of a call that found no room in time.
-pub(crate) const NO_ROOM: &str =
-    "the worker made no room for it; its threads are busy or wait for the interpreter";
+const NO_ROOM: &str = "the worker made no room for it; its threads are busy or wait for the interpreter";
 
 /// What is known of a call that found no slot.
-pub(crate) fn no_slot(limit: usize, abandoned: usize) -> String {
+fn no_slot(limit: usize, abandoned: usize) -> String {
     format!(
         "all {limit} calls that this connection may have in flight are in flight, {abandoned} of them given up by \
          their callers and not yet answered"
@@ -325,7 +354,7 @@ pub(crate) fn no_slot(limit: usize, abandoned: usize) -> String {
 }
 
 /// A frame could not be sent, and waiting would not help.
-pub(crate) fn not_sent(session: &Session, call: &Outgoing<'_>, error: &SendError) -> Failure {
+fn not_sent(session: &Session, call: &Outgoing<'_>, error: &SendError) -> Failure {
     let code = match error {
         SendError::Gone => {
             let pid = session.link.welcome().pid;
@@ -339,35 +368,26 @@ pub(crate) fn not_sent(session: &Session, call: &Outgoing<'_>, error: &SendError
     Failure::Failed(Error::of_call(code, call.method, error.to_string()))
 }
 
-/// Bytes that attachments take in a sample, at most, and how many of them are to be copied.
-pub(crate) fn attached(attachments: &[Attachment]) -> (usize, usize) {
-    attachments.iter().fold((0, 0), |(taken, copied), attachment| {
-        let in_place = matches!(attachment, Attachment::Piece(piece) if piece.is_shared());
-        let len = attachment.len();
-        (taken + len + ENTRY_LEN + ALIGNMENT, copied + if in_place { 0 } else { len })
-    })
-}
-
 /// An attempt at sending that did not succeed.
-pub(crate) enum Attempt {
+enum Attempt {
     Sending(SendError),
     Failure(Failure),
 }
 
 /// Sends a frame right here.
-pub(crate) fn send_small(session: &Session, call: &mut Outgoing<'_>, head: &[u8]) -> Result<(), Attempt> {
+fn send_small(session: &Session, call: &mut Outgoing<'_>, head: &[u8]) -> Result<(), Attempt> {
     let body_len = head.len() + call.payload.len();
     let mut header = call.header(body_len).map_err(Attempt::Failure)?;
     let mut tail = buffers::take();
     // Reports must not push a frame out of the small pool.
-    let used = body_len + call.metadata.len() + attached(&call.attachments).0;
+    let used = body_len + call.metadata.len() + call.arrays.bytes().0;
     let room = SMALL_SAMPLE_LEN.saturating_sub(used) / REPORT_LEN;
     let reports = session.calls.lock().take_reports(REPORTS_BESIDE.min(room), &mut tail);
     header.common.reports = reports as u32;
-    let mut attachments = call.attachments_to_send();
+    let keep = call.keeps_arrays(session);
     let parts = [head, &call.payload, &call.metadata, &tail];
-    let sent = session.link.send_with(&header.encode(), &parts, &mut attachments);
-    call.attachments_after(attachments, sent.is_ok());
+    let send = |attachments: &mut _| session.link.send_with(&header.encode(), &parts, attachments);
+    let sent = call.arrays.send(keep, send);
     if sent.is_err() && reports > 0 {
         session.calls.lock().return_reports(&tail);
     }
@@ -376,7 +396,8 @@ pub(crate) fn send_small(session: &Session, call: &mut Outgoing<'_>, head: &[u8]
 }
 
 /// Sends a large frame on a thread that may block.
-async fn send_large(
+async fn send_large<W: Waiting>(
+    waiting: &W,
     session: &Arc<Session>,
     call: &mut Outgoing<'_>,
     id: u64,
@@ -384,12 +405,14 @@ async fn send_large(
     len: usize,
 ) -> Result<(), Attempt> {
     let header = call.header(head.len() + call.payload.len()).map_err(Attempt::Failure)?;
+    let keep = call.keeps_arrays(session);
     let (shared, head) = (Arc::clone(session), head.to_vec());
     let (payload, metadata) = (std::mem::take(&mut call.payload), call.metadata.clone());
-    let mut attachments = call.attachments_to_send();
-    let task = tokio::task::spawn_blocking(move || {
+    let mut arrays = std::mem::take(&mut call.arrays);
+    let work = move || {
         let parts = [&head[..], &payload, &metadata];
-        let sent = shared.link.send_with(&header.encode(), &parts, &mut attachments);
+        let send = |attachments: &mut _| shared.link.send_with(&header.encode(), &parts, attachments);
+        let sent = arrays.send(keep, send);
         match &sent {
             Ok(()) => {
                 shared.sent_large.fetch_max(len, Ordering::Release);
@@ -399,26 +422,30 @@ async fn send_large(
                 shared.slot_is_free();
             }
         }
-        (sent, payload, attachments)
-    });
-    let (sent, payload, attachments) = task.await.map_err(|error| {
-        let reason = format!("sending stopped: {error}");
+        (sent, payload, arrays)
+    };
+    let (sent, payload, arrays) = waiting.aside(work).await.map_err(|reason| {
+        let reason = format!("sending stopped: {reason}");
         Attempt::Failure(Failure::Failed(Error::of_call(Code::Unavailable, call.method, reason).maybe_run()))
     })?;
-    call.payload = payload;
-    call.attachments_after(attachments, sent.is_ok());
+    (call.payload, call.arrays) = (payload, arrays);
     sent.map_err(Attempt::Sending)
 }
 
 /// Waits asleep for the answer.
-async fn wait(session: &Arc<Session>, call: &Outgoing<'_>, id: u64) -> Result<Result<Answer, End>, Failure> {
-    ensure_driver(session, call)?;
+async fn wait<W: Waiting>(
+    waiting: &W,
+    session: &Arc<Session>,
+    call: &Outgoing<'_>,
+    id: u64,
+) -> Result<Result<Answer, End>, Failure> {
+    attend(waiting, session, call)?;
     session.drivers.keep_ticking();
     let answer = poll_fn(|cx| match session.take_answer(id, Some(cx.waker())) {
         Some(answer) => Poll::Ready(answer),
         None => Poll::Pending,
     });
-    if let Some(answer) = until(call, answer).await {
+    if let Some(answer) = waiting.until(call.expires_ns, answer).await {
         return Ok(answer);
     }
     // It may have come while the driver had no thread to run on.
@@ -429,23 +456,20 @@ async fn wait(session: &Arc<Session>, call: &Outgoing<'_>, id: u64) -> Result<Re
     }
 }
 
-/// What `future` gives, or `None` when the call's time is over.
-pub(crate) async fn until<F: Future>(call: &Outgoing<'_>, future: F) -> Option<F::Output> {
-    match call.deadline() {
-        Some(at) => timeout_at(at, future).await.ok(),
-        None => Some(future.await),
-    }
-}
-
-pub(crate) fn ensure_driver(session: &Arc<Session>, call: &Outgoing<'_>) -> Result<(), Failure> {
-    driver::ensure(session).map_err(|error| {
+/// Sees to it that what comes on the connection is received while the call waits.
+pub(crate) fn attend<W: Waiting>(
+    waiting: &W,
+    session: &Arc<Session>,
+    call: &Outgoing<'_>,
+) -> Result<(), Failure> {
+    waiting.attend(session).map_err(|error| {
         let reason = format!("the connection can't be waited for: {error}");
         Failure::Failed(Error::of_call(Code::ResourceExhausted, call.method, reason).maybe_run())
     })
 }
 
 /// What is known of a call whose time is over.
-pub(crate) fn expired(session: &Session, call: &Outgoing<'_>) -> Error {
+fn expired(session: &Session, call: &Outgoing<'_>) -> Error {
     let (pid, timeout) = (session.link.welcome().pid, call.timeout);
     let known = if session.link.peer_exited() {
         format!("the worker (pid {pid}) has ended")

@@ -19,6 +19,7 @@
 //! are [`Tensor`]s and [`TensorView`]s, which travel beside the rest without being encoded.
 #![forbid(unsafe_code)]
 
+mod arrays;
 mod beside;
 #[cfg(feature = "binding")]
 pub mod binding;
@@ -31,16 +32,21 @@ mod client;
 mod connector;
 mod driver;
 mod error;
+mod items;
 mod metadata;
 mod reply;
 mod request;
 mod retries;
 mod session;
+mod shared;
 mod spin;
 mod state;
 mod stream;
+mod streaming;
 mod tensor;
+mod thread;
 mod turn;
+mod waiting;
 
 pub use builder::{Builder, Encoding, Retry, WhenFull};
 pub use client::RpcClient;
@@ -54,5 +60,5 @@ pub use reply::{Reply, Timing};
 pub use request::Request;
 pub use spin::{MAX_SPIN, Spin};
 pub use state::{ConnectionState, StateChanges};
-pub use stream::Streaming;
+pub use streaming::Streaming;
 pub use tensor::{Arena, DType, Element, Tensor, TensorError, TensorMut, TensorView, attached};

@@ -6,25 +6,20 @@ use std::time::{Duration, Instant};
 
 use futures_core::Stream;
 use pycrust_protocol::header::{TraceContext, flags};
-use pycrust_transport::monotonic_ns;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::builder::Encoding;
 #[cfg(feature = "binding")]
 use crate::calls::Body;
-use crate::client::{Call, Encoded, RpcClient, decode, reply, write};
+use crate::client::RpcClient;
 use crate::error::Error;
 use crate::metadata::MetadataValue;
 use crate::reply::Reply;
-use crate::stream::{Arguments, Streaming};
-
-/// No arguments, as MessagePack: the stream has them.
-const NOTHING: &[u8] = &[0xc0];
-
-fn nothing() -> Encoded {
-    Encoded { payload: NOTHING.to_vec(), attachments: Vec::new() }
-}
+use crate::shared::{Call, Encoded, reply, write};
+use crate::stream::Arguments;
+use crate::streaming::{Streaming, decode};
+use crate::waiting::Tokio;
 
 /// A call with options; see [`RpcClient::request`].
 ///
@@ -45,19 +40,42 @@ fn nothing() -> Encoded {
 /// ```
 #[derive(Debug)]
 #[must_use = "a request does nothing before `send`"]
-pub struct Request<'a> {
-    client: &'a RpcClient,
-    call: Call<'a>,
+pub struct Request<'a, C = &'a RpcClient> {
+    pub(crate) client: C,
+    pub(crate) call: Call<'a>,
 }
 
-impl<'a> Request<'a> {
-    pub(crate) fn new(client: &'a RpcClient, method: &'a str) -> Self {
-        Self { client, call: Call::new(method, client.default_timeout()) }
+/// What a call says, on either client.
+impl<'a, C> Request<'a, C> {
+    pub(crate) fn new(client: C, method: &'a str) -> Self {
+        Self { client, call: Call::new(method) }
     }
 
-    /// The time that the call has, from [`send`](Self::send) on. [`Duration::MAX`] is no limit.
+    /// The time that the call has, from now to its answer; of one that streams, to the end of its stream.
+    /// [`Duration::MAX`] is no limit.
+    ///
+    /// Without it a call has the client's [usual time](crate::Builder::timeout), and one whose arguments or answer
+    /// stream has no limit: those take as long as they take. [`idle_timeout`](Self::idle_timeout) is for them.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.call.timeout = timeout;
+        self.call.timeout = Some(timeout);
+        self
+    }
+
+    /// The longest that a call which streams may be silent while its caller waits: neither an item of the answer comes
+    /// nor an argument goes. Then it ends in `DEADLINE_EXCEEDED` and is cancelled. Without limit by default.
+    pub fn idle_timeout(mut self, longest: Duration) -> Self {
+        self.call.idle_timeout = Some(longest);
+        self
+    }
+
+    /// Whether the call waits, within its time, while it certainly did not run: there is no worker, the connection ended
+    /// before the call was sent, or the worker did not take it (it stops, or the method is expected and not
+    /// registered yet). Otherwise it fails with `UNAVAILABLE` at once. By default as
+    /// [the client's builder](crate::Builder::wait_for_ready) says.
+    ///
+    /// A call that may have run is never made again for it: that is for [`idempotent`](Self::idempotent) ones.
+    pub fn wait_for_ready(mut self, wait: bool) -> Self {
+        self.call.wait_for_ready = Some(wait);
         self
     }
 
@@ -109,6 +127,14 @@ impl<'a> Request<'a> {
         self
     }
 
+    /// Prepares for arguments that stream.
+    pub(crate) fn uploads(&mut self, streams: bool) {
+        self.set(flags::UPLOAD, true);
+        self.set(flags::STREAM, streams);
+    }
+}
+
+impl<'a> Request<'a> {
     /// Makes the call. The arguments are encoded before this returns.
     ///
     /// # Errors
@@ -118,18 +144,20 @@ impl<'a> Request<'a> {
         A: Serialize + ?Sized,
         R: DeserializeOwned,
     {
-        self.client.send(&self.call, args)
+        let shared = &self.client.shared;
+        let encoded = shared.encode(&self.call, args);
+        shared.send(&Tokio, encoded)
     }
 
-    /// Makes the call and expects a stream: see [`RpcClient::stream`]. The time limit is the whole stream's.
+    /// Makes the call and expects a stream: see [`RpcClient::stream`].
     pub fn stream<A, R>(mut self, args: &A) -> Streaming<R>
     where
         A: Serialize + ?Sized,
         R: DeserializeOwned,
     {
         self.set(flags::STREAM, true);
-        let opening = self.client.open(&self.call, self.client.write(&self.call, args), None);
-        Streaming::new(self.call.method, opening, decode)
+        let encoded = self.client.shared.write(&self.call, args);
+        Streaming::new(self.client.items(&self.call, encoded, None), decode)
     }
 
     /// Makes the call with a stream of arguments, for a handler that takes an iterator, and waits for its result.
@@ -143,11 +171,10 @@ impl<'a> Request<'a> {
         S: Stream<Item: Serialize> + Send + 'static,
         R: DeserializeOwned,
     {
-        self.set(flags::UPLOAD, true);
-        let arguments = self.arguments(arguments);
-        let started_ns = monotonic_ns();
-        let open = self.client.open(&self.call, Ok(nothing()), Some(arguments)).await?;
-        reply(self.call.method, &open.answer().await?, started_ns)
+        self.uploads(false);
+        let arguments = written(self.client.shared.options.encoding, self.call.method, arguments);
+        let (finished, started_ns) = self.client.shared.upload(&Tokio, &self.call, arguments).await?;
+        reply(self.call.method, &finished, started_ns)
     }
 
     /// Makes the call with a stream of arguments and expects a stream: both go on at once.
@@ -156,10 +183,9 @@ impl<'a> Request<'a> {
         S: Stream<Item: Serialize> + Send + 'static,
         R: DeserializeOwned,
     {
-        self.set(flags::STREAM | flags::UPLOAD, true);
-        let arguments = self.arguments(arguments);
-        let opening = self.client.open(&self.call, Ok(nothing()), Some(arguments));
-        Streaming::new(self.call.method, opening, decode)
+        self.uploads(true);
+        let arguments = written(self.client.shared.options.encoding, self.call.method, arguments);
+        Streaming::new(self.client.items(&self.call, Ok(Encoded::nothing()), Some(arguments)), decode)
     }
 
     /// Sends the call and wants no answer: it returns once the call is on its way. Whether it ran is not told.
@@ -169,14 +195,15 @@ impl<'a> Request<'a> {
     /// room in time.
     pub async fn notify<A: Serialize + ?Sized>(mut self, args: &A) -> Result<(), Error> {
         self.set(flags::ONE_WAY, true);
-        self.client.notify(&self.call, args).await
+        let call = self.client.shared.encode(&self.call, args)?;
+        self.client.shared.notify(&Tokio, call).await
     }
 
     /// Makes the call with arguments that are MessagePack already; the result stays MessagePack.
     #[cfg(feature = "binding")]
     pub(crate) async fn send_raw(self, arguments: Encoded) -> Result<Body, Error> {
-        let call = self.client.outgoing(&self.call, Ok(arguments))?;
-        let (finished, _) = self.client.make(call).await?;
+        let call = self.client.shared.outgoing(&self.call, Ok(arguments))?;
+        let (finished, _) = self.client.shared.make(&Tokio, call).await?;
         Ok(finished.body)
     }
 
@@ -184,42 +211,35 @@ impl<'a> Request<'a> {
     #[cfg(feature = "binding")]
     pub(crate) fn stream_raw(mut self, arguments: Encoded) -> Streaming<Body> {
         self.set(flags::STREAM, true);
-        let opening = self.client.open(&self.call, Ok(arguments), None);
-        Streaming::new(self.call.method, opening, as_it_is)
+        Streaming::new(self.client.items(&self.call, Ok(arguments), None), |_, item| Ok(item))
     }
 
     /// The same with arguments that are a stream, each MessagePack already.
     #[cfg(feature = "binding")]
-    pub(crate) fn exchange_raw(mut self, arguments: Arguments) -> Streaming<Body> {
-        self.set(flags::STREAM | flags::UPLOAD, true);
-        let opening = self.client.open(&self.call, Ok(nothing()), Some(arguments));
-        Streaming::new(self.call.method, opening, as_it_is)
+    pub(crate) fn exchange_raw(mut self, arguments: Arguments<'static>) -> Streaming<Body> {
+        self.uploads(true);
+        let items = self.client.items(&self.call, Ok(Encoded::nothing()), Some(arguments));
+        Streaming::new(items, |_, item| Ok(item))
     }
 
     /// The same without an answer.
     #[cfg(feature = "binding")]
     pub(crate) async fn notify_raw(mut self, arguments: Encoded) -> Result<(), Error> {
         self.set(flags::ONE_WAY, true);
-        self.client.notify_outgoing(self.client.outgoing(&self.call, Ok(arguments))?).await
+        let call = self.client.shared.outgoing(&self.call, Ok(arguments))?;
+        self.client.shared.notify(&Tokio, call).await
     }
-
-    fn arguments<S>(&self, arguments: S) -> Arguments
-    where
-        S: Stream<Item: Serialize> + Send + 'static,
-    {
-        let (encoding, method) = (self.client.encoding(), self.call.method.to_owned());
-        Box::pin(Writing { arguments: Box::pin(arguments), encoding, method })
-    }
-}
-
-/// An item that stays MessagePack.
-#[cfg(feature = "binding")]
-#[expect(clippy::unnecessary_wraps, reason = "a stream's items may be unreadable, these can't")]
-fn as_it_is(_method: &str, item: &Body) -> Result<Body, Error> {
-    Ok(Body { payload: item.payload.clone(), attachments: item.attachments.clone() })
 }
 
 /// A stream of arguments as they are sent.
+pub(crate) fn written<'u, S>(encoding: Encoding, method: &str, arguments: S) -> Arguments<'u>
+where
+    S: Stream<Item: Serialize> + Send + 'u,
+{
+    Box::pin(Writing { arguments: Box::pin(arguments), encoding, method: method.to_owned() })
+}
+
+/// Such a stream.
 struct Writing<S> {
     arguments: Pin<Box<S>>,
     encoding: Encoding,

@@ -10,6 +10,7 @@ use pycrust_transport::monotonic_ns;
 use crate::builder::Retry;
 use crate::call::{Failure, Outgoing};
 use crate::error::Error;
+use crate::waiting::Waiting;
 
 /// Connections that a call tries when each ends before the call could be sent.
 pub(crate) const MAX_CONNECTIONS: usize = 3;
@@ -23,16 +24,32 @@ pub(crate) struct Retries {
     attempts: u32,
     /// Connections that ended before the call could be sent.
     connections: usize,
+    /// Why a call that waits was last not taken.
+    refused: Option<String>,
 }
 
 impl Retries {
     pub(crate) fn new(retry: Retry) -> Self {
-        Self { retry, pause: retry.first_pause, attempts: 1, connections: 0 }
+        Self { retry, pause: retry.first_pause, attempts: 1, connections: 0, refused: None }
+    }
+
+    /// Waits before the call is made again; or the error that it ends in.
+    pub(crate) async fn pause<W: Waiting>(
+        &mut self,
+        waiting: &W,
+        failure: Failure,
+        call: &Outgoing<'_>,
+    ) -> Result<(), Error> {
+        match self.after(failure, call)? {
+            Duration::ZERO => {}
+            pause => waiting.pause(pause).await,
+        }
+        Ok(())
     }
 
     /// How long to wait before the call is made again; or the error that it ends in: if it must not be made twice,
     /// was made often enough, or has not that much time left.
-    pub(crate) fn after(&mut self, failure: Failure, call: &Outgoing<'_>) -> Result<Duration, Error> {
+    fn after(&mut self, failure: Failure, call: &Outgoing<'_>) -> Result<Duration, Error> {
         let error = match failure {
             Failure::NotSent => {
                 self.connections += 1;
@@ -43,15 +60,27 @@ impl Retries {
             }
             Failure::Lost(error) | Failure::Failed(error) => error,
         };
+        if let (Some(refused), Code::DeadlineExceeded, false) =
+            (&self.refused, error.code(), error.may_have_run())
+        {
+            return Err(call.too_late(refused));
+        }
+        if error.code() != Code::Unavailable || call.arrays.are_gone() {
+            return Err(error);
+        }
+        let left = call.expires_ns.map(|at| Duration::from_nanos(at.saturating_sub(monotonic_ns())));
         let waits = jittered(self.pause);
+        self.pause = (self.pause * 2).min(self.retry.longest_pause);
+        if call.wait_for_ready && !error.may_have_run() {
+            self.connections = 0;
+            self.refused = Some(format!("no worker was ready: {}", error.message()));
+            return Ok(left.map_or(waits, |left| left.min(waits)));
+        }
         let again = call.flags & flags::IDEMPOTENT != 0 && self.attempts < self.retry.attempts;
-        let in_time =
-            call.expires_ns.is_none_or(|at| at.saturating_sub(monotonic_ns()) > waits.as_nanos() as u64);
-        if !again || !in_time || error.code() != Code::Unavailable {
+        if !again || left.is_some_and(|left| left <= waits) {
             return Err(error);
         }
         self.attempts += 1;
-        self.pause = (self.pause * 2).min(self.retry.longest_pause);
         Ok(waits)
     }
 }
@@ -63,7 +92,7 @@ pub(crate) fn never_sent(method: &str) -> Error {
 }
 
 /// A pause that is different for everyone who was told of the same end: between half of it and all.
-fn jittered(pause: Duration) -> Duration {
+pub(crate) fn jittered(pause: Duration) -> Duration {
     // The standard library's only source of chance: each state's keys are its own.
     let chance = RandomState::new().hash_one(()) as u32;
     pause / 2 + (pause / 2).mul_f64(f64::from(chance) / f64::from(u32::MAX))

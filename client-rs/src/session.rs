@@ -1,5 +1,6 @@
 //! One established connection: its calls, whose turn it is to receive, and its end.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::Waker;
@@ -55,6 +56,8 @@ pub(crate) struct Session {
     /// Bytes of the largest frame that was sent through the bulk service: one that is no larger needs neither a
     /// handshake nor a new segment.
     pub(crate) sent_large: AtomicUsize,
+    /// Methods that have answered calls which wait for a worker and bring arrays that were built in place.
+    answering: Mutex<HashSet<String>>,
     /// Whether the connection is at its end: `calls` knows why.
     ended: AtomicBool,
     /// Whether the last owner may take its time to drop the connection.
@@ -78,6 +81,7 @@ impl Session {
             drivers: Drivers::default(),
             heard_ns: AtomicU64::new(monotonic_ns()),
             sent_large: AtomicUsize::new(0),
+            answering: Mutex::default(),
             ended: AtomicBool::new(false),
             unhurried: AtomicBool::new(false),
             states,
@@ -90,6 +94,19 @@ impl Session {
     /// Whether the connection is at its end.
     pub(crate) fn ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
+    }
+
+    /// A method answers here: its calls need not be kept to be sent again.
+    pub(crate) fn answers(&self, method: &str) {
+        let mut answering = self.answering.lock();
+        if !answering.contains(method) {
+            answering.insert(method.to_owned());
+        }
+    }
+
+    /// Whether a method is known to answer here.
+    pub(crate) fn has_answered(&self, method: &str) -> bool {
+        self.answering.lock().contains(method)
     }
 
     /// When the worker was last heard of, on `CLOCK_MONOTONIC`.

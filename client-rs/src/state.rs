@@ -2,6 +2,8 @@
 
 use tokio::sync::watch;
 
+use crate::thread::Thread;
+
 /// Where a client stands with its worker; see [`RpcClient::state`](crate::RpcClient::state).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -11,7 +13,8 @@ pub enum ConnectionState {
         /// Why the last one ended, or could not be made; empty before the first.
         reason: String,
     },
-    /// A connection is being made.
+    /// A connection is being made. Attempts that follow a failed one are not told: it stays [`Disconnected`](Self::Disconnected) until one
+    /// succeeds, or fails for another reason.
     Connecting,
     /// Calls go to this worker.
     Connected {
@@ -37,6 +40,11 @@ impl StateChanges {
     pub async fn next(&mut self) -> Option<ConnectionState> {
         self.0.changed().await.ok()?;
         Some(self.0.borrow_and_update().clone())
+    }
+
+    /// The same, for a thread without Tokio: it blocks until then.
+    pub fn wait(&mut self) -> Option<ConnectionState> {
+        Thread::default().block_on(self.next())
     }
 }
 

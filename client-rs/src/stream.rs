@@ -1,58 +1,95 @@
 //! Calls that stream: items in, arguments out, or both.
 
-use std::fmt;
+use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_core::Stream;
 use pycrust_protocol::Code;
 use pycrust_protocol::control::put_request_head;
 use pycrust_protocol::header::{Common, Credit, RequestHeader, flags};
-use pycrust_protocol::limits::STREAM_WINDOW_BYTES;
-use pycrust_transport::{Link, SendError};
+use pycrust_protocol::limits::{STREAM_WINDOW_BYTES, UPLOAD_WINDOW};
+use pycrust_transport::{Link, SendError, monotonic_ns};
 use tokio::sync::futures::OwnedNotified;
-use tokio::time::{Sleep, sleep_until};
 
 use crate::buffers;
 use crate::call::{self, Failure, Finished, Outgoing};
 use crate::calls::{Amount, Body, End, Next};
-use crate::client::Encoded;
 use crate::error::Error;
 use crate::session::Session;
+use crate::shared::Encoded;
+use crate::waiting::Waiting;
 
 /// Bytes of method and metadata with which a call still fits into a small frame.
 const MAX_OPENING_LEN: usize = 3 * 1024;
 
 /// Arguments as they are sent: MessagePack, or why they can't be.
-pub(crate) type Arguments = Pin<Box<dyn Stream<Item = Result<Encoded, Error>> + Send>>;
+pub(crate) type Arguments<'u> = Pin<Box<dyn Stream<Item = Result<Encoded, Error>> + Send + 'u>>;
 
-/// A call that is being opened.
-pub(crate) type Opening = Pin<Box<dyn Future<Output = Result<Open, Error>> + Send>>;
+/// A call that was opened, and the first that it gave if that was waited for.
+pub(crate) struct Opened<'u> {
+    pub(crate) open: Open<'u>,
+    pub(crate) first: Option<Event>,
+}
 
 /// A call that streams and was sent.
-pub(crate) struct Open {
+pub(crate) struct Open<'u> {
     session: Arc<Session>,
     id: u64,
     method: String,
     started_ns: u64,
-    /// When its time is over, and how much that was.
-    deadline: Option<(Pin<Box<Sleep>>, Error)>,
+    limits: Limits,
     /// What comes before more is granted.
     window: Amount,
     taken: Amount,
     granted: Amount,
     /// What is still to be sent.
-    upload: Option<Upload>,
+    upload: Option<Upload<'u>>,
+    /// Arguments that were sent and may have to be sent again, to a worker that can take the call.
+    kept: Option<VecDeque<Encoded>>,
     /// The worker can send, or be sent, more once this has come.
     room: Option<Pin<Box<OwnedNotified>>>,
     /// Whether the slot is another's.
     done: bool,
 }
 
-struct Upload {
-    arguments: Arguments,
+/// The times that a call that streams has.
+struct Limits {
+    /// All of it, and when that is over.
+    timeout: Duration,
+    expires_ns: Option<u64>,
+    /// Without an item or an argument on its way.
+    idle: Option<Duration>,
+    /// Since when that is so; nothing while the caller does not wait.
+    waits_since_ns: Option<u64>,
+}
+
+impl Limits {
+    /// When to look at [`over`](Self::over) again, if nothing moves.
+    fn next_ns(&self) -> Option<u64> {
+        let idle = self.waits_since_ns.zip(self.idle);
+        let idle_ns = idle.map(|(since, idle)| since.saturating_add(idle.as_nanos() as u64));
+        idle_ns.into_iter().chain(self.expires_ns).min()
+    }
+
+    /// Which of them is over, in words.
+    fn over(&self) -> Option<String> {
+        // The clock is not looked at for nothing.
+        let now_ns = self.next_ns().map(|at| (at, monotonic_ns())).filter(|(at, now)| at <= now)?.1;
+        if self.expires_ns.is_some_and(|at| at <= now_ns) {
+            return Some(format!("not ended within {:?}", self.timeout));
+        }
+        self.idle.map(|idle| {
+            format!("nothing came or went for {idle:?} (idle_timeout): the handler is slow, or has nothing to give")
+        })
+    }
+}
+
+struct Upload<'u> {
+    arguments: Arguments<'u>,
     sent: Amount,
     /// What found no room, with its flags.
     pending: Option<(u8, Encoded)>,
@@ -64,14 +101,15 @@ pub(crate) enum Event {
     Answer(Finished),
 }
 
-impl Open {
+impl<'u> Open<'u> {
     /// Opens a call on a connection.
-    pub(crate) async fn new(
+    pub(crate) async fn new<W: Waiting>(
+        waiting: &W,
         session: &Arc<Session>,
         call: &mut Outgoing<'_>,
-        arguments: &mut Option<Arguments>,
+        arguments: &mut Option<Arguments<'u>>,
     ) -> Result<Self, Failure> {
-        let mut guard = call::begin(session, call).await?;
+        let mut guard = call::begin(waiting, session, call).await?;
         let window = Amount { items: call.window.into(), bytes: STREAM_WINDOW_BYTES };
         if arguments.is_some() && call.method.len() + call.metadata.len() > MAX_OPENING_LEN {
             // A large frame could be overtaken by the arguments that follow it.
@@ -81,38 +119,67 @@ impl Open {
             return Err(Failure::Failed(Error::of_call(Code::InvalidArgument, call.method, reason)));
         }
         session.calls.lock().stream(guard.id, window);
-        call::send(session, call, &mut guard).await?;
-        call::ensure_driver(session, call)?;
+        call::send(waiting, session, call, &mut guard).await?;
+        call::attend(waiting, session, call)?;
         session.drivers.keep_ticking();
         guard.done = true;
         let upload =
             arguments.take().map(|arguments| Upload { arguments, sent: Amount::default(), pending: None });
+        let kept = (call.wait_for_ready && upload.is_some()).then(VecDeque::new);
+        let (timeout, expires_ns, idle) = (call.timeout, call.expires_ns, call.idle_timeout);
         Ok(Self {
             session: Arc::clone(session),
             id: guard.id,
             method: call.method.to_owned(),
             started_ns: call.started_ns,
-            deadline: call.deadline().map(|at| {
-                let reason = format!("not ended within {:?}", call.timeout);
-                let error = Error::of_call(Code::DeadlineExceeded, call.method, reason).maybe_run();
-                (Box::pin(sleep_until(at)), error)
-            }),
+            limits: Limits { timeout, expires_ns, idle, waits_since_ns: None },
             window,
             taken: Amount::default(),
             granted: window,
             upload,
+            kept,
             room: None,
             done: false,
         })
     }
 
+    /// The arguments, from the first one on, of a call that was not taken.
+    pub(crate) fn arguments_again(mut self) -> Option<Arguments<'u>> {
+        let mut first = self.kept.take()?;
+        let Some(Upload { arguments, pending, .. }) = self.upload.take() else {
+            return Some(Box::pin(Again { first, rest: None }));
+        };
+        let ended = pending.as_ref().is_some_and(|(flag, _)| *flag == flags::UPLOAD_END);
+        first.extend(pending.filter(|_| !ended).map(|(_, argument)| argument));
+        Some(Box::pin(Again { first, rest: Some(arguments).filter(|_| !ended) }))
+    }
+
+    /// When to poll again, if nothing comes.
+    pub(crate) fn limit_ns(&self) -> Option<u64> {
+        self.limits.next_ns()
+    }
+
+    /// The next event, waited for.
+    pub(crate) async fn event<W: Waiting>(&mut self, waiting: &W) -> Result<Event, Error> {
+        loop {
+            let limit_ns = self.limit_ns();
+            // Once polled, there may be a limit, or another one.
+            let event = poll_fn(|cx| match self.poll(cx) {
+                Poll::Pending if self.limit_ns() != limit_ns => Poll::Ready(None),
+                polled => polled.map(Some),
+            });
+            if let Some(Some(event)) = waiting.until(limit_ns, event).await {
+                return event;
+            }
+        }
+    }
+
     /// The next event. After an error or the answer there is none.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Error>> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Error>> {
         let coop = std::task::ready!(tokio::task::coop::poll_proceed(cx));
-        if let Some((sleep, error)) = &mut self.deadline
-            && sleep.as_mut().poll(cx).is_ready()
-        {
-            return Poll::Ready(Err(error.clone()));
+        if let Some(late) = self.limits.over() {
+            let error = Error::of_call(Code::DeadlineExceeded, &self.method, late).maybe_run();
+            return Poll::Ready(Err(error));
         }
         self.feed(cx)?;
         let mut next = self.session.calls.lock().next(self.id, cx.waker());
@@ -122,6 +189,7 @@ impl Open {
         }
         let event = match next {
             Some(Next::Item(item)) => {
+                self.kept = None;
                 self.taken.items += 1;
                 self.taken.bytes += item.bytes();
                 self.grant(cx);
@@ -137,9 +205,13 @@ impl Open {
             }
             None => {
                 self.grant(cx);
+                if self.limits.idle.is_some() {
+                    self.limits.waits_since_ns.get_or_insert_with(monotonic_ns);
+                }
                 return Poll::Pending;
             }
         };
+        self.limits.waits_since_ns = None;
         coop.made_progress();
         Poll::Ready(event)
     }
@@ -209,6 +281,10 @@ impl Open {
                 Some(pending) => pending,
                 None => {
                     let allowed = self.session.calls.lock().allowed(self.id);
+                    if allowed.items > UPLOAD_WINDOW {
+                        // It takes them, so it took the call.
+                        self.kept = None;
+                    }
                     if upload.sent.items >= allowed.items || upload.sent.bytes >= allowed.bytes {
                         return Ok(());
                     }
@@ -220,22 +296,30 @@ impl Open {
                 }
             };
             let bytes = argument.len() as u64;
-            let Encoded { payload, mut attachments } = argument;
+            if let (Some(kept), flags::STREAM_ITEM) = (&mut self.kept, flag) {
+                kept.push_back(argument.clone());
+            }
+            let Encoded { payload, mut arrays } = argument;
             let mut head = buffers::take();
             put_request_head(&mut head, self.id, &self.method, payload.len());
             let body_len = (head.len() + payload.len()) as u32;
-            let count = attachments.len() as u32;
+            let count = arrays.len() as u32;
             let common = Common { flags: flag, body_len, attachments: count, ..Common::default() };
             let stream_seq = upload.sent.items as u32;
             let header = RequestHeader { common, stream_seq, ..RequestHeader::default() }.encode();
             let session = Arc::clone(&self.session);
             let parts = [&head[..], &payload];
-            let sent = self.try_send(cx, || session.link.send_with(&header, &parts, &mut attachments))?;
+            let send = || arrays.send(false, |arrays| session.link.send_with(&header, &parts, arrays));
+            let sent = self.try_send(cx, send)?;
             let Some(upload) = &mut self.upload else { return Ok(()) };
             if !sent {
-                upload.pending = Some((flag, Encoded { payload, attachments }));
+                if flag == flags::STREAM_ITEM {
+                    self.kept.as_mut().map(VecDeque::pop_back);
+                }
+                upload.pending = Some((flag, Encoded { payload, arrays }));
                 return Ok(());
             }
+            self.limits.waits_since_ns = None;
             buffers::give(head);
             buffers::give(payload);
             upload.sent.items += 1;
@@ -248,17 +332,17 @@ impl Open {
     }
 
     /// The answer of a call that streams its arguments only.
-    pub(crate) async fn answer(mut self) -> Result<Finished, Error> {
+    pub(crate) async fn answer<W: Waiting>(mut self, waiting: &W) -> Result<Finished, Error> {
         loop {
             // An item would be one that nobody asked for.
-            if let Event::Answer(finished) = poll_fn(|cx| self.poll(cx)).await? {
+            if let Event::Answer(finished) = self.event(waiting).await? {
                 return Ok(finished);
             }
         }
     }
 }
 
-impl Drop for Open {
+impl Drop for Open<'_> {
     fn drop(&mut self) {
         if !self.done {
             self.session.give_up(self.id, true);
@@ -266,111 +350,22 @@ impl Drop for Open {
     }
 }
 
-/// A streamed answer: each item as it comes, then the end or one error.
-///
-/// It is a [`Stream`]; [`next`](Self::next) does without that trait. The call is made when it is first polled.
-/// A worker sends no more items than the call's window before they are taken, and none beyond 16 MiB and one item, so
-/// a slow reader slows its handler down. Dropping the stream cancels the call.
-pub struct Streaming<R> {
-    state: State,
-    method: String,
-    version: u32,
-    decode: Decode<R>,
+/// Arguments that are sent again, and those that follow.
+struct Again<'u> {
+    first: VecDeque<Encoded>,
+    rest: Option<Arguments<'u>>,
 }
 
-/// How an item is read.
-pub(crate) type Decode<R> = fn(&str, &Body) -> Result<R, Error>;
-
-enum State {
-    Opening(Opening),
-    Open(Open),
-    /// One item, then the end.
-    Single(Finished),
-    Ended,
-}
-
-impl<R> Streaming<R> {
-    pub(crate) fn new(method: &str, opening: Opening, decode: Decode<R>) -> Self {
-        Self { state: State::Opening(opening), method: method.to_owned(), version: 0, decode }
-    }
-
-    /// The next item; `None` at the end.
-    ///
-    /// # Errors
-    /// Those of [`RpcClient::call`](crate::RpcClient::call), once; then the stream has ended.
-    pub async fn next(&mut self) -> Option<Result<R, Error>> {
-        poll_fn(|cx| self.poll(cx)).await
-    }
-
-    /// The handler version that ended the stream; 0 before its end.
-    pub fn version(&self) -> u32 {
-        self.version
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<R, Error>>> {
-        loop {
-            match &mut self.state {
-                State::Opening(opening) => match std::task::ready!(opening.as_mut().poll(cx)) {
-                    Ok(open) => self.state = State::Open(open),
-                    Err(error) => {
-                        self.state = State::Ended;
-                        return Poll::Ready(Some(Err(error)));
-                    }
-                },
-                State::Open(open) => {
-                    let event = std::task::ready!(open.poll(cx));
-                    match event {
-                        Ok(Event::Item(item)) => {
-                            let value = (self.decode)(&self.method, &item);
-                            buffers::give(item.payload);
-                            if value.is_err() {
-                                self.state = State::Ended;
-                            }
-                            return Poll::Ready(Some(value));
-                        }
-                        Ok(Event::Answer(finished)) => {
-                            self.version = finished.header.version;
-                            self.state = State::Ended;
-                            if finished.status != Code::Ok {
-                                let payload = &finished.body.payload;
-                                return Poll::Ready(Some(Err(Error::answered(
-                                    finished.status,
-                                    &self.method,
-                                    payload,
-                                ))));
-                            }
-                            // A handler that does not stream answers with one item and the end in one.
-                            if finished.header.common.flags & flags::STREAM == 0 {
-                                self.state = State::Single(finished);
-                            }
-                        }
-                        Err(error) => {
-                            self.state = State::Ended;
-                            return Poll::Ready(Some(Err(error)));
-                        }
-                    }
-                }
-                State::Single(finished) => {
-                    let value = (self.decode)(&self.method, &finished.body);
-                    self.state = State::Ended;
-                    return Poll::Ready(Some(value));
-                }
-                State::Ended => return Poll::Ready(None),
-            }
-        }
-    }
-}
-
-impl<R> Stream for Streaming<R> {
-    type Item = Result<R, Error>;
+impl Stream for Again<'_> {
+    type Item = Result<Encoded, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.poll(cx)
-    }
-}
-
-impl<R> fmt::Debug for Streaming<R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Streaming").field("method", &self.method).finish_non_exhaustive()
+        if let Some(first) = self.first.pop_front() {
+            return Poll::Ready(Some(Ok(first)));
+        }
+        match &mut self.rest {
+            Some(rest) => rest.as_mut().poll_next(cx),
+            None => Poll::Ready(None),
+        }
     }
 }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use pycrust_protocol::tensor::DType;
-use pycrust_transport::{Attachment, Source};
+use pycrust_transport::Source;
 use serde::{Deserialize, Deserializer, Serializer};
 
 use super::view::TensorView;
@@ -40,9 +40,7 @@ impl Source for Kept {
 /// # Errors
 /// The serializer's; outside of a call's arguments.
 pub fn serialize<S: Serializer>(bytes: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
-    wire::serialize(serializer, DType::U8, &[bytes.len()], || {
-        Attachment::Source(Arc::new(Kept(bytes.clone())))
-    })
+    wire::serialize(serializer, DType::U8, &[bytes.len()], || Arc::new(Kept(bytes.clone())))
 }
 
 /// Reads them; an array of any type and shape gives its bytes.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pycrust_transport::{Attachment, Source};
+use pycrust_transport::Source;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::element::Element;
@@ -98,9 +98,7 @@ impl<T: Element> Source for Elements<T> {
 
 impl<T: Element> Serialize for Tensor<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        wire::serialize(serializer, T::DTYPE, &self.shape, || {
-            Attachment::Source(Arc::new(Elements(Arc::clone(&self.elements))))
-        })
+        wire::serialize(serializer, T::DTYPE, &self.shape, || Arc::new(Elements(Arc::clone(&self.elements))))
     }
 }
 

@@ -2,28 +2,30 @@
 
 use std::marker::PhantomData;
 
-use pycrust_transport::sync::Mutex;
-use pycrust_transport::{Attachment, Block, Piece};
+use pycrust_transport::{Block, Piece};
 use serde::{Serialize, Serializer};
 
 use super::element::Element;
 use super::wire;
+use crate::arrays::Home;
 
 /// An array of arguments that is built in shared memory and sent without a copy; see
 /// [`RpcClient::allocate`](crate::RpcClient::allocate).
 ///
-/// Sending it gives its memory away: afterwards it has the same shape and holds zeros, on the heap.
+/// A call that was sent has taken its memory along: to send it once more is an error, unless all of it is written again.
+/// A call that was never sent (dropped before it was polled, no worker, no room, no time left) leaves it as it was, and
+/// so does one that is [idempotent](crate::Request::idempotent), which sends a copy. What waits to be sent is not
+/// changed by writing to this array meanwhile: that writes to a copy.
 #[derive(Debug)]
 pub struct TensorMut<T: Element> {
     shape: Vec<usize>,
-    /// Until it is sent. A lock, since it is sent through a shared reference.
-    piece: Mutex<Option<Piece>>,
+    home: Home,
     elements: PhantomData<T>,
 }
 
 impl<T: Element> TensorMut<T> {
     pub(crate) fn new(shape: &[usize], piece: Piece) -> Self {
-        Self { shape: shape.into(), piece: Mutex::new(Some(piece)), elements: PhantomData }
+        Self { shape: shape.into(), home: Home::new(piece), elements: PhantomData }
     }
 
     /// Bytes of an array of this shape; `None` if no memory could hold them.
@@ -36,26 +38,28 @@ impl<T: Element> TensorMut<T> {
         &self.shape
     }
 
-    /// Whether it is in shared memory. If not, there was none for it, or it was sent: then it is copied.
+    /// Whether it is in shared memory. If not, there was none for it, or it was sent.
     pub fn is_shared(&self) -> bool {
-        self.piece.lock().as_ref().is_some_and(Piece::is_shared)
+        self.home.is_shared()
     }
 
-    /// The elements, the last dimension fastest; their content is not defined before they are written.
+    /// Whether it was sent with a call, so that its elements are gone.
+    pub fn is_sent(&self) -> bool {
+        self.home.is_gone()
+    }
+
+    /// The elements, the last dimension fastest; their content is not defined before they are written. Of an array that
+    /// was sent, these are new ones.
     // Only exclusively: whoever has the elements could otherwise write them while they are sent.
     pub fn as_mut_slice(&mut self) -> &mut [T] {
         let len = Self::bytes(&self.shape).unwrap_or_default();
-        let piece = self.piece.get_mut().get_or_insert_with(|| Piece::on_heap(len));
-        bytemuck::cast_slice_mut(piece.bytes_mut())
+        bytemuck::cast_slice_mut(self.home.exclusive(len).bytes_mut())
     }
 }
 
 impl<T: Element> Serialize for TensorMut<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        wire::serialize(serializer, T::DTYPE, &self.shape, || {
-            let len = Self::bytes(&self.shape).unwrap_or_default();
-            Attachment::Piece(self.piece.lock().take().unwrap_or_else(|| Piece::on_heap(len)))
-        })
+        wire::serialize_built(serializer, T::DTYPE, &self.shape, &self.home)
     }
 }
 

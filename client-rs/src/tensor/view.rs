@@ -187,9 +187,7 @@ impl Serialize for TensorView {
         if !self.is_standard() {
             return Err(serde::ser::Error::custom(TensorError::Order));
         }
-        wire::serialize(serializer, self.dtype(), &self.shape, || {
-            pycrust_transport::Attachment::Source(std::sync::Arc::new(self.bytes.clone()))
-        })
+        wire::serialize(serializer, self.dtype(), &self.shape, || std::sync::Arc::new(self.bytes.clone()))
     }
 }
 

@@ -1,13 +1,15 @@
 //! How arrays pass through serde: as an extension of MessagePack, whose bytes travel beside it.
 
 use std::fmt;
+use std::sync::Arc;
 
 use pycrust_protocol::tensor::{DType, TENSOR_EXTENSION, Tensor as Descriptor};
-use pycrust_transport::{Attachment, View};
+use pycrust_transport::{Source, View};
 use serde::de::{self, Deserializer, Visitor};
 use serde::ser::{Error as _, Serializer};
 use serde_bytes::{ByteBuf, Bytes};
 
+use crate::arrays::{Array, Home};
 use crate::beside;
 
 /// The name by which `rmp_serde` knows an extension.
@@ -18,11 +20,39 @@ pub(super) fn serialize<S: Serializer>(
     serializer: S,
     dtype: DType,
     shape: &[usize],
-    attachment: impl FnOnce() -> Attachment,
+    source: impl FnOnce() -> Arc<dyn Source>,
 ) -> Result<S::Ok, S::Error> {
-    let Some(attachment) = beside::attach(attachment) else {
-        return Err(S::Error::custom("an array can be serialised in a call's arguments only"));
+    let attachment = beside::attach(|| Array::Source(source())).ok_or_else(nowhere)?;
+    describe(serializer, dtype, shape, attachment)
+}
+
+/// Writes an array that was built in place.
+pub(super) fn serialize_built<S: Serializer>(
+    serializer: S,
+    dtype: DType,
+    shape: &[usize],
+    home: &Home,
+) -> Result<S::Ok, S::Error> {
+    let gone = |_| {
+        S::Error::custom(
+            "this array was sent with an earlier call, and its memory went along: allocate another one for each call, \
+             or write it again, all of it, through as_mut_slice()",
+        )
     };
+    let attachment = beside::attach_built(home).ok_or_else(nowhere)?.map_err(gone)?;
+    describe(serializer, dtype, shape, attachment)
+}
+
+fn nowhere<E: serde::ser::Error>() -> E {
+    E::custom("an array can be serialised in a call's arguments only")
+}
+
+fn describe<S: Serializer>(
+    serializer: S,
+    dtype: DType,
+    shape: &[usize],
+    attachment: u32,
+) -> Result<S::Ok, S::Error> {
     let shape = shape.iter().map(|size| *size as u64).collect();
     let descriptor =
         Descriptor { dtype, big_endian: cfg!(target_endian = "big"), column_major: false, attachment, shape };

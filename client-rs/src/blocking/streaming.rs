@@ -1,0 +1,73 @@
+//! A streamed answer without Tokio.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+
+use crate::error::Error;
+use crate::items::Items;
+use crate::shared::{Call, Encoded, Shared};
+use crate::stream::Arguments;
+use crate::streaming::{Decode, decode};
+use crate::thread::Thread;
+
+/// A streamed answer: an iterator over its items, each as it comes, then the end or one error.
+///
+/// The call is made when the first item is asked for; dropping the stream cancels it. As in [`crate::Streaming`] a worker
+/// is never far ahead of whoever takes the items, and there is no time limit unless one was given.
+pub struct Streaming<'u, R> {
+    items: Items<'u>,
+    /// One of its own: other calls may be made, and other streams read, meanwhile.
+    thread: Arc<Thread>,
+    decode: Decode<R>,
+}
+
+impl<'u, R: DeserializeOwned> Streaming<'u, R> {
+    pub(super) fn new(
+        shared: &Arc<Shared>,
+        call: &Call<'_>,
+        encoded: Result<Encoded, Error>,
+        arguments: Option<Arguments<'u>>,
+    ) -> Self {
+        let thread = Arc::new(Thread::default());
+        let items = Shared::items(shared, Arc::clone(&thread), call, encoded, arguments);
+        Self { items, thread, decode }
+    }
+}
+
+impl<R> Streaming<'_, R> {
+    /// As in [`crate::Streaming::idle_timeout`].
+    #[must_use]
+    pub fn idle_timeout(mut self, longest: Duration) -> Self {
+        self.items.idle_timeout = Some(longest);
+        self
+    }
+
+    /// The handler version that ended the stream; 0 before its end.
+    pub fn version(&self) -> u32 {
+        self.items.version
+    }
+}
+
+impl<R> Iterator for Streaming<'_, R> {
+    type Item = Result<R, Error>;
+
+    /// The next item; waits for it. `None` at the end.
+    fn next(&mut self) -> Option<Result<R, Error>> {
+        let Self { items, thread, .. } = self;
+        let item = thread.block_within(|cx| (items.poll(cx), items.limit_ns()))?;
+        let value = item.and_then(|item| (self.decode)(&self.items.method, item));
+        if value.is_err() {
+            self.items.end();
+        }
+        Some(value)
+    }
+}
+
+impl<R> fmt::Debug for Streaming<'_, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Streaming").field("method", &self.items.method).finish_non_exhaustive()
+    }
+}

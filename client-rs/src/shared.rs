@@ -1,0 +1,513 @@
+//! What both clients do in the same way, however their callers wait.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use pycrust_protocol::header::{TraceContext, flags};
+use pycrust_protocol::limits::{MAX_BODY_LEN, MAX_METHOD_LEN};
+use pycrust_protocol::reserved::{HEALTH, Health, READY};
+use pycrust_protocol::{Code, ErrorPayload};
+use pycrust_transport::{Link, SendError, monotonic_ns};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::arrays::Arrays;
+use crate::beside;
+use crate::buffers;
+use crate::builder::{Encoding, Options};
+use crate::call::{self, Failure, Finished, Outgoing};
+use crate::calls::Body;
+use crate::connector::Connector;
+use crate::error::Error;
+use crate::items::{Items, Opening};
+use crate::metadata::{self, Metadata};
+use crate::reply::Reply;
+use crate::retries::Retries;
+use crate::session::Session;
+use crate::state::ConnectionState;
+use crate::stream::{Arguments, Event, Open, Opened};
+use crate::tensor::{Arena, Element, TensorMut};
+use crate::waiting::Waiting;
+
+/// The first pause of a connection that waits for its worker; each next one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+
+/// The longest such pause.
+const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+
+/// How long a worker has for its first sign of life on a new connection.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Items of a stream that come before more are granted, unless the call says otherwise.
+const DEFAULT_WINDOW: u32 = 64;
+
+/// Time limits from here on are none.
+const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// No arguments, as MessagePack: the stream has them.
+const NOTHING: &[u8] = &[0xc0];
+
+/// What the clones of a client share.
+pub(crate) struct Shared {
+    pub(crate) options: Options,
+    /// Finds, keeps and replaces the connection.
+    pub(crate) connector: Arc<Connector>,
+}
+
+/// A call and its options, before its arguments.
+#[derive(Debug, Clone)]
+pub(crate) struct Call<'a> {
+    pub(crate) method: &'a str,
+    /// The time that it has, if it says so.
+    pub(crate) timeout: Option<Duration>,
+    /// How long a call that streams may be silent.
+    pub(crate) idle_timeout: Option<Duration>,
+    /// Bits of [`flags`].
+    pub(crate) flags: u8,
+    pub(crate) schema_pin: u64,
+    pub(crate) trace: TraceContext,
+    pub(crate) metadata: Metadata,
+    pub(crate) window: u32,
+    /// Whether it waits for a worker that can take it, if it says so.
+    pub(crate) wait_for_ready: Option<bool>,
+}
+
+impl<'a> Call<'a> {
+    pub(crate) fn new(method: &'a str) -> Self {
+        Self {
+            method,
+            timeout: None,
+            idle_timeout: None,
+            flags: 0,
+            schema_pin: 0,
+            trace: TraceContext::default(),
+            metadata: Metadata::new(),
+            window: DEFAULT_WINDOW,
+            wait_for_ready: None,
+        }
+    }
+
+    pub(crate) fn with_timeout(method: &'a str, timeout: Duration) -> Self {
+        Self { timeout: Some(timeout), ..Self::new(method) }
+    }
+
+    pub(crate) fn set(&mut self, flag: u8, on: bool) {
+        self.flags = if on { self.flags | flag } else { self.flags & !flag };
+    }
+
+    /// Whether anything of it streams.
+    fn streams(&self) -> bool {
+        self.flags & (flags::STREAM | flags::UPLOAD) != 0
+    }
+}
+
+/// Arguments, or one of those that are streamed, as they are sent.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Encoded {
+    /// MessagePack.
+    pub(crate) payload: Vec<u8>,
+    /// The arrays in it.
+    pub(crate) arrays: Arrays,
+}
+
+impl Encoded {
+    /// No arguments: a stream has them.
+    pub(crate) fn nothing() -> Self {
+        Self { payload: NOTHING.to_vec(), arrays: Arrays::default() }
+    }
+
+    /// Its bytes, as a stream counts them.
+    pub(crate) fn len(&self) -> usize {
+        self.payload.len() + self.arrays.content_len()
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(name: &str, options: Options) -> Self {
+        let connector = Connector::new(name, &options);
+        Self { options, connector }
+    }
+
+    /// Connects, and asks the worker through the data path whether it is there; waits for one as long as was asked for.
+    pub(crate) async fn begin<W: Waiting>(&self, waiting: &W) -> Result<(), Error> {
+        let started_ns = monotonic_ns();
+        let waits = if self.options.wait_for_ready { self.options.timeout } else { Duration::ZERO };
+        let patience = waits.max(self.options.wait_for_worker);
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let Err(error) = self.probe(waiting).await else { return Ok(()) };
+            let waited = Duration::from_nanos(monotonic_ns() - started_ns);
+            if error.code() != Code::Unavailable || waited >= patience {
+                return Err(error);
+            }
+            waiting.pause(pause.min(patience.saturating_sub(waited))).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn probe<W: Waiting>(&self, waiting: &W) -> Result<(), Error> {
+        let call = Call {
+            wait_for_ready: Some(false),
+            ..Call::with_timeout(HEALTH, self.options.timeout.min(PROBE_TIMEOUT))
+        };
+        let (finished, _) = self.make(waiting, self.encode(&call, &())?).await?;
+        decode::<Health>(HEALTH, &finished.body).map(drop)
+    }
+
+    /// Encodes arguments.
+    pub(crate) fn encode<'a, A: Serialize + ?Sized>(
+        &self,
+        call: &Call<'a>,
+        args: &A,
+    ) -> Result<Outgoing<'a>, Error> {
+        let started_ns = monotonic_ns();
+        let mut outgoing = self.outgoing(call, self.write(call, args))?;
+        outgoing.started_ns = started_ns;
+        Ok(outgoing)
+    }
+
+    /// Encodes arguments, or one of those that are streamed.
+    pub(crate) fn write<A: Serialize + ?Sized>(&self, call: &Call<'_>, args: &A) -> Result<Encoded, Error> {
+        write(self.options.encoding, call.method, args)
+    }
+
+    /// Checks what a call says.
+    pub(crate) fn outgoing<'a>(
+        &self,
+        call: &Call<'a>,
+        encoded: Result<Encoded, Error>,
+    ) -> Result<Outgoing<'a>, Error> {
+        let started_ns = monotonic_ns();
+        let &Call { method, flags, schema_pin, trace, window, .. } = call;
+        let refuse = |reason: String| Err(Error::of_call(Code::InvalidArgument, method, reason));
+        if !(1..=MAX_METHOD_LEN).contains(&method.len()) {
+            let len = method.len();
+            return refuse(format!("a method's name has 1 to {MAX_METHOD_LEN} bytes, this one has {len}"));
+        }
+        let metadata = match metadata::encoded(&call.metadata) {
+            Ok(metadata) => metadata,
+            Err(reason) => return refuse(reason),
+        };
+        let Encoded { payload, arrays } = encoded?;
+        // What streams takes as long as it takes, unless its caller says otherwise.
+        let usual = if call.streams() { Duration::MAX } else { self.options.timeout };
+        let timeout = call.timeout.unwrap_or(usual);
+        let expires_ns = (timeout < FOREVER).then(|| started_ns.saturating_add(timeout.as_nanos() as u64));
+        Ok(Outgoing {
+            method,
+            payload,
+            arrays,
+            started_ns,
+            timeout,
+            expires_ns,
+            flags,
+            schema_pin,
+            trace,
+            metadata,
+            window,
+            when_full: self.options.when_full,
+            wait_for_ready: call.wait_for_ready.unwrap_or(self.options.wait_for_ready),
+            idle_timeout: call.idle_timeout,
+        })
+    }
+
+    /// Makes a call, on as many connections as it takes and may. The answer, and when the call started.
+    pub(crate) async fn make<W: Waiting>(
+        &self,
+        waiting: &W,
+        mut call: Outgoing<'_>,
+    ) -> Result<(Finished, u64), Error> {
+        waiting.check(call.method)?;
+        let mut retries = Retries::new(self.options.retry);
+        let finished = loop {
+            match self.attempt(waiting, &mut call).await {
+                Ok(finished) => break finished,
+                Err(failure) => retries.pause(waiting, failure, &call).await?,
+            }
+        };
+        buffers::give(call.payload);
+        if finished.status == Code::Ok {
+            return Ok((finished, call.started_ns));
+        }
+        let error = Error::answered(finished.status, call.method, &finished.body.payload);
+        buffers::give(finished.body.payload);
+        Err(error)
+    }
+
+    /// Makes a call on the connection of the moment.
+    async fn attempt<W: Waiting>(&self, waiting: &W, call: &mut Outgoing<'_>) -> Result<Finished, Failure> {
+        let session = self.session(waiting, call).await?;
+        let finished = call::run(waiting, &session, call).await?;
+        call.taken(&session, finished)
+    }
+
+    /// Calls, and reads the answer with what is known about it.
+    pub(crate) async fn send<W: Waiting, R: DeserializeOwned>(
+        &self,
+        waiting: &W,
+        call: Result<Outgoing<'_>, Error>,
+    ) -> Result<Reply<R>, Error> {
+        let call = call?;
+        let method = call.method;
+        let (finished, started_ns) = self.make(waiting, call).await?;
+        reply(method, &finished, started_ns)
+    }
+
+    /// Calls, and reads the answer.
+    pub(crate) async fn call<W: Waiting, R: DeserializeOwned>(
+        &self,
+        waiting: &W,
+        call: Result<Outgoing<'_>, Error>,
+    ) -> Result<R, Error> {
+        let call = call?;
+        let method = call.method;
+        let (finished, _) = self.make(waiting, call).await?;
+        let value = decode(method, &finished.body);
+        buffers::give(finished.body.payload);
+        value
+    }
+
+    /// Sends a call that gets no answer.
+    pub(crate) async fn notify<W: Waiting>(&self, waiting: &W, mut call: Outgoing<'_>) -> Result<(), Error> {
+        waiting.check(call.method)?;
+        let mut retries = Retries::new(self.options.retry);
+        loop {
+            let sent = async {
+                let session = self.session(waiting, &call).await?;
+                call::notify(waiting, &session, &mut call).await
+            };
+            match sent.await {
+                Ok(()) => return Ok(()),
+                Err(failure) => retries.pause(waiting, failure, &call).await?,
+            }
+        }
+    }
+
+    /// Opens a call that streams, on as many connections as it takes.
+    pub(crate) async fn open<'u, W: Waiting>(
+        &self,
+        waiting: &W,
+        mut call: Outgoing<'_>,
+        mut arguments: Option<Arguments<'u>>,
+    ) -> Result<Opened<'u>, Error> {
+        waiting.check(call.method)?;
+        let mut retries = Retries::new(self.options.retry);
+        loop {
+            match self.try_open(waiting, &mut call, &mut arguments).await {
+                Ok(opened) => return Ok(opened),
+                Err(failure) => retries.pause(waiting, failure, &call).await?,
+            }
+        }
+    }
+
+    /// The items of a call that streams, which is opened when the first is asked for.
+    pub(crate) fn items<'u, W: Waiting>(
+        shared: &Arc<Self>,
+        waiting: Arc<W>,
+        call: &Call<'_>,
+        encoded: Result<Encoded, Error>,
+        arguments: Option<Arguments<'u>>,
+    ) -> Items<'u> {
+        let outgoing = shared.outgoing(call, encoded).map(Outgoing::into_owned);
+        let shared = Arc::clone(shared);
+        let begin = move |idle_timeout| -> Opening<'u> {
+            Box::pin(async move {
+                let (method, mut call) = outgoing?;
+                call.idle_timeout = idle_timeout;
+                shared.open(&*waiting, call.borrowed(&method), arguments).await
+            })
+        };
+        Items::new(call.method, call.idle_timeout, Box::new(begin))
+    }
+
+    /// The answer to a call whose arguments stream.
+    pub(crate) async fn upload<W: Waiting>(
+        &self,
+        waiting: &W,
+        call: &Call<'_>,
+        arguments: Arguments<'_>,
+    ) -> Result<(Finished, u64), Error> {
+        let outgoing = self.outgoing(call, Ok(Encoded::nothing()))?;
+        let started_ns = outgoing.started_ns;
+        let Opened { open, first } = self.open(waiting, outgoing, Some(arguments)).await?;
+        match first {
+            Some(Event::Answer(finished)) => Ok((finished, started_ns)),
+            _ => Ok((open.answer(waiting).await?, started_ns)),
+        }
+    }
+
+    async fn try_open<'u, W: Waiting>(
+        &self,
+        waiting: &W,
+        call: &mut Outgoing<'_>,
+        arguments: &mut Option<Arguments<'u>>,
+    ) -> Result<Opened<'u>, Failure> {
+        let session = self.session(waiting, call).await?;
+        let mut open = Open::new(waiting, &session, call, arguments).await?;
+        if !call.wait_for_ready {
+            return Ok(Opened { open, first: None });
+        }
+        // A worker that can't take it yet says so instead of the first item.
+        match open.event(waiting).await.map_err(Failure::Failed)? {
+            Event::Answer(finished) => match call.taken(&session, finished) {
+                Ok(finished) => Ok(Opened { open, first: Some(Event::Answer(finished)) }),
+                Err(refused) => {
+                    *arguments = open.arguments_again();
+                    Err(refused)
+                }
+            },
+            item @ Event::Item(_) => Ok(Opened { open, first: Some(item) }),
+        }
+    }
+
+    /// The connection of the moment, made if there is none.
+    async fn session<W: Waiting>(&self, waiting: &W, call: &Outgoing<'_>) -> Result<Arc<Session>, Failure> {
+        if let Some(session) = self.connector.current() {
+            return Ok(session);
+        }
+        let connected = if call.wait_for_ready {
+            waiting.until(call.expires_ns, self.connector.connect_when_ready(waiting)).await
+        } else {
+            waiting.until(call.expires_ns, self.connector.connect(waiting)).await
+        };
+        let outcome = match connected {
+            Some(connected) => connected.map_err(|error| error.of(call.method)),
+            None => Err(call.too_late(&self.connector.why_not())),
+        };
+        outcome.map_err(Failure::Failed)
+    }
+
+    /// An array of arguments that is built in shared memory.
+    pub(crate) async fn allocate<W: Waiting, T: Element>(
+        &self,
+        waiting: &W,
+        shape: &[usize],
+    ) -> Result<TensorMut<T>, Error> {
+        let bytes = TensorMut::<T>::bytes(shape).filter(|bytes| *bytes <= MAX_BODY_LEN);
+        let Some(bytes) = bytes else {
+            let reason = format!("an array of the shape {shape:?} has more than {MAX_BODY_LEN} bytes");
+            return Err(Error::of_call(Code::InvalidArgument, "allocate", reason));
+        };
+        self.build(waiting, bytes, |arena| arena.allocate(shape)).await
+    }
+
+    /// Several arrays for one call, in one piece of shared memory.
+    pub(crate) async fn build<W: Waiting, T>(
+        &self,
+        waiting: &W,
+        bytes: usize,
+        build: impl FnOnce(&Arena) -> T,
+    ) -> Result<T, Error> {
+        let method = "allocate";
+        waiting.check(method)?;
+        let call = self.outgoing(&Call::new(method), Ok(Encoded::default()))?;
+        let session = self.session(waiting, &call).await.map_err(Failure::into_error)?;
+        let block = if bytes <= session.sent_large.load(Ordering::Acquire) {
+            session.link.block(bytes)
+        } else {
+            // The first one waits for the worker, a larger one makes a segment.
+            let shared = Arc::clone(&session);
+            let made = move || {
+                let block = shared.link.block(bytes);
+                if block.is_ok() {
+                    shared.sent_large.fetch_max(bytes, Ordering::Release);
+                }
+                block
+            };
+            // The control socket is served meanwhile.
+            call::attend(waiting, &session, &call).map_err(Failure::into_error)?;
+            waiting.aside(made).await.unwrap_or(Err(SendError::Gone))
+        };
+        // Without shared memory it is built on the heap; what is wrong is found when it is sent.
+        Ok(build(&Arena::new(block.ok())))
+    }
+
+    /// Whether the worker serves and `method` answers these arguments.
+    pub(crate) async fn ready<W: Waiting, A: Serialize + ?Sized>(
+        &self,
+        waiting: &W,
+        method: &str,
+        args: &A,
+    ) -> Result<(), Error> {
+        let Encoded { payload, arrays } = write(self.options.encoding, method, args)?;
+        if !arrays.is_empty() {
+            let reason = "the question whether a handler is ready has no room for arrays";
+            return Err(Error::of_call(Code::InvalidArgument, method, reason));
+        }
+        let asked = (method, serde_bytes::Bytes::new(&payload));
+        self.make(waiting, self.encode(&Call::new(READY), &asked)?).await.map(drop)
+    }
+
+    /// The endpoint's name.
+    pub(crate) fn endpoint(&self) -> &str {
+        self.connector.name()
+    }
+
+    /// Whether there is a connection right now.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.connector.current().is_some()
+    }
+
+    /// One line, for `Debug`.
+    pub(crate) fn debug(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RpcClient")
+            .field("endpoint", &self.endpoint())
+            .field("connected", &self.is_connected())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Connector {
+    /// What is known of a connection that was not made in time.
+    fn why_not(&self) -> String {
+        match self.states.now() {
+            ConnectionState::Disconnected { reason } if !reason.is_empty() => {
+                format!("no worker was ready: {reason}")
+            }
+            _ => "the connection took longer than that".into(),
+        }
+    }
+}
+
+/// Writes arguments, or one of those that are streamed.
+pub(crate) fn write<A: Serialize + ?Sized>(
+    encoding: Encoding,
+    method: &str,
+    args: &A,
+) -> Result<Encoded, Error> {
+    let mut payload = buffers::take();
+    let (written, arrays) = beside::collecting(|| match encoding {
+        Encoding::Array => rmp_serde::encode::write(&mut payload, args),
+        Encoding::Map => rmp_serde::encode::write_named(&mut payload, args),
+    });
+    written.map_err(|error| {
+        let name = std::any::type_name::<A>();
+        let reason = format!("arguments of type {name} can't be encoded: {error}");
+        Error::of_call(Code::InvalidArgument, method, reason)
+    })?;
+    Ok(Encoded { payload, arrays })
+}
+
+/// Reads a result.
+pub(crate) fn decode<R: DeserializeOwned>(method: &str, body: &Body) -> Result<R, Error> {
+    let payload = &body.payload;
+    beside::giving(&body.attachments, || rmp_serde::from_slice(payload)).map_err(|error| {
+        let (name, len) = (std::any::type_name::<R>(), payload.len());
+        let reason = format!("the result ({len} bytes of MessagePack) is no {name}: {error}");
+        let error = ErrorPayload { may_have_run: true, ..ErrorPayload::message(reason) };
+        Error::from_parts(Code::Internal, method, error)
+    })
+}
+
+/// Reads a result with what is known about it.
+pub(crate) fn reply<R: DeserializeOwned>(
+    method: &str,
+    finished: &Finished,
+    started_ns: u64,
+) -> Result<Reply<R>, Error> {
+    if finished.status != Code::Ok {
+        return Err(Error::answered(finished.status, method, &finished.body.payload));
+    }
+    Ok(Reply::new(decode(method, &finished.body)?, finished, started_ns))
+}
