@@ -43,8 +43,10 @@ __all__ = [
 ]
 
 _PACKAGE = str(Path(__file__).parent)
-#: Characters of a traceback that travel: its end, which names the error.
+#: Characters of a traceback that travel: its beginning, which names the first cause, and its end, which names
+#: the error.
 _MAX_TRACEBACK = 32_768
+_MAX_FIRST_CAUSE = 8_192
 #: Characters of an exception's message that travel.
 _MAX_MESSAGE = 8_192
 
@@ -71,8 +73,18 @@ class Code(enum.IntEnum):
     UNAUTHENTICATED = 16
 
 
-class RpcError(Exception):
+class _ClassOfCode(type):
+    """Gives an error the class of its code, as `OSError` does by its number."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        return RpcError.of(*args, **kwargs) if cls is RpcError else super().__call__(*args, **kwargs)
+
+
+class RpcError(Exception, metaclass=_ClassOfCode):
     """An error with a status code. Raised in a handler, it reaches the caller with that code.
+
+    Made with a code, it is of the class that belongs to the code; classes that derive from this one stay what
+    they are.
 
     Args:
         code: A `Code` or its number, 1 to 16.
@@ -83,44 +95,61 @@ class RpcError(Exception):
         code: The status code.
         message: What happened.
         details: More about it, or `None`.
+        type: Of a call that failed at the other end: the qualified name of what was raised there; else empty.
+        may_have_run: Of such a call: whether the handler may have started.
 
     Raises:
         ValueError: `code` is 0 or not a code.
 
     Examples:
         >>> RpcError(Code.NOT_FOUND, "no arm 3", details={"arms": [1, 2]})
-        RpcError(NOT_FOUND, 'no arm 3')
+        NotFound('no arm 3')
         >>> RpcError.of(5, "no arm 3")
         NotFound('no arm 3')
     """
 
     def __init__(self, code: int, message: str = "", details: Any = None) -> None:
         """Keeps what the caller will see."""
-        self.code = Code(code)
-        if self.code is Code.OK:
-            raise ValueError("code 0 is success and can't be raised")
+        self.code = _error_code(code)
         self.message = message
         self.details = details
-        #: Of a call that failed at the other end: whether the handler may have started.
+        self.type = ""
         self.may_have_run = False
         super().__init__(message)
 
     @staticmethod
     def of(code: int, message: str = "", details: Any = None) -> RpcError:
-        """The error of the class that belongs to `code`."""
-        return BY_CODE[Code(code)](message, details)
+        """The error of the class that belongs to `code`.
+
+        Raises:
+            ValueError: `code` is 0 or not a code.
+        """
+        return BY_CODE[_error_code(code)](message, details)
 
     def __str__(self) -> str:
-        """The message."""
-        return self.message
+        """The message; of another program's exception after its type."""
+        return f"{self.type}: {self.message}" if self.type and self.code is Code.UNKNOWN else str(self.message)
 
     def __repr__(self) -> str:
         """One line."""
-        return f"{type(self).__name__}({self.code.name}, {self.message!r})"
+        return f"{type(self).__name__}({self.code.name}, {str(self)!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Errors travel between processes (multiprocessing, concurrent.futures)."""
-        return RpcError, (self.code, self.message, self.details)
+        """Errors travel between processes (multiprocessing, concurrent.futures), whatever their class takes."""
+        return _made_again, (type(self), self.args), self.__dict__.copy()
+
+
+def _error_code(code: int) -> Code:
+    if Code(code) is Code.OK:
+        raise ValueError("code 0 is success and can't be raised")
+    return Code(code)
+
+
+def _made_again(cls: type[RpcError], args: tuple[Any, ...]) -> RpcError:
+    """An error without its attributes, which follow."""
+    error = cls.__new__(cls, *args)
+    error.args = args  # which the built-in ones of the system's errors leave out
+    return error
 
 
 class _CodedError(RpcError):
@@ -132,10 +161,7 @@ class _CodedError(RpcError):
         super().__init__(self.CODE, message, details)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.message!r})"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.message, self.details)
+        return f"{type(self).__name__}({str(self)!r})"
 
 
 class Cancelled(_CodedError, CancelledError):
@@ -298,10 +324,13 @@ def received(  # noqa: PLR0913, PLR0917 - the native side calls it by position
 
     Examples:
         >>> error = received(2, "deep", None, "ValueError", "Traceback …", may_have_run=True)
-        >>> error, error.may_have_run, error.__notes__
-        (Unknown('ValueError: deep'), True, ['Traceback …'])
+        >>> error, error.message, error.type
+        (Unknown('ValueError: deep'), 'deep', 'ValueError')
+        >>> error.may_have_run, error.__notes__
+        (True, ['Traceback …'])
     """
-    error = RpcError.of(code, f"{exception}: {message}" if exception else message, details)
+    error = RpcError.of(code, message, details)
+    error.type = exception or ""
     error.may_have_run = may_have_run
     if traceback:
         error.add_note(traceback)
@@ -340,14 +369,18 @@ def describe(exc: BaseException, traceback: bool = True) -> tuple[int, dict[str,
 
     Returns:
         The status code, and the error payload as a dict: `message`, `type`, and where they exist `details`
-        and `traceback`, which begins at the handler's own frame.
+        and `traceback`, which begins at the handler's own frame. An `RpcError` says all that it means to, so it
+        has a traceback only where that tells more: a cause, or notes.
 
     Examples:
         >>> describe(RpcError(Code.NOT_FOUND, "no arm 3"), traceback=False)
-        (5, {'message': 'no arm 3', 'type': 'pycrust.errors.RpcError'})
+        (5, {'message': 'no arm 3', 'type': 'pycrust.errors.NotFound'})
     """
     if isinstance(exc, RpcError):
-        return _of_rpc_error(exc)
+        code, payload = _of_rpc_error(exc)
+        if traceback and _tells_more(exc):
+            payload["traceback"] = traceback_text(exc)
+        return code, payload
     message = _message(exc)
     if isinstance(exc, ValueError) and "read-only" in message:
         # What NumPy says to who writes into an argument.
@@ -417,8 +450,16 @@ def _of_rpc_error(exc: RpcError) -> tuple[int, dict[str, Any]]:
     return int(exc.code), _payload(exc, message, details)
 
 
+def _tells_more(exc: BaseException) -> bool:
+    """Whether an exception has a cause, was raised while another was handled, or has notes."""
+    context = exc.__context__ is not None and not exc.__suppress_context__
+    return exc.__cause__ is not None or context or bool(getattr(exc, "__notes__", None))
+
+
 def _payload(exc: BaseException, message: str, details: Any = None) -> dict[str, Any]:
-    payload: dict[str, Any] = {"message": message, "type": qualified_name(type(exc))}
+    # An error that a handler got from another endpoint and lets pass is still what was raised there.
+    raised = (isinstance(exc, RpcError) and exc.type) or qualified_name(type(exc))
+    payload: dict[str, Any] = {"message": message, "type": raised}
     if details is not None:
         payload["details"] = details
     return payload
@@ -456,7 +497,10 @@ def traceback_text(exc: BaseException) -> str:
     except Exception as second:  # noqa: BLE001 - formatting runs the exception's own code
         return f"(its traceback can't be made: {type(second).__name__})"
     text = "".join(lines).encode("utf-8", "backslashreplace").decode()
-    return text if len(text) <= _MAX_TRACEBACK else f"…{text[-_MAX_TRACEBACK:]}"
+    if len(text) <= _MAX_TRACEBACK:
+        return text
+    end = text[_MAX_FIRST_CAUSE - _MAX_TRACEBACK :]
+    return f"{text[:_MAX_FIRST_CAUSE]}\n… {len(text) - _MAX_TRACEBACK:,} characters …\n{end}"
 
 
 def _own_frames(tb: TracebackType | None) -> TracebackType | None:

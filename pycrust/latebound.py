@@ -13,9 +13,9 @@ import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from pycrust.callables import COMPOSITES, functions_below, plain_function
 from pycrust.kinds import kind_of
 from pycrust.unchanged import same
-from pycrust.versions import copy_of, plain_function
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -29,7 +29,7 @@ _MOST_KEPT = 4_096
 
 
 class Reads:
-    r"""The globals that a handler and the functions that it names read, and what they were.
+    r"""The globals that a handler and the functions below it read, and what they were.
 
     Args:
         function: The handler.
@@ -47,34 +47,42 @@ class Reads:
     def __init__(self, function: Callable[..., Any], annotations: Iterable[Any] = ()) -> None:
         """Looks at what the names are bound to now."""
         plain = plain_function(function)
-        self._globals: dict[str, Any] = plain.__globals__ if plain is not None else {}
+        own: dict[str, Any] = plain.__globals__ if plain is not None else {}
+        read = globals_read(function)
+        read += [(own, cls.__name__) for cls in _classes(annotations) if own.get(cls.__name__) is cls]
         # Its own name is bound to it only once `register` has returned.
-        read = set(names_read(plain)) if plain is not None else set[str]()
-        read |= {cls.__name__ for cls in _classes(annotations) if self._globals.get(cls.__name__) is cls}
-        self.names = sorted(name for name in read if plain is None or name != plain.__name__)
-        self._seen: dict[str, _Seen] = {}
+        mine = getattr(function, "__name__", None)
+        #: Where each name is bound, by the identity of its namespace.
+        self._read = {(name, id(space)): space for space, name in read if name != mine}
+        self.names = sorted({name for name, _ in self._read})
+        self._seen: dict[tuple[str, int], _Seen] = {}
         self.renew()
+
+    def _bound(self) -> Iterator[tuple[tuple[str, int], Any]]:
+        for key in sorted(self._read):
+            space = self._read[key]
+            if key[0] in space:
+                yield key, space[key[0]]
 
     def values(self) -> Iterator[tuple[str, Any]]:
         """What the names are bound to now."""
-        for name in self.names:
-            if name in self._globals:
-                yield name, self._globals[name]
+        return ((name, value) for (name, _), value in self._bound())
 
     def differing(self) -> list[str]:
         """Names that are bound to something else now. A name that was bound later is no difference."""
-        for name, value in self.values():
-            if name not in self._seen:
-                self._seen[name] = _Seen.of(value)
-        return [
-            name
-            for name, seen in self._seen.items()
-            if name not in self._globals or not seen.is_still(self._globals[name])
-        ]
+        for key, value in self._bound():
+            if key not in self._seen:
+                self._seen[key] = _Seen.of(value)
+        differing = {
+            name: None
+            for (name, space), seen in self._seen.items()
+            if name not in self._read[name, space] or not seen.is_still(self._read[name, space][name])
+        }
+        return list(differing)
 
     def renew(self) -> None:
         """Takes what the names are bound to now as what they were."""
-        self._seen = {name: _Seen.of(value) for name, value in self.values()}
+        self._seen = {key: _Seen.of(value) for key, value in self._bound()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,79 +136,53 @@ def _is_simple(value: Any) -> bool:
     )
 
 
-def names_read(function: types.FunctionType) -> list[str]:
-    """Names of globals that a function reads, itself or through functions of the same globals that it names.
+def globals_read(value: Any) -> list[tuple[dict[str, Any], str]]:
+    """The globals that a callable reads, each with its namespace: in functions below it, and in those they name.
 
-    Names that it writes itself (`global counter`) are its own state and are left out.
+    Names that a function writes itself (`global counter`) are its own state and are left out.
     """
-    namespace = function.__globals__
-    found: dict[str, None] = {}
-    written: set[str] = set()
+    found: dict[tuple[int, str], dict[str, Any]] = {}
+    written: set[tuple[int, str]] = set()
     followed: set[types.CodeType] = set()
-    waiting = [function.__code__]
+    waiting = functions_below(value)
     while waiting and len(found) < _MOST_NAMES:
-        code = waiting.pop()
-        if code in followed:
+        function = waiting.pop(0)
+        if function.__code__ in followed:
             continue
-        followed.add(code)
-        loads, stores = _names_of(code)
-        written |= stores
-        waiting += [const for const in code.co_consts if isinstance(const, types.CodeType)]
+        followed.add(function.__code__)
+        space = function.__globals__
+        loads, stores = names_in(function.__code__)
+        written |= {(id(space), name) for name in stores}
         for name in loads:
-            if name in found or (name not in namespace and hasattr(builtins, name)):
+            if (id(space), name) in found or (name not in space and hasattr(builtins, name)):
                 continue
-            found[name] = None
-            value = namespace.get(name)
-            if isinstance(value, types.FunctionType) and value.__globals__ is namespace:
-                waiting.append(value.__code__)
-    return [name for name in found if name not in written]
+            found[id(space), name] = space
+            waiting += followed_to(space, space.get(name))
+    return [(space, name) for (identity, name), space in found.items() if (identity, name) not in written]
 
 
-def _names_of(code: types.CodeType) -> tuple[list[str], set[str]]:
-    """Names of globals that a code object loads, and that it stores."""
+def followed_to(space: dict[str, Any], value: Any) -> list[types.FunctionType]:
+    """The functions below what a global is bound to, if one of them is of the same globals; else none."""
+    if not isinstance(value, COMPOSITES):
+        return []
+    below = functions_below(value)
+    return below if any(one.__globals__ is space for one in below) else []
+
+
+def names_in(code: types.CodeType) -> tuple[list[str], set[str]]:
+    """Names of globals that a code object, and those inside of it, load and store."""
     import dis  # noqa: PLC0415 - 10 ms, which a handler without globals need not cost
 
-    if not code.co_names:
-        return [], set()
     loads: dict[str, None] = {}
     stores: set[str] = set()
-    for instruction in dis.get_instructions(code):
+    for instruction in dis.get_instructions(code) if code.co_names else ():
         if instruction.opname in {"LOAD_GLOBAL", "LOAD_NAME"}:
             loads[instruction.argval] = None
         elif instruction.opname in {"STORE_GLOBAL", "DELETE_GLOBAL"}:
             stores.add(instruction.argval)
+    for const in code.co_consts:
+        if isinstance(const, types.CodeType):
+            more, written = names_in(const)
+            loads.update(dict.fromkeys(more))
+            stores |= written
     return list(loads), stores
-
-
-def snapshot(function: types.FunctionType) -> types.FunctionType:
-    """A copy of a function whose globals, and those of the functions that it names, stay as they are now.
-
-    What it and they write to globals, they write to the snapshot.
-    """
-    names = names_read(function)
-    namespace = function.__globals__
-    kept = {name: namespace[name] for name in names if name in namespace}
-    for name in ("__name__", "__builtins__", "__file__", "__package__", "__spec__"):
-        if name in namespace:
-            kept[name] = namespace[name]
-    for code_name in _all_stored(function):
-        if code_name in namespace:
-            kept[code_name] = namespace[code_name]
-    for name, value in list(kept.items()):
-        if isinstance(value, types.FunctionType) and value.__globals__ is namespace and value is not function:
-            kept[name] = copy_of(value, kept)
-    copy = copy_of(function, kept)
-    if kept.get(function.__name__) is function:
-        kept[function.__name__] = copy
-    return copy
-
-
-def _all_stored(function: types.FunctionType) -> set[str]:
-    """Names that a function writes, itself or in functions inside of it."""
-    stored: set[str] = set()
-    waiting = [function.__code__]
-    while waiting:
-        code = waiting.pop()
-        stored |= _names_of(code)[1]
-        waiting += [const for const in code.co_consts if isinstance(const, types.CodeType)]
-    return stored

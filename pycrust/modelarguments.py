@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from pycrust.versions import copy_metadata
+from pycrust.callables import copy_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

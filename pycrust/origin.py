@@ -7,8 +7,8 @@ import types
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pycrust.callables import plain_function
 from pycrust.unchanged import same
-from pycrust.versions import plain_function
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

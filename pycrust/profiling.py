@@ -8,8 +8,8 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from pycrust.callables import plain_function
 from pycrust.table import Table
-from pycrust.versions import plain_function
 
 if TYPE_CHECKING:
     from types import CodeType, FrameType

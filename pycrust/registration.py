@@ -11,16 +11,18 @@ from pycrust import batching, staging
 from pycrust._binding import Handler
 from pycrust.batching import Batch
 from pycrust.binding import complete_model, plan_arguments, plan_items
+from pycrust.callables import CannotFreezeError, Copies, frozen_copy
 from pycrust.jsonschema import schema_hash, schema_text
 from pycrust.large import warn_of_large
-from pycrust.latebound import Reads, snapshot
+from pycrust.latebound import Reads
 from pycrust.modelarguments import by_position, check_models, model_first, without_models
 from pycrust.naming import check_method
 from pycrust.origin import Origin
 from pycrust.results import plan_result
 from pycrust.signature import check_callable, closure_names, item_type, resolved_signature, uploaded_type
+from pycrust.snapshot import snapshot
 from pycrust.unchanged import Fingerprint
-from pycrust.versions import doc_line, frozen_copy, signature_text, source_of
+from pycrust.versions import doc_line, signature_text, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -200,7 +202,8 @@ def make_registration(
     kind = check_callable(method, function)
     options.check(method, kind)
     models = host.models(options.models)
-    whole = resolved_signature(method, function, names)
+    copy = _frozen(method, function) if options.freeze else frozen_copy(function)
+    whole = _with_defaults_of(copy, resolved_signature(method, function, names))
     signature = without_models(method, whole, options.models)
     known = {**names, **closure_names(function)}
     request_model = options.request_model
@@ -220,7 +223,6 @@ def make_registration(
     if is_model(declared):
         complete_model(method, "the result's type", declared, known)
     result = plan_result(method, declared)
-    copy = frozen_copy(function, snapshot if options.freeze else None)
     hints = {parameter.name: parameter.annotation for parameter in whole.parameters.values()}
     hints["return"] = whole.return_annotation
     reads = Reads(copy, [*hints.values(), options.request_model, options.response_model])
@@ -260,7 +262,7 @@ def make_registration(
         method=method,
         handler=handler,
         kind=kind,
-        fingerprint=Fingerprint(copy, hints, compared),
+        fingerprint=Fingerprint(Copies(caches=True).of(copy), hints, compared),
         concurrency=options.limit(kind),
         batch=options.batch,
         record=options.record,
@@ -277,6 +279,21 @@ def make_registration(
         cell=staging.cell(),
         reads=None if options.freeze else reads,
         origin=None if options.freeze else Origin.of(function, name, options, names),
+    )
+
+
+def _frozen(method: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    try:
+        return snapshot(function)
+    except CannotFreezeError as error:
+        raise TypeError(f"{method}: {error}") from None
+
+
+def _with_defaults_of(copy: Callable[..., Any], signature: inspect.Signature) -> inspect.Signature:
+    """A signature with a copy's defaults, which a call that leaves them out is given."""
+    copied = inspect.signature(copy).parameters
+    return signature.replace(
+        parameters=[one.replace(default=copied[name].default) for name, one in signature.parameters.items()]
     )
 
 

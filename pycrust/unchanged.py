@@ -12,6 +12,7 @@ import types
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from pycrust.callables import implementations
 from pycrust.kinds import kind_of
 
 if TYPE_CHECKING:
@@ -19,6 +20,15 @@ if TYPE_CHECKING:
 
 _PLAIN = frozenset({bool, bytes, complex, float, int, str, type(None), type(Ellipsis), range})
 _MAX_DEPTH = 8
+_CACHE = type(functools.lru_cache(lambda: None))
+#: What callables of these kinds are made of.
+_HOLDERS: dict[type[Any], tuple[str, ...]] = {
+    functools.partial: ("func", "args", "keywords"),
+    functools.partialmethod: ("func", "args", "keywords"),
+    functools.singledispatchmethod: ("dispatcher",),
+    staticmethod: ("__func__",),
+    classmethod: ("__func__",),
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,9 +70,11 @@ def same(first: Any, second: Any, depth: int = 0) -> bool:  # noqa: C901, PLR091
         return first.__self__ is second.__self__ and same(first.__func__, second.__func__, depth + 1)
     if kind is types.CodeType:
         return _code_key(first) == _code_key(second)
-    if kind is functools.partial:
-        return all(
-            same(getattr(first, part), getattr(second, part), depth + 1) for part in ("func", "args", "keywords")
+    if kind in _HOLDERS:
+        return all(same(getattr(first, part), getattr(second, part), depth + 1) for part in _HOLDERS[kind])
+    if kind is _CACHE:
+        return first.cache_parameters() == second.cache_parameters() and same(
+            first.__wrapped__, second.__wrapped__, depth + 1
         )
     if kind in {tuple, list}:
         return _same_items(first, second, depth)
@@ -90,6 +102,10 @@ def _same_function(first: types.FunctionType, second: types.FunctionType, depth:
 
 
 def _same_closures(first: types.FunctionType, second: types.FunctionType, depth: int) -> bool:
+    chosen, others_chosen = implementations(first), implementations(second)
+    if chosen or others_chosen:
+        # What else it holds are caches.
+        return same(chosen, others_chosen, depth + 1)
     cells, others = first.__closure__ or (), second.__closure__ or ()
     for cell, other in zip(cells, others, strict=True):
         one, two = _contents(cell), _contents(other)

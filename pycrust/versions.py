@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import inspect
-import types
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
+
+from pycrust.callables import plain_function
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -80,11 +81,8 @@ def now() -> dt.datetime:
 
 def source_of(function: Callable[..., Any]) -> str:
     """A handler's source text, or `""` where there is none to read."""
-    inner: Any = function
-    while isinstance(inner, functools.partial):
-        inner = cast("Any", inner).func
     try:
-        return inspect.getsource(inner)
+        return inspect.getsource(plain_function(function) or function)
     except (OSError, TypeError):
         return ""
 
@@ -102,58 +100,3 @@ def doc_line(function: Callable[..., Any]) -> str:
     """The first line of a handler's docstring."""
     text = inspect.getdoc(function) if not isinstance(function, functools.partial) else None
     return text.strip().splitlines()[0] if text and text.strip() else ""
-
-
-def plain_function(function: Any) -> types.FunctionType | None:
-    """The Python function inside of a bound method or a partial; `None` where there is none."""
-    while True:
-        if isinstance(function, functools.partial):
-            function = cast("Any", function).func
-        elif isinstance(function, types.MethodType):
-            function = function.__func__
-        else:
-            return function if isinstance(function, types.FunctionType) else None
-
-
-def frozen_copy(
-    function: Callable[..., Any], copied: Callable[[types.FunctionType], types.FunctionType] | None = None
-) -> Callable[..., Any]:
-    """A copy that keeps its code and defaults when `function` is changed in place (autoreload does that).
-
-    Args:
-        function: What is registered.
-        copied: Copies the plain function inside; `copy_of` by default: globals stay late-bound and the closure's
-            cells stay shared, as Python users expect.
-
-    Returns:
-        The copy; `function` itself where there is no Python function inside.
-    """
-    copied = copied or copy_of
-    if isinstance(function, types.MethodType):
-        inner = frozen_copy(function.__func__, copied)
-        return types.MethodType(inner, function.__self__)
-    return copied(function) if isinstance(function, types.FunctionType) else function
-
-
-def copy_of(function: types.FunctionType, namespace: dict[str, Any] | None = None) -> types.FunctionType:
-    """A copy of a function, with other globals if they are given."""
-    copy = types.FunctionType(
-        function.__code__,
-        function.__globals__ if namespace is None else namespace,
-        function.__name__,
-        function.__defaults__,
-        function.__closure__,
-    )
-    if function.__kwdefaults__ is not None:
-        copy.__kwdefaults__ = dict(function.__kwdefaults__)
-    return copy_metadata(function, copy)
-
-
-def copy_metadata(function: Any, copy: types.FunctionType) -> types.FunctionType:
-    """Gives a copy the names, the annotations and the documentation of its original."""
-    copy.__dict__.update(function.__dict__)
-    copy.__annotations__ = dict(function.__annotations__)
-    copy.__qualname__ = function.__qualname__
-    copy.__module__ = function.__module__
-    copy.__doc__ = function.__doc__
-    return copy

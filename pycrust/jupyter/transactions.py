@@ -6,12 +6,17 @@ hands to `post_run_cell` at its end. Which execution a piece of code belongs to 
 could announce, for nested runs, for `%run`, and for cells that await. A task that a cell created has a stack
 of its own; for it a context variable, set at the start of each cell, says which cell that was. Other threads,
 tasks of finished cells and widget callbacks belong to no execution: they publish at once.
+
+Scripts and silent runs inside a cell are executions of their own, too, whose end nothing announces: they end when
+they are no longer on the stack, which the next registration and the cell's end look at.
 """
 
 from __future__ import annotations
 
+import functools
 import sys
 import threading
+import traceback as tracebacks
 import weakref
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, cast
@@ -19,6 +24,7 @@ from typing import TYPE_CHECKING, Any, cast
 from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 
 from pycrust import lifecycle
+from pycrust.jupyter.scripts import Script, runs_of_ipython
 from pycrust.registration import Registration
 
 if TYPE_CHECKING:
@@ -35,13 +41,17 @@ class Transaction:
     """The registrations of one execution of one cell.
 
     Args:
+        key: What the execution is known by: its result, or a script's frame.
         result: What IPython will report of the execution.
         parent: The transaction of the run that this one is nested in.
         shell: What runs the cell.
     """
 
-    def __init__(self, result: ExecutionResult, parent: Transaction | None, shell: Any) -> None:
+    def __init__(
+        self, key: object, result: ExecutionResult | Script, parent: Transaction | None, shell: Any
+    ) -> None:
         """Opens it; it belongs to the calling thread."""
+        self.key = key
         self.shell = shell
         self.result = result
         self.parent = parent
@@ -56,6 +66,11 @@ class Transaction:
     @property
     def _info(self) -> Any:
         return cast("Any", self.result).info
+
+    @property
+    def unannounced(self) -> bool:
+        """Whether IPython says nothing when it ends."""
+        return isinstance(self.result, Script) or _is_silent(self.result)
 
     @property
     def text(self) -> str:
@@ -101,7 +116,7 @@ class Transaction:
         if self.closed:
             return
         self.closed = True
-        _open.pop(id(self.result), None)
+        _open.pop(id(self.key), None)
         if not succeeded:
             self._drop()
         elif self.parent and not self.parent.closed:
@@ -124,8 +139,9 @@ class Transaction:
             endpoint.refused(list(stage.values()), self.result.execution_count)
             dropped += [f"{endpoint.name}.{change.title}" for change in stage.values()]
         if dropped:
+            failed = self.result.name if isinstance(self.result, Script) else "the cell"
             self.notices.append(
-                f"pycrust: the cell failed, so it published nothing of {', '.join(dropped)}; "
+                f"pycrust: {failed} failed, so it published nothing of {', '.join(dropped)}; "
                 "what was live before serves on"
             )
 
@@ -137,7 +153,7 @@ def _two_functions(before: Registration | ModelChange | None, after: Registratio
     return bool(before.handler and after.handler and after.changes(before))
 
 
-#: Open transactions by the identity of their result, which they keep alive.
+#: Open transactions by the identity of their key, which they keep alive.
 _open: dict[int, Transaction] = {}
 #: The cell that created the running task.
 _creator: ContextVar[Transaction | None] = ContextVar("pycrust_cell", default=None)
@@ -157,26 +173,63 @@ def current() -> Transaction | None:
 
 def _from_stack() -> Transaction | None:
     """The innermost execution on this stack; opens transactions for it and those around it."""
+    running = list(_executions(sys._getframe(1)))  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - see the top
+    _settle({id(key) for _, key in running})
     transaction = None
-    for frame, result in reversed(list(_executions(sys._getframe(1)))):  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - see the top
-        known = _open.get(id(result))
-        if known is None:
-            shell = frame.f_locals.get("self")
-            _hook(shell)
-            known = _open[id(result)] = Transaction(result, transaction, shell)
-            _creator.set(known)
-        transaction = known
+    for frame, key in reversed(running):
+        known = _open.get(id(key))
+        transaction = known if known is not None else _opened(frame, key, transaction)
     return transaction
 
 
-def _executions(frame: FrameType | None) -> Iterator[tuple[FrameType, ExecutionResult]]:
-    """The runs of cells on a stack, the innermost first; silent ones are none, nothing announces their end."""
-    while frame is not None:
-        if frame.f_code.co_name == "run_cell_async":
-            result = frame.f_locals.get("result")
-            if isinstance(result, ExecutionResult) and not getattr(cast("Any", result).info, "silent", False):
-                yield frame, result
-        frame = frame.f_back
+def _opened(frame: FrameType, key: Any, parent: Transaction | None) -> Transaction | None:
+    """A new transaction; only a script inside of a cell has one."""
+    if isinstance(key, ExecutionResult):
+        shell = frame.f_locals.get("self")
+        _hook(shell)
+        known = Transaction(key, key, parent, shell)
+        if not known.unannounced:
+            _creator.set(known)
+    elif parent is not None:
+        known = Transaction(key, Script(key, frame, parent.result), parent, parent.shell)
+    else:
+        return None
+    _open[id(key)] = known
+    return known
+
+
+def _settle(running: set[int]) -> None:
+    """Ends this thread's transactions that nothing announces and that are over, the inner ones first."""
+    for known in reversed(list(_open.values())):
+        if known.unannounced and known.thread == threading.get_ident() and id(known.key) not in running:
+            known.close(succeeded=bool(known.result.success))
+
+
+def _executions(frame: FrameType | None) -> Iterator[tuple[FrameType, ExecutionResult | FrameType]]:
+    """The runs on a stack, the innermost first: what runs them, and their results, or their frames of scripts.
+
+    A silent cell is one only inside of another that is not: nothing announces its end.
+    """
+    found: list[tuple[FrameType, ExecutionResult | FrameType]] = []
+    for one, ran in runs_of_ipython(frame):
+        result = one.f_locals.get("result") if one.f_code.co_name == "run_cell_async" else None
+        if isinstance(result, ExecutionResult) and not _is_silent(result):
+            yield from found
+            found = []
+            yield one, result
+        elif isinstance(result, ExecutionResult) and _is_synchronous(one):
+            found.append((one, result))
+        elif ran is not None:
+            found.append((one, ran))
+
+
+def _is_silent(result: Any) -> bool:
+    return bool(getattr(result.info, "silent", False))
+
+
+def _is_synchronous(run: FrameType) -> bool:
+    """Whether a run ends before it leaves the stack: one that awaits leaves it in between."""
+    return run.f_back is not None and run.f_back.f_code.co_name == "_pseudo_sync_runner"
 
 
 def _hook(shell: Any) -> None:
@@ -185,6 +238,22 @@ def _hook(shell: Any) -> None:
         _hooked.add(shell)
         shell.events.register("pre_run_cell", _started)
         shell.events.register("post_run_cell", _ended)
+        _notice_failures(shell)
+
+
+def _notice_failures(shell: Any) -> None:
+    """Notes which scripts the errors that a shell shows come out of: that is all it does about their failure."""
+    show = shell.showtraceback
+
+    @functools.wraps(show)
+    def showtraceback(*args: Any, **kwargs: Any) -> Any:
+        for frame, _ in tracebacks.walk_tb(sys.exc_info()[2]):
+            known = _open.get(id(frame))
+            if known is not None and isinstance(known.result, Script):
+                known.result.shown = True
+        return show(*args, **kwargs)
+
+    shell.showtraceback = showtraceback
 
 
 def _started(_info: Any) -> None:
@@ -194,8 +263,8 @@ def _started(_info: Any) -> None:
     for before in list(_open.values()):
         # An application that awaits `run_cell_async` itself announces no end; the next start shows it.
         ended = getattr(before.shell, "last_execution_result", None) is before.result
-        if ended and before.thread == threading.get_ident() and id(before.result) not in running:
-            _ended(before.result)
+        if ended and before.thread == threading.get_ident() and id(before.key) not in running:
+            _ended(cast("ExecutionResult", before.result))
 
 
 def _ended(result: ExecutionResult | None) -> None:
@@ -204,7 +273,8 @@ def _ended(result: ExecutionResult | None) -> None:
     if transaction is None:
         _abandoned(result)
         return
-    for inner in [run for run in _open.values() if run is not transaction and _within(run, transaction)]:
+    inside = [run for run in _open.values() if run is not transaction and _within(run, transaction)]
+    for inner in reversed(inside):
         inner.close(succeeded=bool(inner.result.success))
     _creator.set(transaction.parent)
     transaction.close(succeeded=_succeeded(transaction))
@@ -242,7 +312,7 @@ def _abandoned(result: ExecutionResult | None) -> None:
     running = {id(known) for _, known in _executions(sys._getframe(1))}  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - see the top
     text = getattr(getattr(result, "info", None), "raw_cell", None)
     for transaction in list(_open.values()):
-        ours = transaction.thread == threading.get_ident() and id(transaction.result) not in running
+        ours = transaction.thread == threading.get_ident() and id(transaction.key) not in running
         if ours and (result is None or transaction.text == text):
             _creator.set(transaction.parent)
             transaction.close(succeeded=False)

@@ -27,6 +27,21 @@ def test_the_cell_that_imports_and_registers_first_is_a_transaction(kernel, call
     assert call("cells", "f")["last"] == 0
 
 
+def test_a_script_that_fails_half_way_is_dropped(kernel, call, tmp_path: Path):
+    kernel.run(FIRST + "endpoint.serve();")
+    script = tmp_path / "half.py"
+    script.write_text(
+        "from pycrust import RpcEndpoint\nendpoint = RpcEndpoint('cells')\n" + ROUND.format(number=1) + "1 / 0\n"
+    )
+    for options in ("", "-i", "-n"):
+        printed = kernel.run(f"%run {options} {script}")
+        assert "pycrust: half.py failed, so it published nothing of cells.f" in printed
+        assert call("cells", "f")["last"] == 0
+    script.write_text(script.read_text().replace("1 / 0\n", ""))
+    kernel.run(f"%run {script}")
+    assert call("cells", "f")["last"] == 1
+
+
 def test_traps(kernel, call, tmp_path: Path):
     kernel.run(FIRST + "endpoint.serve();")
     script = tmp_path / "handlers.py"

@@ -68,7 +68,7 @@ def test_no_error_without_an_error_code(code):
 def test_an_rpc_error_arrives_as_sent():
     code, payload = describe(RpcError(Code.NOT_FOUND, "no arm", {"arm": 3}))
     assert code == 5
-    assert payload == {"message": "no arm", "type": "pycrust.errors.RpcError", "details": {"arm": 3}}
+    assert payload == {"message": "no arm", "type": "pycrust.errors.NotFound", "details": {"arm": 3}}
 
 
 def test_details_that_cannot_cross_are_said_so():

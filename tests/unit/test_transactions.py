@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import io
+import os
 import threading
 from typing import TYPE_CHECKING
 
@@ -297,6 +299,145 @@ class TestNested:
     def test_a_silent_run_publishes_at_once(self, shell):
         assert shell.run(shell.define("f", 1), silent=True)
         assert shell.live() == {"f": 1}
+
+
+HALF = "endpoint.register('g')(lambda: 1)\n1 / 0\nendpoint.register('h')(lambda: 1)\n"
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # which is how IPython tells of some failures
+class TestScripts:
+    """Code whose failure IPython shows, or swallows, while it calls the cell a success."""
+
+    @pytest.fixture
+    def script(self, shell, tmp_path, monkeypatch):
+        """Writes a script that finds the endpoint by its name; gives its path."""
+        monkeypatch.syspath_prepend(str(tmp_path))
+
+        def write(text: str, name: str = "half.py") -> str:
+            path = tmp_path / name
+            path.write_text(
+                f"from pycrust import RpcEndpoint\nendpoint = RpcEndpoint({shell.endpoint.name!r})\n{text}"
+            )
+            return str(path)
+
+        return write
+
+    @pytest.mark.parametrize("options", ["", "-i", "-n", "-p", "-t -N1", "-e"])
+    def test_a_script_that_fails_half_way_is_dropped(self, shell, script, options):
+        path = script(HALF)
+        assert shell.run(f"%run {options} {path}"), "IPython calls it a success"
+        assert shell.live() == {}
+        (line,) = [line for line in shell.printed() if "pycrust:" in line]
+        assert line.endswith(
+            f"pycrust: half.py failed, so it published nothing of {shell.endpoint.name}.g; "
+            "what was live before serves on"
+        )
+
+    def test_as_a_module_that_fails_half_way(self, shell, script):
+        script(HALF, "half_module.py")
+        assert shell.run("%run -m half_module")
+        assert shell.live() == {}
+
+    def test_only_its_own_registrations_are_dropped(self, shell, script):
+        path = script(HALF)
+        assert shell.run(shell.define("f", 1) + f"%run {path}\n" + "seen = list(endpoint)\n" + shell.define("k", 1))
+        assert shell.ip.user_ns["seen"] == ["f"]
+        assert shell.live() == {"f": 1, "k": 1}
+
+    def test_each_script_of_a_cell_is_one_of_its_own(self, shell, script):
+        bad, good = script(HALF, "bad.py"), script("endpoint.register('ok')(lambda: 1)", "good.py")
+        empty = script("1 / 0", "empty.py")
+        assert shell.run(f"%run {bad}\n%run {empty}\n%run {good}\n%run {bad}\n%run {empty}")
+        assert shell.live() == {"ok": 1}
+
+    def test_a_script_within_a_script(self, shell, script):
+        bad = script(HALF, "bad.py")
+        outer = script(
+            f"endpoint.register('o')(lambda: 1)\nget_ipython().run_line_magic('run', {bad!r})\n"
+            "endpoint.register('p')(lambda: 1)",
+            "outer.ipy",
+        )
+        assert shell.run(f"%run {outer}")
+        assert shell.live() == {"o": 1, "p": 1}
+
+    @pytest.mark.parametrize(("code", "live"), [("0", {"g": 1}), ("", {"g": 1}), ("3", {}), ("'no'", {})])
+    def test_a_script_that_exits(self, shell, script, code, live):
+        path = script(f"import sys\nendpoint.register('g')(lambda: 1)\nsys.exit({code})")
+        shell.run(f"%run {path}")
+        assert shell.live() == live
+        assert shell.run(f"%run -e {path}")
+        assert shell.live() == {"g": 1}, "-e asks not to take an exit for a failure"
+
+    @pytest.mark.parametrize("name", ["half.ipy", "half.ipynb"])
+    def test_cells_of_a_notebook(self, shell, script, name):
+        path = script(HALF, name)
+        if name.endswith("nb"):
+            from pathlib import Path
+
+            import nbformat
+
+            cells = [nbformat.v4.new_code_cell(cell) for cell in Path(path).read_text().splitlines()]
+            nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+        assert not shell.run(shell.define("f", 1) + f"%run {path}")
+        assert shell.live() == {}
+        assert shell.run(shell.define("f", 1) + f"get_ipython().safe_execfile_ipy({path!r})")
+        expected = {"f": 1, "g": 1} if name.endswith("nb") else {"f": 1}  # its first cells had succeeded
+        assert shell.live() == expected
+
+    def test_a_script_of_the_first_cell_of_all(self, start, tmp_path):
+        """Which imports this package, and registers before anything was hooked."""
+        import sys
+
+        path = tmp_path / "first.py"
+        path.write_text("from pycrust import RpcEndpoint\nendpoint = RpcEndpoint('first')\n" + HALF)
+        program = start(
+            sys.executable,
+            "-c",
+            "from IPython.core.interactiveshell import InteractiveShell\n"
+            "shell = InteractiveShell.instance()\n"
+            f"print(shell.run_cell('%run {path}').success)\n"
+            "from pycrust import RpcEndpoint\n"
+            "print(list(RpcEndpoint('first')))\n",
+        )
+        lines = program.finish().splitlines()
+        assert lines[-2:] == ["True", "[]"]
+
+    @pytest.mark.parametrize(
+        "magic", ["%%time", "%%timeit -n1 -r1", "%%capture", "%%prun -q", "%%time --no-raise-error", "%%debug"]
+    )
+    def test_magics_around_a_cell_that_fails(self, shell, magic, monkeypatch):
+        if magic == "%%debug":
+            monkeypatch.setattr("sys.stdin", io.StringIO("c\n" * 9))
+        shell.run(f"{magic}\n{HALF}")
+        assert shell.live() == {}
+
+    def test_an_exit_under_prun(self, shell):
+        assert shell.run("%%prun -q\nendpoint.register('g')(lambda: 1)\nraise SystemExit")
+        assert shell.live() == {}
+
+    @pytest.mark.parametrize(
+        "run",
+        [
+            "exec(pathlib.Path({path!r}).read_text())",
+            "import runpy\nrunpy.run_path({path!r})",
+            "import half",
+            "get_ipython().run_cell(pathlib.Path({path!r}).read_text()).raise_error()",
+        ],
+    )
+    def test_code_that_raises_out_of_its_cell(self, shell, script, run):
+        path = script(HALF)
+        assert not shell.run("import pathlib\n" + shell.define("f", 1) + run.format(path=path))
+        assert shell.live() == {}
+
+    def test_a_module_that_fails_to_reload(self, shell, script, tmp_path):
+        script("endpoint.register('g')(lambda: 1)", "reloaded.py")
+        shell.run("%load_ext autoreload\n%autoreload 2\nimport reloaded")
+        assert shell.live() == {"g": 1}
+        path = script("endpoint.register('g')(lambda: 2)\n1 / 0", "reloaded.py")
+        os.utime(path, (2e9, 2e9))
+        assert shell.run(shell.define("f", 1))
+        assert shell.live() == {"g": 1, "f": 1}
+        assert shell.endpoint._dispatch("g") == 1
 
 
 class TestBesideTheCell:
