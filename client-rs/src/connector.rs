@@ -309,7 +309,8 @@ fn closed() -> Error {
 
 fn transport_error(error: &TransportError) -> Error {
     let code = match error {
-        TransportError::RuntimeDir { .. } => Code::FailedPrecondition,
+        TransportError::RuntimeDir { .. } | TransportError::Unproven(_) => Code::FailedPrecondition,
+        TransportError::Descriptors(_) => Code::ResourceExhausted,
         _ => Code::Unavailable,
     };
     Error::of_call(code, SUBJECT, error.to_string())

@@ -180,6 +180,11 @@ impl<H: Send + Sync + 'static, L: Link> AcceptorEvents<L> for Engine<H, L> {
         self.nudge();
     }
 
+    fn noticed(&self, what: &str) {
+        log::warn!("{what}");
+        self.visits.noticed(what);
+    }
+
     fn tick(&self) {
         self.sweep();
         let clients = self.scheduler.lock().clients.clone();

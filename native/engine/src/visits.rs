@@ -9,7 +9,7 @@ use pycrust_transport::{Peer, monotonic_ns};
 /// How many are kept.
 const KEPT: usize = 16;
 /// Characters of a reason that are kept.
-const REASON: usize = 200;
+const REASON: usize = 400;
 
 /// The last ones, the oldest first.
 #[derive(Default)]
@@ -22,6 +22,11 @@ impl Visits {
 
     pub(crate) fn went(&self, connection: u64, peer: &Peer, reason: &str) {
         self.note(connection, peer, false, reason);
+    }
+
+    /// Something that happened to the worker itself: nobody's connection.
+    pub(crate) fn noticed(&self, what: &str) {
+        self.note(0, &Peer { pid: std::process::id(), name: String::new() }, false, what);
     }
 
     pub(crate) fn all(&self) -> Vec<Visit> {

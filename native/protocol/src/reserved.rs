@@ -156,7 +156,8 @@ pub struct RecorderStats {
     pub last: u64,
 }
 
-/// One of the last comings and goings of clients in the answer to `pycrust.stats`.
+/// One of the last comings and goings of clients in the answer to `pycrust.stats`, or, as connection 0, something that
+/// happened to the worker itself and that its user should know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Visit {
     /// `CLOCK_MONOTONIC` nanoseconds.
@@ -165,11 +166,11 @@ pub struct Visit {
     pub came: bool,
     /// The connection's number.
     pub connection: u64,
-    /// The client's process.
+    /// The client's process; 0 if it is in another PID namespace.
     pub pid: u32,
     /// Its name.
     pub name: String,
-    /// Why it went.
+    /// Why it went, or what happened.
     pub reason: String,
 }
 

@@ -31,6 +31,11 @@ pub trait AcceptorEvents<L>: Send + Sync {
     /// link afterwards. Called once for each connected link, also at [`Acceptor::stop`].
     fn disconnected(&self, connection: u64, reason: &str);
 
+    /// Something happened that whoever runs the worker should know, in words.
+    fn noticed(&self, what: &str) {
+        log::warn!("{what}");
+    }
+
     /// About once a second.
     fn tick(&self) {}
 }
@@ -50,7 +55,7 @@ pub struct Acceptor {
 #[derive(Debug)]
 pub(crate) struct Stop {
     /// Set before the wake-up.
-    wanted: AtomicBool,
+    pub(crate) wanted: AtomicBool,
     /// Wakes the thread.
     pub(crate) wake: Guarded,
 }
@@ -76,7 +81,7 @@ impl Acceptor {
         let wake = doorbell::create().map_err(system)?.into();
         let stop = Arc::new(Stop { wanted: AtomicBool::new(false), wake });
         let max_in_flight = limits.max_in_flight.clamp(1, MAX_IN_FLIGHT as u32);
-        let control = ControlThread::new(claim, max_in_flight, events, Arc::clone(&stop))?;
+        let control = ControlThread::new(claim, max_in_flight, events, Arc::clone(&stop));
         let thread = thread::Builder::new()
             .name("pycrust-control".into())
             .spawn(move || control.run())

@@ -46,11 +46,11 @@ pub(crate) struct Parts {
     /// What the worker said.
     pub(crate) welcome: Welcome,
     /// The control socket.
-    pub(crate) control: Guarded,
+    pub(crate) control: Arc<Guarded>,
     /// Refers to the peer's process.
     pub(crate) pidfd: Guarded,
     /// The doorbell that the peer rings.
-    pub(crate) own_bell: Guarded,
+    pub(crate) own_bell: Arc<Guarded>,
     /// The doorbell that this side rings.
     pub(crate) peer_bell: Guarded,
     /// The flag words.

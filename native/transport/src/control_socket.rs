@@ -7,12 +7,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use pycrust_protocol::handshake::Message;
 use pycrust_protocol::limits::MAX_HANDSHAKE_LEN;
 use rustix::io::Errno;
-use rustix::net::sockopt::socket_peercred;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags,
 };
-use rustix::process::getuid;
+
+use crate::descriptors::{self, PER_CONNECTION};
 
 /// Descriptors that may come with one message: two doorbells and the flag words.
 pub(crate) const MAX_FDS: usize = 3;
@@ -57,7 +57,8 @@ pub(crate) fn receive(socket: impl AsFd) -> Received {
     let read = loop {
         match rustix::net::recvmsg(&socket, &mut [IoSliceMut::new(&mut bytes)], &mut ancillary, flags) {
             Ok(read) => break read,
-            Err(Errno::INTR) => {}
+            // A peer that closed without having read everything: said once, before what it had sent can be read.
+            Err(Errno::INTR | Errno::CONNRESET) => {}
             Err(Errno::WOULDBLOCK) => return Received::Nothing,
             Err(_) => return Received::HungUp,
         }
@@ -71,6 +72,12 @@ pub(crate) fn receive(socket: impl AsFd) -> Received {
     if read.bytes == 0 {
         return Received::HungUp;
     }
+    // The kernel leaves out what this process has no room for.
+    if read.flags.contains(ReturnFlags::CTRUNC)
+        && let Err(error) = descriptors::check(PER_CONNECTION)
+    {
+        return Received::Malformed(error.to_string());
+    }
     if read.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
         return Received::Malformed(format!(
             "a message of more than {MAX_HANDSHAKE_LEN} bytes or {MAX_FDS} descriptors"
@@ -80,20 +87,4 @@ pub(crate) fn receive(socket: impl AsFd) -> Received {
         Ok(message) => Received::Message(message, fds),
         Err(error) => Received::Malformed(error.to_string()),
     }
-}
-
-/// The peer's process id, if it runs as our user.
-pub(crate) fn peer_pid(socket: impl AsFd) -> io::Result<u32> {
-    let peer = socket_peercred(socket)?;
-    if peer.uid != getuid() {
-        return Err(io::Error::new(
-            io::ErrorKind::PermissionDenied,
-            format!(
-                "the other side runs as uid {}, this one as uid {}",
-                peer.uid.as_raw(),
-                getuid().as_raw()
-            ),
-        ));
-    }
-    Ok(peer.pid.as_raw_nonzero().get().unsigned_abs())
 }

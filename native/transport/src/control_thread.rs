@@ -1,8 +1,9 @@
 //! The control thread: accepts clients, shakes hands, notices deaths, cleans up after the dead.
 
 use std::collections::BTreeMap;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -18,8 +19,7 @@ use crate::connection::{Connection, ControlEvent};
 use crate::control_socket::{self, Received};
 use crate::doorbell;
 use crate::error::TransportError;
-use crate::handshake::{Caller, Step, Terms};
-use crate::lifeline::Lifeline;
+use crate::handshake::{self, Caller, Step, Terms};
 use crate::time;
 
 /// Connections and handshakes at a time.
@@ -28,8 +28,8 @@ const MAX_CONNECTIONS: usize = 256;
 /// Time between ticks.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Ticks between looks for what earlier lives left.
-const TICKS_PER_SWEEP: u64 = 30;
+/// Ticks between looks for what the dead left.
+const TICKS_PER_LOOK: u64 = 30;
 
 /// How often a clean-up after a dead client is tried, and how long apart: iceoryx2's locks go a moment after
 /// the death, and its ports should be dropped on our side first.
@@ -78,6 +78,8 @@ pub(crate) struct ControlThread {
     tick_at: Instant,
     /// Ticks so far.
     ticks: u64,
+    /// A descriptor to do without for a moment: who comes when there are no more can still be told so.
+    spare: Option<OwnedFd>,
     /// The claim: last, so that the name is free only once everything else is gone.
     claim: Claim,
 }
@@ -113,10 +115,10 @@ impl ControlThread {
         max_in_flight: u32,
         events: Arc<dyn AcceptorEvents<Connection>>,
         stop: Arc<Stop>,
-    ) -> Result<Self, TransportError> {
-        let lifeline = Arc::new(Lifeline::new(claim.prefix())?);
+    ) -> Self {
+        let lifeline = Arc::clone(claim.lifeline());
         let terms = Terms { owner: claim.owner().clone(), max_in_flight, lifeline };
-        Ok(Self {
+        Self {
             clients: BTreeMap::new(),
             next: 1,
             clean_ups: Vec::new(),
@@ -125,8 +127,9 @@ impl ControlThread {
             stop,
             tick_at: Instant::now() + TICK,
             ticks: 0,
+            spare: doorbell::create().ok(),
             claim,
-        })
+        }
     }
 
     /// Runs until stopped.
@@ -160,10 +163,9 @@ impl ControlThread {
         });
         let clean_ups = self.clean_ups.iter().map(|clean_up| clean_up.at);
         let until = deadlines.chain(clean_ups).fold(self.tick_at, Instant::min);
-        let mut fds = vec![
-            PollFd::from_borrowed_fd(self.stop.wake.as_fd(), PollFlags::IN),
-            PollFd::from_borrowed_fd(self.claim.socket(), PollFlags::IN),
-        ];
+        let mut fds = vec![PollFd::from_borrowed_fd(self.stop.wake.as_fd(), PollFlags::IN)];
+        fds.extend(self.claim.sockets().map(|socket| PollFd::from_borrowed_fd(socket, PollFlags::IN)));
+        let first = fds.len();
         let mut numbers = Vec::with_capacity(self.clients.len() * 2);
         for (number, client) in &self.clients {
             let (control, pidfd) = match client {
@@ -184,10 +186,14 @@ impl ControlThread {
             }
         }
         let happened = |fd: &PollFd<'_>| !fd.revents().is_empty();
-        let mut clients: Vec<_> =
-            fds[2..].iter().zip(numbers).filter(|(fd, _)| happened(fd)).map(|(_, number)| number).collect();
+        let mut clients: Vec<_> = fds[first..]
+            .iter()
+            .zip(numbers)
+            .filter(|(fd, _)| happened(fd))
+            .map(|(_, number)| number)
+            .collect();
         clients.dedup();
-        Found { caller: happened(&fds[1]), clients }
+        Found { caller: fds[1..first].iter().any(happened), clients }
     }
 
     /// Does one client's work; a panic in it ends that client and no other.
@@ -200,34 +206,62 @@ impl ControlThread {
 
     /// Accepts whoever waits, as long as there is room.
     fn accept(&mut self) {
+        match self.claim.renew_life() {
+            Ok(Some(what)) => self.notice(&what),
+            Ok(None) => {}
+            Err(error) => log::error!("{error}"),
+        }
+        self.terms.lifeline = Arc::clone(self.claim.lifeline());
         loop {
-            match rustix::net::accept_with(self.claim.socket(), SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
-            {
-                Ok(control) => {
-                    let number = self.next;
-                    self.next += 1;
-                    match Caller::new(control) {
-                        Ok(caller) if self.clients.len() >= MAX_CONNECTIONS => {
-                            caller.refuse(
-                                Code::ResourceExhausted,
-                                format!("{MAX_CONNECTIONS} clients are connected, no more are served"),
-                            );
-                        }
-                        Ok(caller) => {
-                            self.clients.insert(number, Client::Calls(caller));
-                        }
-                        Err(error) => log::warn!("{error}"),
-                    }
-                }
-                Err(Errno::INTR | Errno::CONNABORTED) => {}
-                Err(Errno::WOULDBLOCK) => return,
-                Err(error) => {
-                    // Out of descriptors: without a pause the loop would spin until one is free.
-                    log::error!("accepting a client failed: {error}");
-                    std::thread::sleep(CLEAN_AFTER);
-                    return;
-                }
+            let next = self.claim.sockets().find_map(next_caller);
+            let Some(caller) = next else { return };
+            match caller {
+                Ok(control) => self.admit(control),
+                Err(error) => return self.turn_away(error),
             }
+        }
+    }
+
+    /// Begins the handshake with a client.
+    fn admit(&mut self, control: OwnedFd) {
+        let number = self.next;
+        self.next += 1;
+        match Caller::new(control) {
+            Ok(caller) if self.clients.len() >= MAX_CONNECTIONS => {
+                let reason = format!("{MAX_CONNECTIONS} clients are connected, no more are served");
+                caller.refuse(Code::ResourceExhausted, reason);
+            }
+            Ok(caller) => {
+                self.clients.insert(number, Client::Calls(caller));
+            }
+            Err(reason) => self.not_connected(number, &reason),
+        }
+    }
+
+    /// Tells whoever could not be accepted why, with the spare descriptor's place.
+    fn turn_away(&mut self, error: Errno) {
+        let reason = TransportError::system("accept a client", error).to_string();
+        self.spare = None;
+        let waiting = self.claim.sockets().find_map(next_caller);
+        if let Some(Ok(control)) = waiting {
+            handshake::refuse(&control, Code::ResourceExhausted, reason.clone());
+        } else {
+            // Without a pause the loop would spin until there is one.
+            std::thread::sleep(CLEAN_AFTER);
+        }
+        self.spare = doorbell::create().ok();
+        self.notice(&reason);
+    }
+
+    /// Tells of a client that wanted to connect and could not.
+    fn not_connected(&self, number: u64, reason: &str) {
+        self.notice(&format!("client {number} was not connected: {reason}"));
+    }
+
+    /// Tells whoever runs the worker.
+    fn notice(&self, what: &str) {
+        if catch_unwind(AssertUnwindSafe(|| self.events.noticed(what))).is_err() {
+            log::error!("telling of {what:?} panicked");
         }
     }
 
@@ -239,7 +273,7 @@ impl ControlThread {
                 Step::Welcomed(link, until) => {
                     self.clients.insert(number, Client::Opens(link, until));
                 }
-                Step::Gone(reason) => log::info!("client {number} was not connected: {reason}"),
+                Step::Gone(reason) => self.not_connected(number, &reason),
             },
             Some(Client::Opens(link, until)) => self.open(number, link, until),
             Some(Client::Served(link)) => {
@@ -276,7 +310,7 @@ impl ControlThread {
                 return;
             }
             Received::Nothing | Received::HungUp => "it hung up".into(),
-            Received::Malformed(reason) => reason,
+            Received::Message(Message::Goodbye { reason }, _) | Received::Malformed(reason) => reason,
             Received::Message(other, _) => format!("expected it to open its ports, got {other:?}"),
         };
         self.clients.insert(number, Client::Opens(link, until));
@@ -295,7 +329,7 @@ impl ControlThread {
                 link
             }
             Some(Client::Opens(link, _)) => {
-                log::info!("client {number} was not connected: {reason}");
+                self.not_connected(number, reason);
                 link.part(reason);
                 link
             }
@@ -355,21 +389,51 @@ impl ControlThread {
         if catch_unwind(AssertUnwindSafe(|| self.events.tick())).is_err() {
             log::error!("a tick panicked");
         }
-        if self.ticks.is_multiple_of(TICKS_PER_SWEEP) {
+        self.restore();
+        if self.ticks.is_multiple_of(TICKS_PER_LOOK) {
             self.terms.lifeline.clean_dead_nodes();
-            self.claim.sweep_others();
+            self.claim.look();
         }
     }
 
-    /// Lets go of everyone.
+    /// Makes again what was cleaned away under this worker; lets go of everyone if another serves the name by now.
+    fn restore(&mut self) {
+        match self.claim.restore() {
+            Ok(news) => news.iter().for_each(|what| self.notice(what)),
+            Err(error) => {
+                let reason = format!("its files were removed, and {error}");
+                self.notice(&format!("this worker stops: {reason}"));
+                self.part_from_all(&reason);
+                self.stop.wanted.store(true, Ordering::Release);
+            }
+        }
+    }
+
+    /// Ends.
     fn finish(&mut self) {
+        self.part_from_all("the worker stops");
+        self.terms.lifeline.clean_dead_nodes();
+    }
+
+    /// Lets go of everyone.
+    fn part_from_all(&mut self, reason: &str) {
         for number in self.clients.keys().copied().collect::<Vec<_>>() {
             if let Some(Client::Calls(caller)) = self.clients.get(&number) {
-                caller.refuse(Code::Unavailable, "the worker stops".into());
+                caller.refuse(Code::Unavailable, reason.into());
             }
-            self.drop_client(number, "the worker stops");
+            self.drop_client(number, reason);
         }
         self.clients.clear();
-        self.terms.lifeline.clean_dead_nodes();
+    }
+}
+
+/// The next client that waits; `None` if none does.
+fn next_caller(socket: BorrowedFd<'_>) -> Option<Result<OwnedFd, Errno>> {
+    loop {
+        match rustix::net::accept_with(socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+            Err(Errno::INTR | Errno::CONNABORTED) => {}
+            Err(Errno::WOULDBLOCK) => return None,
+            other => return Some(other),
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use pycrust_protocol::Code;
 use thiserror::Error;
 
+use crate::descriptors::{self, PER_CONNECTION};
 use crate::runtime::Owner;
 
 /// The transport could not do its work.
@@ -36,8 +37,14 @@ pub enum TransportError {
         /// iceoryx2's answer.
         reason: String,
     },
+    /// There are no file descriptors left.
+    #[error("there are not enough file descriptors: {0}")]
+    Descriptors(String),
+    /// The kernel can't tell who is at the other end.
+    #[error("the process at the other end can't be watched: {0}")]
+    Unproven(String),
     /// The peer broke the handshake.
-    #[error("the other side (pid {pid}) broke the handshake: {reason}")]
+    #[error("the other side ({}) broke the handshake: {reason}", process(*pid))]
     Handshake {
         /// The peer's process, 0 where unknown.
         pid: u32,
@@ -45,7 +52,7 @@ pub enum TransportError {
         reason: String,
     },
     /// The peer did not answer in time.
-    #[error("the other side (pid {pid}) did not {what} within {seconds} s")]
+    #[error("the other side ({}) did not {what} within {seconds} s", process(*pid))]
     Silent {
         /// The peer's process, 0 where unknown.
         pid: u32,
@@ -59,7 +66,11 @@ pub enum TransportError {
 impl TransportError {
     /// A failed system call.
     pub(crate) fn system(what: impl Into<String>, error: impl Into<io::Error>) -> Self {
-        Self::System { what: what.into(), source: error.into() }
+        let source = error.into();
+        if descriptors::is_shortage(&source) {
+            return descriptors::shortage(&source, PER_CONNECTION);
+        }
+        Self::System { what: what.into(), source }
     }
 
     /// A failure inside iceoryx2.
@@ -73,7 +84,7 @@ impl TransportError {
 #[non_exhaustive]
 pub enum ClaimError {
     /// A live process serves it.
-    #[error("{} is already served by pid {}{}", .0.endpoint, .0.pid, in_notebook(&.0.notebook))]
+    #[error("{} is already served by {}{}", .0.endpoint, process(.0.pid), in_notebook(&.0.notebook))]
     Served(Owner),
     /// The claim failed otherwise.
     #[error(transparent)]
@@ -85,12 +96,12 @@ pub enum ClaimError {
 #[non_exhaustive]
 pub enum ConnectError {
     /// Nobody serves the name.
-    #[error("no worker serves {endpoint:?}: looked in {}, where {}", looked_in.display(), lists(live))]
+    #[error("no worker serves {endpoint:?}: looked in {}, where {}", among(looked_in), lists(live))]
     NotFound {
         /// The name.
         endpoint: String,
-        /// The runtime directory.
-        looked_in: PathBuf,
+        /// The runtime directories.
+        looked_in: Vec<PathBuf>,
         /// Who lives there.
         live: Vec<Owner>,
     },
@@ -150,6 +161,16 @@ pub enum SendError {
 /// ` in notebook X`, or nothing.
 fn in_notebook(notebook: &str) -> String {
     if notebook.is_empty() { String::new() } else { format!(" in {notebook}") }
+}
+
+/// A process, for a person: it has no number here if it is in another PID namespace.
+pub(crate) fn process(pid: u32) -> String {
+    if pid == 0 { "a process of another PID namespace".into() } else { format!("pid {pid}") }
+}
+
+/// Directories, for a person.
+fn among(dirs: &[PathBuf]) -> String {
+    dirs.iter().map(|dir| dir.display().to_string()).collect::<Vec<_>>().join(" and ")
 }
 
 /// The live endpoints, for a person.

@@ -8,15 +8,17 @@ use pycrust_protocol::Code;
 use pycrust_protocol::handshake::{Hello, Message, Welcome};
 use pycrust_protocol::limits::PROTOCOL_VERSION;
 
-use crate::connect::open_pidfd;
+use crate::connect::short_of;
 use crate::connection::{Connection, Parts};
 use crate::control_socket::{self, Received};
+use crate::descriptors::{self, PER_CONNECTION};
 use crate::doorbell;
 use crate::error::TransportError;
 use crate::fork::Guarded;
 use crate::iox::{self, Size};
 use crate::lifeline::Lifeline;
 use crate::link::{Peer, Side};
+use crate::peer::PeerProcess;
 use crate::runtime::Owner;
 use crate::words::Words;
 
@@ -39,11 +41,9 @@ pub(crate) struct Terms {
 /// A client that has connected and not said hello yet.
 pub(crate) struct Caller {
     /// The control socket.
-    control: Guarded,
-    /// Refers to the client's process.
-    pidfd: Guarded,
+    control: Arc<Guarded>,
     /// The client's process.
-    pid: u32,
+    process: PeerProcess,
     /// When the handshake must have ended.
     until: Instant,
 }
@@ -59,12 +59,16 @@ pub(crate) enum Step {
 }
 
 impl Caller {
-    /// Begins a handshake; a process of another user gets none.
-    pub(crate) fn new(control: OwnedFd) -> Result<Self, TransportError> {
-        let pid = control_socket::peer_pid(&control)
-            .map_err(|error| TransportError::system("accept a client", error))?;
-        let pidfd = open_pidfd(pid)?;
-        Ok(Self { control: control.into(), pidfd, pid, until: Instant::now() + PATIENCE })
+    /// Begins a handshake. A process that can't be served is told why; so is whoever reads the reason given back.
+    pub(crate) fn new(control: OwnedFd) -> Result<Self, String> {
+        let process = descriptors::check(PER_CONNECTION).and_then(|()| PeerProcess::of(&control));
+        match process {
+            Ok(process) => {
+                let until = Instant::now() + PATIENCE;
+                Ok(Self { control: Arc::new(control.into()), process, until })
+            }
+            Err(error) => Err(refuse(&control, code_of(&error), error.to_string())),
+        }
     }
 
     /// The control socket.
@@ -79,14 +83,12 @@ impl Caller {
 
     /// The client's process.
     pub(crate) fn pid(&self) -> u32 {
-        self.pid
+        self.process.pid
     }
 
     /// Refuses the client.
     pub(crate) fn refuse(&self, code: Code, reason: String) -> String {
-        // A client that does not listen sees the hang-up.
-        let _ = control_socket::send(&self.control, &Message::Refused { code, reason: reason.clone() }, &[]);
-        reason
+        refuse(&self.control, code, reason)
     }
 
     /// Reads the hello, if it is there, and answers it. `number` is the connection's, should it come about.
@@ -99,6 +101,7 @@ impl Caller {
                 Some((code, reason)) => Step::Gone(self.refuse(code, reason)),
                 None => self.welcome(terms, number, hello),
             },
+            Received::Message(Message::Goodbye { reason }, _) => Step::Gone(reason),
             Received::Message(other, _) => {
                 let reason = format!("expected a hello, got {other:?}");
                 Step::Gone(self.refuse(Code::InvalidArgument, reason))
@@ -112,7 +115,10 @@ impl Caller {
         let welcome = terms.welcome(number);
         match self.build(terms, welcome, hello.client) {
             Ok(connection) => Step::Welcomed(Arc::new(connection), until),
-            Err((caller, error)) => Step::Gone(caller.refuse(Code::ResourceExhausted, error.to_string())),
+            Err((caller, error)) => {
+                let error = short_of(error);
+                Step::Gone(caller.refuse(Code::ResourceExhausted, error.to_string()))
+            }
         }
     }
 
@@ -125,8 +131,7 @@ impl Caller {
         name.truncate(name.floor_char_boundary(MAX_CLIENT_NAME));
         let prepared = (|| {
             iox::check_room()?;
-            let create =
-                |name: &str| terms.lifeline.with_node(|node| iox::service(node, name, Size::Small, true));
+            let create = |name: &str| terms.lifeline.service(name, Size::Small, true);
             let inn = iox::receiver(&create(&welcome.request_service)?, Size::Small)?;
             let out = iox::sender(&create(&welcome.response_service)?, Size::Small)?;
             let io = |error| TransportError::system("make doorbells and flag words", error);
@@ -140,11 +145,11 @@ impl Caller {
             Ok((inn, out, own_bell, peer_bell, words)) => {
                 let parts = Parts {
                     side: Side::Worker,
-                    peer: Peer { pid: self.pid, name },
+                    peer: Peer { pid: self.process.pid, name },
                     welcome,
                     control: self.control,
-                    pidfd: self.pidfd,
-                    own_bell: own_bell.into(),
+                    pidfd: self.process.pidfd,
+                    own_bell: Arc::new(own_bell.into()),
                     peer_bell: peer_bell.into(),
                     words,
                     lifeline: Arc::clone(&terms.lifeline),
@@ -153,6 +158,21 @@ impl Caller {
             }
             Err(error) => Err((self, error)),
         }
+    }
+}
+
+/// Refuses whoever is at the other end of a control socket.
+pub(crate) fn refuse(control: impl AsFd, code: Code, reason: String) -> String {
+    // A client that does not listen sees the hang-up.
+    let _ = control_socket::send(control, &Message::Refused { code, reason: reason.clone() }, &[]);
+    reason
+}
+
+/// The status of a refusal.
+fn code_of(error: &TransportError) -> Code {
+    match error {
+        TransportError::Descriptors(_) => Code::ResourceExhausted,
+        _ => Code::FailedPrecondition,
     }
 }
 

@@ -1,78 +1,95 @@
-//! A process's node under one prefix, and the clean-up when it goes.
+//! A process's node in one worker's life, and the clean-up when it goes.
 
-use std::collections::BTreeMap;
 use std::mem::ManuallyDrop;
-use std::sync::Once;
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::{Arc, Once, Weak};
 use std::thread;
 use std::time::Duration;
 
 use iceoryx2::prelude::{Config, Node};
 
-use crate::error::TransportError;
-use crate::iox::{self, Iox};
+use crate::error::{ClaimError, TransportError};
+use crate::iox::{self, Iox, Service, Size};
+use crate::life::{self, Life};
 use crate::remains;
-use crate::sync::Mutex;
+use crate::runtime::Owner;
+use crate::sync::{Mutex, MutexGuard};
 
-/// How often, and how long apart, a clean-up is tried again: iceoryx2's locks go a moment after a death.
+/// How often, and how long apart, a clean-up is tried again: the kernel closes a dead process's files one after the
+/// other, and the lock may be the last.
 const RETRIES: u32 = 20;
 /// See [`RETRIES`].
 const RETRY_AFTER: Duration = Duration::from_millis(25);
 
-/// The nodes of this process that live: how many there are under each prefix, and the process that made them.
-static LIVE: Mutex<BTreeMap<(u32, String), usize>> = Mutex::new(BTreeMap::new());
-
-/// This process's node: the worker's own for all its connections, or one client connection's.
-///
-/// Whoever drops the last one of a prefix removes everything that is left under it.
+/// This process's node in a life: of the worker and all its connections, or of all its clients in this process.
 pub(crate) struct Lifeline {
-    /// The node; a mutex because nodes are not `Sync`. Not dropped in a forked child.
-    node: ManuallyDrop<Mutex<Node<Iox>>>,
-    /// iceoryx2's configuration for the prefix.
+    /// The node. Not dropped in a forked child.
+    node: ManuallyDrop<Node<Iox>>,
+    /// iceoryx2's configuration for the life.
     config: Config,
-    /// The prefix of the worker's life.
-    prefix: String,
+    /// The life.
+    life: Life,
     /// The process that made the node.
     pid: u32,
-    /// Set when the other side died: its node may look alive for a moment more.
-    peer_died: std::sync::atomic::AtomicBool,
+    /// Set when the other side died: it may look alive for a moment more.
+    peer_died: AtomicBool,
 }
 
 impl Lifeline {
-    /// Makes a node under `prefix`.
-    pub(crate) fn new(prefix: &str) -> Result<Self, TransportError> {
-        let config = remains::config(prefix)?;
+    /// Begins the life of a worker.
+    pub(crate) fn begin(prefix: &str, owner: &Owner) -> Result<Arc<Self>, ClaimError> {
+        let lifeline = Self::new(Life::begin(prefix, owner)?)?;
+        lives().push(Arc::downgrade(&lifeline));
+        Ok(lifeline)
+    }
+
+    /// Joins the life of a worker, as all clients of this process do together.
+    pub(crate) fn join(prefix: &str) -> Result<Arc<Self>, TransportError> {
+        life::check(prefix)?;
+        let mut lives = lives();
+        lives.retain(|lifeline| lifeline.strong_count() > 0);
+        let ours = lives.iter().filter_map(Weak::upgrade).find(|lifeline| lifeline.prefix() == prefix);
+        if let Some(lifeline) = ours {
+            return Ok(lifeline);
+        }
+        let lifeline = Self::new(Life::join(prefix)?)?;
+        lives.push(Arc::downgrade(&lifeline));
+        Ok(lifeline)
+    }
+
+    fn new(life: Life) -> Result<Arc<Self>, TransportError> {
+        let config = iox::config(&life::root(life.prefix()), life.prefix())?;
         let node = iox::node(&config)?;
-        remains::close_to_others(prefix);
-        let pid = std::process::id();
+        remains::close_to_others(life.prefix());
         clean_up_at_exit();
-        *LIVE.lock().entry((pid, prefix.into())).or_default() += 1;
-        Ok(Self {
-            node: ManuallyDrop::new(Mutex::new(node)),
-            config,
-            prefix: prefix.into(),
-            pid,
-            peer_died: false.into(),
-        })
+        let (node, pid) = (ManuallyDrop::new(node), std::process::id());
+        Ok(Arc::new(Self { node, config, life, pid, peer_died: false.into() }))
     }
 
-    /// Uses the node.
-    pub(crate) fn with_node<T>(&self, use_it: impl FnOnce(&Node<Iox>) -> T) -> T {
-        use_it(&self.node.lock())
+    /// Makes a service (`create`), or opens the one that the other side has made.
+    pub(crate) fn service(&self, name: &str, size: Size, create: bool) -> Result<Service, TransportError> {
+        self.life.restore()?;
+        iox::service(&self.node, name, size, create)
     }
 
-    /// The prefix of the worker's life.
+    /// The prefix of the life.
     pub(crate) fn prefix(&self) -> &str {
-        &self.prefix
+        self.life.prefix()
     }
 
-    /// Cleans up after dead clients. Returns whether some could not be cleaned up yet.
+    /// Whether the life's directory has not been cleaned away.
+    pub(crate) fn is_there(&self) -> bool {
+        self.life.is_there()
+    }
+
+    /// Cleans up after dead clients. Whether some could not be cleaned up yet.
     pub(crate) fn clean_dead_nodes(&self) -> bool {
-        remains::clean_dead_nodes(&self.config).left > 0
+        remains::clean_dead_nodes(&self.config)
     }
 
     /// Remembers that the other side died.
     pub(crate) fn peer_died(&self) {
-        self.peer_died.store(true, std::sync::atomic::Ordering::Relaxed);
+        self.peer_died.store(true, Ordering::Relaxed);
     }
 }
 
@@ -84,48 +101,61 @@ impl Drop for Lifeline {
         }
         // SAFETY: dropped once, here, and not used after.
         unsafe { ManuallyDrop::drop(&mut self.node) };
-        let prefix = std::mem::take(&mut self.prefix);
-        forget(self.pid, &prefix);
-        let in_use = remains::sweep(&prefix);
-        if in_use && self.peer_died.load(std::sync::atomic::Ordering::Relaxed) {
+        if self.life.end() && *self.peer_died.get_mut() {
+            let prefix = self.life.prefix().to_owned();
             let retry = move || {
                 for _ in 0..RETRIES {
                     thread::sleep(RETRY_AFTER);
-                    if !remains::sweep(&prefix) {
+                    if !life::bury(&prefix) {
                         break;
                     }
                 }
             };
-            // Should no thread be had, the next start of the worker cleans up.
+            // Should no thread be had, the next look of anybody cleans up.
             let _ = thread::Builder::new().name("pycrust-cleanup".into()).spawn(retry);
         }
     }
 }
 
-/// Counts a node that is gone.
-fn forget(pid: u32, prefix: &str) {
-    let mut live = LIVE.lock();
-    let key = (pid, prefix.to_owned());
-    if let Some(nodes) = live.get_mut(&key) {
-        *nodes -= 1;
-        if *nodes == 0 {
-            live.remove(&key);
+/// The lives that one process uses.
+struct Lives {
+    /// The process.
+    pid: u32,
+    /// Its nodes.
+    nodes: Mutex<Vec<Weak<Lifeline>>>,
+}
+
+/// This process's lives. A forked child has a list of its own: its parent's may have been locked at the fork.
+fn list() -> &'static Mutex<Vec<Weak<Lifeline>>> {
+    static CURRENT: AtomicPtr<Lives> = AtomicPtr::new(std::ptr::null_mut());
+    loop {
+        let current = CURRENT.load(Ordering::Acquire);
+        // SAFETY: null, or leaked below and never freed.
+        if let Some(lives) = unsafe { current.as_ref() }
+            && lives.pid == std::process::id()
+        {
+            return &lives.nodes;
         }
+        let fresh = Box::leak(Box::new(Lives { pid: std::process::id(), nodes: Mutex::default() }));
+        let _ = CURRENT.compare_exchange(current, fresh, Ordering::AcqRel, Ordering::Relaxed);
     }
 }
 
-/// Call when this process is about to end without dropping everything: removes what it has in shared memory under every
-/// prefix that no other process uses. It happens by itself at an ordinary exit, but not before `_exit`.
+fn lives() -> MutexGuard<'static, Vec<Weak<Lifeline>>> {
+    list().lock()
+}
+
+/// Call when this process is about to end without dropping everything: removes what it has in shared memory in every
+/// life that no other process uses. It happens by itself at an ordinary exit, but not before `_exit`.
 ///
 /// What stays otherwise is what somebody still looks at: a view that is never dropped, such as an array in a variable of
 /// a module, keeps its node.
 pub fn clean_up() {
-    // Somebody may be stopped in the middle of a change; then the next start of the worker cleans up.
-    let Some(live) = LIVE.try_lock() else { return };
-    for ((pid, prefix), nodes) in &*live {
-        if *pid == std::process::id() {
-            remains::sweep_own(prefix, *nodes);
-        }
+    // Somebody may be stopped in the middle of a change; then whoever looks next cleans up.
+    let Some(lives) = list().try_lock() else { return };
+    for lifeline in lives.iter().filter_map(Weak::upgrade) {
+        // What this process has mapped stays mapped, and nobody else needs the names.
+        lifeline.life.end();
     }
 }
 

@@ -1,9 +1,6 @@
 //! The runtime directory: where workers and clients of one user find each other.
 
-use std::fs;
 use std::hash::Hasher;
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use pycrust_protocol::name::EndpointName;
@@ -11,10 +8,9 @@ use rustix::process::getuid;
 use serde::{Deserialize, Serialize};
 
 use crate::error::TransportError;
-use crate::lockfile;
-
-/// Bytes of a Unix socket's path, without its final zero.
-const MAX_SOCKET_PATH: usize = 107;
+use crate::place::Place;
+use crate::private_dir::{check_private, own_uid};
+use crate::{life, lockfile};
 
 /// Who serves a name, as its lock file says.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,23 +28,39 @@ pub struct Owner {
 }
 
 /// The runtime directory, checked: a real directory, ours, closed to everyone else.
+///
+/// By default it is one of several places, and workers are in each that there is: a process that began before a login, or
+/// that is in a container, does not see all of them.
 #[derive(Debug, Clone)]
 pub struct Runtime {
-    /// Its absolute path.
-    dir: PathBuf,
+    /// Where to look, in this order; at least one.
+    places: Vec<Place>,
+    /// The same for everyone who looks in these places, however many of them there are.
+    key: PathBuf,
 }
 
 impl Runtime {
-    /// `PYCRUST_RUNTIME_DIR`, or `/tmp/pycrust-<uid>`. It follows from the user alone, since a notebook
-    /// server and a shell can disagree about `XDG_RUNTIME_DIR`.
+    /// `PYCRUST_RUNTIME_DIR`, or else `/run/user/<uid>/pycrust`, where the system has made the directory above, and
+    /// `/tmp/pycrust-<uid>`. They follow from the user alone, since a notebook server and a shell can disagree about
+    /// `XDG_RUNTIME_DIR`.
     ///
     /// # Errors
-    /// [`TransportError::RuntimeDir`] if the directory can't be made or can't be trusted.
+    /// [`TransportError::RuntimeDir`] if no directory can be made or none can be trusted.
     pub fn discover() -> Result<Self, TransportError> {
         match std::env::var_os("PYCRUST_RUNTIME_DIR") {
             Some(dir) if !dir.is_empty() => Self::at(Path::new(&dir)),
-            _ => Self::at(Path::new(&format!("/tmp/pycrust-{}", getuid().as_raw()))),
+            _ => Self::of_user(),
         }
+    }
+
+    /// The default places of this user.
+    fn of_user() -> Result<Self, TransportError> {
+        let temporary = PathBuf::from(format!("/tmp/pycrust-{}", getuid().as_raw()));
+        let uid = own_uid().map_err(|reason| no_dir(&temporary, reason))?;
+        let session = PathBuf::from(format!("/run/user/{uid}"));
+        // What is not there, or not as the system makes it, is nobody's place.
+        let session = check_private(&session).is_ok().then(|| session.join("pycrust"));
+        Self::among(session.into_iter().chain([temporary.clone()]), temporary)
     }
 
     /// Uses this directory, which is made if it is not there.
@@ -56,95 +68,94 @@ impl Runtime {
     /// # Errors
     /// [`TransportError::RuntimeDir`] if the directory can't be made or can't be trusted.
     pub fn at(dir: &Path) -> Result<Self, TransportError> {
-        match private_dir(dir) {
-            Ok(dir) => Ok(Self { dir }),
-            Err(reason) => Err(TransportError::RuntimeDir { path: dir.into(), reason }),
+        let place = Place::new(dir).map_err(|reason| no_dir(dir, reason))?;
+        let key = place.dir().to_owned();
+        Ok(Self { places: vec![place], key })
+    }
+
+    /// Uses those of the directories that can be made and trusted; one must be.
+    fn among(dirs: impl Iterator<Item = PathBuf>, key: PathBuf) -> Result<Self, TransportError> {
+        let (mut places, mut failed) = (Vec::new(), None);
+        for dir in dirs {
+            match Place::new(&dir) {
+                Ok(place) => places.push(place),
+                Err(reason) => failed = Some(no_dir(&dir, reason)),
+            }
+        }
+        match failed {
+            Some(error) if places.is_empty() => Err(error),
+            _ => Ok(Self { places, key }),
         }
     }
 
-    /// The directory.
+    /// The directory; of several, the one that is looked at first.
     pub fn dir(&self) -> &Path {
-        &self.dir
+        self.places[0].dir()
     }
 
-    /// The endpoints that a live process serves, in order of their names.
+    /// All directories, in the order in which they are looked at.
+    pub fn dirs(&self) -> Vec<PathBuf> {
+        self.places.iter().map(|place| place.dir().to_owned()).collect()
+    }
+
+    /// The endpoints that a live process serves, in order of their names. What dead ones have left is removed.
     pub fn live_endpoints(&self) -> Vec<Owner> {
-        let mut live: Vec<_> = fs::read_dir(&self.dir)
-            .into_iter()
-            .flatten()
-            .flatten()
-            .map(|entry| entry.path())
-            .filter(|path| path.extension().is_some_and(|extension| extension == "lock"))
-            .filter_map(|path| lockfile::held_by(&path))
-            .collect();
-        live.sort_by(|a, b| a.endpoint.cmp(&b.endpoint));
+        self.look()
+    }
+
+    /// Looks at every lock and every life, and removes those of the dead; gives the living.
+    pub(crate) fn look(&self) -> Vec<Owner> {
+        let locks = self.places.iter().flat_map(Place::locks);
+        let mut live: Vec<_> = locks.filter_map(|path| lockfile::held_or_removed(&path)).collect();
+        live.sort_by(|a, b| (&a.endpoint, a.generation).cmp(&(&b.endpoint, b.generation)));
+        live.dedup_by_key(|owner| owner.generation);
+        life::bury_all(&self.directory_prefix());
         live
     }
 
-    /// The lock file of a name.
-    pub(crate) fn lock_path(&self, name: &EndpointName) -> PathBuf {
-        self.dir.join(format!("{}.lock", self.stem(name)))
-    }
-
-    /// The control socket of a name.
-    pub(crate) fn socket_path(&self, name: &EndpointName) -> PathBuf {
-        self.dir.join(format!("{}.sock", self.stem(name)))
+    /// The places.
+    pub(crate) fn places(&self) -> &[Place] {
+        &self.places
     }
 
     /// What every iceoryx2 prefix of this user, directory and name begins with: remains are found by it. The
     /// directory comes first, so that what belongs to one directory is found without knowing its names.
     pub(crate) fn prefix(&self, name: &EndpointName) -> String {
-        let directory = hash(&[self.dir.as_os_str().as_encoded_bytes()]) as u32;
-        let name = hash(&[name.as_str().as_bytes()]) as u32;
-        format!("pyc{}_{directory:08x}_{name:08x}_", getuid().as_raw())
+        format!("{}{:08x}_", self.directory_prefix(), name_hash(name))
     }
 
-    /// The name, or its hash where the socket's path would become too long.
-    fn stem(&self, name: &EndpointName) -> String {
-        let name = name.as_str();
-        if self.dir.as_os_str().len() + 1 + name.len() + ".sock".len() <= MAX_SOCKET_PATH {
-            name.into()
-        } else {
-            // A name begins with a letter or a digit, so no name looks like this.
-            format!("_{:016x}", hash(&[name.as_bytes()]))
-        }
+    fn directory_prefix(&self) -> String {
+        let directory = hash(self.key.as_os_str().as_encoded_bytes()) as u32;
+        format!("pyc{}_{directory:08x}_", getuid().as_raw())
     }
 }
 
-/// A directory that is this user's and nobody else's, made if it is not there; or why there is none.
-pub(crate) fn private_dir(dir: &Path) -> Result<PathBuf, String> {
-    match fs::DirBuilder::new().mode(0o700).create(dir) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(format!("it can't be made: {error}")),
-    }
-    check_private(dir)?;
-    dir.canonicalize().map_err(|error| error.to_string())
+/// Whether `prefix` is one of a worker that serves `name`. It may see the directory under another path, and its user by
+/// another number, as in a container.
+pub(crate) fn is_prefix_of(prefix: &str, name: &EndpointName) -> bool {
+    name_in(prefix) == Some(&format!("{:08x}", name_hash(name)))
 }
 
-/// Says why a directory is not this user's and nobody else's.
-pub(crate) fn check_private(dir: &Path) -> Result<(), String> {
-    // Not followed if it is a symbolic link: someone else could have put one into /tmp.
-    let found = fs::symlink_metadata(dir).map_err(|error| error.to_string())?;
-    if found.is_symlink() {
-        return Err("it is a symbolic link; remove it".into());
-    }
-    if !found.is_dir() {
-        return Err("it is no directory; remove it".into());
-    }
-    let (owner, own) = (found.uid(), getuid().as_raw());
-    if owner != own {
-        return Err(format!("it belongs to uid {owner}, this process to uid {own}; set PYCRUST_RUNTIME_DIR"));
-    }
-    let mode = found.mode() & 0o7777;
-    if mode & 0o077 != 0 {
-        return Err(format!("its mode is {mode:04o}, others can get in; chmod it to 0700"));
-    }
-    Ok(())
+/// The part of a life's prefix that stands for the endpoint's name; `None` if it is no such prefix.
+pub(crate) fn name_in(prefix: &str) -> Option<&str> {
+    let hex = |part: &str| part.len() == 8 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let parts: Vec<_> = prefix.split('_').collect();
+    let [user, directory, name, generation, ""] = parts[..] else { return None };
+    let uid = user.strip_prefix("pyc")?;
+    let valid = !uid.is_empty() && uid.bytes().all(|byte| byte.is_ascii_digit());
+    (valid && [directory, name, generation].into_iter().all(hex)).then_some(name)
 }
 
-/// FNV-1a, 64 bits: the same in every process and every build, unlike the standard library's.
-fn hash(parts: &[&[u8]]) -> u64 {
+fn name_hash(name: &EndpointName) -> u32 {
+    hash(name.as_str().as_bytes()) as u32
+}
+
+fn no_dir(dir: &Path, reason: String) -> TransportError {
+    TransportError::RuntimeDir { path: dir.into(), reason }
+}
+
+/// FNV-1a of the bytes and a zero, 64 bits: the same in every process and every build, unlike the standard library's.
+pub(crate) fn hash(bytes: &[u8]) -> u64 {
     struct Fnv(u64);
     impl Hasher for Fnv {
         fn write(&mut self, bytes: &[u8]) {
@@ -157,9 +168,7 @@ fn hash(parts: &[&[u8]]) -> u64 {
         }
     }
     let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);
-    for part in parts {
-        hasher.write(part);
-        hasher.write(&[0]);
-    }
+    hasher.write(bytes);
+    hasher.write(&[0]);
     hasher.finish()
 }

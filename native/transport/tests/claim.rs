@@ -21,7 +21,7 @@ fn a_name_that_nobody_serves_says_where_it_looked_and_who_lives_there() {
     let error = connect(&place.runtime, &name(), "test").unwrap_err();
     let text = error.to_string();
     let ConnectError::NotFound { looked_in, live, .. } = error else { panic!("{error}") };
-    assert_eq!(looked_in, place.path());
+    assert_eq!(looked_in, [place.path()]);
     assert_eq!(live.len(), 1);
     assert_eq!((live[0].endpoint.as_str(), live[0].notebook.as_str()), ("other", "book.ipynb"));
     assert!(text.contains(place.path().to_str().unwrap()) && text.contains("other (pid"), "{text}");

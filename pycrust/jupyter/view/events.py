@@ -140,8 +140,12 @@ class Timeline:
                 continue
             self._seen_visit = seen
             reason = str(visit.get("reason") or "")
+            if seen[1] == 0:
+                self.add(wall_ms(seen[0]), "error", reason)
+                continue
             what = "connected" if visit.get("came") is True else f"disconnected{': ' if reason else ''}{reason}"
-            name = f"{visit.get('name') or 'client'} (pid {whole(visit.get('pid'))})"
+            pid = whole(visit.get("pid"))
+            name = f"{visit.get('name') or 'client'} ({f'pid {pid}' if pid else 'another PID namespace'})"
             self.add(wall_ms(seen[0]), "client", f"{name} {what}")
 
     def _look_at_methods(self, stats: Mapping[str, object], at: int) -> None:

@@ -123,7 +123,7 @@ impl Connection {
 
     /// Opens the peer's bulk service.
     fn open_bulk(&self, name: &str) -> Result<(), TransportError> {
-        let service = self.ports.lifeline.with_node(|node| iox::service(node, name, Size::Bulk, false))?;
+        let service = self.ports.lifeline.service(name, Size::Bulk, false)?;
         let receiver = iox::receiver(&service, Size::Bulk)?;
         iox::update(&receiver)?;
         self.ports.bulk_in.open(InPort::new(receiver, Arc::clone(&self.ports.lifeline)));
@@ -137,7 +137,7 @@ impl Connection {
             let no_memory = |reason: String| SendError::NoMemory { len, reason };
             memory::check_segment(iox::BULK_MEMORY, iox::bulk_segment_len(iox::FIRST_BULK_LEN))
                 .map_err(|error| no_memory(error.to_string()))?;
-            let service = self.ports.lifeline.with_node(|node| iox::service(node, &name, Size::Bulk, true));
+            let service = self.ports.lifeline.service(&name, Size::Bulk, true);
             let port = service
                 .and_then(|service| iox::sender(&service, Size::Bulk))
                 .map_err(|error| no_memory(error.to_string()))?;
@@ -164,7 +164,7 @@ impl Connection {
                 )));
             }
             // Another thread may read the answer in our place, so this sleep is short.
-            let mut fds = [PollFd::new(&self.parts.control, PollFlags::IN)];
+            let mut fds = [PollFd::new(&*self.parts.control, PollFlags::IN)];
             let _ = poll(&mut fds, Some(&time::timespec(Duration::from_millis(10))));
         }
         if let Some(sending) = &bulk.sending {

@@ -25,6 +25,7 @@ const HANG: Duration = Duration::from_mins(1);
 pub struct Events {
     links: Mutex<Vec<Arc<Connection>>>,
     gone: Mutex<Vec<(u64, String)>>,
+    notices: Mutex<Vec<String>>,
 }
 
 impl AcceptorEvents<Connection> for Events {
@@ -35,6 +36,10 @@ impl AcceptorEvents<Connection> for Events {
     fn disconnected(&self, connection: u64, reason: &str) {
         self.links.lock().unwrap().retain(|link| link.id() != connection);
         self.gone.lock().unwrap().push((connection, reason.into()));
+    }
+
+    fn noticed(&self, what: &str) {
+        self.notices.lock().unwrap().push(what.into());
     }
 }
 
@@ -50,6 +55,12 @@ impl Events {
         let mut links = self.links();
         assert_eq!(links.len(), 1);
         links.remove(0)
+    }
+
+    /// Waits until whoever runs the worker has been told something in which all of these words are.
+    pub fn told(&self, words: &[&str]) {
+        let has = |notice: &String| words.iter().all(|word| notice.contains(word));
+        wait_until(&format!("a notice with {words:?}"), || self.notices.lock().unwrap().iter().any(has));
     }
 
     /// The connections that ended, and why.
