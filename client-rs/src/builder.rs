@@ -121,7 +121,8 @@ impl Builder {
         self
     }
 
-    /// Where workers are looked for; by default in `PYCRUST_RUNTIME_DIR` or `/tmp/pycrust-<uid>`.
+    /// Where workers are looked for; by default in `PYCRUST_RUNTIME_DIR`, or else in `/run/user/<uid>/pycrust` and
+    /// `/tmp/pycrust-<uid>`.
     pub fn runtime_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.options.runtime_dir = Some(dir.into());
         self

@@ -6,7 +6,6 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -15,7 +14,7 @@ use std::time::Duration;
 
 use pycrust_protocol::Code;
 use pycrust_transport::sync::Mutex;
-use pycrust_transport::{ControlEvent, Link, monotonic_ns};
+use pycrust_transport::{ControlEvent, Descriptor, Link, monotonic_ns};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::{self, Handle};
@@ -102,8 +101,8 @@ pub(crate) fn ensure(session: &Arc<Session>) -> io::Result<()> {
         nudge
     };
     let registration = Registration { session: Arc::downgrade(session), nudge: Arc::clone(&nudge) };
-    let bell = watch(session.link.doorbell())?;
-    let control = watch(session.link.hangup_fd())?;
+    let [bell, control] = session.link.descriptors();
+    let (bell, control) = (watch(bell)?, watch(control)?);
     // Not under the lock: a runtime that is shutting down drops the task here, and the registration with it.
     let task = runtime.spawn(drive(registration, bell, control)).abort_handle();
     let mut running = session.drivers.running.lock();
@@ -114,13 +113,13 @@ pub(crate) fn ensure(session: &Arc<Session>) -> io::Result<()> {
 }
 
 /// Registers a descriptor of the connection with the current runtime.
-fn watch(fd: BorrowedFd<'_>) -> io::Result<AsyncFd<OwnedFd>> {
+fn watch(fd: Descriptor) -> io::Result<AsyncFd<Descriptor>> {
     #[expect(
         deprecated,
         reason = "its successor is unsafe, for types that may close the descriptor or change their mind about \
-                  it; an OwnedFd does neither, and this crate forbids unsafe code"
+                  it; a Descriptor does neither, and this crate forbids unsafe code"
     )]
-    AsyncFd::with_interest(fd.try_clone_to_owned()?, Interest::READABLE)
+    AsyncFd::with_interest(fd, Interest::READABLE)
 }
 
 /// Why the driver woke.
@@ -133,7 +132,7 @@ enum Event {
     RuntimeEnds,
 }
 
-async fn drive(registration: Registration, bell: AsyncFd<OwnedFd>, control: AsyncFd<OwnedFd>) {
+async fn drive(registration: Registration, bell: AsyncFd<Descriptor>, control: AsyncFd<Descriptor>) {
     let mut nudged = pin!(registration.nudge.notified());
     let mut tick = pin!(sleep_until(Instant::now()));
     // A look at the control socket opens a bulk service if the worker offers one: it may take milliseconds.

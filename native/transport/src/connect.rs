@@ -2,7 +2,6 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pycrust_protocol::handshake::{Hello, Message, Welcome};
@@ -15,7 +14,7 @@ use crate::connection::{Connection, Parts};
 use crate::control_socket::{self, Received};
 use crate::descriptors::{self, PER_CONNECTION};
 use crate::error::{ConnectError, TransportError};
-use crate::fork::Guarded;
+use crate::fork::Descriptor;
 use crate::iox::{self, Size};
 use crate::lifeline::Lifeline;
 use crate::link::{Link, Peer, Side};
@@ -37,7 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// want this client, [`ConnectError::Transport`] otherwise.
 pub fn connect(runtime: &Runtime, name: &EndpointName, client: &str) -> Result<Connection, ConnectError> {
     descriptors::check(PER_CONNECTION)?;
-    let control = Arc::new(Guarded::from(dial(runtime, name)?));
+    let control = Descriptor::from(dial(runtime, name)?);
     let made = shake_hands(&control, name, client)
         .and_then(|offer| open_ports(offer, &control).map_err(|error| short_of(error).into()));
     let connection = made.inspect_err(|error| {
@@ -71,7 +70,7 @@ struct Offer {
 }
 
 /// Says hello and hears the welcome.
-fn shake_hands(control: &Arc<Guarded>, name: &EndpointName, client: &str) -> Result<Offer, ConnectError> {
+fn shake_hands(control: &Descriptor, name: &EndpointName, client: &str) -> Result<Offer, ConnectError> {
     let peer = PeerProcess::of(control)?;
     let pid = peer.pid;
     let hello = Hello { protocol: PROTOCOL_VERSION, endpoint: name.to_string(), client: client.into() };
@@ -94,7 +93,7 @@ fn shake_hands(control: &Arc<Guarded>, name: &EndpointName, client: &str) -> Res
 }
 
 /// Opens what the worker has made in shared memory.
-fn open_ports(offer: Offer, control: &Arc<Guarded>) -> Result<Connection, TransportError> {
+fn open_ports(offer: Offer, control: &Descriptor) -> Result<Connection, TransportError> {
     let Offer { peer, name, welcome, peer_bell, own_bell, words } = offer;
     let lifeline = Lifeline::join(&welcome.prefix)?;
     iox::check_room()?;
@@ -104,9 +103,9 @@ fn open_ports(offer: Offer, control: &Arc<Guarded>) -> Result<Connection, Transp
         side: Side::Client,
         peer: Peer { pid: peer.pid, name },
         welcome,
-        control: Arc::clone(control),
+        control: control.clone(),
         pidfd: peer.pidfd,
-        own_bell: Arc::new(own_bell.into()),
+        own_bell: own_bell.into(),
         peer_bell: peer_bell.into(),
         words,
         lifeline,

@@ -19,7 +19,7 @@ use rustix::net::Shutdown;
 use crate::block::{Attachment, Block, HEADROOM};
 use crate::control_socket;
 use crate::error::{LinkError, SendError, TransportError};
-use crate::fork::Guarded;
+use crate::fork::{Descriptor, Guarded};
 use crate::frame::Frame;
 use crate::iox::{self, Size};
 use crate::lifeline::Lifeline;
@@ -46,11 +46,11 @@ pub(crate) struct Parts {
     /// What the worker said.
     pub(crate) welcome: Welcome,
     /// The control socket.
-    pub(crate) control: Arc<Guarded>,
+    pub(crate) control: Descriptor,
     /// Refers to the peer's process.
     pub(crate) pidfd: Guarded,
     /// The doorbell that the peer rings.
-    pub(crate) own_bell: Arc<Guarded>,
+    pub(crate) own_bell: Descriptor,
     /// The doorbell that this side rings.
     pub(crate) peer_bell: Guarded,
     /// The flag words.
@@ -135,6 +135,11 @@ impl Connection {
     /// The control socket: readable when there is a message or a hang-up for [`on_control`](Self::on_control).
     pub fn hangup_fd(&self) -> BorrowedFd<'_> {
         self.parts.control.as_fd()
+    }
+
+    /// The doorbell and the control socket, for whoever waits for them beyond the life of this value.
+    pub fn descriptors(&self) -> [Descriptor; 2] {
+        [self.parts.own_bell.clone(), self.parts.control.clone()]
     }
 
     /// What the worker said in the handshake.

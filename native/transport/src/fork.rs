@@ -4,6 +4,7 @@
 //! after the parent's death.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use rustix::fs::{Mode, OFlags};
@@ -35,6 +36,28 @@ impl AsFd for Guarded {
 impl Drop for Guarded {
     fn drop(&mut self) {
         forget(&self.0);
+    }
+}
+
+/// A descriptor of a connection, open for as long as anybody has it.
+#[derive(Debug, Clone)]
+pub struct Descriptor(Arc<Guarded>);
+
+impl From<OwnedFd> for Descriptor {
+    fn from(fd: OwnedFd) -> Self {
+        Self(Arc::new(fd.into()))
+    }
+}
+
+impl AsFd for Descriptor {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl AsRawFd for Descriptor {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
     }
 }
 

@@ -14,7 +14,7 @@ use crate::control_socket::{self, Received};
 use crate::descriptors::{self, PER_CONNECTION};
 use crate::doorbell;
 use crate::error::TransportError;
-use crate::fork::Guarded;
+use crate::fork::Descriptor;
 use crate::iox::{self, Size};
 use crate::lifeline::Lifeline;
 use crate::link::{Peer, Side};
@@ -41,7 +41,7 @@ pub(crate) struct Terms {
 /// A client that has connected and not said hello yet.
 pub(crate) struct Caller {
     /// The control socket.
-    control: Arc<Guarded>,
+    control: Descriptor,
     /// The client's process.
     process: PeerProcess,
     /// When the handshake must have ended.
@@ -65,7 +65,7 @@ impl Caller {
         match process {
             Ok(process) => {
                 let until = Instant::now() + PATIENCE;
-                Ok(Self { control: Arc::new(control.into()), process, until })
+                Ok(Self { control: control.into(), process, until })
             }
             Err(error) => Err(refuse(&control, code_of(&error), error.to_string())),
         }
@@ -149,7 +149,7 @@ impl Caller {
                     welcome,
                     control: self.control,
                     pidfd: self.process.pidfd,
-                    own_bell: Arc::new(own_bell.into()),
+                    own_bell: own_bell.into(),
                     peer_bell: peer_bell.into(),
                     words,
                     lifeline: Arc::clone(&terms.lifeline),

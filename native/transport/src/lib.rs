@@ -57,7 +57,7 @@ pub use self::{
     connect::connect,
     connection::{Connection, ControlEvent},
     error::{ClaimError, ConnectError, LinkError, SendError, TransportError},
-    fork::after_fork_in_child,
+    fork::{Descriptor, after_fork_in_child},
     frame::{Attachments, Frame},
     lifeline::clean_up,
     link::{Link, Memory, Peer, Side},

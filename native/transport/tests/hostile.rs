@@ -235,6 +235,7 @@ fn fake_worker(welcome: impl FnOnce(Welcome) -> Welcome, fds: &[BorrowedFd<'_>])
             let client = rustix::net::accept(&listener).unwrap();
             assert!(matches!(hear(&client), Some(Message::Hello(_))));
             send(&client, &answer, fds);
+            assert!(matches!(hear(&client), Some(Message::Goodbye { .. })), "the client goes on");
             assert_eq!(hear(&client), None, "the client goes on");
         });
         connect(&place.runtime, &name(), "test").unwrap_err()

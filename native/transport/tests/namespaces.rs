@@ -266,7 +266,7 @@ mod seccomp {
         let answer = libc::SECCOMP_RET_ERRNO | error.cast_unsigned();
         [
             statement(BPF_LD | BPF_W | BPF_ABS, 0),
-            jump(call as u32, 1),
+            jump(call.cast_unsigned() as u32, 1),
             statement(BPF_RET | BPF_K, answer),
             statement(BPF_RET | BPF_K, libc::SECCOMP_RET_ALLOW),
         ]

@@ -164,7 +164,7 @@ impl Connection {
                 )));
             }
             // Another thread may read the answer in our place, so this sleep is short.
-            let mut fds = [PollFd::new(&*self.parts.control, PollFlags::IN)];
+            let mut fds = [PollFd::new(&self.parts.control, PollFlags::IN)];
             let _ = poll(&mut fds, Some(&time::timespec(Duration::from_millis(10))));
         }
         if let Some(sending) = &bulk.sending {
