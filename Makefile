@@ -82,14 +82,14 @@ endif
 lint: build
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets -- -D warnings
-	$(BIN)/ruff check pycrust tests notebooks
-	$(BIN)/ruff format --check pycrust tests
+	$(BIN)/ruff check pycrust tests notebooks client-rs/examples
+	$(BIN)/ruff format --check pycrust tests client-rs/examples
 	$(BIN)/pyright
 
 format:
 	cargo fmt --all
-	$(BIN)/ruff format pycrust tests
-	$(BIN)/ruff check --fix-only pycrust tests
+	$(BIN)/ruff format pycrust tests client-rs/examples
+	$(BIN)/ruff check --fix-only pycrust tests client-rs/examples
 
 # `make bench CASES="calls busy" ROUNDS=3 SECONDS=1` measures some, or for less long.
 CASES ?=

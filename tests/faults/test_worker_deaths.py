@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import time
 
 import psutil
 import pytest
@@ -12,14 +11,14 @@ from tests.conftest import shared_memory, wait_until
 from tests.kernels import Kernel
 
 SERVE = """
-import time
+import threading, time
 from pycrust import RpcEndpoint
 endpoint = RpcEndpoint("mortal")
+woken = threading.Event()
 
 @endpoint.register()
 def nap(seconds: float) -> str:
-    time.sleep(seconds)
-    return "slept"
+    return "woken" if woken.wait(seconds) else "slept"
 
 @endpoint.register()
 def ping() -> str:
@@ -73,14 +72,17 @@ def test_a_client_survives_the_worker_and_calls_its_successor(kernel, persistent
     wait_until(lambda: shared_memory() == before, "shared memory to be freed")
 
 
-def test_interrupting_a_cell_does_not_interrupt_a_handler(kernel, rust):
+def test_interrupting_a_cell_does_not_interrupt_a_handler(kernel, rust, tmp_path):
     kernel.run(SERVE)
-    load = rust("call", "--endpoint", "mortal", "--method", "nap", "--args", "[2.0]")
+    load = rust("call", "--endpoint", "mortal", "--method", "nap", "--args", "[600.0]")
     wait_until(lambda: in_flight(kernel) == 1, "a call in flight")
-    kernel.begin("time.sleep(60)")
-    time.sleep(0.5)
+    reached = tmp_path / "reached"
+    kernel.begin(f"open({str(reached)!r}, 'w').close(); time.sleep(600)")
+    wait_until(reached.exists, "the cell to run")
     kernel.interrupt()
-    assert json.loads(load.finish())["value"] == "slept"
+    # A cell that is interrupted has the kernel drop those that wait behind it.
+    wait_until(lambda: kernel.attempt("woken.set()")[1] == "", "the kernel to run cells again")
+    assert json.loads(load.finish())["value"] == "woken"
     assert kernel.run("1 + 1") == "2"
 
 
@@ -111,8 +113,9 @@ def test_stopping_leaves_no_thread_and_no_file(kernel, runtime_dir):
 
 def test_a_killed_client_is_forgotten(kernel, rust):
     kernel.run(SERVE)
-    client = rust("call", "--endpoint", "mortal", "--method", "nap", "--args", "[1.5]")
+    client = rust("call", "--endpoint", "mortal", "--method", "nap", "--args", "[600.0]")
     wait_until(lambda: in_flight(kernel) == 1, "a call in flight")
     client.send(signal.SIGKILL)
     wait_until(lambda: kernel.run("print(len(endpoint.stats()['clients']))") == "0\n", "the client's departure")
+    kernel.run("woken.set()")
     wait_until(lambda: in_flight(kernel) == 0, "its call to end")

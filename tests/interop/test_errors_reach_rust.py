@@ -73,8 +73,9 @@ def test_every_error_is_clear_and_the_worker_goes_on(probe):
     raised = probe("divide", [1.0, 0.0])["error"]
     assert raised["code"] == "UNKNOWN"
     assert raised["exception"] == "ZeroDivisionError"
-    assert "float division by zero" in raised["message"] or "division by zero" in raised["message"]
-    assert "return a / b" in raised["traceback"] or "in divide" in raised["traceback"]
+    assert "division by zero" in raised["message"]
+    assert "in divide" in raised["traceback"]
+    assert "ZeroDivisionError" in raised["traceback"]
     assert raised["may_have_run"] is True
 
     refused = probe("refuse")["error"]
@@ -88,7 +89,8 @@ def test_every_error_is_clear_and_the_worker_goes_on(probe):
 
     promised = probe("promise")["error"]
     assert promised["code"] == "INTERNAL"
-    assert "promise" in promised["message"] or "int" in promised["message"]
+    assert "result doesn't fit its declared type" in promised["message"], promised
+    assert "valid integer" in promised["message"], promised
 
     left = probe("leave")["error"]
     assert left["code"] == "UNKNOWN"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+
+from tests.interop.history import read
 
 SERVE = """
 import sys, threading
@@ -76,22 +79,20 @@ endpoint.serve()
 """
 
 
-def test_everything_at_once(worker, rust, call):
+def test_everything_at_once(worker, rust, call, tmp_path):
     serving = worker(SERVE)
-    arguments = ["--endpoint", "stressed", "--tasks", 4, "--seconds", 8, "--json"]
+    arguments = ["--endpoint", "stressed", "--tasks", 4, "--until-eof", "--json"]
     loads = {
-        name: rust("load", "--method", name, *arguments, "--history", "/dev/stderr")
+        name: rust("load", "--method", name, *arguments, "--history", tmp_path / name, stdin=subprocess.PIPE)
         for name in ("steady", "coming")
     }
     call("stressed", "begin")
+    assert serving.line() == "errors [] True live"
     seen = {}
     for name, load in loads.items():
-        out, history = load.process.communicate()
-        assert load.process.returncode == 0
-        seen[name] = json.loads(out)["errors"]
-        for line in history.splitlines():
-            value = json.loads(line).get("value")
-            assert value is None or value[1] == value[2], "a model is whole"
+        seen[name] = json.loads(load.finish())["errors"]
+        values = [call.value for call in read(tmp_path / name) if call.value is not None]
+        assert values, "some calls were answered"
+        assert all(value[1] == value[2] for value in values), "a model is whole"
     assert seen["steady"] == {}, "loading first fails no call"
     assert set(seen["coming"]) <= {"UNAVAILABLE"}, "unloading first says so, and nothing else"
-    assert serving.line() == "errors [] True live"

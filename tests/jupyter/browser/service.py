@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -58,5 +59,5 @@ def traffic(rust: Callable[..., Program], *more: object, method: str = "add", ar
     given = {"a": 1, "b": 2} if arguments is None else arguments
     return rust(
         "load", "--endpoint", "calculator", "--method", method, "--args", json.dumps(given),
-        *(more or ("--tasks", 2, "--pace", 100, "--seconds", 300)),
+        *(more or ("--tasks", 2, "--pace", 100, "--until-eof")), stdin=subprocess.PIPE,
     )  # fmt: skip

@@ -102,7 +102,7 @@ def test_the_inspector_works_by_keyboard_and_keeps_choice_and_scroll(lab: Lab, r
         for cell in range(3):
             notebook.run(cell)
         notebook.row("add").wait_for()
-        load = traffic(rust, "--tasks", 1, "--pace", 20, "--seconds", 300)
+        load = traffic(rust, "--tasks", 1, "--pace", 20, "--until-eof")
         notebook.wait(lambda: notebook.count("call-row") >= 50, "calls")
         page = notebook.page
         page.get_by_test_id("traffic-filter").focus()
