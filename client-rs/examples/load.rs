@@ -41,7 +41,10 @@ struct Options {
     /// How long to go on; without it, `--calls` says.
     #[arg(long)]
     seconds: Option<f64>,
-    /// Calls in all; without it and `--seconds`, one.
+    /// Goes on until standard input ends.
+    #[arg(long)]
+    until_eof: bool,
+    /// Calls in all; without it, `--seconds` and `--until-eof`, one.
     #[arg(long)]
     calls: Option<u64>,
     /// Calls a second and task; without it, as fast as answers come.
@@ -99,8 +102,17 @@ async fn run(options: Options) -> anyhow::Result<()> {
     let left = Arc::new(AtomicU64::new(match (options.calls, options.seconds) {
         (Some(calls), _) => calls,
         (None, Some(_)) => u64::MAX,
+        (None, None) if options.until_eof => u64::MAX,
         (None, None) => 1,
     }));
+    if options.until_eof {
+        let left = Arc::clone(&left);
+        std::thread::spawn(move || {
+            let ended = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+            left.store(0, Ordering::Relaxed);
+            ended
+        });
+    }
     let begun = Instant::now();
     let tasks: Vec<_> = (0..options.tasks)
         .zip(clients.iter().cycle())
