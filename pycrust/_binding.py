@@ -25,6 +25,7 @@ from pycrust._native import (
     decode_kept,
     encode,
     printed,
+    stack_size,
     write_output,
     yield_to_others,
 )
@@ -48,7 +49,6 @@ __all__ = [
     "Printed",
     "Private",
     "Room",
-    "after_fork_in_child",
     "be_punctual",
     "call_lines",
     "clean_up",
@@ -65,6 +65,7 @@ __all__ = [
     "printed",
     "publish",
     "release_pending",
+    "stack_size",
     "write_output",
     "yield_to_others",
 ]
@@ -101,11 +102,6 @@ def release_pending() -> None:
 def live_endpoints() -> list[dict[str, Any]]:
     """Every endpoint that a live process of this user serves."""
     return _native.live_endpoints()
-
-
-def after_fork_in_child() -> None:
-    """Closes the extension's file descriptors in a forked child."""
-    _native.after_fork_in_child()
 
 
 def clean_up() -> None:

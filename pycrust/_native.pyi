@@ -136,8 +136,6 @@ class Inbox:
         """Takes calls from now on."""
     def close(self) -> None:
         """Takes no more calls; those that wait are answered with UNAVAILABLE."""
-    def forked(self) -> None:
-        """In a forked child: a bell of its own, and nothing that the parent's callers sent."""
 
 class Handler:
     """One immutable handler: binding, validation, function, validation and serialisation of the result."""
@@ -400,8 +398,8 @@ def crossed(value: object) -> Any:
 def live_endpoints() -> list[dict[str, Any]]:
     """Every endpoint that a live process of this user serves."""
 
-def after_fork_in_child() -> None:
-    """Closes this library's file descriptors in a forked child; its ports are the parent's."""
+def stack_size() -> int:
+    """Bytes of stack for a thread that runs handlers: as many as the main thread may use."""
 
 def clean_up() -> None:
     """Removes what this process has in shared memory under names that no other process uses."""

@@ -6,13 +6,13 @@ import asyncio
 import math
 import os
 import sys
-import threading
 from typing import TYPE_CHECKING, Any, Self
 
 from pycrust import _binding, loops
 from pycrust._binding import encode, make_client
 from pycrust.errors import Cancelled
 from pycrust.naming import check_endpoint
+from pycrust.threads import Thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator
@@ -260,9 +260,7 @@ class Request:
         """
         feed, items = self._client.exchange(self._method, self._options)
         stream = Stream(items)
-        threading.Thread(
-            target=_feed, args=(feed, iter(arguments), stream), name="pycrust-feed", daemon=True
-        ).start()
+        Thread(target=_feed, args=(feed, iter(arguments), stream), name="pycrust-feed", daemon=True).start()
         return stream
 
     def upload(self, arguments: Iterable[Any]) -> Any:

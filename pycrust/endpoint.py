@@ -12,10 +12,11 @@ from pycrust.method import Method
 from pycrust.naming import check_endpoint, check_method
 from pycrust.recipe import Recipe
 from pycrust.registration import Options, Registration, locals_around, make_registration
-from pycrust.service import Service, on_sigterm
+from pycrust.service import Service
 from pycrust.services import service_registrations
 from pycrust.settings import Settings
 from pycrust.statistics import Stats, counted
+from pycrust.termination import on_sigterm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence

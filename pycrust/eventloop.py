@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from pycrust._binding import be_punctual, make_inbox
 from pycrust.errors import Interrupted
+from pycrust.forking import leave_loop
+from pycrust.threads import Thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Iterable
@@ -21,6 +23,10 @@ current: ContextVar[CurrentCall] = ContextVar("pycrust_call")
 
 #: Seconds that the tasks of a loop may take to end once they are cancelled.
 _LAST_MOMENT = 1.0
+
+
+#: Tasks of a parent process.
+_left_alone: list[object] = []
 
 
 class Tasks:
@@ -38,12 +44,14 @@ class Tasks:
         #: Tasks that wait for room or for an argument.
         self._waiting: dict[int, asyncio.Future[None]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
+        #: The thread that runs it.
+        self._thread: int | None = None
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         """Takes calls from now on; on the loop's own thread."""
         if self._loop is loop:
             return
-        self._loop = loop
+        self._loop, self._thread = loop, threading.get_ident()
         self.inbox.open()
         loop.add_reader(self.inbox.fileno(), self._hear)
 
@@ -85,7 +93,11 @@ class Tasks:
 
     def forked(self) -> None:
         """In a forked child: what runs is the parent's."""
-        self.inbox.forked()
+        if self._loop is not None and self._thread == threading.get_ident() and current.get(None) is not None:
+            # A handler has forked, and what it awaits nobody sees to: the loop's next step is the child's last.
+            self._loop.call_soon(leave_loop)
+        # Not freed: that would close coroutines, whose `finally` blocks are the parent's to run.
+        _left_alone.append((self._tasks, self._waiting))
         self._tasks, self._waiting, self._loop = {}, {}, None
 
     def _hear(self) -> None:
@@ -186,7 +198,7 @@ class LoopThread:
         if self._thread is not None:
             return
         ready = threading.Event()
-        self._thread = threading.Thread(target=self._main, args=(ready,), name=self.name, daemon=True)
+        self._thread = Thread(target=self._main, args=(ready,), name=self.name, daemon=True)
         self._thread.start()
         ready.wait()
 
@@ -249,7 +261,7 @@ def run_to_end(work: Coroutine[Any, Any, Any]) -> Any:
         except BaseException as error:  # noqa: BLE001 - raised where the result is wanted
             outcome.append((None, error))
 
-    thread = threading.Thread(target=run, name="pycrust-call")
+    thread = Thread(target=run, name="pycrust-call")
     thread.start()
     thread.join()
     value, error = outcome[0]

@@ -8,7 +8,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from pycrust import _binding
+from pycrust import _binding, forking, termination, threads
 from pycrust.capture import capture
 
 if TYPE_CHECKING:
@@ -123,11 +123,7 @@ def _exit_now() -> None:
     """Runs the exit handlers that are still to come, flushes, and ends the process."""
     _forget_what_ran()
     atexit._run_exitfuncs()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - the only way to run the rest
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (AttributeError, OSError, ValueError):
-            continue  # closed, or none
+    forking.flush()
     _binding.clean_up()
     interactive = hasattr(sys, "ps1") or "ipykernel" in sys.modules
     failed = getattr(sys, "last_value", None) is not None and not interactive
@@ -138,9 +134,12 @@ def _after_fork_in_child() -> None:
     """A forked child serves nothing: what the parent holds is the parent's."""
     global lock  # noqa: PLW0603 - another thread may have held it when the process forked
     lock = threading.RLock()
+    threads.forked()
+    termination.forked()
+    if forking.in_handler():
+        forking.begin(stop_all)
     switch_interval.forked()
     capture.forked()
-    _binding.after_fork_in_child()
     for service in services.values():
         service.forked()
 

@@ -21,6 +21,7 @@ from pycrust.holders import who_holds
 from pycrust.modelhistory import ModelHistory, ModelVersion
 from pycrust.reloads import Reload, without_frames
 from pycrust.shelf import SUSPENDED, ModelChange
+from pycrust.threads import Thread
 from pycrust.unchanged import same
 from pycrust.versions import now
 
@@ -300,7 +301,7 @@ class ModelSlot:
     def _wake(self) -> None:
         """Makes the slot's thread look around, and starts it if there is none; the lock is held."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._main, name=f"pycrust-model-{self.name}", daemon=True)
+            self._thread = Thread(target=self._main, name=f"pycrust-model-{self.name}", daemon=True)
             self._thread.start()
         self._changed.notify_all()
 

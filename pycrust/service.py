@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import signal
 import threading
 import time
 import weakref
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +24,7 @@ from pycrust.running import RunningCall
 from pycrust.traffic import Tap
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Sequence
 
     from pycrust._binding import Change, Inbox, Worker
     from pycrust.endpoint import RpcEndpoint
@@ -277,17 +275,3 @@ class Service:
 
 #: Workers of a parent process: freeing them in the child would touch what the parent uses.
 _left_alone: list[Worker] = []
-
-
-@contextmanager
-def on_sigterm() -> Generator[threading.Event]:
-    """An event that SIGTERM sets, where Python can hear it: on the main thread."""
-    terminated = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield terminated
-        return
-    before = signal.signal(signal.SIGTERM, lambda _number, _frame: terminated.set())
-    try:
-        yield terminated
-    finally:
-        signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)

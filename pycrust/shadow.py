@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pycrust.recorded import RecordedCall
+from pycrust.threads import Thread
 from pycrust.trials import Trial
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Shadow(Trial):
         self._share = share
         self._stop = threading.Event()
         self._since: int = service.worker.recorder()["last"]
-        self._thread = threading.Thread(target=self._main, name=f"pycrust-shadow-{self.method}", daemon=True)
+        self._thread = Thread(target=self._main, name=f"pycrust-shadow-{self.method}", daemon=True)
         service.shadows.add(self)
         self._thread.start()
 

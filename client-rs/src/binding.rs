@@ -5,7 +5,7 @@
 
 use std::future::Future;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -19,13 +19,15 @@ use tokio::time::timeout;
 use crate::arrays::{Array, Arrays};
 use crate::calls::Body;
 use crate::client::RpcClient;
+use crate::connector::inherited;
 use crate::error::Error;
 use crate::metadata::Metadata;
 use crate::request::Request;
 use crate::shared::Encoded;
 use crate::streaming::Streaming;
 use pycrust_protocol::Code;
-use pycrust_transport::{Attachment, Attachments};
+use pycrust_transport::sync::Mutex;
+use pycrust_transport::{Attachment, Attachments, PerProcess, ProcessLocal, stack_size};
 
 /// Time between two questions whether to go on waiting.
 const SLICE: Duration = Duration::from_millis(100);
@@ -36,44 +38,54 @@ const FEED_BUFFER: usize = 64;
 /// Bytes of them, and of their arrays: the last one may pass it.
 const FEED_BYTES: usize = 16 << 20;
 
-/// The runtime, and the process that made it: a forked child has none of its threads.
-static RUNTIME: Mutex<Option<(u32, Arc<Runtime>)>> = Mutex::new(None);
+/// The runtime: a forked child, which has none of its threads, makes one of its own.
+static RUNTIME: PerProcess<Mutex<Option<Arc<Runtime>>>> = PerProcess::new();
 
-fn runtime() -> Result<Arc<Runtime>, Error> {
-    let mut kept = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let pid = std::process::id();
-    if let Some((owner, runtime)) = &*kept
-        && *owner == pid
-    {
-        return Ok(Arc::clone(runtime));
+fn runtime() -> Result<ProcessLocal<Arc<Runtime>>, Error> {
+    let mut kept = RUNTIME.get().lock();
+    if let Some(runtime) = &*kept {
+        return Ok(ProcessLocal::new(Arc::clone(runtime)));
     }
-    // Not dropped: that would wait for the parent's threads.
-    std::mem::forget(kept.take());
-    let made =
-        Builder::new_multi_thread().worker_threads(1).thread_name("pycrust-client").enable_all().build();
+    let made = Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("pycrust-client")
+        // Results are decoded there, which may run code of whoever calls.
+        .thread_stack_size(stack_size())
+        .enable_all()
+        .build();
     let made = made.map_err(|error| {
         let reason = format!("the client's threads can't be started: {error}");
         Error::of_call(Code::ResourceExhausted, "connect", reason)
     })?;
     let runtime = Arc::new(made);
-    *kept = Some((pid, Arc::clone(&runtime)));
-    Ok(runtime)
+    *kept = Some(Arc::clone(&runtime));
+    Ok(ProcessLocal::new(runtime))
 }
 
 /// Runs `future` here; `None` once `keep_waiting` says no.
+///
+/// # Errors
+/// If this process is a forked child, or becomes one while its caller is asked.
 fn block_on<F: Future>(
-    runtime: &Runtime,
+    runtime: &ProcessLocal<Arc<Runtime>>,
     future: F,
     keep_waiting: &mut dyn FnMut() -> bool,
-) -> Option<F::Output> {
+) -> Result<Option<F::Output>, Error> {
+    if !runtime.is_here() {
+        return Err(inherited(""));
+    }
     runtime.block_on(async {
         let mut future = pin!(future);
         loop {
             if let Ok(output) = timeout(SLICE, &mut future).await {
-                return Some(output);
+                return Ok(Some(output));
             }
             if !keep_waiting() {
-                return None;
+                return Ok(None);
+            }
+            // A signal's handler may fork, and nobody would ever wake its child here.
+            if !runtime.is_here() {
+                return Err(inherited(""));
             }
         }
     })
@@ -139,8 +151,8 @@ pub struct CallOptions {
 /// A client for code that is not on a Tokio runtime.
 #[derive(Debug, Clone)]
 pub struct Client {
-    runtime: Arc<Runtime>,
-    client: RpcClient,
+    runtime: ProcessLocal<Arc<Runtime>>,
+    client: ProcessLocal<RpcClient>,
 }
 
 impl Client {
@@ -153,8 +165,8 @@ impl Client {
         keep_waiting: &mut dyn FnMut() -> bool,
     ) -> Result<Option<Self>, Error> {
         let runtime = runtime()?;
-        let connected = block_on(&runtime, builder.connect(), keep_waiting).transpose()?;
-        Ok(connected.map(|client| Self { runtime, client }))
+        let connected = block_on(&runtime, builder.connect(), keep_waiting)?.transpose()?;
+        Ok(connected.map(|client| Self { runtime, client: ProcessLocal::new(client) }))
     }
 
     /// One that connects when its first call is made.
@@ -162,7 +174,7 @@ impl Client {
     /// # Errors
     /// `RESOURCE_EXHAUSTED` if its threads can't be started.
     pub fn lazy(builder: crate::Builder) -> Result<Self, Error> {
-        Ok(Self { runtime: runtime()?, client: builder.connect_lazy() })
+        Ok(Self { runtime: runtime()?, client: ProcessLocal::new(builder.connect_lazy()) })
     }
 
     fn request<'a>(&'a self, method: &'a str, options: CallOptions) -> Request<'a> {
@@ -199,7 +211,7 @@ impl Client {
         keep_waiting: &mut dyn FnMut() -> bool,
     ) -> Result<Option<Answer>, Error> {
         let call = self.request(method, options).send_raw(arguments.into());
-        Ok(block_on(&self.runtime, call, keep_waiting).transpose()?.map(Answer::from))
+        Ok(block_on(&self.runtime, call, keep_waiting)?.transpose()?.map(Answer::from))
     }
 
     /// Calls, and tells `done` of the result on a thread of the runtime.
@@ -210,17 +222,21 @@ impl Client {
         options: CallOptions,
         done: impl FnOnce(Result<Answer, Error>) + Send + 'static,
     ) -> Pending {
+        if !self.runtime.is_here() {
+            done(Err(inherited(&method)));
+            return Pending(None);
+        }
         let client = self.clone();
         let task = self.runtime.spawn(async move {
             done(client.request(&method, options).send_raw(arguments.into()).await.map(Answer::from));
         });
-        Pending(task.abort_handle())
+        Pending(Some(ProcessLocal::new(task.abort_handle())))
     }
 
     /// Calls a handler that streams.
     pub fn stream(&self, method: &str, arguments: Value, options: CallOptions) -> Items {
         let items = self.request(method, options).stream_raw(arguments.into());
-        Items { runtime: Arc::clone(&self.runtime), items }
+        Items { runtime: self.runtime.clone(), items: ProcessLocal::new(items) }
     }
 
     /// Sends a call that wants no answer; `None` once `keep_waiting` says no.
@@ -235,7 +251,7 @@ impl Client {
         keep_waiting: &mut dyn FnMut() -> bool,
     ) -> Result<Option<()>, Error> {
         let call = self.request(method, options).notify_raw(arguments.into());
-        block_on(&self.runtime, call, keep_waiting).transpose()
+        Ok(block_on(&self.runtime, call, keep_waiting)?.transpose()?)
     }
 
     /// Calls a handler that takes a stream of arguments, which are put into the feed by another thread than the one
@@ -244,33 +260,38 @@ impl Client {
         let (arguments, taken) = mpsc::channel(FEED_BUFFER);
         let room = Arc::new(Semaphore::new(FEED_BYTES));
         let items = self.request(method, options).exchange_raw(Box::pin(Taken(taken)));
-        let feed = Feed { runtime: Arc::clone(&self.runtime), method: method.to_owned(), arguments, room };
-        (feed, Items { runtime: Arc::clone(&self.runtime), items })
+        let arguments = ProcessLocal::new(arguments);
+        let feed = Feed { runtime: self.runtime.clone(), method: method.to_owned(), arguments, room };
+        (feed, Items { runtime: self.runtime.clone(), items: ProcessLocal::new(items) })
     }
 
     /// Closes the connection.
     pub fn close(&self) {
-        self.runtime.block_on(self.client.close());
+        if self.runtime.is_here() {
+            self.runtime.block_on(self.client.close());
+        }
     }
 }
 
 /// A call that [`Client::start`] has made.
 #[derive(Debug)]
-pub struct Pending(AbortHandle);
+pub struct Pending(Option<ProcessLocal<AbortHandle>>);
 
 impl Pending {
     /// Cancels the call; nobody is told of its result then.
     pub fn cancel(&self) {
-        self.0.abort();
+        if let Some(task) = self.0.as_ref().filter(|task| task.is_here()) {
+            task.abort();
+        }
     }
 }
 
 /// Where the arguments of a call are put that takes a stream of them. Dropping it ends them.
 #[derive(Debug)]
 pub struct Feed {
-    runtime: Arc<Runtime>,
+    runtime: ProcessLocal<Arc<Runtime>>,
     method: String,
-    arguments: mpsc::Sender<Put>,
+    arguments: ProcessLocal<mpsc::Sender<Put>>,
     /// A permit for each byte that there is room for.
     room: Arc<Semaphore>,
 }
@@ -302,7 +323,8 @@ impl Feed {
             let permit = room.acquire_many_owned(len as u32).await.ok();
             self.arguments.send((argument, permit)).await.is_ok()
         };
-        block_on(&self.runtime, send, keep_waiting)
+        // In a forked child nobody wants them.
+        block_on(&self.runtime, send, keep_waiting).unwrap_or(Some(false))
     }
 }
 
@@ -320,8 +342,8 @@ impl Stream for Taken {
 /// The items of a streamed answer. Dropping them cancels the call.
 #[derive(Debug)]
 pub struct Items {
-    runtime: Arc<Runtime>,
-    items: Streaming<Body>,
+    runtime: ProcessLocal<Arc<Runtime>>,
+    items: ProcessLocal<Streaming<Body>>,
 }
 
 impl Items {
@@ -330,7 +352,7 @@ impl Items {
     /// # Errors
     /// Those of [`Streaming::next`].
     pub fn next(&mut self, keep_waiting: &mut dyn FnMut() -> bool) -> Result<Option<Option<Answer>>, Error> {
-        match block_on(&self.runtime, self.items.next(), keep_waiting) {
+        match block_on(&self.runtime, self.items.next(), keep_waiting)? {
             None => Ok(None),
             Some(None) => Ok(Some(None)),
             Some(Some(item)) => item.map(|item| Some(Some(item.into()))),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use pycrust_protocol::Code;
 use pycrust_protocol::name::EndpointName;
 use pycrust_transport::sync::Mutex;
-use pycrust_transport::{ConnectError, Runtime, TransportError, connect, monotonic_ns};
+use pycrust_transport::{ConnectError, Process, Runtime, TransportError, connect, monotonic_ns};
 use tokio::sync::Notify;
 
 use crate::builder::{Options, Retry};
@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::retries::jittered;
 use crate::session::Session;
 use crate::spin::Spin;
-use crate::state::{ConnectionState, States};
+use crate::state::{ConnectionState, INHERITED, States};
 use crate::waiting::{Prepare, Waiting};
 
 /// What an error of a connection, not of a call, is about.
@@ -40,6 +40,8 @@ pub(crate) struct Connector {
     state: Mutex<State>,
     /// Told when it is connected or closed.
     changed: Notify,
+    /// The process that the client was made in: another one touches nothing of it, least of all a lock.
+    process: Process,
 }
 
 enum State {
@@ -103,6 +105,7 @@ impl Connector {
             states: Arc::new(States::new()),
             state: Mutex::new(State::Down(Failures::default())),
             changed: Notify::new(),
+            process: Process::current(),
         })
     }
 
@@ -112,6 +115,9 @@ impl Connector {
 
     /// The connection, if there is one that has not ended.
     pub(crate) fn current(&self) -> Option<Arc<Session>> {
+        if !self.process.is_current() {
+            return None;
+        }
         match &*self.state.lock() {
             State::Up(session) if !session.ended() => Some(Arc::clone(session)),
             _ => None,
@@ -159,6 +165,9 @@ impl Connector {
 
     /// When the pause after the last attempt is over, if it isn't.
     fn pausing_until(&self) -> Option<u64> {
+        if !self.process.is_current() {
+            return None;
+        }
         match &*self.state.lock() {
             State::Down(failures) if failures.until_ns > monotonic_ns() => Some(failures.until_ns),
             _ => None,
@@ -166,6 +175,9 @@ impl Connector {
     }
 
     fn find(self: &Arc<Self>) -> Result<Found, Error> {
+        if !self.process.is_current() {
+            return Err(inherited(SUBJECT));
+        }
         let mut state = self.state.lock();
         let failures = match &*state {
             State::Up(session) if !session.ended() => return Ok(Found::Session(Arc::clone(session))),
@@ -187,6 +199,9 @@ impl Connector {
 
     /// Ends the connection for good: what is left of it, to be dropped where that may block.
     pub(crate) fn close(&self) -> Option<Arc<Session>> {
+        if !self.process.is_current() {
+            return None;
+        }
         let before = mem::replace(&mut *self.state.lock(), State::Closed);
         self.states.set(ConnectionState::Closed);
         self.changed.notify_waiters();
@@ -301,6 +316,11 @@ impl fmt::Debug for Connector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connector").field("name", &self.name).finish_non_exhaustive()
     }
+}
+
+/// A client is used in a child that was forked from the process that made it.
+pub(crate) fn inherited(method: &str) -> Error {
+    Error::of_call(Code::FailedPrecondition, method, INHERITED)
 }
 
 fn closed() -> Error {

@@ -74,7 +74,9 @@ struct Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        if let Some(session) = self.session.upgrade() {
+        if let Some(session) = self.session.upgrade()
+            && session.is_here()
+        {
             session.drivers.running.lock().retain(|entry| !Arc::ptr_eq(&entry.nudge, &self.nudge));
             // Whoever is left takes over the ticks.
             session.drivers.nudge();
@@ -112,7 +114,8 @@ pub(crate) fn ensure(session: &Arc<Session>) -> io::Result<()> {
     Ok(())
 }
 
-/// Registers a descriptor of the connection with the current runtime.
+/// Registers a descriptor of the connection with the current runtime. A forked child that drops the runtime would take it
+/// out of the epoll set, which it shares with its parent, were it not another one there.
 fn watch(fd: Descriptor) -> io::Result<AsyncFd<Descriptor>> {
     #[expect(
         deprecated,
@@ -142,7 +145,7 @@ async fn drive(registration: Registration, bell: AsyncFd<Descriptor>, control: A
             let Some(session) = registration.session.upgrade() else { return };
             session.drain();
             session.room.notify_one();
-            if session.ended() {
+            if session.ended() || !session.is_here() {
                 return;
             }
             look_after(&session)

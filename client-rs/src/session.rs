@@ -12,7 +12,7 @@ use pycrust_protocol::limits::SMALL_SAMPLE_LEN;
 use pycrust_protocol::report::REPORT_LEN;
 use pycrust_protocol::{Code, Malformed};
 use pycrust_transport::sync::Mutex;
-use pycrust_transport::{Connection, Frame, Link, monotonic_ns};
+use pycrust_transport::{Connection, Frame, Link, ProcessLocal, monotonic_ns};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
@@ -38,7 +38,7 @@ pub(crate) struct Session {
     /// Behind an `Arc`, so that dropping it, which takes milliseconds, can be left to another thread.
     pub(crate) link: Arc<Connection>,
     /// Taken for well under a microsecond, never while sending or receiving, and no waker is woken under it.
-    pub(crate) calls: Mutex<Calls>,
+    pub(crate) calls: ProcessLocal<Mutex<Calls>>,
     /// Who receives.
     turn: Turn,
     /// Whether to poll before sleeping.
@@ -50,7 +50,7 @@ pub(crate) struct Session {
     /// Callers that wait for a slot.
     pub(crate) slot_waiters: AtomicUsize,
     /// The tasks that wait for the doorbell, one on each runtime with a call that had to sleep.
-    pub(crate) drivers: Drivers,
+    pub(crate) drivers: ProcessLocal<Drivers>,
     /// When the worker was last heard of.
     heard_ns: AtomicU64,
     /// Bytes of the largest frame that was sent through the bulk service: one that is no larger needs neither a
@@ -72,13 +72,13 @@ impl Session {
         let limit = max_in_flight.min(link.welcome().max_in_flight as usize).max(1);
         let session = Self {
             link: Arc::new(link),
-            calls: Mutex::new(Calls::new(limit)),
+            calls: ProcessLocal::new(Mutex::new(Calls::new(limit))),
             turn: Turn::default(),
             spin: Policy::new(spin),
             room: Arc::default(),
             slot_freed: Notify::new(),
             slot_waiters: AtomicUsize::new(0),
-            drivers: Drivers::default(),
+            drivers: ProcessLocal::new(Drivers::default()),
             heard_ns: AtomicU64::new(monotonic_ns()),
             sent_large: AtomicUsize::new(0),
             answering: Mutex::default(),
@@ -89,6 +89,11 @@ impl Session {
         // From here on, nobody having the turn means that sleep is announced.
         session.drain();
         Arc::new(session)
+    }
+
+    /// Whether this is the process that connected: in a forked child nothing here may be touched, least of all a lock.
+    pub(crate) fn is_here(&self) -> bool {
+        self.calls.is_here()
     }
 
     /// Whether the connection is at its end.
@@ -154,6 +159,9 @@ impl Session {
 
     /// Receives everything that is there, here or on the thread that has the turn.
     pub(crate) fn drain(&self) {
+        if !self.is_here() {
+            return;
+        }
         if let Some(taken) = self.turn.take_or_ring() {
             self.link.announce_awake();
             self.receive(0);
@@ -270,6 +278,9 @@ impl Session {
 
     /// Delivers what has been published and fails the calls that are left. The first end counts.
     pub(crate) fn end_after_draining(&self, code: Code, reason: &str) {
+        if !self.is_here() {
+            return;
+        }
         // Whoever has the turn gives it back within the time that a task may poll.
         let taken = loop {
             if let Some(taken) = self.turn.take() {
@@ -297,6 +308,9 @@ impl Session {
 
     /// Gives up a call whose caller went away.
     pub(crate) fn give_up(&self, id: u64, sent: bool) {
+        if !self.is_here() {
+            return;
+        }
         if self.calls.lock().abandon(id, sent) {
             self.link.cancel(id);
         } else {
@@ -327,6 +341,9 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        if !self.is_here() {
+            return;
+        }
         self.drivers.abort();
         if !self.ended() {
             self.flush_reports();

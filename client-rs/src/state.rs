@@ -1,8 +1,13 @@
 //! Where a client stands with its worker, for those who want to be told.
 
+use pycrust_transport::Process;
 use tokio::sync::watch;
 
 use crate::thread::Thread;
+
+/// What is wrong with a client in a forked child.
+pub(crate) const INHERITED: &str =
+    "this client is its parent's: this process was forked from the one that made it; make a new one here";
 
 /// Where a client stands with its worker; see [`RpcClient::state`](crate::RpcClient::state).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,14 +37,21 @@ pub enum ConnectionState {
 /// Tells of every change of a client's [`ConnectionState`]; see
 /// [`RpcClient::state_changes`](crate::RpcClient::state_changes).
 #[derive(Debug, Clone)]
-pub struct StateChanges(watch::Receiver<ConnectionState>);
+pub struct StateChanges {
+    states: watch::Receiver<ConnectionState>,
+    /// The process that the client was made in.
+    process: Process,
+}
 
 impl StateChanges {
     /// The next state. Of changes that follow each other faster than this is awaited, the last one is told; `None`
-    /// once the client is closed and that was told, or every clone of it is gone.
+    /// once the client is closed and that was told, every clone of it is gone, or in a forked child.
     pub async fn next(&mut self) -> Option<ConnectionState> {
-        self.0.changed().await.ok()?;
-        Some(self.0.borrow_and_update().clone())
+        if !self.process.is_current() {
+            return None;
+        }
+        self.states.changed().await.ok()?;
+        Some(self.states.borrow_and_update().clone())
     }
 
     /// The same, for a thread without Tokio: it blocks until then.
@@ -50,23 +62,30 @@ impl StateChanges {
 
 /// The state of a client and its clones.
 #[derive(Debug)]
-pub(crate) struct States(watch::Sender<ConnectionState>);
+pub(crate) struct States {
+    states: watch::Sender<ConnectionState>,
+    process: Process,
+}
 
 impl States {
     pub(crate) fn new() -> Self {
-        Self(watch::Sender::new(ConnectionState::Disconnected { reason: String::new() }))
+        let states = watch::Sender::new(ConnectionState::Disconnected { reason: String::new() });
+        Self { states, process: Process::current() }
     }
 
     pub(crate) fn now(&self) -> ConnectionState {
-        self.0.borrow().clone()
+        if !self.process.is_current() {
+            return ConnectionState::Disconnected { reason: INHERITED.into() };
+        }
+        self.states.borrow().clone()
     }
 
     pub(crate) fn changes(&self) -> StateChanges {
-        StateChanges(self.0.subscribe())
+        StateChanges { states: self.states.subscribe(), process: self.process }
     }
 
     pub(crate) fn set(&self, state: ConnectionState) {
-        self.0.send_if_modified(|now| {
+        self.states.send_if_modified(|now| {
             let changes = *now != ConnectionState::Closed && *now != state;
             if changes {
                 *now = state;
@@ -77,7 +96,7 @@ impl States {
 
     /// This connection has ended; whether a newer one was made meanwhile is seen here.
     pub(crate) fn ended(&self, generation: u64, connection: u64, reason: &str) {
-        self.0.send_if_modified(|now| {
+        self.states.send_if_modified(|now| {
             let ours = matches!(now, ConnectionState::Connected { generation: of, connection: number, .. }
                 if (*of, *number) == (generation, connection));
             if ours {

@@ -18,6 +18,7 @@ use tokio::sync::futures::OwnedNotified;
 use crate::buffers;
 use crate::call::{self, Failure, Finished, Outgoing};
 use crate::calls::{Amount, Body, End, Next};
+use crate::connector::inherited;
 use crate::error::Error;
 use crate::session::Session;
 use crate::shared::Encoded;
@@ -176,6 +177,9 @@ impl<'u> Open<'u> {
 
     /// The next event. After an error or the answer there is none.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Error>> {
+        if !self.session.is_here() {
+            return Poll::Ready(Err(inherited(&self.method)));
+        }
         let coop = std::task::ready!(tokio::task::coop::poll_proceed(cx));
         if let Some(late) = self.limits.over() {
             let error = Error::of_call(Code::DeadlineExceeded, &self.method, late).maybe_run();

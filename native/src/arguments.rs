@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pycrust_engine::{Argument, Arguments};
 use pycrust_protocol::Code;
-use pycrust_transport::Connection;
+use pycrust_transport::{Connection, Process};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -18,16 +18,20 @@ pub(crate) type PyArguments = Arguments<Py<Handler>, Connection>;
 /// How long a handler waits before it looks again.
 const PATIENCE: Duration = Duration::from_millis(500);
 
+/// Why a forked child has none.
+const INHERITED: &str = "this process was forked by the handler, and its parent's callers send nothing to it";
+
 /// What a handler iterates over: each argument, as it comes.
 #[pyclass(frozen, module = "pycrust._native", name = "Items")]
 pub(crate) struct Items {
     arguments: Mutex<PyArguments>,
     handler: Py<Handler>,
+    process: Process,
 }
 
 impl Items {
     pub(crate) fn new(arguments: PyArguments, handler: Py<Handler>) -> Self {
-        Self { arguments: Mutex::new(arguments), handler }
+        Self { arguments: Mutex::new(arguments), handler, process: Process::current() }
     }
 }
 
@@ -38,6 +42,9 @@ impl Items {
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        if !self.process.is_current() {
+            return Err(failure::precondition(py, INHERITED));
+        }
         let argument = py.detach(|| {
             let arguments = self.arguments.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             loop {

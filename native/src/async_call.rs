@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pycrust_engine::{Argument, Ongoing, Output};
 use pycrust_protocol::Code;
-use pycrust_transport::Attachment;
+use pycrust_transport::{Attachment, Process};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
@@ -14,7 +14,7 @@ use crate::dispatch::{PyJob, encoded};
 use crate::handler::Kind;
 use crate::inbox::Queue;
 use crate::memory::Rooms;
-use crate::{decode, failure};
+use crate::{decode, failure, forked};
 
 /// One call of an `async def` handler or an async generator.
 #[pyclass(frozen, module = "pycrust._native")]
@@ -27,6 +27,8 @@ pub(crate) struct AsyncCall {
     number: u64,
     /// Where its handler builds arrays of its answer.
     rooms: Arc<Rooms>,
+    /// The worker's process.
+    process: Process,
 }
 
 impl AsyncCall {
@@ -39,11 +41,26 @@ impl AsyncCall {
             }
         }));
         let arguments = job.uploads().then(|| job.arguments());
-        Self { job: Mutex::new(Some(job)), ongoing, arguments, traceback, number, rooms: Arc::default() }
+        Self {
+            job: Mutex::new(Some(job)),
+            ongoing,
+            arguments,
+            traceback,
+            number,
+            rooms: Arc::default(),
+            process: Process::current(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<PyJob>> {
         self.job.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends this process if the handler has forked it.
+    fn leave_if_forked(&self, py: Python<'_>, raised: Option<&PyErr>) {
+        if !self.process.is_current() {
+            forked::leave(py, raised);
+        }
     }
 
     /// Where its handler's output is kept, if it is.
@@ -116,12 +133,14 @@ impl AsyncCall {
                         handler.bind(&given, items)
                     }),
             };
+            self.leave_if_forked(py, begun.as_ref().err());
             job.decoded();
             if handler.kind() == Kind::AsyncGenerator {
                 job.begin_stream();
             }
             begun.map(|bound| handler.call(&bound))
         };
+        self.leave_if_forked(py, begun.as_ref().ok().and_then(|called| called.as_ref().err()));
         let mut out = Vec::new();
         let status = match begun {
             Ok(Ok(work)) => return Ok(Some(work)),
@@ -134,12 +153,15 @@ impl AsyncCall {
 
     /// Answers with the coroutine's result.
     fn finish(&self, py: Python<'_>, result: Bound<'_, PyAny>) {
+        self.leave_if_forked(py, None);
         let Some(handler) = self.lock().as_ref().map(|job| job.handler().clone_ref(py)) else { return };
         if let Some(job) = self.lock().as_mut() {
             job.ran();
         }
         let mut out = Vec::new();
-        match encoded(handler.get(), result, &mut out, Some(Arc::clone(&self.rooms)), || ()) {
+        let encoded = encoded(handler.get(), result, &mut out, Some(Arc::clone(&self.rooms)), || ());
+        self.leave_if_forked(py, encoded.as_ref().err());
+        match encoded {
             Ok(attachments) => self.answer_with(py, Code::Ok, &out, attachments),
             Err(error) => {
                 let status = failure::result(py, &error, &mut out);
@@ -150,9 +172,12 @@ impl AsyncCall {
 
     /// Sends an item of the answer. False if it can't cross: then the call is answered with the reason.
     fn send(&self, py: Python<'_>, item: Bound<'_, PyAny>) -> bool {
+        self.leave_if_forked(py, None);
         let Some(handler) = self.lock().as_ref().map(|job| job.handler().clone_ref(py)) else { return false };
         let mut out = Vec::new();
-        match encoded(handler.get(), item, &mut out, Some(Arc::clone(&self.rooms)), || ()) {
+        let encoded = encoded(handler.get(), item, &mut out, Some(Arc::clone(&self.rooms)), || ());
+        self.leave_if_forked(py, encoded.as_ref().err());
+        match encoded {
             Ok(attachments) => {
                 py.detach(|| self.lock().as_mut().map(|job| job.send_item(&out, attachments)));
                 true
@@ -167,19 +192,22 @@ impl AsyncCall {
 
     /// Ends the streamed answer.
     fn end(&self, py: Python<'_>) {
+        self.leave_if_forked(py, None);
         self.answer(py, Code::Ok, &[]);
     }
 
     /// Answers with what the handler raised.
     fn fail(&self, py: Python<'_>, error: Bound<'_, PyAny>) {
+        let error = PyErr::from_value(error);
+        self.leave_if_forked(py, Some(&error));
         let mut out = Vec::new();
-        let status =
-            failure::raised(py, &PyErr::from_value(error), self.traceback, self.record().as_ref(), &mut out);
+        let status = failure::raised(py, &error, self.traceback, self.record().as_ref(), &mut out);
         self.answer(py, status, &out);
     }
 
     /// Answers that the call was cancelled, by its caller or by the worker's stop.
     fn abandon(&self, py: Python<'_>) {
+        self.leave_if_forked(py, None);
         // A stop cancels, too: that is not the caller's doing.
         if self.lock().as_ref().is_some_and(PyJob::cancelled) {
             return self.answer(py, Code::Cancelled, &failure::cancelled());

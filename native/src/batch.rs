@@ -8,6 +8,7 @@ use pyo3::types::PyList;
 
 use crate::current::RunningBatch;
 use crate::dispatch::{PyJob, encoded};
+use crate::forked::leave_if_forked;
 use crate::{decode, failure};
 
 /// A call and what it is answered with.
@@ -33,6 +34,7 @@ pub(crate) fn run(py: Python<'_>, mut first: PyJob, traceback: bool) -> Vec<Answ
                 .and_then(|arguments| handler.batch_item(&arguments))
                 .and_then(|item| items.append(item)),
         };
+        leave_if_forked(py, &job, item.as_ref().err());
         job.decoded();
         match item {
             Ok(()) => jobs.push(job),
@@ -51,6 +53,9 @@ pub(crate) fn run(py: Python<'_>, mut first: PyJob, traceback: bool) -> Vec<Answ
         let _running = RunningBatch::new(py, &jobs);
         handler.call_batch(&items, jobs.len())
     };
+    if let Some(job) = jobs.first() {
+        leave_if_forked(py, job, results.as_ref().err().map(Failed::error));
+    }
     jobs.iter_mut().for_each(PyJob::ran);
     match results {
         Ok(results) => {
@@ -61,13 +66,17 @@ pub(crate) fn run(py: Python<'_>, mut first: PyJob, traceback: bool) -> Vec<Answ
                         let error = PyErr::from_value(raised.clone().into_any());
                         failure::raised(py, &error, traceback, job.output(), &mut out)
                     }
-                    Err(_) => match encoded(handler, result, &mut out, None, || ()) {
-                        Ok(attachments) => {
-                            arrays = attachments;
-                            Code::Ok
+                    Err(_) => {
+                        let encoded = encoded(handler, result, &mut out, None, || ());
+                        leave_if_forked(py, &job, encoded.as_ref().err());
+                        match encoded {
+                            Ok(attachments) => {
+                                arrays = attachments;
+                                Code::Ok
+                            }
+                            Err(error) => failure::result(py, &error, &mut out),
                         }
-                        Err(error) => failure::result(py, &error, &mut out),
-                    },
+                    }
                 };
                 answers.push((job, code, out, arrays));
             }
@@ -97,6 +106,13 @@ pub(crate) enum Failed {
     Raised(PyErr),
     /// What it returned is not one result for each call.
     Misshapen(PyErr),
+}
+
+impl Failed {
+    fn error(&self) -> &PyErr {
+        let (Self::Raised(error) | Self::Misshapen(error)) = self;
+        error
+    }
 }
 
 /// The results of a batch, one for each of `calls`.

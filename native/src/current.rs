@@ -83,7 +83,8 @@ pub(crate) fn lend() -> Option<PyLent> {
     let running = unsafe { job.as_ref() };
     // SAFETY: as in `current_batch`.
     let batch = || BATCH.get().and_then(|jobs| unsafe { &*jobs }.first());
-    running.or_else(batch).map(PyJob::lend)
+    // A forked child's calls are nothing to the parent's scheduler.
+    running.or_else(batch).filter(|job| !job.is_inherited()).map(PyJob::lend)
 }
 
 /// Shows others what this dispatch thread runs from now on.
@@ -138,8 +139,8 @@ pub(crate) struct Places(Mutex<Vec<Weak<Place>>>);
 
 impl Places {
     /// Gives the calling thread a place.
-    pub(crate) fn enter(&self, py: Python<'_>) -> PyResult<()> {
-        let thread = py.import("threading")?.call_method0("get_ident")?.extract()?;
+    pub(crate) fn enter(&self, py: Python<'_>, number: u64) -> PyResult<()> {
+        let thread = py.import("pycrust.threads")?.call_method1("enter", (number,))?.extract()?;
         let place = Arc::new(Place { thread, held: Mutex::default() });
         let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         places.retain(|place| place.strong_count() > 0);
@@ -148,6 +149,11 @@ impl Places {
             let _ = mine.set(place);
         });
         Ok(())
+    }
+
+    /// The calling thread, which has a place, ends.
+    pub(crate) fn leave(py: Python<'_>) -> PyResult<()> {
+        py.import("pycrust.threads")?.call_method0("leave").map(drop)
     }
 
     fn all(&self) -> Vec<Arc<Place>> {

@@ -11,6 +11,7 @@ use crate::arguments::Items;
 use crate::batch::Answer;
 use crate::beside::Beside;
 use crate::current::{Places, Running, take_rooms};
+use crate::forked::leave_if_forked;
 use crate::handler::{Handler, Kind};
 use crate::memory::Rooms;
 use crate::stream;
@@ -34,8 +35,9 @@ enum Outcome {
 /// makes and destroys a Python thread state each time, which costs 17 µs.
 pub(crate) fn run(engine: &Arc<PyEngine>, mut thread: DispatchThread, traceback: bool, places: &Places) {
     scheduling::be_punctual();
+    let number = thread.number();
     Python::attach(|py| {
-        if let Err(error) = places.enter(py) {
+        if let Err(error) = places.enter(py, number) {
             // Its calls can't be interrupted then.
             error.write_unraisable(py, None);
         }
@@ -69,6 +71,9 @@ pub(crate) fn run(engine: &Arc<PyEngine>, mut thread: DispatchThread, traceback:
                     .map(|(job, status)| (job, status, Vec::new())),
             };
         }
+        if let Err(error) = Places::leave(py) {
+            error.write_unraisable(py, None);
+        }
     });
 }
 
@@ -86,7 +91,9 @@ fn next(engine: &Arc<PyEngine>, thread: &mut DispatchThread, traceback: bool) ->
 /// Runs one call, up to its result, which is left in `out`, or up to the generator that it made.
 fn begin(py: Python<'_>, job: &mut PyJob, traceback: bool, out: &mut Vec<u8>) -> Outcome {
     let handler = job.handler().clone_ref(py);
-    let bound = match bind(py, job, &handler) {
+    let bound = bind(py, job, &handler);
+    leave_if_forked(py, job, bound.as_ref().err());
+    let bound = match bound {
         Ok(bound) => bound,
         Err(error) => {
             job.decoded();
@@ -100,6 +107,7 @@ fn begin(py: Python<'_>, job: &mut PyJob, traceback: bool, out: &mut Vec<u8>) ->
         let _running = Running::new(py, job);
         handler.call(&bound)
     };
+    leave_if_forked(py, job, result.as_ref().err());
     let generates = handler.kind() == Kind::Generator;
     if !generates {
         job.ran();
@@ -111,7 +119,9 @@ fn begin(py: Python<'_>, job: &mut PyJob, traceback: bool, out: &mut Vec<u8>) ->
             return Outcome::Answer(failure::raised(py, &error, traceback, job.output(), out), Vec::new());
         }
     };
-    match encoded(handler, result, out, take_rooms(), || drop(bound)) {
+    let encoded = encoded(handler, result, out, take_rooms(), || drop(bound));
+    leave_if_forked(py, job, encoded.as_ref().err());
+    match encoded {
         Ok(attachments) => Outcome::Answer(Code::Ok, attachments),
         Err(error) => Outcome::Answer(failure::result(py, &error, out), Vec::new()),
     }

@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use pycrust_transport::PerProcess;
+use pycrust_transport::sync::{Mutex, MutexGuard};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 use rustix::event::{EventfdFlags, eventfd};
@@ -23,30 +25,33 @@ enum Note {
     Look(u64),
 }
 
+#[derive(Default)]
 struct Notes {
     waiting: VecDeque<Note>,
     /// The bell has rung for what waits.
     rung: bool,
-    /// Nobody takes notes any more.
-    closed: bool,
-    bell: OwnedFd,
+    /// Somebody takes notes.
+    open: bool,
+    /// Made when it is first asked for.
+    bell: Option<OwnedFd>,
 }
 
 /// The notes of one event loop.
 pub(crate) struct Queue {
-    notes: Mutex<Notes>,
+    /// A forked child has a bell of its own, and nothing of what the parent's callers sent.
+    notes: PerProcess<Mutex<Notes>>,
     /// Counts calls.
     calls: AtomicU64,
 }
 
 impl Queue {
     fn lock(&self) -> MutexGuard<'_, Notes> {
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.notes.get().lock()
     }
 
     fn push(&self, note: Note) {
         let mut notes = self.lock();
-        if notes.closed {
+        if !notes.open {
             drop(notes);
             if let Note::Call(job, _) = note {
                 job.give_up();
@@ -54,9 +59,11 @@ impl Queue {
             return;
         }
         notes.waiting.push_back(note);
-        if !std::mem::replace(&mut notes.rung, true) {
+        if !std::mem::replace(&mut notes.rung, true)
+            && let Some(bell) = &notes.bell
+        {
             // Full would mean that it has rung already.
-            let _ = rustix::io::write(&notes.bell, &1_u64.to_ne_bytes());
+            let _ = rustix::io::write(bell, &1_u64.to_ne_bytes());
         }
     }
 
@@ -81,13 +88,19 @@ pub(crate) struct Inbox {
 impl Inbox {
     #[new]
     fn new() -> PyResult<Self> {
-        let notes = Notes { waiting: VecDeque::new(), rung: false, closed: true, bell: bell()? };
-        Ok(Self { queue: Arc::new(Queue { notes: Mutex::new(notes), calls: AtomicU64::new(0) }) })
+        let inbox = Self { queue: Arc::new(Queue { notes: PerProcess::new(), calls: AtomicU64::new(0) }) };
+        inbox.fileno()?;
+        Ok(inbox)
     }
 
     /// The descriptor that becomes readable when there is something to take.
-    fn fileno(&self) -> i32 {
-        self.queue.lock().bell.as_raw_fd()
+    fn fileno(&self) -> PyResult<i32> {
+        let mut notes = self.queue.lock();
+        let made = match notes.bell.take() {
+            Some(made) => made,
+            None => bell()?,
+        };
+        Ok(notes.bell.insert(made).as_raw_fd())
     }
 
     /// Takes what waits: calls to run, and numbers of calls to look at again.
@@ -98,8 +111,10 @@ impl Inbox {
             let taken = notes.waiting.drain(..count).collect();
             if notes.waiting.is_empty() {
                 notes.rung = false;
-                // Empty would mean that nobody has rung.
-                let _ = rustix::io::read(&notes.bell, &mut [0_u8; 8]);
+                if let Some(bell) = &notes.bell {
+                    // Empty would mean that nobody has rung.
+                    let _ = rustix::io::read(bell, &mut [0_u8; 8]);
+                }
             }
             taken
         };
@@ -118,14 +133,14 @@ impl Inbox {
 
     /// Takes calls from now on.
     fn open(&self) {
-        self.queue.lock().closed = false;
+        self.queue.lock().open = true;
     }
 
     /// Takes no more calls; those that wait are answered with UNAVAILABLE.
     fn close(&self, py: Python<'_>) {
         let waiting = {
             let mut notes = self.queue.lock();
-            notes.closed = true;
+            notes.open = false;
             std::mem::take(&mut notes.waiting)
         };
         py.detach(|| {
@@ -135,16 +150,6 @@ impl Inbox {
                 }
             }
         });
-    }
-
-    /// In a forked child: a bell of its own, and nothing that the parent's callers sent.
-    fn forked(&self) -> PyResult<()> {
-        let mut notes = self.queue.lock();
-        notes.bell = bell()?;
-        notes.rung = false;
-        // The jobs are the parent's: not answered and not freed here.
-        std::mem::forget(std::mem::take(&mut notes.waiting));
-        Ok(())
     }
 }
 

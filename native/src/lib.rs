@@ -14,6 +14,7 @@ mod decode;
 mod dispatch;
 mod encode;
 mod failure;
+mod forked;
 mod handler;
 mod inbox;
 mod keys;
@@ -29,7 +30,8 @@ mod worker;
 
 use pyo3::prelude::*;
 
-#[pymodule]
+// Its objects rely on the interpreter's lock: without it, an interpreter must bring it back when it loads this.
+#[pymodule(gil_used = true)]
 mod _native {
     use std::cell::Cell;
 
@@ -158,10 +160,10 @@ mod _native {
         }
     }
 
-    /// Closes this library's file descriptors in a forked child; its ports are the parent's.
+    /// Bytes of stack for a thread that runs handlers: as many as the main thread may use.
     #[pyfunction]
-    fn after_fork_in_child() {
-        pycrust_transport::after_fork_in_child();
+    fn stack_size() -> usize {
+        pycrust_transport::stack_size()
     }
 
     /// Removes what this process has in shared memory, before it ends without an exit.

@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 use crate::current::{Running, take_rooms};
 use crate::dispatch::{PyJob, encoded};
 use crate::failure;
+use crate::forked::leave_if_forked;
 
 /// Items that are made before other calls have their turn.
 const TURN: usize = 64;
@@ -56,12 +57,15 @@ pub(crate) fn run(
             let _running = Running::new(py, &job);
             items.clone().next()
         };
+        leave_if_forked(py, &job, made.as_ref().and_then(|item| item.as_ref().err()));
         let status = match made {
             None => Code::Ok,
             Some(Err(error)) => failure::raised(py, &error, traceback, job.output(), out),
             Some(Ok(item)) => {
                 out.clear();
-                match encoded(handler.get(), item, out, take_rooms(), || ()) {
+                let encoded = encoded(handler.get(), item, out, take_rooms(), || ());
+                leave_if_forked(py, &job, encoded.as_ref().err());
+                match encoded {
                     Ok(attachments) => {
                         // The first large frame of a connection may wait for the peer.
                         if out.len() < SMALL_SAMPLE_LEN / 2 && attachments.is_empty() {
@@ -91,7 +95,9 @@ pub(crate) fn run(
 /// Ends a generator early: its `finally` blocks run.
 fn close(py: Python<'_>, generator: &Py<PyAny>, job: &PyJob) {
     let _running = Running::new(py, job);
-    if let Err(error) = generator.call_method0(py, pyo3::intern!(py, "close")) {
+    let closed = generator.call_method0(py, pyo3::intern!(py, "close"));
+    leave_if_forked(py, job, closed.as_ref().err());
+    if let Err(error) = closed {
         error.write_unraisable(py, Some(generator.bind(py)));
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use pycrust_engine::{Batching, Change, Config, DispatchThread, Engine, MethodRecording};
 use pycrust_protocol::name::EndpointName;
-use pycrust_transport::{Acceptor, Claim, ClaimError, Limits, Runtime, monotonic_ns};
+use pycrust_transport::{Acceptor, Claim, ClaimError, Limits, Runtime, monotonic_ns, stack_size};
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
@@ -99,7 +99,7 @@ impl Worker {
                 if kept.as_ref().is_some_and(|thread| !thread.is_finished()) {
                     return;
                 }
-                let spawned = Builder::new().name("pycrust-stop".into()).spawn(move || {
+                let spawned = thread("pycrust-stop".into()).spawn(move || {
                     stop(&engine, &acceptor, &threads, HAND_OVER_GRACE);
                     // Only now: a busy cell may hold the interpreter for as long as it likes.
                     Python::attach(|py| {
@@ -154,7 +154,7 @@ impl Worker {
         let (engine, acceptor, threads) =
             (Arc::clone(&self.engine), Arc::clone(&self.acceptor), Arc::clone(&self.threads));
         // On a thread of its own, so that the caller can be interrupted while it waits.
-        Builder::new().name("pycrust-stop".into()).spawn(move || {
+        thread("pycrust-stop".into()).spawn(move || {
             let _ = done.send(stop(&engine, &acceptor, &threads, grace));
         })?;
         let waiting = Mutex::new(waiting);
@@ -287,14 +287,13 @@ impl Worker {
 }
 
 impl Threads {
-    fn spawn(&self, engine: Arc<PyEngine>, thread: DispatchThread) {
+    fn spawn(&self, engine: Arc<PyEngine>, dispatched: DispatchThread) {
         let traceback = self.traceback;
         let mut running = lock(&self.running);
         running.retain(|handle| !handle.is_finished());
         let name = format!("pycrust-{}", running.len());
         let places = Arc::clone(&self.places);
-        let spawned =
-            Builder::new().name(name).spawn(move || dispatch::run(&engine, thread, traceback, &places));
+        let spawned = thread(name).spawn(move || dispatch::run(&engine, dispatched, traceback, &places));
         if let Ok(handle) = spawned {
             running.push(handle);
         }
@@ -376,6 +375,11 @@ fn already_served(owner: &pycrust_transport::Owner) -> PyErr {
         };
         make().unwrap_or_else(|error| error)
     })
+}
+
+/// A thread that may run Python.
+fn thread(name: String) -> Builder {
+    Builder::new().name(name).stack_size(stack_size())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

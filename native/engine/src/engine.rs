@@ -7,7 +7,7 @@ use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use pycrust_transport::sync::{Condvar, Mutex};
-use pycrust_transport::{Link, Waiter, monotonic_ns};
+use pycrust_transport::{Link, Process, Waiter, monotonic_ns};
 
 use crate::admission::Admission;
 use crate::config::Config;
@@ -70,6 +70,8 @@ pub struct Engine<H: Send + Sync + 'static, L: Link> {
     pub(crate) hand_over: OnceLock<Box<dyn Fn() + Send + Sync>>,
     /// The engine's threads of every life.
     alive: Arc<Alive>,
+    /// The process whose threads work for it.
+    pub(crate) process: Process,
     spawn: Spawn<H, L>,
     /// Itself, for the threads that it makes.
     me: Weak<Self>,
@@ -102,6 +104,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             quiet: Condvar::new(),
             hand_over: OnceLock::new(),
             alive: Arc::default(),
+            process: Process::current(),
             spawn,
             me: me.clone(),
             config,

@@ -198,6 +198,11 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
         self.call.one_way()
     }
 
+    /// Whether this process was forked from the worker's, by the handler: then the call is the parent's, which answers it.
+    pub fn is_inherited(&self) -> bool {
+        !self.engine.process.is_current()
+    }
+
     /// Whether the caller cancelled the call or is gone.
     pub fn cancelled(&self) -> bool {
         self.call.client.is_gone() || self.call.client.link.cancelled(self.call.id)
@@ -528,7 +533,7 @@ pub struct Lent<H: Send + Sync + 'static, L: Link> {
 
 impl<H: Send + Sync + 'static, L: Link> Drop for Lent<H, L> {
     fn drop(&mut self) {
-        if self.counts {
+        if self.counts && self.engine.process.is_current() {
             self.engine.scheduler.lock().lend(false, self.life);
         }
     }
@@ -536,7 +541,7 @@ impl<H: Send + Sync + 'static, L: Link> Drop for Lent<H, L> {
 
 impl<H: Send + Sync + 'static, L: Link> Drop for Job<H, L> {
     fn drop(&mut self) {
-        if !self.answered {
+        if !self.answered && !self.is_inherited() {
             let refusal = text::unanswered(&self.version.method);
             self.finish(refusal.code, &refusal.error.encode(), Vec::new());
         }

@@ -13,6 +13,7 @@ use crate::control_thread::ControlThread;
 use crate::doorbell;
 use crate::error::TransportError;
 use crate::fork::Guarded;
+use crate::process::Process;
 use crate::sync::Mutex;
 
 /// What the worker grants each connection.
@@ -48,7 +49,7 @@ pub struct Acceptor {
     /// The thread, until it is joined.
     thread: Mutex<Option<JoinHandle<()>>>,
     /// The process that started it.
-    pid: u32,
+    process: Process,
 }
 
 /// How the control thread is stopped.
@@ -86,7 +87,7 @@ impl Acceptor {
             .name("pycrust-control".into())
             .spawn(move || control.run())
             .map_err(system)?;
-        Ok(Self { stop, thread: Mutex::new(Some(thread)), pid: std::process::id() })
+        Ok(Self { stop, thread: Mutex::new(Some(thread)), process: Process::current() })
     }
 
     /// Says goodbye to the clients, ends the thread and removes socket, lock and shared memory. Calling it
@@ -95,7 +96,7 @@ impl Acceptor {
     /// Shared memory of connections that someone still holds goes when the last of them is dropped.
     pub fn stop(&self) {
         // The thread lives in the parent of a forked child.
-        if self.pid != std::process::id() {
+        if !self.process.is_current() {
             return;
         }
         self.stop.wanted.store(true, Ordering::Release);

@@ -14,6 +14,7 @@ use crate::iox;
 use crate::lifeline::Lifeline;
 use crate::memory::place;
 use crate::pages::Pages;
+use crate::process::Process;
 use crate::sync::Mutex;
 use crate::view::View;
 
@@ -47,7 +48,7 @@ pub(crate) struct Inner {
     /// The port's loans, this one among them.
     loans: Arc<AtomicUsize>,
     /// The process that made it.
-    pid: u32,
+    process: Process,
     /// The node that the sample needs: last, since it has to outlive it.
     lifeline: Arc<Lifeline>,
 }
@@ -87,7 +88,7 @@ impl Inner {
             generation,
             origin: number,
             loans,
-            pid: std::process::id(),
+            process: Process::current(),
             lifeline,
         }
     }
@@ -142,7 +143,7 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        if self.pid == std::process::id() {
+        if self.process.is_current() {
             // SAFETY: dropped once, here, and not used after.
             unsafe { ManuallyDrop::drop(&mut self.loan) };
             self.loans.fetch_sub(1, Ordering::AcqRel);

@@ -26,6 +26,7 @@ use crate::lifeline::Lifeline;
 use crate::link::{Link, Memory, Peer, Side};
 use crate::memory::{OWN_PAGES, PAGE};
 use crate::parking::{Ringer, Sleeper};
+use crate::process::Process;
 use crate::receiving::Receiving;
 use crate::sending::Sending;
 use crate::sync::Mutex;
@@ -66,7 +67,7 @@ pub struct Connection {
     /// The ports. Not dropped in a forked child.
     ports: ManuallyDrop<Ports>,
     /// The process that made the connection.
-    pid: u32,
+    process: Process,
     /// Neither side has closed it, as far as this side knows.
     open: AtomicBool,
     /// This side's announced sleeps.
@@ -122,7 +123,7 @@ impl Connection {
                 bulk_in: Receiving::new(None),
                 lifeline,
             }),
-            pid: std::process::id(),
+            process: Process::current(),
             open: AtomicBool::new(true),
             sleeper: Sleeper::new(),
             ringer: Ringer::new(),
@@ -168,6 +169,9 @@ impl Connection {
 
     /// Cancels a call: its handler sees it at once.
     pub fn cancel(&self, id: u64) {
+        if !self.process.is_current() {
+            return;
+        }
         self.parts.words.cancel(id);
         if self.ringer.must_ring(self.parts.words.peer_sleep()) {
             doorbell::ring(self.parts.peer_bell.as_fd());
@@ -187,6 +191,9 @@ impl Connection {
 
     /// Says goodbye and closes.
     pub(crate) fn part(&self, reason: &str) {
+        if !self.process.is_current() {
+            return;
+        }
         if self.open.swap(false, Ordering::AcqRel) {
             // The peer may be gone or may not read: then the hang-up tells it.
             let _ = control_socket::send(self.hangup_fd(), &Message::Goodbye { reason: reason.into() }, &[]);
@@ -214,7 +221,8 @@ impl Link for Connection {
     }
 
     fn is_open(&self) -> bool {
-        self.open.load(Ordering::Acquire)
+        // For a forked child it is closed.
+        self.open.load(Ordering::Acquire) && self.process.is_current()
     }
 
     fn ready(&self) -> bool {
@@ -224,6 +232,9 @@ impl Link for Connection {
     }
 
     fn receive(&self, max: usize, sink: &mut dyn FnMut(&Frame<'_>)) -> Result<usize, LinkError> {
+        if !self.process.is_current() {
+            return Err(LinkError::Inherited);
+        }
         let words = self.parts.words.incoming();
         // One place is kept for a bulk frame, which would otherwise starve behind a flood of small ones.
         let bulk = usize::from(max > 0 && self.ports.bulk_in.ready(&words.bulk_published.0));
@@ -353,7 +364,7 @@ impl Link for Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         // A forked child shares ports and socket with its parent: it must leave both alone.
-        if self.pid != std::process::id() {
+        if !self.process.is_current() {
             return;
         }
         if self.is_open() {

@@ -125,6 +125,9 @@ pub enum LinkError {
     /// iceoryx2 failed; the connection is of no more use.
     #[error("receiving failed: {0}")]
     Failed(String),
+    /// This process was forked from the one that made the connection.
+    #[error("the connection is that of the process which this one was forked from")]
+    Inherited,
 }
 
 /// A frame was not sent.

@@ -79,12 +79,10 @@ pub(crate) fn forget(fd: &impl AsFd) {
     let _ = OPEN.iter().find(here);
 }
 
-/// Call in a forked child, before anything else of this crate: lets go of the parent's sockets, doorbells
-/// and locks.
+/// In a forked child: lets go of the parent's sockets, doorbells and locks.
 ///
-/// Connections, claims and acceptors of the parent are of no use in the child; dropping them there does
-/// nothing.
-pub fn after_fork_in_child() {
+/// Connections, claims and acceptors of the parent are of no use in the child; dropping them there does nothing.
+pub(crate) fn let_go() {
     // Put in place of each descriptor, so that its number stays taken: whoever owns it closes it later.
     let Ok(nothing) = rustix::fs::open(c"/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()) else {
         return;

@@ -38,11 +38,13 @@ mod peer;
 mod place;
 mod private;
 mod private_dir;
+mod process;
 mod receiving;
 mod remains;
 mod runtime;
 mod seat;
 mod sending;
+mod stack;
 pub mod sync;
 mod time;
 mod view;
@@ -57,12 +59,14 @@ pub use self::{
     connect::connect,
     connection::{Connection, ControlEvent},
     error::{ClaimError, ConnectError, LinkError, SendError, TransportError},
-    fork::{Descriptor, after_fork_in_child},
+    fork::Descriptor,
     frame::{Attachments, Frame},
     lifeline::clean_up,
     link::{Link, Memory, Peer, Side},
     private::Private,
+    process::{PerProcess, Process, ProcessLocal},
     runtime::{Owner, Runtime},
+    stack::stack_size,
     view::View,
     waiter::Waiter,
 };

@@ -1,8 +1,8 @@
 //! A process's node in one worker's life, and the clean-up when it goes.
 
 use std::mem::ManuallyDrop;
-use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
-use std::sync::{Arc, Once, Weak};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use iceoryx2::prelude::{Config, Node};
 use crate::error::{ClaimError, TransportError};
 use crate::iox::{self, Iox, Service, Size};
 use crate::life::{self, Life};
+use crate::process::{PerProcess, Process};
 use crate::remains;
 use crate::runtime::Owner;
 use crate::sync::{Mutex, MutexGuard};
@@ -30,7 +31,7 @@ pub(crate) struct Lifeline {
     /// The life.
     life: Life,
     /// The process that made the node.
-    pid: u32,
+    process: Process,
     /// Set when the other side died: it may look alive for a moment more.
     peer_died: AtomicBool,
 }
@@ -62,8 +63,8 @@ impl Lifeline {
         let node = iox::node(&config)?;
         remains::close_to_others(life.prefix());
         clean_up_at_exit();
-        let (node, pid) = (ManuallyDrop::new(node), std::process::id());
-        Ok(Arc::new(Self { node, config, life, pid, peer_died: false.into() }))
+        let (node, process) = (ManuallyDrop::new(node), Process::current());
+        Ok(Arc::new(Self { node, config, life, process, peer_died: false.into() }))
     }
 
     /// Makes a service (`create`), or opens the one that the other side has made.
@@ -96,7 +97,7 @@ impl Lifeline {
 impl Drop for Lifeline {
     fn drop(&mut self) {
         // A forked child must not touch what belongs to its parent.
-        if self.pid != std::process::id() {
+        if !self.process.is_current() {
             return;
         }
         // SAFETY: dropped once, here, and not used after.
@@ -117,32 +118,11 @@ impl Drop for Lifeline {
     }
 }
 
-/// The lives that one process uses.
-struct Lives {
-    /// The process.
-    pid: u32,
-    /// Its nodes.
-    nodes: Mutex<Vec<Weak<Lifeline>>>,
-}
-
-/// This process's lives. A forked child has a list of its own: its parent's may have been locked at the fork.
-fn list() -> &'static Mutex<Vec<Weak<Lifeline>>> {
-    static CURRENT: AtomicPtr<Lives> = AtomicPtr::new(std::ptr::null_mut());
-    loop {
-        let current = CURRENT.load(Ordering::Acquire);
-        // SAFETY: null, or leaked below and never freed.
-        if let Some(lives) = unsafe { current.as_ref() }
-            && lives.pid == std::process::id()
-        {
-            return &lives.nodes;
-        }
-        let fresh = Box::leak(Box::new(Lives { pid: std::process::id(), nodes: Mutex::default() }));
-        let _ = CURRENT.compare_exchange(current, fresh, Ordering::AcqRel, Ordering::Relaxed);
-    }
-}
+/// The lives that this process uses. A forked child has a list of its own: its parent's may have been locked at the fork.
+static LIVES: PerProcess<Mutex<Vec<Weak<Lifeline>>>> = PerProcess::new();
 
 fn lives() -> MutexGuard<'static, Vec<Weak<Lifeline>>> {
-    list().lock()
+    LIVES.get().lock()
 }
 
 /// Call when this process is about to end without dropping everything: removes what it has in shared memory in every
@@ -152,7 +132,7 @@ fn lives() -> MutexGuard<'static, Vec<Weak<Lifeline>>> {
 /// a module, keeps its node.
 pub fn clean_up() {
     // Somebody may be stopped in the middle of a change; then whoever looks next cleans up.
-    let Some(lives) = list().try_lock() else { return };
+    let Some(lives) = LIVES.get().try_lock() else { return };
     for lifeline in lives.iter().filter_map(Weak::upgrade) {
         // What this process has mapped stays mapped, and nobody else needs the names.
         lifeline.life.end();
@@ -164,9 +144,10 @@ fn clean_up_at_exit() {
     extern "C" fn at_exit() {
         clean_up();
     }
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
+    // Not a `Once`, which a fork at this moment would leave taken in the child.
+    static ADDED: AtomicBool = AtomicBool::new(false);
+    if !ADDED.swap(true, Ordering::AcqRel) {
         // SAFETY: it only adds the function to a list; the function needs nothing that ends before the process does.
         let _ = unsafe { libc::atexit(at_exit) };
-    });
+    }
 }

@@ -13,6 +13,7 @@ use crate::fork::Guarded;
 use crate::inode::Inode;
 use crate::lockfile::NOW;
 use crate::peer;
+use crate::process::Process;
 
 /// Clients that may wait to be accepted.
 const BACKLOG: i32 = 256;
@@ -27,7 +28,7 @@ pub(crate) struct Listener {
     /// What it has made there.
     inode: Inode,
     /// The process that made it.
-    pid: u32,
+    process: Process,
 }
 
 impl Listener {
@@ -39,7 +40,7 @@ impl Listener {
         rustix::net::bind(&fd, &SocketAddrUnix::new(&path).map_err(fail)?).map_err(fail)?;
         rustix::net::listen(&fd, BACKLOG).map_err(fail)?;
         let inode = Inode::at(&path).map_err(fail)?;
-        Ok(Self { fd: fd.into(), path, inode, pid: std::process::id() })
+        Ok(Self { fd: fd.into(), path, inode, process: Process::current() })
     }
 
     /// Whether the socket has not been cleaned away.
@@ -61,7 +62,7 @@ impl AsFd for Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if self.pid == std::process::id() && self.is_there() {
+        if self.process.is_current() && self.is_there() {
             let _ = fs::remove_file(&self.path);
         }
     }

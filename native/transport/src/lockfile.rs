@@ -14,6 +14,7 @@ use crate::error::{ClaimError, TransportError};
 use crate::fork;
 use crate::inode::is_at;
 use crate::listener::answers;
+use crate::process::Process;
 use crate::runtime::Owner;
 
 /// Bytes of a lock file that are read, at most.
@@ -40,7 +41,7 @@ pub(crate) struct LockFile {
     /// Where it is.
     path: PathBuf,
     /// The process that took it; a forked child must not release it.
-    pid: u32,
+    process: Process,
 }
 
 impl LockFile {
@@ -66,7 +67,7 @@ impl LockFile {
                 continue;
             }
             fork::register(&file);
-            let mut lock = Self { file, path: path.into(), pid: std::process::id() };
+            let mut lock = Self { file, path: path.into(), process: Process::current() };
             lock.write(owner).map_err(fail)?;
             return Ok(lock);
         }
@@ -95,7 +96,7 @@ impl LockFile {
 impl Drop for LockFile {
     fn drop(&mut self) {
         fork::forget(&self.file);
-        if self.pid == std::process::id() && self.is_there() {
+        if self.process.is_current() && self.is_there() {
             // While the lock is still held: later it could be the next holder's file.
             let _ = fs::remove_file(&self.path);
         }

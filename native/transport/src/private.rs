@@ -18,6 +18,7 @@ use rustix::mm::{Advice, MapFlags, ProtFlags};
 
 use crate::memory::{self, PAGE};
 use crate::ownership;
+use crate::process::Process;
 use crate::view::View;
 
 /// Writable bytes over those of a [`View`]: what is written stays here. See [`View::private`].
@@ -69,7 +70,7 @@ impl Private {
 impl Drop for Private {
     fn drop(&mut self) {
         // A forked child has a mapping of its own, and no sample to give back.
-        if self.segment.pid == std::process::id() {
+        if self.segment.process.is_current() {
             self.segment.restore(&self.pages);
             let shared = self.segment.shared.start;
             self.view.release(&(self.pages.start + shared..self.pages.end + shared));
@@ -90,7 +91,7 @@ pub(crate) struct Segment {
     /// Where this mapping begins; unmapped on drop.
     start: NonNull<u8>,
     /// The process that made it.
-    pid: u32,
+    process: Process,
 }
 
 // SAFETY: a mapping may be used and unmapped on any thread.
@@ -120,7 +121,7 @@ impl Segment {
             )
         }?;
         let start = NonNull::new(address.cast()).ok_or_else(|| io::Error::other("mapped at null"))?;
-        let segment = Arc::new(Self { shared: found.range, start, pid: std::process::id() });
+        let segment = Arc::new(Self { shared: found.range, start, process: Process::current() });
         if segment.shows(header) {
             Ok(segment)
         } else {

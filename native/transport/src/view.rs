@@ -15,6 +15,7 @@ use crate::aligned::Aligned;
 use crate::iox;
 use crate::lifeline::Lifeline;
 use crate::private::{Private, Segment, whole_pages};
+use crate::process::Process;
 use crate::sync::Mutex;
 
 /// Bytes of a frame, in shared memory or copied out of it. A clone is another view of the same bytes.
@@ -67,7 +68,7 @@ struct Pinned {
 
 impl Drop for Pinned {
     fn drop(&mut self) {
-        if self.port.pid == std::process::id() {
+        if self.port.process.is_current() {
             // SAFETY: dropped once, here, and not used after.
             unsafe { ManuallyDrop::drop(&mut self.sample) };
             self.port.pinned.fetch_sub(1, Ordering::Release);
@@ -86,7 +87,7 @@ pub(crate) struct InPort {
     /// A private mapping of the segment that the last frame with one came in. Locked while it is made.
     segment: Mutex<Mapped>,
     /// The process that made the port.
-    pid: u32,
+    process: Process,
     /// The node that the port needs: last, since it has to outlive the port.
     _lifeline: Arc<Lifeline>,
 }
@@ -111,7 +112,7 @@ impl InPort {
             pinned: AtomicUsize::new(0),
             copied: AtomicU64::new(0),
             segment: Mutex::default(),
-            pid: std::process::id(),
+            process: Process::current(),
             _lifeline: lifeline,
         })
     }
@@ -168,7 +169,7 @@ impl InPort {
 
 impl Drop for InPort {
     fn drop(&mut self) {
-        if self.pid == std::process::id() {
+        if self.process.is_current() {
             // SAFETY: dropped once, here, and not used after.
             unsafe { ManuallyDrop::drop(&mut self.receiver) };
         }
@@ -213,7 +214,7 @@ impl View {
     /// page that is not its sample's alone, or another such memory for these pages lives.
     pub fn private(&self) -> Option<Private> {
         let Owner::Sample(pinned) = &*self.owner else { return None };
-        if pinned.port.pid != std::process::id() {
+        if !pinned.port.process.is_current() {
             return None;
         }
         let pages = whole_pages(self, &pinned.payload)?;

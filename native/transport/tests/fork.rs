@@ -8,7 +8,7 @@ mod common;
 use std::time::Duration;
 
 use common::{Other, Place, name, receive_one, request, role, say, wait_until};
-use pycrust_transport::{ControlEvent, Link, after_fork_in_child, connect};
+use pycrust_transport::{ControlEvent, Link, SendError, connect};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 unsafe extern "C" {
@@ -16,16 +16,22 @@ unsafe extern "C" {
     fn _exit(status: i32) -> !;
 }
 
-/// Forks; the child does `work` and goes away without unwinding into the parent's tests.
-fn in_child(work: impl FnOnce()) -> Pid {
+/// Forks; the child does `work` and goes away without unwinding into the parent's tests. Its status says whether that
+/// went well.
+fn in_child(work: impl FnOnce() -> bool) -> Pid {
     // SAFETY: the child uses memory, descriptors and system calls alone, and ends by `_exit`.
     let pid = unsafe { fork() };
     if pid == 0 {
-        work();
+        let status = i32::from(!work());
         // SAFETY: ends the child without running what belongs to the parent.
-        unsafe { _exit(0) }
+        unsafe { _exit(status) }
     }
     Pid::from_raw(pid).unwrap()
+}
+
+/// Waits for a child; the status that it left with.
+fn status_of(child: Pid) -> i32 {
+    waitpid(Some(child), WaitOptions::empty()).unwrap().unwrap().1.exit_status().unwrap()
 }
 
 /// Not a test of its own: what the tests below run in another process.
@@ -39,8 +45,8 @@ fn other_process() {
     };
     say("ready", "");
     let child = in_child(|| {
-        after_fork_in_child();
         std::thread::sleep(Duration::from_hours(1));
+        true
     });
     say("child", child.as_raw_nonzero());
     std::thread::sleep(Duration::from_hours(1));
@@ -105,16 +111,74 @@ fn a_child_that_drops_everything_breaks_nothing_of_its_parent() {
     // The child owns copies of these, as a forked interpreter that finalises does.
     let mut held = Some((acceptor, client));
     let child = in_child(|| {
-        after_fork_in_child();
         drop(held.take());
+        true
     });
-    assert!(waitpid(Some(child), WaitOptions::empty()).unwrap().unwrap().1.exited());
+    assert_eq!(status_of(child), 0);
     let (acceptor, client) = held.unwrap();
     assert!(lock.exists());
     client.send(&request(3), &[b"abc"]).unwrap();
     assert_eq!(receive_one(&link), b"abc");
     assert_eq!(client.on_control(), ControlEvent::Nothing);
     let prefix = common::prefix(&client);
+    drop((client, link));
+    acceptor.stop();
+    drop(acceptor);
+    assert!(place.is_clean(&prefix));
+}
+
+#[test]
+fn a_child_that_uses_what_it_inherited_gets_errors_and_its_parent_notices_nothing() {
+    let place = Place::new();
+    let (acceptor, events) = place.serve();
+    let client = place.connect();
+    let link = events.link();
+    client.send(&request(3), &[b"abc"]).unwrap();
+    wait_until("the frame", || link.ready());
+    let child = in_child(|| {
+        let refused = client.send(&request(4), &[b"child"]) == Err(SendError::Gone)
+            && client.block(1 << 20).is_err()
+            && link.receive(8, &mut |_| ()).is_err()
+            && !client.is_open();
+        client.cancel(3);
+        client.close();
+        link.close();
+        acceptor.stop();
+        refused
+    });
+    assert_eq!(status_of(child), 0);
+    assert!(!link.cancelled(3));
+    assert_eq!(receive_one(&link), b"abc");
+    client.send(&request(5), &[b"def"]).unwrap();
+    assert_eq!(receive_one(&link), b"def");
+    assert_eq!(client.on_control(), ControlEvent::Nothing);
+    drop((client, link));
+    acceptor.stop();
+}
+
+#[test]
+fn a_child_connects_for_itself_and_cleans_up_after_itself_alone() {
+    let place = Place::new();
+    let (acceptor, events) = place.serve();
+    let client = place.connect();
+    let link = events.link();
+    let prefix = common::prefix(&client);
+    let child = in_child(|| {
+        let own = connect(&place.runtime, &name(), "child").unwrap();
+        let sent = own.send(&request(1), &[b"child"]).is_ok();
+        // As at an ordinary exit: with a connection that lives, and copies of the parent's.
+        pycrust_transport::clean_up();
+        sent
+    });
+    let theirs = events.link();
+    assert_eq!(receive_one(&theirs), b"child");
+    assert_eq!(status_of(child), 0);
+    wait_until("the departure", || !events.gone().is_empty());
+    assert_eq!(events.gone().len(), 1);
+    drop(theirs);
+    client.send(&request(3), &[b"abc"]).unwrap();
+    assert_eq!(receive_one(&link), b"abc");
+    place.connect();
     drop((client, link));
     acceptor.stop();
     drop(acceptor);

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pycrust.filters import FilterError, parse
 from pycrust.jupyter.view import functions, rates, replays
 from pycrust.jupyter.view.values import Lines
+from pycrust.threads import Thread
 from pycrust.traffic import lines_of
 
 if TYPE_CHECKING:
@@ -299,7 +300,7 @@ class Inspector:
                 answer({"kind": "failed", "said": f"{type(error).__name__}: {error}"})
 
         # A thread of its own: the handler may take long, and other clicks come on the thread that this one came on.
-        threading.Thread(target=make, name="pycrust-replay", daemon=True).start()
+        Thread(target=make, name="pycrust-replay", daemon=True).start()
 
     def _test(self, key: str, _said: Mapping[str, object], answer: Callable[..., None]) -> None:
         answer({"kind": "test", "code": self._recorded(key).as_test()})

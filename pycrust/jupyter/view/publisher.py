@@ -18,6 +18,7 @@ from pycrust.jupyter.view.history import History
 from pycrust.jupyter.view.inspector import Inspector
 from pycrust.jupyter.view.models import Models
 from pycrust.jupyter.view.wire import Snapshot
+from pycrust.threads import Thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -253,7 +254,7 @@ class Publisher:
     def _start(self) -> None:
         # An event of its own: an earlier thread that has not ended yet must not take this one's for its own.
         self._wake = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(self._wake,), name="pycrust-view", daemon=True)
+        self._thread = Thread(target=self._run, args=(self._wake,), name="pycrust-view", daemon=True)
         self._thread.start()
 
     def _run(self, wake: threading.Event) -> None:
