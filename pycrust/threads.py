@@ -8,6 +8,8 @@ from typing import Any
 
 from pycrust import _binding
 
+#: The module's private parts, where there is no other way.
+_private: Any = threading
 #: Held while the interpreter's usual stack size is another one.
 _starting = threading.Lock()
 
@@ -56,15 +58,15 @@ def _meet_debugger() -> None:
 
 
 def leave() -> None:
-    """A dispatch thread ends: Python would go on counting it."""
-    with threading._active_limbo_lock:  # noqa: SLF001 # pyright: ignore[reportAttributeAccessIssue] - no other way before 3.12
-        threading._active.pop(threading.get_ident(), None)  # noqa: SLF001 # pyright: ignore[reportAttributeAccessIssue]
+    """A dispatch thread ends: before 3.12, Python would go on counting it."""
+    with _private._active_limbo_lock:  # noqa: SLF001
+        _private._active.pop(threading.get_ident(), None)  # noqa: SLF001
 
 
 def forked() -> None:
     """In a forked child, whose only thread is its main thread from now on."""
     global _starting  # noqa: PLW0603 - another thread may have held it when the process forked
     _starting = threading.Lock()
-    if isinstance(threading.main_thread(), threading._DummyThread):  # noqa: SLF001 # pyright: ignore[reportAttributeAccessIssue]
+    if isinstance(threading.main_thread(), _private._DummyThread):  # noqa: SLF001
         # Until 3.13 it stays one, and the end of a child that `multiprocessing` forked fails on it.
-        threading._main_thread = threading._MainThread()  # noqa: SLF001 # pyright: ignore[reportAttributeAccessIssue]
+        _private._main_thread = _private._MainThread()  # noqa: SLF001

@@ -251,7 +251,7 @@ impl Client {
         keep_waiting: &mut dyn FnMut() -> bool,
     ) -> Result<Option<()>, Error> {
         let call = self.request(method, options).notify_raw(arguments.into());
-        Ok(block_on(&self.runtime, call, keep_waiting)?.transpose()?)
+        block_on(&self.runtime, call, keep_waiting)?.transpose()
     }
 
     /// Calls a handler that takes a stream of arguments, which are put into the feed by another thread than the one

@@ -26,6 +26,10 @@ use crate::waiting::Tokio;
 /// It is used on a Tokio runtime with I/O and time enabled, multi-thread or current-thread; clones may be
 /// used on different runtimes at the same time. No call blocks a runtime's thread.
 ///
+/// A client belongs to the process that made it: in a forked child every call on it ends in `FAILED_PRECONDITION` at once,
+/// and the child makes clients of its own, on a runtime of its own. (Tokio waits for a runtime's threads when that is
+/// dropped, and a child has none of them: leave the parent's alone, or use `shutdown_background`.)
+///
 /// # Examples
 /// ```no_run
 /// use pycrust_client::RpcClient;

@@ -136,7 +136,7 @@ fn a_child_that_uses_what_it_inherited_gets_errors_and_its_parent_notices_nothin
     client.send(&request(3), &[b"abc"]).unwrap();
     wait_until("the frame", || link.ready());
     let child = in_child(|| {
-        let refused = client.send(&request(4), &[b"child"]) == Err(SendError::Gone)
+        let refused = client.send(&request(5), &[b"child"]) == Err(SendError::Gone)
             && client.block(1 << 20).is_err()
             && link.receive(8, &mut |_| ()).is_err()
             && !client.is_open();
@@ -149,7 +149,7 @@ fn a_child_that_uses_what_it_inherited_gets_errors_and_its_parent_notices_nothin
     assert_eq!(status_of(child), 0);
     assert!(!link.cancelled(3));
     assert_eq!(receive_one(&link), b"abc");
-    client.send(&request(5), &[b"def"]).unwrap();
+    client.send(&request(3), &[b"def"]).unwrap();
     assert_eq!(receive_one(&link), b"def");
     assert_eq!(client.on_control(), ControlEvent::Nothing);
     drop((client, link));
@@ -163,15 +163,19 @@ fn a_child_connects_for_itself_and_cleans_up_after_itself_alone() {
     let client = place.connect();
     let link = events.link();
     let prefix = common::prefix(&client);
+    let (heard, told) = rustix::pipe::pipe().unwrap();
     let child = in_child(|| {
         let own = connect(&place.runtime, &name(), "child").unwrap();
-        let sent = own.send(&request(1), &[b"child"]).is_ok();
+        let sent = own.send(&request(5), &[b"child"]).is_ok();
+        let received = rustix::io::read(&heard, &mut [0_u8]) == Ok(1);
         // As at an ordinary exit: with a connection that lives, and copies of the parent's.
         pycrust_transport::clean_up();
-        sent
+        sent && received
     });
-    let theirs = events.link();
+    wait_until("the child's link", || events.links().len() == 2);
+    let theirs = events.links().into_iter().find(|other| other.id() != link.id()).unwrap();
     assert_eq!(receive_one(&theirs), b"child");
+    assert_eq!(rustix::io::write(&told, &[1]), Ok(1));
     assert_eq!(status_of(child), 0);
     wait_until("the departure", || !events.gone().is_empty());
     assert_eq!(events.gone().len(), 1);
