@@ -70,6 +70,13 @@ pub enum Message {
         /// The service's name.
         service: String,
     },
+    /// The receiver can't open the bulk service now: the frame is not sent, and a later one may be offered again.
+    BulkRefused {
+        /// The service's name.
+        service: String,
+        /// For a person.
+        reason: String,
+    },
     /// The sender of this is about to close the connection in good order.
     Goodbye {
         /// For a person.
@@ -94,6 +101,10 @@ impl Message {
             Self::Hello(hello) if hello.client.len() > MAX_CLIENT_LEN => {
                 let client = cut(&hello.client, MAX_CLIENT_LEN);
                 to_bytes(&Self::Hello(Hello { client, ..hello.clone() }))
+            }
+            Self::BulkRefused { service, reason } if reason.len() > MAX_REASON_LEN => {
+                let reason = cut(reason, MAX_REASON_LEN);
+                to_bytes(&Self::BulkRefused { service: service.clone(), reason })
             }
             Self::Refused { code, reason } if reason.len() > MAX_REASON_LEN => {
                 to_bytes(&Self::Refused { code: *code, reason: cut(reason, MAX_REASON_LEN) })

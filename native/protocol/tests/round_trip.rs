@@ -151,6 +151,8 @@ fn message() -> impl Strategy<Value = Message> {
         Just(Message::Serving),
         any::<String>().prop_map(|service| Message::BulkOffered { service }),
         any::<String>().prop_map(|service| Message::BulkOpened { service }),
+        (any::<String>(), any::<String>())
+            .prop_map(|(service, reason)| Message::BulkRefused { service, reason }),
         any::<String>().prop_map(|reason| Message::Goodbye { reason }),
     ]
 }

@@ -270,6 +270,9 @@ fn message(value: &Value) -> Message {
         "serving" => Message::Serving,
         "bulk_offered" => Message::BulkOffered { service: text(&value["service"]) },
         "bulk_opened" => Message::BulkOpened { service: text(&value["service"]) },
+        "bulk_refused" => {
+            Message::BulkRefused { service: text(&value["service"]), reason: text(&value["reason"]) }
+        }
         "goodbye" => Message::Goodbye { reason: text(&value["reason"]) },
         say => panic!("no message {say}"),
     }

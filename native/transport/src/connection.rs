@@ -103,6 +103,8 @@ struct Ports {
 struct BulkOut {
     /// The port, once made.
     sending: Option<Sending>,
+    /// The peer was told of it.
+    offered: bool,
     /// The peer has opened its end.
     opened: bool,
     /// When it was last used.

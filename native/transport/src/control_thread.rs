@@ -84,8 +84,8 @@ pub(crate) struct ControlThread {
     claim: Claim,
 }
 
-/// Descriptors that a worker with all its connections may have: 13 each, and some of its own.
-const MOST_DESCRIPTORS: u64 = 4096;
+/// Descriptors that a worker with all its connections may have: 4 each, and those of the program around it.
+const MOST_DESCRIPTORS: u64 = 2048;
 
 /// What a round of the loop found readable.
 struct Found {

@@ -8,9 +8,9 @@ use rustix::process::{Resource, getrlimit};
 
 use crate::error::TransportError;
 
-/// What one connection may need, on either side: its own, those of its two services, and of the process's node in the
-/// worker's life, which the first one opens; and some for an instant.
-pub(crate) const PER_CONNECTION: u64 = 24;
+/// What one connection may need, on either side: two doorbells, the control socket and the peer's process, which stay open;
+/// what the first one of a process opens, its node and its lock in the worker's life; and some for an instant.
+pub(crate) const PER_CONNECTION: u64 = 12;
 
 /// Fails unless this process may open so many descriptors more.
 pub(crate) fn check(needed: u64) -> Result<(), TransportError> {
@@ -18,7 +18,7 @@ pub(crate) fn check(needed: u64) -> Result<(), TransportError> {
     match open() {
         Ok(open) if open + needed <= limit => Ok(()),
         Ok(open) => Err(TransportError::Descriptors(format!(
-            "this process has {open} of at most {limit} open, a connection needs up to {needed}: raise the limit \
+            "this process has {open} of at most {limit} open and needs up to {needed} more: raise the limit \
              (ulimit -n, LimitNOFILE= of a systemd service), or close some"
         ))),
         Err(error) if is_shortage(&error) => Err(shortage(&error, needed)),
@@ -40,7 +40,7 @@ pub(crate) fn shortage(error: &io::Error, needed: u64) -> TransportError {
     } else {
         let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         format!(
-            "this process has all {limit} open that it may, a connection needs up to {needed}: raise the limit \
+            "this process has all {limit} open that it may and needs up to {needed} more: raise the limit \
              (ulimit -n, LimitNOFILE= of a systemd service), or close some"
         )
     })

@@ -1,6 +1,8 @@
 //! iceoryx2 as this crate uses it: explicit configuration, one node a worker's life or a connection, two
 //! small services a connection and a bulk service in each direction that needs one.
 
+mod mapped;
+mod notes;
 mod reentrant;
 mod variant;
 

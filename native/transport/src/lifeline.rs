@@ -61,7 +61,6 @@ impl Lifeline {
     fn new(life: Life) -> Result<Arc<Self>, TransportError> {
         let config = iox::config(&life::root(life.prefix()), life.prefix())?;
         let node = iox::node(&config)?;
-        remains::close_to_others(life.prefix());
         clean_up_at_exit();
         let (node, process) = (ManuallyDrop::new(node), Process::current());
         Ok(Arc::new(Self { node, config, life, process, peer_died: false.into() }))

@@ -1,8 +1,7 @@
 //! What the dead leave in shared memory, found by its prefix.
 
-use std::fs::{self, Permissions};
+use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -56,16 +55,6 @@ pub(crate) fn remove_memory(prefix: &str) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Takes other users' access to the shared memory of `prefix` away: iceoryx2 lets everyone write its node
-/// counter.
-pub(crate) fn close_to_others(prefix: &str) {
-    for name in shared_memory(prefix).unwrap_or_default().iter().filter(|name| name.ends_with(".global_mgmt"))
-    {
-        // A client finds it closed already, or gone with its worker.
-        let _ = fs::set_permissions(Path::new(SHM).join(name), Permissions::from_mode(0o600));
-    }
 }
 
 /// Names of the shared memory that begin with `prefix`: all of them, or an error.

@@ -9,6 +9,7 @@ use pycrust_protocol::limits::BULK_LOANS;
 
 use crate::block::{Inner as BlockInner, Origin};
 use crate::clock::monotonic_ns;
+use crate::descriptors;
 use crate::error::SendError;
 use crate::iox::{self, Size};
 use crate::lifeline::Lifeline;
@@ -23,6 +24,9 @@ const SEGMENT_OVERHEAD: u64 = 1 << 20;
 
 /// Room in /dev/shm that a sample's own header needs, and others may take meanwhile.
 const LOAN_OVERHEAD: u64 = 64 << 10;
+
+/// Descriptors that a new segment needs for an instant.
+const FOR_A_SEGMENT: u64 = 1;
 
 /// Number of the next sending port of this process.
 static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -207,7 +211,10 @@ impl Sending {
 fn no_loan(error: LoanError, size: Size, len: usize) -> SendError {
     match (error, size) {
         (LoanError::OutOfMemory, Size::Bulk) => {
-            SendError::NoMemory { len, reason: "a new segment could not be made".into() }
+            let reason = descriptors::check(FOR_A_SEGMENT).err();
+            let reason =
+                reason.map_or_else(|| "a new segment could not be made".into(), |error| error.to_string());
+            SendError::NoMemory { len, reason }
         }
         _ => SendError::Failed(error.to_string()),
     }

@@ -160,6 +160,58 @@ fn shared_memory_that_was_removed_ends_no_client_and_new_ones_connect() {
     wait_until("everything to be removed", || place.is_clean(&prefix));
 }
 
+/// The files that say who lives.
+fn nodes(prefix: &str) -> Vec<std::path::PathBuf> {
+    let root = Path::new("/dev/shm").join(format!("{prefix}iox2"));
+    let entries = fs::read_dir(root.join("nodes")).unwrap().map(|entry| entry.unwrap().path());
+    entries.filter(|path| path.is_file()).collect()
+}
+
+#[test]
+fn whoever_can_t_be_told_to_be_dead_is_alive() {
+    let place = Place::new();
+    let (acceptor, events) = place.serve();
+    let client = place.connect();
+    let prefix = client.welcome().prefix.clone();
+    let files = nodes(&prefix);
+    assert!(!files.is_empty());
+    for damage in ["half-written", "unreadable", "gone", "a directory"] {
+        for file in &files {
+            let _ = fs::set_permissions(file, Permissions::from_mode(0o600));
+            match damage {
+                "half-written" => fs::write(file, [1, 2, 3]).unwrap(),
+                "unreadable" => fs::set_permissions(file, Permissions::from_mode(0)).unwrap(),
+                "gone" => fs::remove_file(file).unwrap(),
+                _ => fs::create_dir(file).unwrap(),
+            }
+        }
+        // One comes and goes, one is killed, one only looks.
+        let other = place.connect();
+        wait_until("the link", || events.links().len() == 2);
+        drop(other);
+        wait_until("the departure", || events.links().len() == 1);
+        let mut killed = common::Other::start(&place, "client");
+        wait_until("the link", || events.links().len() == 2);
+        killed.kill();
+        wait_until("the departure", || events.links().len() == 1);
+        assert_eq!(place.runtime.live_endpoints().len(), 1);
+        works(&client, &events.link());
+    }
+    drop(client);
+    acceptor.stop();
+    let prefix = prefix[..prefix.len() - "01234567_".len()].to_owned();
+    wait_until("everything to be removed", || place.is_clean(&prefix));
+}
+
+/// Not a test of its own: what the test above runs in another process.
+#[test]
+fn other_process() {
+    let Some((runtime, _)) = common::role() else { return };
+    let _client = connect(&runtime, &name(), "child").unwrap();
+    common::say("ready", "");
+    std::thread::sleep(std::time::Duration::from_hours(1));
+}
+
 #[test]
 fn of_two_workers_of_one_name_the_one_without_the_lock_stops() {
     let place = Place::new();

@@ -4,21 +4,31 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
 use common::{Other, Place, body, driven, echo, name, receive_one, request, role, say, wait_until};
-use pycrust_transport::{Link, Runtime, connect};
+use pycrust_transport::{Link, Runtime, SendError, connect};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
 /// What the documentation says that a client needs.
-const PER_CLIENT: usize = 14;
+const PER_CLIENT: usize = 4;
 
 fn open(pid: u32) -> u64 {
     fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count() as u64
 }
 
-/// Lets a process open so many descriptors.
+/// Lets a process open so many more. The limit is one of their numbers, which have gaps.
+fn leave(pid: u32, more: u64) {
+    let numbers = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+    let taken: BTreeSet<u64> =
+        numbers.map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect();
+    let mut free = (0..).filter(|number| !taken.contains(number));
+    limit(pid, free.nth(more as usize).unwrap());
+}
+
+/// Lets a process open descriptors below this number.
 fn limit(pid: u32, current: u64) {
     let maximum = getrlimit(Resource::Nofile).maximum;
     let new = Rlimit { current: Some(current), maximum };
@@ -27,7 +37,7 @@ fn limit(pid: u32, current: u64) {
 
 fn says_what_to_do(error: &str) {
     assert!(
-        error.contains("descriptors") && error.contains("ulimit -n") && error.contains("needs"),
+        error.contains("descriptors") && error.contains("ulimit -n") && error.contains("needs up to"),
         "{error}"
     );
 }
@@ -115,9 +125,11 @@ fn a_worker_without_descriptors_says_so_and_serves_whom_it_has() {
         client.send(&request(3), &[b"abc"]).unwrap();
         assert_eq!(receive_one(&client), b"abc");
     };
+    let before = open(worker.pid());
     // Not enough for a handshake; none at all, also not to accept with.
     for more in [3, 0] {
-        limit(worker.pid(), open(worker.pid()) + more);
+        wait_until("earlier ones to be closed", || open(worker.pid()) == before);
+        leave(worker.pid(), more);
         for _ in 0..3 {
             let error = connect(&place.runtime, &name(), "test").unwrap_err().to_string();
             assert!(error.contains("the worker refused"), "{error}");
@@ -125,7 +137,21 @@ fn a_worker_without_descriptors_says_so_and_serves_whom_it_has() {
         }
         echoes();
     }
-    limit(worker.pid(), 1024);
+    // A large frame needs some for an instant, on the other side too.
+    wait_until("earlier ones to be closed", || open(worker.pid()) == before);
+    driven(&client, || {
+        for _ in 0..3 {
+            let Err(SendError::NoMemory { reason, .. }) = client.send(&request(1 << 20), &[&body(1 << 20)])
+            else {
+                panic!("it found descriptors")
+            };
+            says_what_to_do(&reason);
+            echoes();
+        }
+        limit(worker.pid(), 1024);
+        client.send(&request(1 << 20), &[&body(1 << 20)]).unwrap();
+        assert!(receive_one(&client) == body(1 << 20));
+    });
     drop(place.connect());
     echoes();
 }

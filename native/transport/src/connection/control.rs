@@ -9,8 +9,9 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::Shutdown;
 
 use super::{BulkOut, Connection};
+use crate::connect::short_of;
 use crate::control_socket::{self, Received};
-use crate::error::{SendError, TransportError};
+use crate::error::{SendError, TransportError, process};
 use crate::iox::{self, Size};
 use crate::link::{Link, Side};
 use crate::memory;
@@ -32,9 +33,9 @@ pub enum ControlEvent {
     HungUp,
 }
 
-/// Messages that a peer may send in a connection's life. It has a use for three; more of them would only
-/// keep the control thread busy.
-const MAX_MESSAGES: u32 = 16;
+/// Messages that a peer may send in a connection's life. It has a use for three, and for more if there is not enough of
+/// something for its large frames; more of them would only keep the control thread busy.
+const MAX_MESSAGES: u32 = 256;
 
 /// What was read from the control socket and not yet told.
 #[derive(Default)]
@@ -45,6 +46,8 @@ pub(super) struct ControlState {
     pub(super) hung_up: bool,
     /// The peer has opened our bulk service.
     bulk_opened: bool,
+    /// Why it could not.
+    bulk_refused: Option<String>,
     /// We have opened the peer's bulk service.
     bulk_accepted: bool,
     /// Messages that were read.
@@ -95,12 +98,19 @@ impl Connection {
                 state.goodbye = Some(reason);
             }
             Message::BulkOffered { service } if service == self.bulk_name(true) && !state.bulk_accepted => {
-                state.bulk_accepted = true;
-                self.open_bulk(&service).map_err(|error| error.to_string())?;
-                let answer = Message::BulkOpened { service };
+                let answer = match self.open_bulk(&service).map_err(short_of) {
+                    Ok(()) => {
+                        state.bulk_accepted = true;
+                        Message::BulkOpened { service }
+                    }
+                    Err(error) => Message::BulkRefused { service, reason: error.to_string() },
+                };
                 control_socket::send(self.hangup_fd(), &answer, &[]).map_err(|error| error.to_string())?;
             }
             Message::BulkOpened { service } if service == self.bulk_name(false) => state.bulk_opened = true,
+            Message::BulkRefused { service, reason } if service == self.bulk_name(false) => {
+                state.bulk_refused = Some(reason);
+            }
             other => return Err(format!("an unexpected message: {other:?}")),
         }
         Ok(())
@@ -108,7 +118,7 @@ impl Connection {
 
     /// The peer broke the protocol on the control socket: this connection is over.
     fn on_breach(&self, reason: &str, state: &mut ControlState) {
-        log::warn!("closing connection {} to pid {}: {reason}", self.id(), self.parts.peer.pid);
+        log::warn!("closing connection {} to {}: {reason}", self.id(), process(self.parts.peer.pid));
         state.hung_up = true;
         let _ = rustix::net::shutdown(self.hangup_fd(), Shutdown::Both);
     }
@@ -133,17 +143,20 @@ impl Connection {
     /// Makes our bulk service and waits until the peer has opened it.
     pub(super) fn offer_bulk(&self, bulk: &mut BulkOut, len: usize) -> Result<(), SendError> {
         let name = self.bulk_name(false);
+        let no_memory = |reason: String| SendError::NoMemory { len, reason };
         if bulk.sending.is_none() {
-            let no_memory = |reason: String| SendError::NoMemory { len, reason };
             memory::check_segment(iox::BULK_MEMORY, iox::bulk_segment_len(iox::FIRST_BULK_LEN))
                 .map_err(|error| no_memory(error.to_string()))?;
             let service = self.ports.lifeline.service(&name, Size::Bulk, true);
             let port = service
                 .and_then(|service| iox::sender(&service, Size::Bulk))
-                .map_err(|error| no_memory(error.to_string()))?;
+                .map_err(|error| no_memory(short_of(error).to_string()))?;
             bulk.sending = Some(Sending::new(port, Size::Bulk));
+        }
+        if !bulk.offered {
             control_socket::send(self.hangup_fd(), &Message::BulkOffered { service: name }, &[])
                 .map_err(|_| SendError::Gone)?;
+            bulk.offered = true;
         }
         let until = Instant::now() + BULK_PATIENCE;
         loop {
@@ -152,6 +165,10 @@ impl Connection {
             if state.bulk_opened {
                 break;
             }
+            if let Some(reason) = state.bulk_refused.take() {
+                bulk.offered = false;
+                return Err(no_memory(format!("the other side says: {reason}")));
+            }
             drop(state);
             if !self.is_open() {
                 return Err(SendError::Gone);
@@ -159,8 +176,8 @@ impl Connection {
             if Instant::now() >= until {
                 let seconds = BULK_PATIENCE.as_secs();
                 return Err(SendError::Failed(format!(
-                    "the other side (pid {}) did not open the bulk service within {seconds} s",
-                    self.parts.peer.pid
+                    "the other side ({}) did not open the bulk service within {seconds} s",
+                    process(self.parts.peer.pid)
                 )));
             }
             // Another thread may read the answer in our place, so this sleep is short.
