@@ -273,6 +273,7 @@ impl ControlThread {
                 Step::Welcomed(link, until) => {
                     self.clients.insert(number, Client::Opens(link, until));
                 }
+                Step::Looked => {}
                 Step::Gone(reason) => self.not_connected(number, &reason),
             },
             Some(Client::Opens(link, until)) => self.open(number, link, until),

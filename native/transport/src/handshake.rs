@@ -54,6 +54,8 @@ pub(crate) enum Step {
     Waits(Caller),
     /// It was welcomed and opens its ports until then.
     Welcomed(Arc<Connection>, Instant),
+    /// It has only looked whether somebody answers.
+    Looked,
     /// It was refused or has gone, for this reason.
     Gone(String),
 }
@@ -95,7 +97,7 @@ impl Caller {
     pub(crate) fn step(self, terms: &Terms, number: u64) -> Step {
         match control_socket::receive(&self.control) {
             Received::Nothing => Step::Waits(self),
-            Received::HungUp => Step::Gone("hung up before its hello".into()),
+            Received::HungUp => Step::Looked,
             Received::Malformed(reason) => Step::Gone(self.refuse(Code::InvalidArgument, reason)),
             Received::Message(Message::Hello(hello), _) => match terms.refusal(&hello) {
                 Some((code, reason)) => Step::Gone(self.refuse(code, reason)),

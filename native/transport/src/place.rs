@@ -28,15 +28,16 @@ impl Place {
 
     /// Makes the directory again if it is gone; says why it can't be used.
     pub(crate) fn restore(&self) -> Result<(), String> {
-        private_dir(&self.0).map(drop)
+        if self.is_gone() { private_dir(&self.0).map(drop) } else { check_private(&self.0) }
     }
 
     /// Says why the directory can't be trusted, if it is there.
     pub(crate) fn check(&self) -> Result<(), String> {
-        match self.0.symlink_metadata() {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            _ => check_private(&self.0),
-        }
+        if self.is_gone() { Ok(()) } else { check_private(&self.0) }
+    }
+
+    fn is_gone(&self) -> bool {
+        matches!(self.0.symlink_metadata(), Err(error) if error.kind() == std::io::ErrorKind::NotFound)
     }
 
     /// The lock files that there are.

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use rustix::process::getuid;
 
@@ -49,10 +50,12 @@ pub(crate) fn check_private(dir: &Path) -> Result<(), String> {
 
 /// This process's uid, if it tells anybody from this user.
 pub(crate) fn own_uid() -> Result<u32, String> {
+    static OVERFLOW: LazyLock<u32> = LazyLock::new(|| {
+        let text = fs::read_to_string("/proc/sys/kernel/overflowuid");
+        text.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(OVERFLOW_UID)
+    });
     let own = getuid().as_raw();
-    let number = |path| fs::read_to_string(path).ok().and_then(|text| text.trim().parse().ok());
-    let overflow = number("/proc/sys/kernel/overflowuid").unwrap_or(OVERFLOW_UID);
-    if own == overflow && !is_mapped(own) {
+    if own == *OVERFLOW && !is_mapped(own) {
         return Err(format!(
             "this process's user is not mapped in its user namespace (uid {own} stands for everyone there): map it, \
              for instance by unshare --map-current-user"
