@@ -180,7 +180,7 @@ fn whoever_can_t_be_told_to_be_dead_is_alive() {
             let _ = fs::set_permissions(file, Permissions::from_mode(0o600));
             match damage {
                 "half-written" => fs::write(file, [1, 2, 3]).unwrap(),
-                "unreadable" => fs::set_permissions(file, Permissions::from_mode(0)).unwrap(),
+                "unreadable" => fs::set_permissions(file, Permissions::from_mode(0o000)).unwrap(),
                 "gone" => fs::remove_file(file).unwrap(),
                 _ => fs::create_dir(file).unwrap(),
             }

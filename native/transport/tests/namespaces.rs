@@ -54,7 +54,9 @@ fn other_process() {
             say("ready", "");
             say("peer", client.peer().pid);
             wait_until("the hang-up", || client.on_control() == ControlEvent::HungUp);
-            say("exited", client.peer_exited());
+            // A process that ends closes its files first.
+            wait_until("the worker's end", || client.peer_exited());
+            say("exited", true);
         }
         "refused" => refused(&runtime),
         "without pidfd_open" => {
