@@ -179,7 +179,8 @@ class RpcEndpoint:
                 itself if its one parameter is annotated with it. Without it, the annotations are the schema.
             response_model: Validates and serialises the result, in place of the return annotation.
             concurrency: Calls of this handler that may run at once: 1 by default, for an `async def` handler as
-                many as come. Of a generator, its steps from one `yield` to the next count.
+                many as come. A sync handler's are at most the endpoint's `max_threads`. Of a generator, its steps
+                from one `yield` to the next count.
             warmup: Called before the handler goes live; or the arguments of one call that is run then.
             context: Gives a context manager that is entered around each call, such as `torch.inference_mode`.
             batch: Gives the handler a list of many calls' arguments, and each caller its own of the list of

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from pycrust._binding import Inbox
+    from pycrust.settings import Settings
     from pycrust.signature import Kind
 
 
@@ -165,6 +166,7 @@ class Host(Protocol):
     """What a registration needs of its endpoint."""
 
     name: str
+    settings: Settings
 
     def inbox(self, loop: str) -> Inbox:
         """Where calls for a handler on this event loop are left."""
@@ -201,6 +203,7 @@ def make_registration(
     method = method_name(function, name)
     kind = check_callable(method, function)
     options.check(method, kind)
+    _check_threads(method, kind, options.limit(kind), host.settings.max_threads)
     models = host.models(options.models)
     copy = _frozen(method, function) if options.freeze else frozen_copy(function)
     whole = _with_defaults_of(copy, resolved_signature(method, function, names))
@@ -310,6 +313,19 @@ def method_name(function: Callable[..., Any], name: str | None) -> str:
     if not isinstance(own, str) or own == "<lambda>":
         raise TypeError(f"{function!r} has no name of its own: give one, register('name')")
     return check_method(own)
+
+
+def _check_threads(method: str, kind: Kind, limit: int, threads: int) -> None:
+    """Refuses what would be promised only: a sync handler's calls need a thread each.
+
+    Raises:
+        ValueError: `limit` is more than the endpoint's threads.
+    """
+    if kind in {"function", "generator"} and limit > threads:
+        raise ValueError(
+            f"{method}: concurrency={limit} is more than the {threads} threads that run this endpoint's handlers: "
+            f"make the endpoint with RpcEndpoint(..., max_threads={limit}), or ask for {threads} at most"
+        )
 
 
 def _inbox(method: str, host: Host, loop: str) -> Inbox:

@@ -6,6 +6,9 @@ from dataclasses import asdict, dataclass
 
 _SECOND_IN_MICROS = 1e6
 
+#: Threads of one endpoint: with more, they would get little else done than to take turns at the interpreter.
+MAX_THREADS = 1024
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -31,11 +34,18 @@ class Settings:
         """Refuses values that no worker could run with.
 
         Raises:
+            TypeError: A number is none, or not a whole one.
             ValueError: A number is out of bounds.
         """
+        for name in ("max_threads", "max_in_flight", "max_in_flight_per_client", "keep_versions"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise TypeError(f"{name} is an int, not {type(value).__name__}")
         for name in ("max_threads", "max_in_flight", "max_in_flight_per_client"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is at least 1, not {getattr(self, name)}")
+        if self.max_threads > MAX_THREADS:
+            raise ValueError(f"max_threads is at most {MAX_THREADS}, not {self.max_threads}")
         if self.keep_versions < 0:
             raise ValueError(f"keep_versions is at least 0, not {self.keep_versions}")
         if self.spin_us is not None and not 0 <= self.spin_us <= _SECOND_IN_MICROS:

@@ -46,6 +46,9 @@ fn runtime() -> Result<ProcessLocal<Arc<Runtime>>, Error> {
     if let Some(runtime) = &*kept {
         return Ok(ProcessLocal::new(Arc::clone(runtime)));
     }
+    // Tokio panics where it gets no thread.
+    let thread = std::thread::Builder::new().spawn(|| ()).map(std::thread::JoinHandle::join);
+    thread.map(drop).map_err(|error| Error::no_thread("connect", &error))?;
     let made = Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("pycrust-client")

@@ -1,6 +1,6 @@
 //! A client without Tokio, for threads that run nothing else: real-time loops, plain programs.
 //!
-//! The calling thread itself sends, polls and sleeps; no other thread takes part, and after the first call nothing
+//! The calling thread itself sends, polls and sleeps; no other thread takes part in a call, and after the first one nothing
 //! is allocated for one whose arguments and result fit into 4 kB. One client makes one call at a time, beside any number of
 //! open streams: give each thread its own. All that the client on Tokio can do, this one can, and in the same way.
 //!
@@ -147,7 +147,8 @@ impl RpcClient {
     pub fn close(&mut self) {
         let session = self.shared.connector.close();
         self.thread.forget();
-        drop(session);
+        // This thread is the client's: it may block.
+        session.inspect(|session| session.drop_in_place());
     }
 
     /// Where the client stands with its worker right now.
@@ -188,10 +189,6 @@ impl RpcClient {
 impl Drop for RpcClient {
     fn drop(&mut self) {
         self.thread.forget();
-        if let Some(session) = self.shared.connector.current() {
-            // It may block: this thread is the client's.
-            session.drop_in_place();
-        }
     }
 }
 

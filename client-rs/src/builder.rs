@@ -33,7 +33,7 @@ pub enum WhenFull {
 /// those that [wait for a worker](Builder::wait_for_ready) look for one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retry {
-    /// How often a call is made at most, the first time included; without limit by default.
+    /// How often a call is made at most, the first time included, so at least 1; without limit by default.
     pub attempts: u32,
     /// The pause after the first failure, 5 ms by default; each further one is twice as long. What is waited is
     /// between half of it and all, by chance, so that many clients don't come back at once.
@@ -65,6 +65,19 @@ pub(crate) struct Options {
     pub(crate) when_full: WhenFull,
     pub(crate) retry: Retry,
     pub(crate) wait_for_ready: bool,
+}
+
+impl Options {
+    /// Why no call could be made with these, if none could.
+    pub(crate) fn check(&self) -> Result<(), &'static str> {
+        if self.max_in_flight == 0 {
+            return Err("max_in_flight(0) allows no call at all: it is at least 1");
+        }
+        if self.retry.attempts == 0 {
+            return Err("retry: 0 attempts allow no call at all: the first one counts, so it is at least 1");
+        }
+        Ok(())
+    }
 }
 
 /// Makes a client that differs from the usual one; see [`RpcClient::builder`].
@@ -134,7 +147,7 @@ impl Builder {
         self
     }
 
-    /// Calls in flight, at most; the worker may allow fewer.
+    /// Calls in flight, at most, and at least 1; the worker may allow fewer.
     pub fn max_in_flight(mut self, calls: usize) -> Self {
         self.options.max_in_flight = calls;
         self
@@ -209,12 +222,10 @@ impl Builder {
     /// Connects, and asks the worker through the data path whether it is there.
     ///
     /// # Errors
-    /// `INVALID_ARGUMENT` for a name that no endpoint can have, `UNAVAILABLE` if nobody serves it (the
+    /// `INVALID_ARGUMENT` for a name that no endpoint can have or options with which no call can be made, `UNAVAILABLE` if nobody serves it (the
     /// message says where was looked and which endpoints live there), `FAILED_PRECONDITION` if the runtime
-    /// directory can't be trusted or the caller is in no Tokio runtime, or what the worker refused with.
-    ///
-    /// # Panics
-    /// In a Tokio runtime without its I/O or time driver (`enable_all`).
+    /// directory can't be trusted or the caller is in no Tokio runtime, or in one without I/O, or what the worker
+    /// refused with.
     pub async fn connect(self) -> Result<RpcClient, Error> {
         RpcClient::connect_with(&self.name, self.options).await
     }

@@ -12,13 +12,14 @@ use pycrust_protocol::header::{Common, RequestHeader, ResponseHeader, TraceConte
 use pycrust_protocol::limits::{SMALL_SAMPLE_LEN, STREAM_WINDOW_BYTES};
 use pycrust_protocol::name::RESERVED_PREFIX;
 use pycrust_protocol::report::{REPORT_LEN, Report};
-use pycrust_transport::{Link, SendError, monotonic_ns};
+use pycrust_transport::{CallProgress, Link, SendError, monotonic_ns};
 
 use crate::arrays::Arrays;
 use crate::buffers;
 use crate::builder::WhenFull;
 use crate::calls::{Answer, Body, End, NoSlot};
 use crate::error::Error;
+use crate::large;
 use crate::retries::never_sent;
 use crate::session::Session;
 use crate::spin::Making;
@@ -46,6 +47,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) timeout: Duration,
     /// When that is over; `None` is never.
     pub(crate) expires_ns: Option<u64>,
+    /// When it was sent last, if its time is limited; otherwise when it started.
+    pub(crate) sent_ns: u64,
     /// Bits of [`flags`].
     pub(crate) flags: u8,
     pub(crate) schema_pin: u64,
@@ -69,6 +72,8 @@ pub(crate) struct Finished {
     pub(crate) body: Body,
     /// MessagePack; empty if there is none.
     pub(crate) metadata: Vec<u8>,
+    /// `CLOCK_MONOTONIC` before the arguments were encoded.
+    pub(crate) started_ns: u64,
     /// `CLOCK_MONOTONIC` when the answer reached the caller.
     pub(crate) received_ns: u64,
 }
@@ -124,7 +129,7 @@ impl Outgoing<'_> {
             return Ok(finished);
         }
         if finished.status == Code::Unavailable {
-            let error = Error::answered(finished.status, self.method, &finished.body.payload);
+            let error = Error::answered(self.method, &finished);
             if !error.may_have_run() {
                 return Err(Failure::Failed(error));
             }
@@ -145,13 +150,16 @@ impl Outgoing<'_> {
     }
 
     /// The header for sending now.
-    fn header(&self, body_len: usize) -> Result<RequestHeader, Failure> {
+    pub(crate) fn header(&mut self, body_len: usize) -> Result<RequestHeader, Failure> {
         let deadline_ns = match self.expires_ns {
             None => 0,
-            Some(at) => match at.saturating_sub(monotonic_ns()) {
-                0 => return Err(Failure::Failed(self.too_late("there was no time left"))),
-                left => left,
-            },
+            Some(at) => {
+                self.sent_ns = monotonic_ns();
+                match at.saturating_sub(self.sent_ns) {
+                    0 => return Err(Failure::Failed(self.too_late("there was no time left"))),
+                    left => left,
+                }
+            }
         };
         Ok(RequestHeader {
             common: Common {
@@ -310,7 +318,7 @@ pub(crate) async fn send<W: Waiting>(
         let sent = if len > SMALL_SAMPLE_LEN
             && (body_len + copied > INLINE_LEN || len > session.sent_large.load(Ordering::Acquire))
         {
-            send_large(waiting, session, call, guard.id, &head, len).await
+            large::send(waiting, session, call, guard.id, &head, len).await
         } else {
             send_small(session, call, &head)
         };
@@ -328,6 +336,7 @@ pub(crate) async fn send<W: Waiting>(
                 guard.sent = false;
                 return Err(failure);
             }
+            Err(Attempt::UnderWay(failure)) => return Err(failure),
         };
         guard.sent = false;
         match error {
@@ -369,9 +378,11 @@ fn not_sent(session: &Session, call: &Outgoing<'_>, error: &SendError) -> Failur
 }
 
 /// An attempt at sending that did not succeed.
-enum Attempt {
+pub(crate) enum Attempt {
     Sending(SendError),
     Failure(Failure),
+    /// It was given up while it went on: the frame may be sent.
+    UnderWay(Failure),
 }
 
 /// Sends a frame right here.
@@ -395,43 +406,6 @@ fn send_small(session: &Session, call: &mut Outgoing<'_>, head: &[u8]) -> Result
     sent.map_err(Attempt::Sending)
 }
 
-/// Sends a large frame on a thread that may block.
-async fn send_large<W: Waiting>(
-    waiting: &W,
-    session: &Arc<Session>,
-    call: &mut Outgoing<'_>,
-    id: u64,
-    head: &[u8],
-    len: usize,
-) -> Result<(), Attempt> {
-    let header = call.header(head.len() + call.payload.len()).map_err(Attempt::Failure)?;
-    let keep = call.keeps_arrays(session);
-    let (shared, head) = (Arc::clone(session), head.to_vec());
-    let (payload, metadata) = (std::mem::take(&mut call.payload), call.metadata.clone());
-    let mut arrays = std::mem::take(&mut call.arrays);
-    let work = move || {
-        let parts = [&head[..], &payload, &metadata];
-        let send = |attachments: &mut _| shared.link.send_with(&header.encode(), &parts, attachments);
-        let sent = arrays.send(keep, send);
-        match &sent {
-            Ok(()) => {
-                shared.sent_large.fetch_max(len, Ordering::Release);
-            }
-            Err(_) => {
-                shared.calls.lock().not_sent(id);
-                shared.slot_is_free();
-            }
-        }
-        (sent, payload, arrays)
-    };
-    let (sent, payload, arrays) = waiting.aside(work).await.map_err(|reason| {
-        let reason = format!("sending stopped: {reason}");
-        Attempt::Failure(Failure::Failed(Error::of_call(Code::Unavailable, call.method, reason).maybe_run()))
-    })?;
-    (call.payload, call.arrays) = (payload, arrays);
-    sent.map_err(Attempt::Sending)
-}
-
 /// Waits asleep for the answer.
 async fn wait<W: Waiting>(
     waiting: &W,
@@ -452,7 +426,7 @@ async fn wait<W: Waiting>(
     session.drain();
     match session.take_answer(id, None) {
         Some(answer) => Ok(answer),
-        None => Err(Failure::Failed(expired(session, call))),
+        None => Err(Failure::Failed(expired(session, call, id))),
     }
 }
 
@@ -462,37 +436,61 @@ pub(crate) fn attend<W: Waiting>(
     session: &Arc<Session>,
     call: &Outgoing<'_>,
 ) -> Result<(), Failure> {
-    waiting.attend(session).map_err(|error| {
-        let reason = format!("the connection can't be waited for: {error}");
-        Failure::Failed(Error::of_call(Code::ResourceExhausted, call.method, reason).maybe_run())
-    })
+    let attended = waiting.attend(session);
+    attended.map_err(|error| Failure::Failed(Error::not_waited_for(call.method, &error).maybe_run()))
 }
 
 /// What is known of a call whose time is over.
-fn expired(session: &Session, call: &Outgoing<'_>) -> Error {
-    let (pid, timeout) = (session.link.welcome().pid, call.timeout);
-    let known = if session.link.peer_exited() {
-        format!("the worker (pid {pid}) has ended")
-    } else if session.heard_ns() > call.started_ns {
-        format!(
-            "the worker (pid {pid}) answered other calls meanwhile, so this one is slow or queued behind slow ones"
-        )
-    } else {
-        let silent = Duration::from_nanos(monotonic_ns().saturating_sub(session.heard_ns()));
-        format!(
-            "the worker (pid {pid}) lives but has answered nothing for {silent:.1?}: its handler is slow or \
-             waits for the interpreter"
-        )
-    };
+pub(crate) fn expired(session: &Session, call: &Outgoing<'_>, id: u64) -> Error {
+    let (timeout, known) = (call.timeout, progress(session, id, call.sent_ns));
     Error::of_call(Code::DeadlineExceeded, call.method, format!("no answer within {timeout:?}; {known}"))
         .maybe_run()
+}
+
+/// What is known of a call that was sent then and has no answer.
+pub(crate) fn progress(session: &Session, id: u64, sent_ns: u64) -> String {
+    let pid = session.link.welcome().pid;
+    let has_it = match session.link.progress(id) {
+        _ if session.link.peer_exited() || session.link.peer_stopped() => return condition(session, sent_ns),
+        CallProgress::Sent => return condition(session, sent_ns),
+        CallProgress::Queued => {
+            "it waits in the queue behind others, which are slow or wait for the interpreter"
+        }
+        CallProgress::WaitsForInterpreter => {
+            "it waits for the Python interpreter, which something else holds there: a busy cell, an extension; or, for \
+             an async handler, for its event loop"
+        }
+        CallProgress::Runs => {
+            "its handler has begun and not ended: it is slow, or waits for something itself"
+        }
+    };
+    format!("the worker (pid {pid}) has taken it up: {has_it}")
+}
+
+/// What is known of the worker, for somebody who has waited since then for it to take something up.
+pub(crate) fn condition(session: &Session, since_ns: u64) -> String {
+    let pid = session.link.welcome().pid;
+    if session.link.peer_exited() {
+        return format!("the worker (pid {pid}) has ended");
+    }
+    if session.link.peer_stopped() {
+        return format!("the worker (pid {pid}) is stopped, by a signal (SIGSTOP, Ctrl-Z) or a debugger");
+    }
+    let heard_ns = session.heard_ns();
+    if heard_ns > since_ns {
+        return format!("the worker (pid {pid}) answers other calls, but has not taken this one up");
+    }
+    let silent = Duration::from_nanos(monotonic_ns().saturating_sub(heard_ns));
+    format!(
+        "the worker (pid {pid}) is silent: it lives, but has taken nothing up and said nothing for {silent:.1?}; it \
+         hangs, or gets no processor"
+    )
 }
 
 /// Takes the time and keeps it for the worker.
 pub(crate) fn finish(session: &Session, method: &str, started_ns: u64, id: u64, answer: Answer) -> Finished {
     let Answer { header, status, body, metadata } = answer;
     let received_ns = monotonic_ns();
-    session.heard_at(received_ns);
     if !method.starts_with(RESERVED_PREFIX) {
         let return_ns = received_ns.saturating_sub(header.common.sent_ns);
         let report = Report {
@@ -506,5 +504,5 @@ pub(crate) fn finish(session: &Session, method: &str, started_ns: u64, id: u64, 
         session.calls.lock().report(report, received_ns);
         session.drivers.keep_ticking();
     }
-    Finished { header, status, body, metadata, received_ns }
+    Finished { header, status, body, metadata, started_ns, received_ns }
 }

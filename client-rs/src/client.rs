@@ -17,13 +17,14 @@ use crate::stream::Arguments;
 use crate::streaming::Streaming;
 use crate::tensor::{Arena, Element, TensorMut};
 use crate::waiting::Tokio;
+use crate::{hands, timer};
 
 /// Calls the handlers of one endpoint.
 ///
 /// Cloning is cheap, and clones share one connection. When the worker goes away, the calls in flight end in
 /// `UNAVAILABLE`, and the next call connects to the worker that serves the name then.
 ///
-/// It is used on a Tokio runtime with I/O and time enabled, multi-thread or current-thread; clones may be
+/// It is used on a Tokio runtime with I/O enabled, multi-thread or current-thread; clones may be
 /// used on different runtimes at the same time. No call blocks a runtime's thread.
 ///
 /// A client belongs to the process that made it: in a forked child every call on it ends in `FAILED_PRECONDITION` at once,
@@ -55,9 +56,6 @@ impl RpcClient {
     ///
     /// # Errors
     /// Those of [`Builder::connect`].
-    ///
-    /// # Panics
-    /// In a Tokio runtime without its I/O or time driver (`enable_all`).
     pub async fn connect(name: &str) -> Result<Self, Error> {
         Self::builder(name).connect().await
     }
@@ -221,8 +219,11 @@ impl RpcClient {
     /// Calls in flight end in `CANCELLED`, and so does every later call. Closing again does nothing.
     pub async fn close(&self) {
         let Some(session) = self.shared.connector.close() else { return };
-        // It takes milliseconds. Should the runtime end first, it is done by then or there and then.
-        let _ = tokio::task::spawn_blocking(move || drop(session)).await;
+        // It takes milliseconds. Where there is no thread for it, it was done here, on the way out.
+        if let Ok(mut taking_down) = hands::start(move || drop(session)) {
+            let limit_ns = timer::after(self.shared.options.timeout);
+            timer::until(Some(limit_ns), taking_down.outcome()).await;
+        }
     }
 
     /// Where the client stands with its worker right now.

@@ -1,35 +1,44 @@
 //! Finds, keeps and replaces the connection of a client.
 
 use std::fmt;
+use std::io;
 use std::mem;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, Instant};
 
 use pycrust_protocol::Code;
 use pycrust_protocol::name::EndpointName;
 use pycrust_transport::sync::Mutex;
-use pycrust_transport::{ConnectError, Process, Runtime, TransportError, connect, monotonic_ns};
+use pycrust_transport::{
+    ConnectError, Connecting, Connection, Process, Progress, Runtime, TransportError, monotonic_ns,
+};
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 
 use crate::builder::{Options, Retry};
 use crate::error::Error;
 use crate::retries::jittered;
 use crate::session::Session;
+use crate::shared::FOREVER;
 use crate::spin::Spin;
 use crate::state::{ConnectionState, INHERITED, States};
-use crate::waiting::{Prepare, Waiting};
+use crate::timer::{self, Sleep};
+use crate::waiting::Waiting;
+use crate::{descriptor, hands, home};
 
 /// What an error of a connection, not of a call, is about.
 const SUBJECT: &str = "connect";
 
+/// Bytes of a client's name that are sent; a worker keeps no more.
+const MAX_CLIENT_NAME: usize = 128;
+
 /// The connection of a client and its clones.
 pub(crate) struct Connector {
-    name: String,
-    /// Where workers are looked for, if the user said.
-    runtime_dir: Option<PathBuf>,
-    /// What the worker's side calls this client.
-    client_name: String,
+    address: Address,
+    /// Why no call could be made, if none could.
+    unfit: Option<&'static str>,
     max_in_flight: usize,
     spin: Spin,
     /// Between attempts of callers that wait for a worker.
@@ -42,6 +51,16 @@ pub(crate) struct Connector {
     changed: Notify,
     /// The process that the client was made in: another one touches nothing of it, least of all a lock.
     process: Process,
+}
+
+/// Whom to connect with.
+#[derive(Clone)]
+struct Address {
+    name: String,
+    /// Where workers are looked for, if the user said.
+    runtime_dir: Option<PathBuf>,
+    /// What the worker's side calls this client.
+    client_name: String,
 }
 
 enum State {
@@ -70,8 +89,9 @@ impl Failures {
         }
         let pause = match self.count {
             0 => retry.first_pause,
-            _ => (self.pause * 2).min(retry.longest_pause),
+            _ => self.pause.saturating_mul(2),
         };
+        let pause = pause.min(retry.longest_pause).min(FOREVER);
         let until_ns = now_ns.saturating_add(jittered(pause).as_nanos() as u64);
         Self { count: self.count + 1, pause, until_ns }
     }
@@ -82,6 +102,16 @@ impl Failures {
 struct Attempt {
     outcome: OnceLock<Result<Arc<Session>, Error>>,
     over: Notify,
+    /// Known once it is spawned, if it is.
+    task: OnceLock<AbortHandle>,
+}
+
+impl Attempt {
+    fn abort(&self) {
+        if let Some(task) = self.task.get() {
+            task.abort();
+        }
+    }
 }
 
 /// What a caller without a connection finds.
@@ -90,15 +120,19 @@ enum Found {
     /// An attempt, to be waited for.
     Attempt(Arc<Attempt>),
     /// The same, to be made by this caller.
-    Mine(Connecting),
+    Mine(UnderWay),
 }
 
 impl Connector {
     pub(crate) fn new(name: &str, options: &Options) -> Arc<Self> {
         Arc::new(Self {
-            name: name.into(),
-            runtime_dir: options.runtime_dir.clone(),
-            client_name: options.client_name.clone(),
+            address: Address {
+                name: name.into(),
+                runtime_dir: options.runtime_dir.clone(),
+                client_name: options.client_name[..options.client_name.floor_char_boundary(MAX_CLIENT_NAME)]
+                    .into(),
+            },
+            unfit: options.check().err(),
             max_in_flight: options.max_in_flight,
             spin: options.spin,
             retry: options.retry,
@@ -110,7 +144,7 @@ impl Connector {
     }
 
     pub(crate) fn name(&self) -> &str {
-        &self.name
+        &self.address.name
     }
 
     /// The connection, if there is one that has not ended.
@@ -125,30 +159,38 @@ impl Connector {
     }
 
     /// A connection. Callers that come while one is being made wait for the same one.
-    pub(crate) async fn connect<W: Waiting>(self: &Arc<Self>, waiting: &W) -> Result<Arc<Session>, Error> {
+    pub(crate) async fn connect<W: Waiting>(
+        self: &Arc<Self>,
+        waiting: &W,
+        expires_ns: Option<u64>,
+    ) -> Result<Arc<Session>, Error> {
         let attempt = match self.find()? {
             Found::Session(session) => return Ok(session),
             Found::Attempt(attempt) => attempt,
-            Found::Mine(connecting) => {
-                let attempt = Arc::clone(&connecting.attempt);
+            Found::Mine(under_way) => {
+                let attempt = Arc::clone(&under_way.attempt);
                 // It goes on if the caller who began it goes away.
-                waiting.connect(move |prepare| connecting.run(prepare));
+                waiting.connect(under_way, expires_ns);
                 attempt
             }
         };
-        loop {
+        let session = loop {
             let over = attempt.over.notified();
             if let Some(outcome) = attempt.outcome.get() {
-                return outcome.clone();
+                break outcome.clone()?;
             }
             waiting.until(None, over).await;
-        }
+        };
+        // Where each caller waits: the attempt is made in none of these places.
+        waiting.attend(&session).map_err(|error| Error::not_waited_for(SUBJECT, &error))?;
+        Ok(session)
     }
 
     /// A connection, as soon as there is a worker. All who wait make one attempt at a time, with pauses in between.
     pub(crate) async fn connect_when_ready<W: Waiting>(
         self: &Arc<Self>,
         waiting: &W,
+        expires_ns: Option<u64>,
     ) -> Result<Arc<Session>, Error> {
         loop {
             let changed = self.changed.notified();
@@ -156,7 +198,7 @@ impl Connector {
                 waiting.until(Some(until_ns), changed).await;
                 continue;
             }
-            match self.connect(waiting).await {
+            match self.connect(waiting, expires_ns).await {
                 Err(error) if error.code() == Code::Unavailable => {}
                 outcome => return outcome,
             }
@@ -178,6 +220,9 @@ impl Connector {
         if !self.process.is_current() {
             return Err(inherited(SUBJECT));
         }
+        if let Some(reason) = self.unfit {
+            return Err(Error::of_call(Code::InvalidArgument, SUBJECT, reason));
+        }
         let mut state = self.state.lock();
         let failures = match &*state {
             State::Up(session) if !session.ended() => return Ok(Found::Session(Arc::clone(session))),
@@ -194,7 +239,7 @@ impl Connector {
             // Once it has failed, it is told of again when it succeeds, or fails for another reason.
             self.states.set(ConnectionState::Connecting);
         }
-        Ok(Found::Mine(Connecting { connector: Arc::clone(self), attempt }))
+        Ok(Found::Mine(UnderWay { connector: Arc::downgrade(self), attempt }))
     }
 
     /// Ends the connection for good: what is left of it, to be dropped where that may block.
@@ -205,35 +250,73 @@ impl Connector {
         let before = mem::replace(&mut *self.state.lock(), State::Closed);
         self.states.set(ConnectionState::Closed);
         self.changed.notify_waiters();
-        // An attempt under way finds the state changed and drops its connection.
-        let State::Up(session) = before else { return None };
-        session.flush_reports();
-        session.end(Code::Cancelled, "the client was closed");
-        session.drop_in_place();
-        Some(session)
+        match before {
+            State::Up(session) => {
+                session.flush_reports();
+                session.end(Code::Cancelled, "the client was closed");
+                Some(session)
+            }
+            State::Connecting(attempt, _) => {
+                attempt.abort();
+                None
+            }
+            State::Down(_) | State::Closed => None,
+        }
     }
 }
 
-/// An attempt under way. Dropped without having run if the runtime ends first.
-struct Connecting {
-    connector: Arc<Connector>,
+impl Drop for Connector {
+    fn drop(&mut self) {
+        if self.process.is_current()
+            && let State::Connecting(attempt, _) = self.state.get_mut()
+        {
+            attempt.abort();
+        }
+    }
+}
+
+/// An attempt under way.
+pub(crate) struct UnderWay {
+    connector: Weak<Connector>,
     attempt: Arc<Attempt>,
 }
 
-impl Connecting {
-    /// Connects; blocks.
-    fn run(self, prepare: Prepare) {
-        let outcome = self.connector.attempt(prepare);
-        self.end(outcome);
+impl UnderWay {
+    /// Connects on threads of the crate's own.
+    pub(crate) fn start(self) {
+        match home::handle() {
+            Ok(home) => {
+                let attempt = Arc::clone(&self.attempt);
+                let _ = attempt.task.set(home.spawn(self.run()).abort_handle());
+            }
+            Err(error) => self.end(Err(Error::no_thread(SUBJECT, &error))),
+        }
+    }
+
+    async fn run(self) {
+        let Some(address) = self.connector.upgrade().map(|connector| connector.address.clone()) else {
+            return;
+        };
+        let connected = address.connect().await;
+        let Some(connector) = self.connector.upgrade() else { return };
+        self.end(connected.map(|link| connector.session(link)));
+    }
+
+    /// Connects on this very thread, but not longer than until then.
+    pub(crate) fn run_here(self, expires_ns: Option<u64>) {
+        let Some(connector) = self.connector.upgrade() else { return };
+        let connected = connector.address.connect_here(expires_ns);
+        self.end(connected.map(|link| connector.session(link)));
     }
 
     fn end(&self, outcome: Result<Arc<Session>, Error>) {
-        let mut state = self.connector.state.lock();
+        let Some(connector) = self.connector.upgrade() else { return };
+        let mut state = connector.state.lock();
         let next = match (&*state, &outcome) {
             (State::Connecting(attempt, failures), outcome) if Arc::ptr_eq(attempt, &self.attempt) => {
                 match outcome {
                     Ok(session) => Some(State::Up(Arc::clone(session))),
-                    Err(_) => Some(State::Down(failures.after(self.connector.retry))),
+                    Err(_) => Some(State::Down(failures.after(connector.retry))),
                 }
             }
             // Closed meanwhile.
@@ -243,7 +326,7 @@ impl Connecting {
             Some(next) => {
                 *state = next;
                 // Under the lock, so that it is told in order with a close.
-                self.connector.tell(&outcome);
+                connector.tell(&outcome);
                 drop(state);
                 outcome
             }
@@ -254,7 +337,7 @@ impl Connecting {
             }
         };
         if outcome.is_ok() {
-            self.connector.changed.notify_waiters();
+            connector.changed.notify_waiters();
         }
         if self.attempt.outcome.set(outcome).is_ok() {
             self.attempt.over.notify_waiters();
@@ -262,13 +345,89 @@ impl Connecting {
     }
 }
 
-impl Drop for Connecting {
+impl Drop for UnderWay {
     fn drop(&mut self) {
         if self.attempt.outcome.get().is_none() {
-            let reason = "the Tokio runtime that was connecting has ended";
-            self.end(Err(Error::of_call(Code::Unavailable, SUBJECT, reason)));
+            self.end(Err(Error::of_call(Code::Unavailable, SUBJECT, "connecting stopped")));
         }
     }
+}
+
+impl Address {
+    /// The first step, as far as that goes without waiting for the worker.
+    fn dial(&self) -> Result<Progress, Error> {
+        let name = EndpointName::new(&self.name)
+            .map_err(|error| Error::of_call(Code::InvalidArgument, SUBJECT, error.to_string()))?;
+        // Each time: it may have been removed, or not have been there.
+        let runtime = match &self.runtime_dir {
+            Some(dir) => Runtime::at(dir),
+            None => Runtime::discover(),
+        };
+        let runtime = runtime.map_err(|error| transport_error(&error))?;
+        proceed(Connecting::new(&runtime, &name, &self.client_name))
+    }
+
+    /// Makes a connection: the work on threads of ours, the waits in between on none.
+    async fn connect(self) -> Result<Connection, Error> {
+        let mut progress = on_a_hand(move || self.dial()).await?;
+        loop {
+            match progress {
+                Progress::Connected(link) => return Ok(*link),
+                Progress::Waits(waits) => {
+                    wait(&waits).await.map_err(|error| Error::not_waited_for(SUBJECT, &error))?;
+                    progress = on_a_hand(move || proceed(waits)).await?;
+                }
+            }
+        }
+    }
+
+    /// Makes a connection on this very thread.
+    fn connect_here(&self, expires_ns: Option<u64>) -> Result<Connection, Error> {
+        let mut progress = self.dial()?;
+        loop {
+            let waits = match progress {
+                Progress::Connected(link) => return Ok(*link),
+                Progress::Waits(waits) => waits,
+            };
+            let left = expires_ns.map(|at| Duration::from_nanos(at.saturating_sub(monotonic_ns())));
+            if left.is_some_and(|left| left.is_zero()) {
+                let reason = "the connection took longer than that";
+                return Err(Error::of_call(Code::DeadlineExceeded, SUBJECT, reason));
+            }
+            waits.wait(left.map_or_else(|| waits.until(), |left| Instant::now() + left));
+            progress = proceed(waits)?;
+        }
+    }
+}
+
+fn proceed(connecting: Connecting) -> Result<Progress, Error> {
+    connecting.proceed().map_err(|error| match &error {
+        ConnectError::Refused { code, reason } => Error::of_call(*code, SUBJECT, reason.as_str()),
+        ConnectError::Transport(error) => transport_error(error),
+        _ => Error::of_call(Code::Unavailable, SUBJECT, error.to_string()),
+    })
+}
+
+async fn on_a_hand(
+    step: impl FnOnce() -> Result<Progress, Error> + Send + 'static,
+) -> Result<Progress, Error> {
+    let mut step = hands::start(step).map_err(|error| Error::no_thread(SUBJECT, &error))?;
+    step.outcome()
+        .await
+        .unwrap_or_else(|| Err(Error::of_call(Code::Internal, SUBJECT, "connecting panicked")))
+}
+
+/// Waits until a handshake can go on, or is to.
+async fn wait(connecting: &Connecting) -> io::Result<()> {
+    let until_ns = timer::after(connecting.until().saturating_duration_since(Instant::now()));
+    match connecting.socket() {
+        Some(socket) => {
+            let socket = descriptor::watch(&Handle::current(), socket)?;
+            timer::until(Some(until_ns), socket.readable()).await;
+        }
+        None => Sleep::until(until_ns).await,
+    }
+    Ok(())
 }
 
 impl Connector {
@@ -288,33 +447,14 @@ impl Connector {
         }
     }
 
-    /// Connects; blocks.
-    fn attempt(&self, prepare: Prepare) -> Result<Arc<Session>, Error> {
-        let name = EndpointName::new(&self.name)
-            .map_err(|error| Error::of_call(Code::InvalidArgument, SUBJECT, error.to_string()))?;
-        // Each time: it may have been removed, or not have been there.
-        let runtime = match &self.runtime_dir {
-            Some(dir) => Runtime::at(dir),
-            None => Runtime::discover(),
-        };
-        let runtime = runtime.map_err(|error| transport_error(&error))?;
-        let link = connect(&runtime, &name, &self.client_name).map_err(|error| match &error {
-            ConnectError::Refused { code, reason } => Error::of_call(*code, SUBJECT, reason.as_str()),
-            ConnectError::Transport(error) => transport_error(error),
-            _ => Error::of_call(Code::Unavailable, SUBJECT, error.to_string()),
-        })?;
-        let session = Session::new(link, self.max_in_flight, self.spin, Arc::clone(&self.states));
-        prepare(&session).map_err(|error| {
-            let reason = format!("the connection can't be waited for: {error}");
-            Error::of_call(Code::ResourceExhausted, SUBJECT, reason)
-        })?;
-        Ok(session)
+    fn session(&self, link: Connection) -> Arc<Session> {
+        Session::new(link, self.max_in_flight, self.spin, Arc::clone(&self.states))
     }
 }
 
 impl fmt::Debug for Connector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connector").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Connector").field("name", &self.address.name).finish_non_exhaustive()
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::Poll;
@@ -15,14 +15,15 @@ use std::time::Duration;
 use pycrust_protocol::Code;
 use pycrust_transport::sync::Mutex;
 use pycrust_transport::{ControlEvent, Descriptor, Link, monotonic_ns};
-use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::{self, Handle};
 use tokio::sync::Notify;
-use tokio::task::{AbortHandle, JoinHandle};
-use tokio::time::{Instant, sleep_until};
+use tokio::task::AbortHandle;
 
+use crate::descriptor;
+use crate::hands::{self, Doing};
 use crate::session::{REPORT_PATIENCE, Session};
+use crate::timer::{self, Sleep};
 
 /// Time between two looks at what no descriptor announces, while there are calls or reports.
 const TICK: Duration = Duration::from_millis(50);
@@ -87,12 +88,9 @@ impl Drop for Registration {
 /// Sees to it that a driver runs on the current runtime.
 ///
 /// # Errors
-/// The system's, if it has no descriptors left.
-///
-/// # Panics
-/// Outside a Tokio runtime, and in one without its I/O or time driver.
+/// The system's, if it has no descriptors left; that of a runtime without I/O, or of none.
 pub(crate) fn ensure(session: &Arc<Session>) -> io::Result<()> {
-    let runtime = Handle::current();
+    let runtime = Handle::try_current().map_err(|error| io::Error::new(io::ErrorKind::Unsupported, error))?;
     let nudge = {
         let mut running = session.drivers.running.lock();
         if running.iter().any(|entry| entry.runtime == runtime.id()) {
@@ -104,9 +102,13 @@ pub(crate) fn ensure(session: &Arc<Session>) -> io::Result<()> {
     };
     let registration = Registration { session: Arc::downgrade(session), nudge: Arc::clone(&nudge) };
     let [bell, control] = session.link.descriptors();
-    let (bell, control) = (watch(bell)?, watch(control)?);
+    let sources = Sources {
+        bell: descriptor::watch(&runtime, bell)?,
+        control: descriptor::watch(&runtime, control)?,
+        tick: Sleep::until(0),
+    };
     // Not under the lock: a runtime that is shutting down drops the task here, and the registration with it.
-    let task = runtime.spawn(drive(registration, bell, control)).abort_handle();
+    let task = runtime.spawn(drive(registration, sources)).abort_handle();
     let mut running = session.drivers.running.lock();
     if let Some(entry) = running.iter_mut().find(|entry| Arc::ptr_eq(&entry.nudge, &nudge)) {
         entry.task = Some(task);
@@ -114,15 +116,11 @@ pub(crate) fn ensure(session: &Arc<Session>) -> io::Result<()> {
     Ok(())
 }
 
-/// Registers a descriptor of the connection with the current runtime. A forked child that drops the runtime would take it
-/// out of the epoll set, which it shares with its parent, were it not another one there.
-fn watch(fd: Descriptor) -> io::Result<AsyncFd<Descriptor>> {
-    #[expect(
-        deprecated,
-        reason = "its successor is unsafe, for types that may close the descriptor or change their mind about \
-                  it; a Descriptor does neither, and this crate forbids unsafe code"
-    )]
-    AsyncFd::with_interest(fd, Interest::READABLE)
+/// What a driver waits for.
+struct Sources {
+    bell: AsyncFd<Descriptor>,
+    control: AsyncFd<Descriptor>,
+    tick: Sleep,
 }
 
 /// Why the driver woke.
@@ -135,11 +133,11 @@ enum Event {
     RuntimeEnds,
 }
 
-async fn drive(registration: Registration, bell: AsyncFd<Descriptor>, control: AsyncFd<Descriptor>) {
+async fn drive(registration: Registration, sources: Sources) {
+    let Sources { bell, control, mut tick } = sources;
     let mut nudged = pin!(registration.nudge.notified());
-    let mut tick = pin!(sleep_until(Instant::now()));
     // A look at the control socket opens a bulk service if the worker offers one: it may take milliseconds.
-    let mut look: Option<JoinHandle<ControlEvent>> = None;
+    let mut look: Option<Doing<ControlEvent>> = None;
     loop {
         let ticking = {
             let Some(session) = registration.session.upgrade() else { return };
@@ -151,7 +149,7 @@ async fn drive(registration: Registration, bell: AsyncFd<Descriptor>, control: A
             look_after(&session)
         };
         if let Some(at) = ticking {
-            tick.as_mut().reset(at);
+            tick.reset(at);
         }
         let event = poll_fn(|cx| {
             match bell.poll_read_ready(cx) {
@@ -164,7 +162,8 @@ async fn drive(registration: Registration, bell: AsyncFd<Descriptor>, control: A
                 Poll::Pending => {}
             }
             if let Some(task) = &mut look {
-                if let Poll::Ready(found) = std::pin::Pin::new(task).poll(cx) {
+                let found = pin!(task.outcome()).poll(cx);
+                if let Poll::Ready(found) = found {
                     look = None;
                     return Poll::Ready(Event::Looked(found.unwrap_or(ControlEvent::Nothing)));
                 }
@@ -175,7 +174,7 @@ async fn drive(registration: Registration, bell: AsyncFd<Descriptor>, control: A
             if nudged.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Event::Nudge);
             }
-            if ticking.is_some() && tick.as_mut().poll(cx).is_ready() {
+            if ticking.is_some() && Pin::new(&mut tick).poll(cx).is_ready() {
                 return Poll::Ready(Event::Tick);
             }
             Poll::Pending
@@ -187,7 +186,10 @@ async fn drive(registration: Registration, bell: AsyncFd<Descriptor>, control: A
             Event::Control => {
                 let Some(session) = registration.session.upgrade() else { return };
                 let link = Arc::clone(&session.link);
-                look = Some(tokio::task::spawn_blocking(move || link.on_control()));
+                match hands::start(move || link.on_control()) {
+                    Ok(looking) => look = Some(looking),
+                    Err(_) => heed(&session, session.link.on_control()),
+                }
             }
             Event::Looked(found) => {
                 let Some(session) = registration.session.upgrade() else { return };
@@ -200,6 +202,7 @@ async fn drive(registration: Registration, bell: AsyncFd<Descriptor>, control: A
 
 /// Does what the control socket asks for.
 fn heed(session: &Session, event: ControlEvent) {
+    session.control_read.notify_waiters();
     let pid = session.link.welcome().pid;
     match event {
         ControlEvent::Nothing => {}
@@ -236,18 +239,20 @@ fn gone(session: &Session) {
 }
 
 /// Gives shared memory for arrays back once it is idle. When to look again, if there is some.
-fn give_back(session: &Session) -> Option<Instant> {
+fn give_back(session: &Session) -> Option<u64> {
     // Nothing is idle for so long: this only asks.
     if !session.link.give_back(Duration::MAX) {
         return None;
     }
     let link = Arc::clone(&session.link);
-    tokio::task::spawn_blocking(move || link.give_back(IDLE));
-    Some(Instant::now() + IDLE / 4)
+    hands::later(move || {
+        link.give_back(IDLE);
+    });
+    Some(timer::after(IDLE / 4))
 }
 
 /// Looks at what no descriptor announces. When to look again, if there is anything to look after.
-fn look_after(session: &Session) -> Option<Instant> {
+fn look_after(session: &Session) -> Option<u64> {
     let work = || {
         let calls = session.calls.lock();
         (calls.in_flight() > 0, calls.reports_since())
@@ -273,5 +278,5 @@ fn look_after(session: &Session) -> Option<Instant> {
         }
         session.drivers.ticking.store(true, Ordering::Release);
     }
-    Some(Instant::now() + TICK)
+    Some(timer::after(TICK))
 }

@@ -1,9 +1,14 @@
 //! What a failed call says.
 
 use std::fmt;
+use std::io;
 
 use pycrust_protocol::{Code, ErrorPayload, ValidationIssue};
 use serde::de::DeserializeOwned;
+
+use crate::call::Finished;
+use crate::metadata::{self, Metadata};
+use crate::reply::Timing;
 
 /// Why a call, or a connection, failed.
 ///
@@ -32,6 +37,16 @@ struct Inner {
     payload: ErrorPayload,
     /// The details, read.
     details: Details,
+    /// What came beside it, if a worker answered it.
+    beside: Beside,
+}
+
+/// What an answer says beside its value or error.
+#[derive(Debug, Clone, Default)]
+struct Beside {
+    version: u32,
+    timing: Timing,
+    metadata: Metadata,
 }
 
 /// The details of an error.
@@ -79,9 +94,38 @@ impl Error {
         self
     }
 
+    /// A failure for want of a thread of the client's own.
+    pub(crate) fn no_thread(subject: &str, error: &io::Error) -> Self {
+        let reason = format!(
+            "the system gives this process no more threads ({error}), and the client needs one for this: allow more \
+             (ulimit -u, or the container's pids limit)"
+        );
+        Self::of_call(Code::ResourceExhausted, subject, reason)
+    }
+
+    /// A failure to wait on the caller's runtime.
+    pub(crate) fn not_waited_for(subject: &str, error: &io::Error) -> Self {
+        let code = match error.kind() {
+            io::ErrorKind::Unsupported => Code::FailedPrecondition,
+            _ => Code::ResourceExhausted,
+        };
+        Self::of_call(code, subject, format!("the connection can't be waited for: {error}"))
+    }
+
     /// The failure that the worker answered.
-    pub(crate) fn answered(code: Code, method: &str, payload: &[u8]) -> Self {
-        Self::from_parts(code, method, ErrorPayload::decode(payload))
+    pub(crate) fn answered(method: &str, finished: &Finished) -> Self {
+        let payload = ErrorPayload::decode(&finished.body.payload);
+        Self::from_parts(finished.status, method, payload).beside(finished)
+    }
+
+    /// The same failure, with what the answer to the call said beside it.
+    pub(crate) fn beside(mut self, finished: &Finished) -> Self {
+        self.0.beside = Beside {
+            version: finished.header.version,
+            timing: Timing::of(finished),
+            metadata: metadata::decoded(&finished.metadata),
+        };
+        self
     }
 
     pub(crate) fn from_parts(code: Code, subject: &str, payload: ErrorPayload) -> Self {
@@ -91,7 +135,7 @@ impl Error {
                 .map_or_else(|_| Details::Raw(payload.details.clone()), Details::Validation),
             _ => Details::Raw(payload.details.clone()),
         };
-        Self(Box::new(Inner { code, subject: subject.into(), payload, details }))
+        Self(Box::new(Inner { code, subject: subject.into(), payload, details, beside: Beside::default() }))
     }
 
     /// The status code, one of gRPC's.
@@ -124,6 +168,21 @@ impl Error {
         Some(self.0.payload.traceback.as_str()).filter(|text| !text.is_empty())
     }
 
+    /// The handler version that failed, from 1; 0 if none answered.
+    pub fn version(&self) -> u32 {
+        self.0.beside.version
+    }
+
+    /// Where the time went; all zero if no worker answered.
+    pub fn timing(&self) -> Timing {
+        self.0.beside.timing
+    }
+
+    /// What the handler sent beside its error; empty if no worker answered.
+    pub fn metadata(&self) -> &Metadata {
+        &self.0.beside.metadata
+    }
+
     /// Whether the handler may have started. A call for which this is `false` has had no effect.
     pub fn may_have_run(&self) -> bool {
         self.0.payload.may_have_run
@@ -134,7 +193,7 @@ impl fmt::Display for Error {
     /// `CODE: method: message`, with the Python exception, the fields that are wrong, and for a call whose
     /// end is not known whether it may have run.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { code, subject, payload, details } = &*self.0;
+        let Inner { code, subject, payload, details, .. } = &*self.0;
         write!(f, "{code}: ")?;
         if !subject.is_empty() {
             write!(f, "{subject}: ")?;
@@ -187,7 +246,7 @@ mod tests {
         };
         let details = rmp_serde::to_vec_named(&vec![issue.clone()]).expect("plain data");
         let payload = ErrorPayload { details, ..ErrorPayload::message("the arguments don't validate") };
-        let error = Error::answered(Code::InvalidArgument, "walk", &payload.encode());
+        let error = Error::from_parts(Code::InvalidArgument, "walk", ErrorPayload::decode(&payload.encode()));
         assert_eq!(error.details(), &Details::Validation(vec![issue]));
         assert_eq!(
             error.to_string(),
@@ -212,7 +271,7 @@ mod tests {
             exception: "shop.Closed".into(),
             ..ErrorPayload::message("the market is closed")
         };
-        let error = Error::answered(Code::PermissionDenied, "buy", &payload.encode());
+        let error = Error::from_parts(Code::PermissionDenied, "buy", ErrorPayload::decode(&payload.encode()));
         assert_eq!(error.details(), &Details::Raw(details));
         assert_eq!(error.details_as::<(String, u8)>(), Some(("09:30".into(), 5)));
         assert_eq!(error.exception(), Some("shop.Closed"));

@@ -106,7 +106,7 @@ impl<'u> Items<'u> {
         self.version = finished.header.version;
         self.state = State::Ended;
         if finished.status != Code::Ok {
-            return Some(Err(Error::answered(finished.status, &self.method, &finished.body.payload)));
+            return Some(Err(Error::answered(&self.method, &finished)));
         }
         // A handler that does not stream answers with one item and the end in one.
         if finished.header.common.flags & flags::STREAM == 0 {

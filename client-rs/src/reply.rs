@@ -37,13 +37,13 @@ pub struct Timing {
     pub back: Duration,
 }
 
-impl<R> Reply<R> {
-    pub(crate) fn new(value: R, finished: &Finished, started_ns: u64) -> Self {
-        let Finished { header, received_ns, .. } = finished;
+impl Timing {
+    pub(crate) fn of(finished: &Finished) -> Self {
+        let Finished { header, started_ns, received_ns, .. } = finished;
         let since = |ns: u64| Duration::from_nanos(received_ns.saturating_sub(ns));
         let stages = &header.stages;
-        let timing = Timing {
-            round_trip: since(started_ns),
+        Self {
+            round_trip: since(*started_ns),
             transit: Duration::from_nanos(stages.transit_ns),
             queue: Duration::from_nanos(stages.queue_ns),
             interpreter: Duration::from_nanos(stages.interpreter_ns),
@@ -51,9 +51,19 @@ impl<R> Reply<R> {
             handler: Duration::from_nanos(stages.handler_ns),
             encode: Duration::from_nanos(stages.encode_ns),
             back: since(header.common.sent_ns),
-        };
-        let metadata = metadata::decoded(&finished.metadata);
-        Self { value, version: header.version, schema_hash: header.schema_hash, timing, metadata }
+        }
+    }
+}
+
+impl<R> Reply<R> {
+    pub(crate) fn new(value: R, finished: &Finished) -> Self {
+        Self {
+            value,
+            version: finished.header.version,
+            schema_hash: finished.header.schema_hash,
+            timing: Timing::of(finished),
+            metadata: metadata::decoded(&finished.metadata),
+        }
     }
 
     /// What the handler returned.

@@ -173,8 +173,7 @@ impl<'a> Request<'a> {
     {
         self.uploads(false);
         let arguments = written(self.client.shared.options.encoding, self.call.method, arguments);
-        let (finished, started_ns) = self.client.shared.upload(&Tokio, &self.call, arguments).await?;
-        reply(self.call.method, &finished, started_ns)
+        reply(self.call.method, &self.client.shared.upload(&Tokio, &self.call, arguments).await?)
     }
 
     /// Makes the call with a stream of arguments and expects a stream: both go on at once.
@@ -203,7 +202,7 @@ impl<'a> Request<'a> {
     #[cfg(feature = "binding")]
     pub(crate) async fn send_raw(self, arguments: Encoded) -> Result<Body, Error> {
         let call = self.client.shared.outgoing(&self.call, Ok(arguments))?;
-        let (finished, _) = self.client.shared.make(&Tokio, call).await?;
+        let finished = self.client.shared.make(&Tokio, call).await?;
         Ok(finished.body)
     }
 

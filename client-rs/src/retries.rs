@@ -10,6 +10,7 @@ use pycrust_transport::monotonic_ns;
 use crate::builder::Retry;
 use crate::call::{Failure, Outgoing};
 use crate::error::Error;
+use crate::shared::FOREVER;
 use crate::waiting::Waiting;
 
 /// Connections that a call tries when each ends before the call could be sent.
@@ -30,7 +31,8 @@ pub(crate) struct Retries {
 
 impl Retries {
     pub(crate) fn new(retry: Retry) -> Self {
-        Self { retry, pause: retry.first_pause, attempts: 1, connections: 0, refused: None }
+        let pause = retry.first_pause.min(retry.longest_pause).min(FOREVER);
+        Self { retry, pause, attempts: 1, connections: 0, refused: None }
     }
 
     /// Waits before the call is made again; or the error that it ends in.
@@ -70,7 +72,7 @@ impl Retries {
         }
         let left = call.expires_ns.map(|at| Duration::from_nanos(at.saturating_sub(monotonic_ns())));
         let waits = jittered(self.pause);
-        self.pause = (self.pause * 2).min(self.retry.longest_pause);
+        self.pause = self.pause.saturating_mul(2).min(self.retry.longest_pause).min(FOREVER);
         if call.wait_for_ready && !error.may_have_run() {
             self.connections = 0;
             self.refused = Some(format!("no worker was ready: {}", error.message()));

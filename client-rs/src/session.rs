@@ -13,12 +13,12 @@ use pycrust_protocol::report::REPORT_LEN;
 use pycrust_protocol::{Code, Malformed};
 use pycrust_transport::sync::Mutex;
 use pycrust_transport::{Connection, Frame, Link, ProcessLocal, monotonic_ns};
-use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use crate::buffers;
 use crate::calls::{Amount, Answer, Calls, Delivery, End};
 use crate::driver::Drivers;
+use crate::hands;
 use crate::spin::{Policy, Spin};
 use crate::state::States;
 use crate::turn::Taken;
@@ -29,6 +29,9 @@ const BATCH: usize = 64;
 
 /// Looks at the connection between two looks at the clock while polling.
 const LOOKS: u32 = 16;
+
+/// Looks whether a session has let go of its connection; somebody who looks at the control socket may keep it, too.
+const LOOKS_AT_OWNERS: u32 = 1000;
 
 /// Reports wait this long for a request to travel with.
 pub(crate) const REPORT_PATIENCE: Duration = Duration::from_millis(50);
@@ -45,13 +48,15 @@ pub(crate) struct Session {
     spin: Policy,
     /// Passed from sender to sender while there is room; the driver starts it when the doorbell rings.
     pub(crate) room: Arc<Notify>,
+    /// Told when the control socket was read: the worker may have opened the memory for large frames.
+    pub(crate) control_read: Notify,
     /// Told of a slot that became free, if anyone waits for one.
     pub(crate) slot_freed: Notify,
     /// Callers that wait for a slot.
     pub(crate) slot_waiters: AtomicUsize,
     /// The tasks that wait for the doorbell, one on each runtime with a call that had to sleep.
     pub(crate) drivers: ProcessLocal<Drivers>,
-    /// When the worker was last heard of.
+    /// When the worker last said something, by its own stamp: what is received late was said before.
     heard_ns: AtomicU64,
     /// Bytes of the largest frame that was sent through the bulk service: one that is no larger needs neither a
     /// handshake nor a new segment.
@@ -60,7 +65,7 @@ pub(crate) struct Session {
     answering: Mutex<HashSet<String>>,
     /// Whether the connection is at its end: `calls` knows why.
     ended: AtomicBool,
-    /// Whether the last owner may take its time to drop the connection.
+    /// Whether the last owner takes the connection down itself.
     unhurried: AtomicBool,
     /// What the client's users are told of it.
     states: Arc<States>,
@@ -76,6 +81,7 @@ impl Session {
             turn: Turn::default(),
             spin: Policy::new(spin),
             room: Arc::default(),
+            control_read: Notify::new(),
             slot_freed: Notify::new(),
             slot_waiters: AtomicUsize::new(0),
             drivers: ProcessLocal::new(Drivers::default()),
@@ -114,14 +120,9 @@ impl Session {
         self.answering.lock().contains(method)
     }
 
-    /// When the worker was last heard of, on `CLOCK_MONOTONIC`.
+    /// When the worker last said something, on `CLOCK_MONOTONIC`.
     pub(crate) fn heard_ns(&self) -> u64 {
         self.heard_ns.load(Ordering::Relaxed)
-    }
-
-    /// The worker is heard of.
-    pub(crate) fn heard_at(&self, now_ns: u64) {
-        self.heard_ns.store(now_ns, Ordering::Relaxed);
     }
 
     /// The answer to a call that was just sent, if it can be had without sleeping.
@@ -228,9 +229,9 @@ impl Session {
             }
             match received {
                 Ok(0) => return found,
-                // Its caller takes the time in a moment; and whoever gives the turn back looks once more.
+                // Whoever gives the turn back looks once more.
                 Ok(1..BATCH) if found => return true,
-                Ok(_) => self.heard_at(monotonic_ns()),
+                Ok(_) => {}
                 Err(error) => {
                     let pid = self.link.welcome().pid;
                     self.end(Code::Unavailable, &format!("the connection to pid {pid} broke: {error}"));
@@ -252,6 +253,10 @@ impl Session {
         };
         let parts = header.common.split(sample)?;
         let response = Response::decode(parts.control)?;
+        // Frames may overtake each other; only one thread at a time receives.
+        if header.common.sent_ns > self.heard_ns() {
+            self.heard_ns.store(header.common.sent_ns, Ordering::Relaxed);
+        }
         // Before the lock: attachments may have to be copied.
         let attachments = frame.attachments(header.common.attachments_in(sample)?);
         let delivery = {
@@ -302,6 +307,7 @@ impl Session {
         self.link.close();
         woken.into_iter().for_each(Waker::wake);
         self.room.notify_waiters();
+        self.control_read.notify_waiters();
         self.slot_freed.notify_waiters();
         self.drivers.nudge();
     }
@@ -349,12 +355,24 @@ impl Drop for Session {
             self.flush_reports();
             self.end(Code::Cancelled, "the client was dropped");
         }
-        // Taking down the shared memory takes milliseconds: not on a thread that runs tasks.
-        if !*self.unhurried.get_mut()
-            && let Ok(runtime) = Handle::try_current()
-        {
-            let link = Arc::clone(&self.link);
-            runtime.spawn_blocking(move || drop(link));
+        // Taking down the shared memory takes milliseconds, of many clients seconds: not here, unless it is a thread
+        // for that.
+        if !*self.unhurried.get_mut() && !hands::is_hand() {
+            hands::drop_later(LastOwner(Arc::clone(&self.link)));
+        }
+    }
+}
+
+/// Drops a connection once the session, which is being dropped elsewhere, has let go of it.
+struct LastOwner(Arc<Connection>);
+
+impl Drop for LastOwner {
+    fn drop(&mut self) {
+        for _ in 0..LOOKS_AT_OWNERS {
+            if Arc::strong_count(&self.0) == 1 {
+                break;
+            }
+            std::thread::yield_now();
         }
     }
 }

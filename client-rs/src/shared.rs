@@ -8,7 +8,7 @@ use pycrust_protocol::header::{TraceContext, flags};
 use pycrust_protocol::limits::{MAX_BODY_LEN, MAX_METHOD_LEN};
 use pycrust_protocol::reserved::{HEALTH, Health, READY};
 use pycrust_protocol::{Code, ErrorPayload};
-use pycrust_transport::{Link, SendError, monotonic_ns};
+use pycrust_transport::{Link, monotonic_ns};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -16,11 +16,12 @@ use crate::arrays::Arrays;
 use crate::beside;
 use crate::buffers;
 use crate::builder::{Encoding, Options};
-use crate::call::{self, Failure, Finished, Outgoing};
+use crate::call::{self, Attempt, Failure, Finished, Outgoing};
 use crate::calls::Body;
 use crate::connector::Connector;
 use crate::error::Error;
 use crate::items::{Items, Opening};
+use crate::large;
 use crate::metadata::{self, Metadata};
 use crate::reply::Reply;
 use crate::retries::Retries;
@@ -43,7 +44,7 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 const DEFAULT_WINDOW: u32 = 64;
 
 /// Time limits from here on are none.
-const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+pub(crate) const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// No arguments, as MessagePack: the stream has them.
 const NOTHING: &[u8] = &[0xc0];
@@ -151,7 +152,7 @@ impl Shared {
             wait_for_ready: Some(false),
             ..Call::with_timeout(HEALTH, self.options.timeout.min(PROBE_TIMEOUT))
         };
-        let (finished, _) = self.make(waiting, self.encode(&call, &())?).await?;
+        let finished = self.make(waiting, self.encode(&call, &())?).await?;
         decode::<Health>(HEALTH, &finished.body).map(drop)
     }
 
@@ -201,6 +202,7 @@ impl Shared {
             started_ns,
             timeout,
             expires_ns,
+            sent_ns: started_ns,
             flags,
             schema_pin,
             trace,
@@ -212,12 +214,12 @@ impl Shared {
         })
     }
 
-    /// Makes a call, on as many connections as it takes and may. The answer, and when the call started.
+    /// Makes a call, on as many connections as it takes and may.
     pub(crate) async fn make<W: Waiting>(
         &self,
         waiting: &W,
         mut call: Outgoing<'_>,
-    ) -> Result<(Finished, u64), Error> {
+    ) -> Result<Finished, Error> {
         waiting.check(call.method)?;
         let mut retries = Retries::new(self.options.retry);
         let finished = loop {
@@ -228,9 +230,9 @@ impl Shared {
         };
         buffers::give(call.payload);
         if finished.status == Code::Ok {
-            return Ok((finished, call.started_ns));
+            return Ok(finished);
         }
-        let error = Error::answered(finished.status, call.method, &finished.body.payload);
+        let error = Error::answered(call.method, &finished);
         buffers::give(finished.body.payload);
         Err(error)
     }
@@ -250,8 +252,7 @@ impl Shared {
     ) -> Result<Reply<R>, Error> {
         let call = call?;
         let method = call.method;
-        let (finished, started_ns) = self.make(waiting, call).await?;
-        reply(method, &finished, started_ns)
+        reply(method, &self.make(waiting, call).await?)
     }
 
     /// Calls, and reads the answer.
@@ -262,8 +263,8 @@ impl Shared {
     ) -> Result<R, Error> {
         let call = call?;
         let method = call.method;
-        let (finished, _) = self.make(waiting, call).await?;
-        let value = decode(method, &finished.body);
+        let finished = self.make(waiting, call).await?;
+        let value = decode(method, &finished.body).map_err(|error| error.beside(&finished));
         buffers::give(finished.body.payload);
         value
     }
@@ -327,13 +328,12 @@ impl Shared {
         waiting: &W,
         call: &Call<'_>,
         arguments: Arguments<'_>,
-    ) -> Result<(Finished, u64), Error> {
+    ) -> Result<Finished, Error> {
         let outgoing = self.outgoing(call, Ok(Encoded::nothing()))?;
-        let started_ns = outgoing.started_ns;
         let Opened { open, first } = self.open(waiting, outgoing, Some(arguments)).await?;
         match first {
-            Some(Event::Answer(finished)) => Ok((finished, started_ns)),
-            _ => Ok((open.answer(waiting).await?, started_ns)),
+            Some(Event::Answer(finished)) => Ok(finished),
+            _ => open.answer(waiting).await,
         }
     }
 
@@ -367,11 +367,12 @@ impl Shared {
             return Ok(session);
         }
         let connected = if call.wait_for_ready {
-            waiting.until(call.expires_ns, self.connector.connect_when_ready(waiting)).await
+            waiting.until(call.expires_ns, self.connector.connect_when_ready(waiting, call.expires_ns)).await
         } else {
-            waiting.until(call.expires_ns, self.connector.connect(waiting)).await
+            waiting.until(call.expires_ns, self.connector.connect(waiting, call.expires_ns)).await
         };
         let outcome = match connected {
+            Some(Err(error)) if error.code() == Code::DeadlineExceeded => Err(call.too_late(error.message())),
             Some(connected) => connected.map_err(|error| error.of(call.method)),
             None => Err(call.too_late(&self.connector.why_not())),
         };
@@ -407,17 +408,13 @@ impl Shared {
             session.link.block(bytes)
         } else {
             // The first one waits for the worker, a larger one makes a segment.
-            let shared = Arc::clone(&session);
-            let made = move || {
-                let block = shared.link.block(bytes);
-                if block.is_ok() {
-                    shared.sent_large.fetch_max(bytes, Ordering::Release);
+            match large::block(waiting, &session, &call, bytes).await {
+                Ok(block) => block,
+                Err(Attempt::Sending(error)) => Err(error),
+                Err(Attempt::Failure(failure) | Attempt::UnderWay(failure)) => {
+                    return Err(failure.into_error());
                 }
-                block
-            };
-            // The control socket is served meanwhile.
-            call::attend(waiting, &session, &call).map_err(Failure::into_error)?;
-            waiting.aside(made).await.unwrap_or(Err(SendError::Gone))
+            }
         };
         // Without shared memory it is built on the heap; what is wrong is found when it is sent.
         Ok(build(&Arena::new(block.ok())))
@@ -501,13 +498,10 @@ pub(crate) fn decode<R: DeserializeOwned>(method: &str, body: &Body) -> Result<R
 }
 
 /// Reads a result with what is known about it.
-pub(crate) fn reply<R: DeserializeOwned>(
-    method: &str,
-    finished: &Finished,
-    started_ns: u64,
-) -> Result<Reply<R>, Error> {
+pub(crate) fn reply<R: DeserializeOwned>(method: &str, finished: &Finished) -> Result<Reply<R>, Error> {
     if finished.status != Code::Ok {
-        return Err(Error::answered(finished.status, method, &finished.body.payload));
+        return Err(Error::answered(method, finished));
     }
-    Ok(Reply::new(decode(method, &finished.body)?, finished, started_ns))
+    let value = decode(method, &finished.body).map_err(|error| error.beside(finished))?;
+    Ok(Reply::new(value, finished))
 }

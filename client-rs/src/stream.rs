@@ -22,6 +22,7 @@ use crate::connector::inherited;
 use crate::error::Error;
 use crate::session::Session;
 use crate::shared::Encoded;
+use crate::timer;
 use crate::waiting::Waiting;
 
 /// Bytes of method and metadata with which a call still fits into a small frame.
@@ -42,6 +43,8 @@ pub(crate) struct Open<'u> {
     id: u64,
     method: String,
     started_ns: u64,
+    /// When it was sent, if all of it has a limit; otherwise when it started.
+    sent_ns: u64,
     limits: Limits,
     /// What comes before more is granted.
     window: Amount,
@@ -72,7 +75,7 @@ impl Limits {
     /// When to look at [`over`](Self::over) again, if nothing moves.
     fn next_ns(&self) -> Option<u64> {
         let idle = self.waits_since_ns.zip(self.idle);
-        let idle_ns = idle.map(|(since, idle)| since.saturating_add(idle.as_nanos() as u64));
+        let idle_ns = idle.map(|(since, idle)| timer::later(since, idle));
         idle_ns.into_iter().chain(self.expires_ns).min()
     }
 
@@ -83,9 +86,7 @@ impl Limits {
         if self.expires_ns.is_some_and(|at| at <= now_ns) {
             return Some(format!("not ended within {:?}", self.timeout));
         }
-        self.idle.map(|idle| {
-            format!("nothing came or went for {idle:?} (idle_timeout): the handler is slow, or has nothing to give")
-        })
+        self.idle.map(|idle| format!("nothing came or went for {idle:?} (idle_timeout)"))
     }
 }
 
@@ -133,6 +134,7 @@ impl<'u> Open<'u> {
             id: guard.id,
             method: call.method.to_owned(),
             started_ns: call.started_ns,
+            sent_ns: call.sent_ns,
             limits: Limits { timeout, expires_ns, idle, waits_since_ns: None },
             window,
             taken: Amount::default(),
@@ -182,7 +184,9 @@ impl<'u> Open<'u> {
         }
         let coop = std::task::ready!(tokio::task::coop::poll_proceed(cx));
         if let Some(late) = self.limits.over() {
-            let error = Error::of_call(Code::DeadlineExceeded, &self.method, late).maybe_run();
+            let known = call::progress(&self.session, self.id, self.sent_ns);
+            let reason = format!("{late}; {known}");
+            let error = Error::of_call(Code::DeadlineExceeded, &self.method, reason).maybe_run();
             return Poll::Ready(Err(error));
         }
         self.feed(cx)?;

@@ -8,13 +8,12 @@ use std::time::Duration;
 
 use futures_core::Stream;
 use serde::de::DeserializeOwned;
-use tokio::time::{Sleep, sleep_until};
 
 use crate::buffers;
 use crate::calls::Body;
 use crate::error::Error;
 use crate::items::Items;
-use crate::waiting::instant;
+use crate::timer::Sleep;
 
 /// A streamed answer: each item as it comes, then the end or one error.
 ///
@@ -26,8 +25,8 @@ use crate::waiting::instant;
 /// [`idle_timeout`](Self::idle_timeout) to each wait for an item.
 pub struct Streaming<R> {
     items: Items<'static>,
-    /// The timer of a wait for an item that has a limit, and when that is.
-    timer: Option<(u64, Pin<Box<Sleep>>)>,
+    /// The timer of a wait for an item that has a limit.
+    timer: Option<Sleep>,
     decode: Decode<R>,
 }
 
@@ -84,13 +83,9 @@ impl<R> Streaming<R> {
 
     /// Ready once it is so late.
     fn poll_timer(&mut self, cx: &mut Context<'_>, at_ns: u64) -> Poll<()> {
-        let (known_ns, sleep) =
-            self.timer.get_or_insert_with(|| (at_ns, Box::pin(sleep_until(instant(at_ns)))));
-        if *known_ns != at_ns {
-            *known_ns = at_ns;
-            sleep.as_mut().reset(instant(at_ns));
-        }
-        sleep.as_mut().poll(cx)
+        let sleep = self.timer.get_or_insert_with(|| Sleep::until(at_ns));
+        sleep.reset(at_ns);
+        Pin::new(sleep).poll(cx)
     }
 }
 

@@ -12,11 +12,12 @@ use pycrust_transport::sync::Mutex;
 use pycrust_transport::{Link, Waiter, monotonic_ns};
 use tokio::task::unconstrained;
 
+use crate::connector::UnderWay;
 use crate::driver;
 use crate::error::Error;
 use crate::session::Session;
 use crate::spin::Making;
-use crate::waiting::{Prepare, Waiting};
+use crate::waiting::{NotDone, Waiting};
 
 /// Time between two looks at what no descriptor announces.
 const TICK: Duration = Duration::from_millis(50);
@@ -168,11 +169,15 @@ impl Waiting for Thread {
         blocked.await
     }
 
-    async fn aside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+    async fn aside<T: Send + 'static>(
+        &self,
+        _expires_ns: Option<u64>,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, NotDone> {
         Ok(work())
     }
 
-    fn connect(&self, work: impl FnOnce(Prepare) + Send + 'static) {
-        work(|_| Ok(()));
+    fn connect(&self, attempt: UnderWay, expires_ns: Option<u64>) {
+        attempt.run_here(expires_ns);
     }
 }

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pycrust_protocol::Code;
-use pycrust_transport::monotonic_ns;
 use tokio::runtime::Handle;
-use tokio::time::{Instant, timeout_at};
 
-use crate::driver;
+use crate::connector::UnderWay;
 use crate::error::Error;
 use crate::session::Session;
 use crate::spin::Making;
+use crate::{driver, hands, timer};
 
 /// How a caller waits. Times are of `CLOCK_MONOTONIC`, in nanoseconds; none is no limit.
 pub(crate) trait Waiting: Send + Sync + 'static {
@@ -32,26 +31,36 @@ pub(crate) trait Waiting: Send + Sync + 'static {
         future: F,
     ) -> impl Future<Output = Option<F::Output>> + Send;
 
-    /// Does what may block, and waits for it; or says why it can't be had.
+    /// Does what may take milliseconds, and waits for it until the time is over.
     fn aside<T: Send + 'static>(
         &self,
+        expires_ns: Option<u64>,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> impl Future<Output = Result<T, String>> + Send;
+    ) -> impl Future<Output = Result<T, NotDone>> + Send;
 
-    /// Makes a connection: calls `work`, which blocks, with what a new connection needs. Does not wait for it.
-    fn connect(&self, work: impl FnOnce(Prepare) + Send + 'static);
+    /// Has a connection made, for which all of its callers then wait; this one no longer than until then.
+    fn connect(&self, attempt: UnderWay, expires_ns: Option<u64>);
 
     /// Lets time pass.
     fn pause(&self, time: Duration) -> impl Future<Output = ()> + Send {
-        let over_ns = monotonic_ns().saturating_add(time.as_nanos() as u64);
+        let over_ns = timer::after(time);
         async move {
             self.until(Some(over_ns), std::future::pending::<()>()).await;
         }
     }
 }
 
-/// What a new connection needs before its first call.
-pub(crate) type Prepare = fn(&Arc<Session>) -> io::Result<()>;
+/// Why work aside has no outcome.
+#[derive(Debug)]
+pub(crate) enum NotDone {
+    /// There is no thread for it.
+    NoThread(io::Error),
+    /// It was not begun in time, and never will be.
+    NotBegun,
+    /// It was begun, and may be done yet.
+    UnderWay,
+    Panicked,
+}
 
 /// On a Tokio runtime, whose threads are not blocked.
 #[derive(Debug, Clone, Copy)]
@@ -79,22 +88,23 @@ impl Waiting for Tokio {
         expires_ns: Option<u64>,
         future: F,
     ) -> Option<F::Output> {
-        match expires_ns {
-            Some(at) => timeout_at(instant(at), future).await.ok(),
-            None => Some(future.await),
+        timer::until(expires_ns, future).await
+    }
+
+    async fn aside<T: Send + 'static>(
+        &self,
+        expires_ns: Option<u64>,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, NotDone> {
+        let mut doing = hands::start(work).map_err(NotDone::NoThread)?;
+        match timer::until(expires_ns, doing.outcome()).await {
+            Some(outcome) => outcome.ok_or(NotDone::Panicked),
+            None if doing.give_up() => Err(NotDone::NotBegun),
+            None => Err(NotDone::UnderWay),
         }
     }
 
-    async fn aside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
-        tokio::task::spawn_blocking(work).await.map_err(|error| error.to_string())
+    fn connect(&self, attempt: UnderWay, _expires_ns: Option<u64>) {
+        attempt.start();
     }
-
-    fn connect(&self, work: impl FnOnce(Prepare) + Send + 'static) {
-        tokio::task::spawn_blocking(move || work(driver::ensure));
-    }
-}
-
-/// A time of `CLOCK_MONOTONIC` for Tokio's timers.
-pub(crate) fn instant(at_ns: u64) -> Instant {
-    Instant::now() + Duration::from_nanos(at_ns.saturating_sub(monotonic_ns()))
 }

@@ -5,7 +5,7 @@ mod support;
 
 use std::time::Duration;
 
-use pycrust_client::{Code, Details, Encoding, Error, RpcClient, Spin};
+use pycrust_client::{Code, Details, Encoding, Error, Retry, RpcClient, Spin};
 use support::{Place, eventually};
 
 #[derive(serde::Serialize)]
@@ -74,6 +74,64 @@ async fn errors_say_what_the_worker_said() {
     assert_eq!(wrong.code(), Code::Internal);
     assert!(wrong.message().contains("i32"), "{wrong}");
     assert!(wrong.may_have_run());
+}
+
+#[tokio::test]
+async fn errors_say_what_replies_say_beside_them() {
+    let place = Place::new();
+    let _worker = place.worker();
+    let client = place.client().connect().await.unwrap();
+    let mut blocking = tokio::task::spawn_blocking({
+        let builder = place.client();
+        move || builder.connect_blocking().unwrap()
+    })
+    .await
+    .unwrap();
+    let mut errors = vec![
+        client.call::<_, ()>("raise", &()).await.unwrap_err(),
+        client.request("raise").send::<_, ()>(&()).await.unwrap_err(),
+        client.call::<_, i32>("echo", "no number").await.unwrap_err(),
+        client.request("echo").send::<_, i32>("no number").await.unwrap_err(),
+        client.stream::<_, ()>("raise", &()).next().await.unwrap().unwrap_err(),
+        client.request("raise").upload::<_, ()>(futures::stream::iter([1])).await.unwrap_err(),
+    ];
+    errors.extend(
+        tokio::task::spawn_blocking(move || blocking.call::<_, ()>("raise", &())).await.unwrap().err(),
+    );
+    assert_eq!(errors.len(), 7);
+    for error in errors {
+        assert_eq!((error.version(), error.timing().handler), (3, Duration::from_micros(1)), "{error}");
+        assert!(error.timing().round_trip > error.timing().back && error.timing().back > Duration::ZERO);
+        assert!(error.metadata().is_empty());
+    }
+    let never = client.call_with_timeout::<_, ()>("echo", &(), Duration::ZERO).await.unwrap_err();
+    assert_eq!((never.version(), never.timing()), (0, pycrust_client::Timing::default()));
+}
+
+#[tokio::test]
+async fn options_with_which_no_call_could_be_made_are_refused() {
+    let place = Place::new();
+    let worker = place.worker();
+    let none = Retry { attempts: 0, ..Retry::default() };
+    for (builder, what) in
+        [(place.client().max_in_flight(0), "max_in_flight(0)"), (place.client().retry(none), "0 attempts")]
+    {
+        let refused = builder.clone().connect().await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument);
+        assert!(refused.message().contains(what), "{refused}");
+        assert_eq!(builder.connect_blocking().unwrap_err().message(), refused.message());
+    }
+    assert_eq!(worker.seen.connected.load(std::sync::atomic::Ordering::Acquire), 0);
+    // What is too much is as much as there can be.
+    let long = Retry { first_pause: Duration::MAX, longest_pause: Duration::MAX, ..Retry::default() };
+    let most = place.client().max_in_flight(usize::MAX).timeout(Duration::MAX).wait_for_worker(Duration::MAX);
+    let client = most.retry(long).client_name("n".repeat(1 << 20)).connect().await.unwrap();
+    client.request("echo").window(0).idempotent(true).send::<_, ()>(&()).await.unwrap();
+    drop(worker);
+    eventually("the end", || !client.is_connected()).await;
+    let request = client.request("echo").idempotent(true).timeout(Duration::from_secs(60));
+    let gone = request.send::<_, ()>(&()).await.unwrap_err();
+    assert_eq!(gone.code(), Code::Unavailable, "there is no time for such a pause");
 }
 
 #[tokio::test]

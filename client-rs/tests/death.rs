@@ -3,61 +3,16 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use pycrust_client::{Code, Error, RpcClient};
-use support::{ENDPOINT, HANG, Place, Worker, eventually, poll_once};
-
-/// In the process that [`Process`] starts, where the worker is to live.
-const WORKER_DIR: &str = "PYCRUST_TEST_WORKER_DIR";
-
-/// A worker in a process of its own.
-struct Process(Child);
-
-impl Process {
-    /// Starts this very test binary as a worker.
-    fn start(dir: &Path) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "worker_process", "--nocapture"])
-            .env(WORKER_DIR, dir)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let out = BufReader::new(child.stdout.take().unwrap());
-        assert!(out.lines().any(|line| line.unwrap().ends_with("serving")));
-        Self(child)
-    }
-
-    /// SIGKILL.
-    fn kill(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+use support::{ENDPOINT, HANG, Place, Process, eventually, poll_once};
 
 /// No test of its own: the body of [`Process`].
 #[test]
 fn worker_process() {
-    let Some(dir) = std::env::var_os(WORKER_DIR) else { return };
-    let _worker = Worker::start(Path::new(&dir));
-    #[expect(clippy::print_stdout, reason = "the parent waits for it")]
-    {
-        println!("serving");
-    }
-    // Until the parent ends.
-    let _ = std::io::stdin().read_line(&mut String::new());
+    support::worker_process();
 }
 
 /// Calls until the successor answers; what the calls before that said.
@@ -85,7 +40,7 @@ async fn survives_kills(client: RpcClient, place: &Place, mut process: Process) 
         for call in hanging {
             let error = call.await.unwrap_err();
             assert_eq!((error.code(), error.may_have_run()), (Code::Unavailable, true), "{error}");
-            assert!(error.message().contains(&format!("pid {}", process.0.id())), "{error}");
+            assert!(error.message().contains(&format!("pid {}", process.pid())), "{error}");
         }
         let gone = client.call::<_, ()>("echo", &()).await.unwrap_err();
         assert_eq!((gone.code(), gone.may_have_run()), (Code::Unavailable, false), "{gone}");

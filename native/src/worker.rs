@@ -70,7 +70,8 @@ impl Worker {
         let spin = spin.map_err(|error| PyValueError::new_err(format!("spin_us: {error}")))?;
         let config = Config {
             endpoint: name.as_str().to_owned(),
-            max_threads,
+            // Those that run handlers, and the one that receives meanwhile.
+            max_threads: max_threads.saturating_add(1),
             max_in_flight_per_client: max_in_flight_per_client as usize,
             max_in_flight,
             spin,

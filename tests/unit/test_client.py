@@ -339,15 +339,10 @@ def test_readiness_runs_a_real_handler(endpoint, client):
 
 
 def test_handlers_that_call_their_own_endpoint_get_their_answers(make_endpoint):
-    endpoint = make_endpoint(max_threads=2)
-    endpoint.register("leaf", concurrency=8)(lambda n: n)
+    endpoint = make_endpoint(max_threads=1)
+    endpoint.register("level0")(lambda: 0)
     with endpoint, RpcClient(endpoint.name) as client:
-
-        @endpoint.register(concurrency=8)
-        def nested(depth: int) -> int:
-            return client.call("leaf", 0) if depth == 0 else 1 + client.call("nested", depth - 1)
-
-        async def main() -> list[int]:
-            return await asyncio.gather(*(client.acall("nested", 5, timeout=60) for _ in range(1)))
-
-        assert asyncio.run(main()) == [5]
+        for level in range(1, 6):
+            below = f"level{level - 1}"
+            endpoint.register(f"level{level}")(lambda below=below: 1 + client.call(below))
+        assert client.call("level5", timeout=60) == 5

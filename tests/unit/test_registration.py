@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
+import threading
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from pycrust import RpcEndpoint, UnknownMethod, rpc_method
+from pycrust import RpcClient, RpcEndpoint, UnknownMethod, rpc_method
 
 
 class AddArgs(BaseModel):
@@ -94,6 +96,8 @@ class TestRefused:
         ("options", "error", "message"),
         [
             ({"concurrency": 0}, ValueError, "at least 1"),
+            ({"concurrency": -1}, ValueError, "at least 1"),
+            ({"concurrency": 33}, ValueError, r"more than the 32 threads .*max_threads=33\)"),
             ({"concurrency": True}, TypeError, "is an int"),
             ({"concurrency": 1.5}, TypeError, "is an int"),
             ({"context": 3}, TypeError, "context manager"),
@@ -354,11 +358,42 @@ class TestEndpoint:
             RpcEndpoint(first.name, max_threads=8, spin_us=5)
 
     @pytest.mark.parametrize(
-        "options", [{"max_threads": 0}, {"max_in_flight": 0}, {"spin_us": -1}, {"switch_interval": 0}]
+        "options",
+        [
+            {"max_threads": 0},
+            {"max_threads": 1 << 20},
+            {"max_in_flight": 0},
+            {"max_in_flight_per_client": -1},
+            {"spin_us": -1},
+            {"switch_interval": 0},
+        ],
     )
     def test_options_out_of_bounds(self, options):
         with pytest.raises(ValueError, match=next(iter(options))):
             RpcEndpoint("never-made", **options)
+
+    @pytest.mark.parametrize("options", [{"max_threads": True}, {"max_in_flight": 2.5}, {"keep_versions": "1"}])
+    def test_options_that_are_no_numbers(self, options):
+        with pytest.raises(TypeError, match=f"{next(iter(options))} is an int"):
+            RpcEndpoint("never-made", **options)
+
+    def test_as_many_calls_run_at_once_as_was_asked_for(self, make_endpoint):
+        endpoint = make_endpoint(max_threads=3)
+        with pytest.raises(ValueError, match="concurrency=4 is more than the 3 threads"):
+            endpoint.register("meet", concurrency=4)(lambda: None)
+        together = threading.Barrier(3)
+        endpoint.register("meet", concurrency=3)(together.wait)
+        endpoint.register("one")(lambda: None)
+
+        async def many(): ...
+
+        endpoint.register(concurrency=100)(many)
+        with endpoint, RpcClient(endpoint.name) as client, ThreadPoolExecutor(3) as pool:
+            # Each waits for the other two.
+            places = [pool.submit(client.call, "meet", timeout=60) for _ in range(3)]
+            assert sorted(place.result() for place in places) == [0, 1, 2]
+            stats = {method["name"]: method["concurrency"] for method in endpoint.stats()["methods"]}
+        assert stats == {"meet": 3, "one": 1, "many": 100}
 
     def test_fresh_starts_empty(self, endpoint):
         endpoint.register("f")(lambda: 1)

@@ -64,8 +64,8 @@ impl Request<'_> {
         self.uploads(false);
         let arguments = self.arguments(arguments.into_iter());
         let (shared, thread) = (&self.client.shared, &self.client.thread);
-        let (finished, started_ns) = thread.block_on(shared.upload(thread, &self.call, arguments))?;
-        reply(self.call.method, &finished, started_ns)
+        let finished = thread.block_on(shared.upload(thread, &self.call, arguments))?;
+        reply(self.call.method, &finished)
     }
 
     /// Makes the call with arguments of an iterator and expects a stream. An argument is taken while an item is waited

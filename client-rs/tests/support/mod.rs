@@ -2,8 +2,11 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::collections::VecDeque;
+use std::io::{BufRead, BufReader};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -18,9 +21,12 @@ use pycrust_protocol::report::Report;
 use pycrust_protocol::reserved::{HEALTH, Health};
 use pycrust_protocol::{Code, ErrorPayload, ValidationIssue};
 use pycrust_transport::{
-    Acceptor, AcceptorEvents, Attachment, Attachments, Claim, Connection, Frame, Limits, Link, Runtime,
-    SendError, Waiter, monotonic_ns,
+    Acceptor, AcceptorEvents, Attachment, Attachments, CallProgress, Claim, Connection, Frame, Limits, Link,
+    Runtime, SendError, Waiter, monotonic_ns,
 };
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::process::{Pid, Signal};
 
 /// The endpoint of every test; each has a runtime directory of its own.
 pub const ENDPOINT: &str = "tested";
@@ -162,6 +168,136 @@ impl Drop for Worker {
     }
 }
 
+/// In the process that [`Process`] starts, where the worker is to live.
+const WORKER_DIR: &str = "PYCRUST_TEST_WORKER_DIR";
+
+/// A worker in a process of its own.
+pub struct Process(Child);
+
+impl Process {
+    /// Starts this very test binary as a worker; it must have a test of that name.
+    pub fn start(dir: &Path) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "worker_process", "--nocapture"])
+            .env(WORKER_DIR, dir)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        assert!(out.lines().any(|line| line.unwrap().ends_with("serving")));
+        Self(child)
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+
+    /// SIGSTOP, until it has stopped.
+    pub fn stop(&self) {
+        self.signal(Signal::STOP);
+        while !self.is_stopped() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// SIGCONT.
+    pub fn go_on(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn is_stopped(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        stat.rsplit(") ").next().unwrap().starts_with('T')
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.pid().cast_signed()).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The body of the test that [`Process`] runs.
+pub fn worker_process() {
+    let Some(dir) = std::env::var_os(WORKER_DIR) else { return };
+    let _worker = Worker::start(Path::new(&dir));
+    #[expect(clippy::print_stdout, reason = "the parent waits for it")]
+    {
+        println!("serving");
+    }
+    // Until the parent ends.
+    let _ = std::io::stdin().read_line(&mut String::new());
+}
+
+/// A worker that accepts clients and never says a word to them.
+pub struct Silent {
+    accepted: Arc<Mutex<Vec<OwnedFd>>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Silent {
+    pub fn start(dir: &Path) -> Self {
+        let dir = Runtime::at(dir).unwrap().dir().to_owned();
+        let listener =
+            rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
+        let listener = listener.unwrap();
+        let address = SocketAddrUnix::new(dir.join(format!("{ENDPOINT}.sock"))).unwrap();
+        rustix::net::bind(&listener, &address).unwrap();
+        rustix::net::listen(&listener, 16).unwrap();
+        let (accepted, stop) = (Arc::default(), Arc::new(AtomicBool::new(false)));
+        let thread = {
+            let (accepted, stop) = (Arc::clone(&accepted), Arc::clone(&stop));
+            std::thread::spawn(move || {
+                while !stop.load(Ordering::Acquire) {
+                    let mut ready = [PollFd::new(&listener, PollFlags::IN)];
+                    let patience = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
+                    if rustix::event::poll(&mut ready, Some(&patience)).unwrap() > 0 {
+                        let accepted: &Mutex<Vec<OwnedFd>> = &accepted;
+                        accepted.lock().unwrap().push(rustix::net::accept(&listener).unwrap());
+                    }
+                }
+            })
+        };
+        Self { accepted, stop, thread: Some(thread) }
+    }
+
+    /// Clients that were accepted.
+    pub fn connected(&self) -> usize {
+        self.accepted.lock().unwrap().len()
+    }
+
+    /// Those that have not hung up.
+    pub fn open(&self) -> usize {
+        let hung_up = |client: &OwnedFd| {
+            let mut found = [PollFd::new(client, PollFlags::empty())];
+            rustix::event::poll(&mut found, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).unwrap();
+            found[0].revents().contains(PollFlags::HUP)
+        };
+        self.accepted.lock().unwrap().iter().filter(|client| !hung_up(client)).count()
+    }
+}
+
+impl Drop for Silent {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
 /// A call that was received and not answered.
 struct Open {
     link: Arc<Connection>,
@@ -215,6 +351,8 @@ fn accept(seen: &Seen, link: &Arc<Connection>, frame: &Frame<'_>, open: &mut Vec
         "delay" => rmp_serde::from_slice::<(u64, i64)>(request.payload).unwrap().0,
         _ => 0,
     };
+    let held = if request.method == "hang" { CallProgress::Runs } else { CallProgress::Queued };
+    link.note(request.id, held);
     open.push(Open {
         link: Arc::clone(link),
         id: request.id,

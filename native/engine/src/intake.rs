@@ -9,7 +9,7 @@ use pycrust_protocol::header::{Header, Kind, MAGIC, RequestHeader, ResponseHeade
 use pycrust_protocol::report::Report;
 use pycrust_protocol::reserved::{self, READY};
 use pycrust_protocol::{Code, Malformed};
-use pycrust_transport::{Attachments, Frame, Link, monotonic_ns};
+use pycrust_transport::{Attachments, CallProgress, Frame, Link, monotonic_ns};
 
 use crate::call::Call;
 use crate::connections::Client;
@@ -261,6 +261,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             let granted = Amount { items: header.stream_credit.into(), bytes: header.stream_bytes };
             call.follow(Ongoing::new(granted, uploads));
         }
+        client.link.note(call.id, CallProgress::Queued);
         Ok((index, call))
     }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use pycrust_protocol::Code;
 use pycrust_protocol::header::{Common, ResponseHeader, Stages, flags};
 use pycrust_transport::sync::Mutex;
-use pycrust_transport::{Attachment, Attachments, Link, monotonic_ns};
+use pycrust_transport::{Attachment, Attachments, CallProgress, Link, monotonic_ns};
 
 use crate::arguments::Arguments;
 use crate::call::Call;
@@ -119,6 +119,7 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
         started_ns: u64,
     ) -> Self {
         engine.admission.unqueue(call.weight());
+        call.client.link.note(call.id, CallProgress::WaitsForInterpreter);
         Self {
             engine: Arc::clone(engine),
             call,
@@ -348,6 +349,7 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
     pub fn attached(&mut self) {
         let engine = &self.engine;
         if self.attached_ns.is_none() {
+            self.call.client.link.note(self.call.id, CallProgress::Runs);
             let now_ns = monotonic_ns();
             self.attached_ns = Some(now_ns);
             // Read and written by whichever thread attaches; a lost update of an average is no harm.

@@ -113,6 +113,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
                 MethodStats {
                     name: version.method.to_string(),
                     version: version.number,
+                    concurrency: version.concurrency.min(self.config.max_in_flight) as u64,
                     ..metrics.map(|metrics| metrics.stats(at_ns, &mut total)).unwrap_or_default()
                 }
             })

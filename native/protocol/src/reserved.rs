@@ -107,6 +107,9 @@ pub struct MethodStats {
     pub by_code: Vec<(u8, u64)>,
     /// Calls received and not yet answered.
     pub in_flight: u64,
+    /// Calls that may run at once.
+    #[serde(default)]
+    pub concurrency: u64,
     /// Answers of each version: pairs of version and count.
     pub by_version: Vec<(u32, u64)>,
     /// Round trips as the clients measured them.

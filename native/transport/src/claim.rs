@@ -10,6 +10,7 @@ use pycrust_protocol::name::EndpointName;
 use crate::error::ClaimError;
 use crate::life;
 use crate::lifeline::Lifeline;
+use crate::lockfile::LockFile;
 use crate::runtime::{Owner, Runtime};
 use crate::seat::Seat;
 
@@ -25,6 +26,8 @@ pub struct Claim {
     common_prefix: String,
     /// This worker's life in shared memory.
     lifeline: Arc<Lifeline>,
+    /// Says in that life that this is its worker.
+    life_lock: LockFile,
     /// What was last told of a seat that can't be kept.
     told: Vec<Option<String>>,
     /// The life of another worker that held a lock of ours at the last look.
@@ -61,12 +64,13 @@ impl Claim {
         }
         runtime.look();
         life::bury_nameless(&common_prefix);
-        let lifeline = Lifeline::begin(&life_prefix(&common_prefix, owner.generation), &owner)?;
+        let (lifeline, life_lock) = Lifeline::begin(&life_prefix(&common_prefix, owner.generation), &owner)?;
         for seat in &mut seats {
             seat.listen()?;
         }
         let told = vec![None; seats.len()];
-        Ok(Self { owner, runtime: runtime.clone(), common_prefix, lifeline, told, rival: None, seats })
+        let runtime = runtime.clone();
+        Ok(Self { owner, runtime, common_prefix, lifeline, life_lock, told, rival: None, seats })
     }
 
     /// What the lock file says about this process.
@@ -90,7 +94,8 @@ impl Claim {
         if self.lifeline.is_there() {
             return Ok(None);
         }
-        self.lifeline = Lifeline::begin(&life_prefix(&self.common_prefix, random()), &self.owner)?;
+        (self.lifeline, self.life_lock) =
+            Lifeline::begin(&life_prefix(&self.common_prefix, random()), &self.owner)?;
         let endpoint = &self.owner.endpoint;
         Ok(Some(format!(
             "somebody removed the shared memory of {endpoint} from /dev/shm (systemd does at a user's last logout: see \

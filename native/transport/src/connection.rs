@@ -23,7 +23,7 @@ use crate::fork::{Descriptor, Guarded};
 use crate::frame::Frame;
 use crate::iox::{self, Size};
 use crate::lifeline::Lifeline;
-use crate::link::{Link, Memory, Peer, Side};
+use crate::link::{CallProgress, Link, Memory, Peer, Side};
 use crate::memory::{OWN_PAGES, PAGE};
 use crate::parking::{Ringer, Sleeper};
 use crate::process::Process;
@@ -160,6 +160,13 @@ impl Connection {
         self.exits_within(Duration::ZERO)
     }
 
+    /// Whether the peer's process is stopped, by a signal or a debugger; `false` if that can't be told.
+    pub fn peer_stopped(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.parts.peer.pid));
+        // Behind the name, which may have any character in it.
+        stat.is_ok_and(|stat| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with(['T', 't'])))
+    }
+
     /// Whether the peer's process has ended, or does so within this time.
     pub(crate) fn exits_within(&self, time: Duration) -> bool {
         let exited = time::poll_until(self.parts.pidfd.as_fd(), Instant::now() + time);
@@ -178,6 +185,11 @@ impl Connection {
         if self.ringer.must_ring(self.parts.words.peer_sleep()) {
             doorbell::ring(self.parts.peer_bell.as_fd());
         }
+    }
+
+    /// How far a call of this side's is.
+    pub fn progress(&self, id: u64) -> CallProgress {
+        self.parts.words.progress(id)
     }
 
     /// The descriptor that becomes readable at the peer's exit.
@@ -356,6 +368,10 @@ impl Link for Connection {
 
     fn cancels(&self) -> u64 {
         self.parts.words.cancels()
+    }
+
+    fn note(&self, id: u64, progress: CallProgress) {
+        self.parts.words.note(id, progress);
     }
 
     fn close(&self) {

@@ -8,6 +8,7 @@
 #![cfg(all(target_os = "linux", not(loom)))]
 
 mod acceptor;
+mod alarm;
 mod aligned;
 mod block;
 mod cgroup;
@@ -53,16 +54,17 @@ mod words;
 
 pub use self::{
     acceptor::{Acceptor, AcceptorEvents, Limits},
+    alarm::Alarm,
     block::{Attachment, Block, Piece, Source},
     claim::Claim,
     clock::monotonic_ns,
-    connect::connect,
+    connect::{Connecting, Progress, connect},
     connection::{Connection, ControlEvent},
     error::{ClaimError, ConnectError, LinkError, SendError, TransportError},
     fork::Descriptor,
     frame::{Attachments, Frame},
     lifeline::clean_up,
-    link::{Link, Memory, Peer, Side},
+    link::{CallProgress, Link, Memory, Peer, Side},
     private::Private,
     process::{PerProcess, Process, ProcessLocal},
     runtime::{Owner, Runtime},

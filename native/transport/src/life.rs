@@ -41,16 +41,15 @@ pub(crate) struct Life {
     prefix: String,
     /// Its directory, locked.
     dir: Mutex<Guarded>,
-    /// Says that this process is the life's worker. Cleaning the runtime directory leaves it.
-    _worker: Option<LockFile>,
 }
 
 impl Life {
-    /// Begins the life of the worker `owner`.
-    pub(crate) fn begin(prefix: &str, owner: &Owner) -> Result<Self, ClaimError> {
+    /// Begins the life of the worker `owner`, and the lock that says so: cleaning the runtime directory leaves it. It is
+    /// the worker's alone, whose clients in its own process may use the life for longer.
+    pub(crate) fn begin(prefix: &str, owner: &Owner) -> Result<(Self, LockFile), ClaimError> {
         let dir = enter_made(prefix)?;
         let worker = LockFile::take(&root(prefix).join(WORKER), owner)?;
-        Ok(Self { prefix: prefix.into(), dir: Mutex::new(dir), _worker: Some(worker) })
+        Ok((Self { prefix: prefix.into(), dir: Mutex::new(dir) }, worker))
     }
 
     /// Joins the life of a worker that lives.
@@ -58,7 +57,7 @@ impl Life {
         let root = root(prefix);
         rustix::fs::access(&root, Access::WRITE_OK).map_err(|error| unusable(&root, error.into()))?;
         let dir = enter(&root)?.ok_or_else(|| elsewhere(&root))?;
-        Ok(Self { prefix: prefix.into(), dir: Mutex::new(dir), _worker: None })
+        Ok(Self { prefix: prefix.into(), dir: Mutex::new(dir) })
     }
 
     /// What the names of its shared memory begin with.

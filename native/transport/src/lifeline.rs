@@ -11,6 +11,7 @@ use iceoryx2::prelude::{Config, Node};
 use crate::error::{ClaimError, TransportError};
 use crate::iox::{self, Iox, Service, Size};
 use crate::life::{self, Life};
+use crate::lockfile::LockFile;
 use crate::process::{PerProcess, Process};
 use crate::remains;
 use crate::runtime::Owner;
@@ -37,11 +38,12 @@ pub(crate) struct Lifeline {
 }
 
 impl Lifeline {
-    /// Begins the life of a worker.
-    pub(crate) fn begin(prefix: &str, owner: &Owner) -> Result<Arc<Self>, ClaimError> {
-        let lifeline = Self::new(Life::begin(prefix, owner)?)?;
+    /// Begins the life of a worker, which keeps the lock for as long as it serves.
+    pub(crate) fn begin(prefix: &str, owner: &Owner) -> Result<(Arc<Self>, LockFile), ClaimError> {
+        let (life, lock) = Life::begin(prefix, owner)?;
+        let lifeline = Self::new(life)?;
         lives().push(Arc::downgrade(&lifeline));
-        Ok(lifeline)
+        Ok((lifeline, lock))
     }
 
     /// Joins the life of a worker, as all clients of this process do together.

@@ -27,6 +27,19 @@ pub struct Peer {
     pub name: String,
 }
 
+/// How far a call is, as its worker notes it: for a caller who asks why there is no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallProgress {
+    /// The worker has not taken it up, as far as this side can see.
+    Sent,
+    /// It waits for its turn.
+    Queued,
+    /// A thread has it and waits for the interpreter.
+    WaitsForInterpreter,
+    /// Its handler has begun, or its arguments are being read for that.
+    Runs,
+}
+
 /// What a link's attachments take.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Memory {
@@ -120,6 +133,11 @@ pub trait Link: Send + Sync + 'static {
     /// How many calls the caller has cancelled so far: a change asks for a look. A ring announces it to a
     /// worker that sleeps.
     fn cancels(&self) -> u64;
+
+    /// Notes for the caller how far this call is (for the worker).
+    fn note(&self, id: u64, progress: CallProgress) {
+        let _ = (id, progress);
+    }
 
     /// Closes the connection: the peer sees the hang-up. Frames already published can still be received.
     fn close(&self);

@@ -12,7 +12,7 @@ use pycrust_protocol::limits::MAX_IN_FLIGHT;
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::mm::{MapFlags, ProtFlags};
 
-use crate::link::Side;
+use crate::link::{CallProgress, Side};
 
 /// The seals without which a peer could shrink the memory under our feet.
 const SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::SEAL);
@@ -47,6 +47,8 @@ struct Layout {
     cancels: Word,
     /// One word for each slot of calls in flight; the client writes them.
     cancel: [AtomicU32; MAX_IN_FLIGHT],
+    /// How far the call in each slot is; the worker writes them.
+    progress: [AtomicU32; MAX_IN_FLIGHT],
 }
 
 /// A mapping of a connection's words.
@@ -153,6 +155,27 @@ impl Words {
         self.layout().cancels.0.load(Ordering::Acquire)
     }
 
+    /// Notes how far a call is.
+    pub(crate) fn note(&self, id: u64, progress: CallProgress) {
+        let word = &self.layout().progress[(id & 0xffff) as usize];
+        // Nothing is read on the strength of it.
+        word.store(((id >> 16) as u32) << PROGRESS_BITS | progress as u32, Ordering::Relaxed);
+    }
+
+    /// How far a call is.
+    pub(crate) fn progress(&self, id: u64) -> CallProgress {
+        let word = self.layout().progress[(id & 0xffff) as usize].load(Ordering::Relaxed);
+        if word >> PROGRESS_BITS != ((id >> 16) as u32) << PROGRESS_BITS >> PROGRESS_BITS {
+            return CallProgress::Sent;
+        }
+        match word & ((1 << PROGRESS_BITS) - 1) {
+            1 => CallProgress::Queued,
+            2 => CallProgress::WaitsForInterpreter,
+            3 => CallProgress::Runs,
+            _ => CallProgress::Sent,
+        }
+    }
+
     /// Whether a call was cancelled.
     pub(crate) fn cancelled(&self, id: u64) -> bool {
         let (slot, mark) = cancel_mark(id);
@@ -166,6 +189,9 @@ impl Drop for Words {
         let _ = unsafe { rustix::mm::munmap(self.layout.as_ptr().cast(), size_of::<Layout>()) };
     }
 }
+
+/// Bits of a progress word that say how far the call is; the others are of its sequence number.
+const PROGRESS_BITS: u32 = 2;
 
 /// Slot and cancel mark of a call: 31 bits of its sequence number, and a bit that makes it nonzero. A mark
 /// left by the slot's earlier call is another one.
@@ -209,5 +235,20 @@ mod tests {
         assert_eq!(client.incoming().bulk_consumed.0.load(Ordering::Relaxed), 4);
         assert_eq!(worker.peer_sleep().load(Ordering::Relaxed), 5);
         assert_eq!(worker.own_sleep().load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn a_call_s_progress_is_not_that_of_the_one_before_it_in_its_slot() {
+        let (worker, memfd) = Words::create().expect("words");
+        let client = Words::open(memfd.as_fd()).expect("the same words");
+        let (first, second) = (u64::from(u32::MAX) << 16 | 7, 1_u64 << 48 | 7);
+        assert_eq!(client.progress(first), CallProgress::Sent);
+        for progress in [CallProgress::Queued, CallProgress::WaitsForInterpreter, CallProgress::Runs] {
+            worker.note(first, progress);
+            assert_eq!(client.progress(first), progress);
+            assert_eq!(client.progress(first + (1 << 16)), CallProgress::Sent);
+        }
+        worker.note(second, CallProgress::Queued);
+        assert_eq!([first, second].map(|id| client.progress(id)), [CallProgress::Sent, CallProgress::Queued]);
     }
 }

@@ -15,7 +15,7 @@ impl Connection {
     /// Sees to it that the bulk service can be sent through.
     pub(super) fn bulk(&self, bulk: &mut BulkOut, len: usize) -> Result<(), SendError> {
         if !bulk.opened {
-            self.offer_bulk(bulk, len)?;
+            self.wait_for_bulk(bulk, len)?;
         }
         bulk.used = Some(Instant::now());
         Ok(())

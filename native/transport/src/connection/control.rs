@@ -140,8 +140,36 @@ impl Connection {
         Ok(())
     }
 
+    /// Sees to it that large frames can be sent, as far as that goes without waiting for the peer: whether they
+    /// can. If not, the answer comes on the control socket, and this is to be asked again.
+    ///
+    /// # Errors
+    /// [`SendError`] if they never can.
+    pub fn prepare_bulk(&self, len: usize) -> Result<bool, SendError> {
+        let mut bulk = self.ports.bulk_out.lock();
+        Ok(bulk.opened || self.offer_bulk(&mut bulk, len)?)
+    }
+
     /// Makes our bulk service and waits until the peer has opened it.
-    pub(super) fn offer_bulk(&self, bulk: &mut BulkOut, len: usize) -> Result<(), SendError> {
+    pub(super) fn wait_for_bulk(&self, bulk: &mut BulkOut, len: usize) -> Result<(), SendError> {
+        let until = Instant::now() + BULK_PATIENCE;
+        while !self.offer_bulk(bulk, len)? {
+            if Instant::now() >= until {
+                let seconds = BULK_PATIENCE.as_secs();
+                return Err(SendError::Failed(format!(
+                    "the other side ({}) did not open the bulk service within {seconds} s",
+                    process(self.parts.peer.pid)
+                )));
+            }
+            // Another thread may read the answer in our place, so this sleep is short.
+            let mut fds = [PollFd::new(&self.parts.control, PollFlags::IN)];
+            let _ = poll(&mut fds, Some(&time::timespec(Duration::from_millis(10))));
+        }
+        Ok(())
+    }
+
+    /// Makes our bulk service, and asks the peer to open it, unless that was done; whether the peer has.
+    fn offer_bulk(&self, bulk: &mut BulkOut, len: usize) -> Result<bool, SendError> {
         let name = self.bulk_name(false);
         let no_memory = |reason: String| SendError::NoMemory { len, reason };
         if bulk.sending.is_none() {
@@ -158,36 +186,22 @@ impl Connection {
                 .map_err(|_| SendError::Gone)?;
             bulk.offered = true;
         }
-        let until = Instant::now() + BULK_PATIENCE;
-        loop {
+        let (opened, refused) = {
             let mut state = self.control.lock();
             self.read_control(&mut state);
-            if state.bulk_opened {
-                break;
-            }
-            if let Some(reason) = state.bulk_refused.take() {
-                bulk.offered = false;
-                return Err(no_memory(format!("the other side says: {reason}")));
-            }
-            drop(state);
-            if !self.is_open() {
-                return Err(SendError::Gone);
-            }
-            if Instant::now() >= until {
-                let seconds = BULK_PATIENCE.as_secs();
-                return Err(SendError::Failed(format!(
-                    "the other side ({}) did not open the bulk service within {seconds} s",
-                    process(self.parts.peer.pid)
-                )));
-            }
-            // Another thread may read the answer in our place, so this sleep is short.
-            let mut fds = [PollFd::new(&self.parts.control, PollFlags::IN)];
-            let _ = poll(&mut fds, Some(&time::timespec(Duration::from_millis(10))));
+            (state.bulk_opened, state.bulk_refused.take())
+        };
+        if let Some(reason) = refused.filter(|_| !opened) {
+            bulk.offered = false;
+            return Err(no_memory(format!("the other side says: {reason}")));
+        }
+        if !opened {
+            return if self.is_open() { Ok(false) } else { Err(SendError::Gone) };
         }
         if let Some(sending) = &bulk.sending {
             iox::update(sending.port()).map_err(|error| SendError::Failed(error.to_string()))?;
         }
         bulk.opened = true;
-        Ok(())
+        Ok(true)
     }
 }
