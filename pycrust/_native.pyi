@@ -218,6 +218,37 @@ class ClientStream:
     def close(self) -> None:
         """Cancels the call."""
 
+class Scrub:
+    """Names of fields that are not shown; `*` in one stands for any text, case doesn't matter."""
+
+    def __init__(self, names: list[str]) -> None: ...
+    def hides(self, name: str) -> bool:
+        """Whether a field of this name is hidden."""
+
+class Shown:
+    """What is shown of a recorded call."""
+
+    @property
+    def request(self) -> bytes:
+        """The arguments as MessagePack; empty if nothing can be shown of them."""
+    @property
+    def request_metadata(self) -> bytes:
+        """The caller's metadata as MessagePack."""
+    @property
+    def response(self) -> bytes:
+        """The result or the error as MessagePack; of a stream, its items one after the other."""
+    @property
+    def response_metadata(self) -> bytes:
+        """The answer's metadata as MessagePack."""
+    @property
+    def less_request(self) -> bool:
+        """Whether anything of the arguments is hidden."""
+    @property
+    def less_response(self) -> bool:
+        """Whether anything of the answer is hidden."""
+    def text(self, text: str, /) -> str:
+        """A text without what is hidden of the call."""
+
 class Record:
     """One recorded call."""
 
@@ -287,6 +318,14 @@ class Record:
     @property
     def parameters(self) -> list[str]:
         """The names of the method's arguments by position."""
+    def shown(self, scrub: Scrub) -> Shown:
+        """The call without the fields that are not shown."""
+    @property
+    def request_dropped(self) -> bool:
+        """Whether fields of the arguments were dropped before they were stored."""
+    @property
+    def response_dropped(self) -> bool:
+        """Whether fields of the answer were dropped before it was stored."""
     @property
     def request(self) -> bytes:
         """The arguments as MessagePack, as far as they were kept."""
@@ -391,6 +430,9 @@ def decode_kept(payload: bytes, arrays: Sequence[bytes] = ()) -> Any:
 
 def call_lines(calls: Sequence[Record]) -> str:
     """The calls as lines of a list, in JSON; nothing of them is decoded."""
+
+def matches(pattern: str, text: str) -> bool:
+    """Whether a pattern in which `*` stands for any text matches a whole text."""
 
 def crossed(value: object) -> Any:
     """What a caller makes of `value`: encoded and decoded again; its arrays are copied once."""

@@ -50,6 +50,8 @@ class ArgumentPlan:
     fields: tuple[str, ...]
     #: The JSON Schema of a request.
     schema: dict[str, Any]
+    #: What they are validated by, as it was before arrays were accepted in place of structs; `None` is anything.
+    core: Mapping[str, Any] | None = None
 
 
 def plan_items(method: str, parameter: str, declared: Any) -> ArgumentPlan:
@@ -77,7 +79,8 @@ def plan_items(method: str, parameter: str, declared: Any) -> ArgumentPlan:
         raise TypeError(f"{method}: no validator can be made for the arguments: {error}") from error
     core = accept_arrays(cast("Schema", items.core_schema)).schema
     validator = SchemaValidator(cast("Any", core), {"title": method}, _use_prebuilt=False)
-    return ArgumentPlan("items", validator.validate_python, (parameter,), request_schema(adapter))
+    schema = request_schema(adapter)
+    return ArgumentPlan("items", validator.validate_python, (parameter,), schema, items.core_schema)
 
 
 def _is_class_with_config(declared: Any) -> bool:
@@ -125,16 +128,18 @@ def _plan_annotations(method: str, function: Callable[..., Any], signature: insp
     adapter: TypeAdapter[Any] = TypeAdapter(cast("Any", stand_in(signature, function)), config=ARBITRARY)
     schema = request_schema(adapter)
     if not parameters:
-        return ArgumentPlan("none", None, (), schema)
+        return ArgumentPlan("none", None, (), schema, _arguments_of(cast("Schema", adapter.core_schema)))
     fields = tuple(parameter.name for parameter in parameters if parameter.kind in SINGLE)
     if not fields and len(parameters) == 2 and all(p.annotation is p.empty for p in parameters):  # noqa: PLR2004 - *args and **kwargs
-        return ArgumentPlan("raw", None, (), schema)
+        return ArgumentPlan("raw", None, (), schema, _arguments_of(cast("Schema", adapter.core_schema)))
     core = accept_arrays(_arguments_of(cast("Schema", adapter.core_schema))).schema
     by_position = _keyword_only_by_position(parameters)
     if by_position is not None:
         core = _before(core, by_position)
     validator = SchemaValidator(cast("Any", core), {"title": method}, _use_prebuilt=False)
-    return ArgumentPlan("args", validator.validate_python, fields, schema)
+    return ArgumentPlan(
+        "args", validator.validate_python, fields, schema, _arguments_of(cast("Schema", adapter.core_schema))
+    )
 
 
 def _arguments_of(schema: Schema) -> Schema:
@@ -184,7 +189,7 @@ def _plan_model(
     else:
         validate = model.__pydantic_validator__.validate_python
     fields = field_names(_struct_of(core)) or ()
-    return ArgumentPlan(mode, validate, tuple(fields), request_schema(TypeAdapter(model)))
+    return ArgumentPlan(mode, validate, tuple(fields), request_schema(TypeAdapter(model)), core)
 
 
 def complete_model(method: str, option: str, model: Any, names: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from pycrust.kinds import kind_of
+from pycrust.redaction import REDACTED
 
 #: Characters of a value that a difference shows.
 _SHOWN = 60
@@ -19,7 +20,7 @@ _SHOWN = 60
 #: The default tolerance: what single precision loses in a few operations.
 RTOL, ATOL = 1e-6, 1e-9
 
-Kind = Literal["value", "type", "missing", "extra", "shape"]
+Kind = Literal["value", "type", "missing", "extra", "shape", "redacted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,8 @@ class Difference:
 
     Attributes:
         path: Where, from the result itself, which is `$`.
-        kind: `value`, `type`, `shape`, `missing` (only expected) or `extra` (only found).
+        kind: `value`, `type`, `shape`, `missing` (only expected), `extra` (only found), or `redacted`: one of them
+            is not there to be compared.
         expected: What the first has there, shortened.
         found: What the second has there, shortened.
     """
@@ -71,6 +73,8 @@ class Difference:
 
     def __str__(self) -> str:
         """One line."""
+        if self.kind == "redacted":
+            return f"{self.path}: can't be compared, it is redacted"
         if self.kind == "missing":
             return f"{self.path}: {self.expected} is missing"
         if self.kind == "extra":
@@ -114,7 +118,9 @@ class _Comparison:
     def look(self, path: str, expected: Any, found: Any) -> None:
         if expected is found or len(self.differences) >= self.most:
             return
-        if is_array(expected) or is_array(found):
+        if _is_redacted(expected) is not _is_redacted(found):
+            self.add(path, "redacted", "", "")
+        elif is_array(expected) or is_array(found):
             self.arrays(path, expected, found)
         elif _is_number(expected) and _is_number(found):
             if not self.tolerance.covers(expected, found):
@@ -185,6 +191,10 @@ def as_numpy(value: Any) -> Any:
     except (TypeError, ValueError):
         return None
     return None if array.dtype.kind == "O" else array
+
+
+def _is_redacted(value: Any) -> bool:
+    return isinstance(value, str) and value == REDACTED
 
 
 def shown(value: Any) -> str:

@@ -27,6 +27,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pycrust._binding import matches
 from pycrust.errors import Code
 
 if TYPE_CHECKING:
@@ -172,10 +173,7 @@ def _method(piece: _Piece) -> Test:
 
 
 def _matcher(pattern: str) -> Callable[[str], bool]:
-    if "*" not in pattern:
-        return pattern.__eq__
-    compiled = re.compile(".*".join(map(re.escape, re.split(r"\*+", pattern))), re.DOTALL)
-    return lambda text: compiled.fullmatch(text) is not None
+    return lambda text: matches(pattern, text)
 
 
 def _contains(text: str) -> Test:

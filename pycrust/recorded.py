@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from pycrust._binding import decode_kept
 from pycrust.errors import Code
-from pycrust.redaction import Redaction
+from pycrust.redaction import REDACTED, Redaction
 from pycrust.showing import brief, plain
 from pycrust.statistics import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from pycrust._binding import Scrub, Shown
     from pycrust.replaying import Replay
 
 #: Bits of a request's flags; native/protocol/SPEC.md names them.
@@ -88,6 +89,11 @@ class Source(Protocol):
     def response_len(self) -> int: ...  # noqa: D102
     @property
     def response_metadata(self) -> bytes: ...  # noqa: D102
+    @property
+    def request_dropped(self) -> bool: ...  # noqa: D102
+    @property
+    def response_dropped(self) -> bool: ...  # noqa: D102
+    def shown(self, scrub: Scrub, /) -> Shown: ...  # noqa: D102
     @property
     def output(self) -> Sequence[tuple[str, str]]: ...  # noqa: D102
     @property
@@ -305,6 +311,20 @@ class RecordedCall:
         return self._redaction
 
     @property
+    def arguments_dropped(self) -> bool:
+        """Whether fields of the arguments were dropped before they were stored."""
+        return self._source.request_dropped
+
+    @cached_property
+    def shown(self) -> Shown | None:
+        """What is shown of its bytes; `None` where all of them are."""
+        return self._source.shown(self._redaction.scrub) if self._redaction.fields else None
+
+    def shown_text(self, text: str) -> str:
+        """What is shown of a text that may repeat what is hidden of the call."""
+        return text if self.shown is None else self.shown.text(text)
+
+    @property
     def source(self) -> Source:
         """What it is read from: bytes and numbers, not redacted."""
         return self._source
@@ -336,13 +356,16 @@ class RecordedCall:
 
         Of arguments that the caller streamed, the list of those that the handler took.
         """
-        return self._redaction.apply(self.method, "arguments", self._raw_arguments())
+        return self._redaction.asked(self.method, "arguments", self._shown_arguments())
 
-    def _raw_arguments(self) -> Any:
+    def _shown_arguments(self) -> Any:
         source = self._source
         if len(source.request) < source.request_len:
             return Truncated(len(source.request), source.request_len)
-        value = _decoded(source.request, source.request_arrays)
+        payload = source.request if self.shown is None else self.shown.request
+        if source.request and not payload:
+            return REDACTED  # no MessagePack, so that nothing in it has a name
+        value = _decoded(payload, source.request_arrays)
         names = source.parameters
         if not isinstance(value, list):
             return value
@@ -355,33 +378,37 @@ class RecordedCall:
     @cached_property
     def result(self) -> Any:
         """The result; of a stream, the list of its items. `None` of a call that failed."""
-        return self._redaction.apply(self.method, "result", self.unredacted_result)
+        response = self._source.response if self.shown is None else self.shown.response
+        return self._redaction.asked(self.method, "result", self._result_of(response))
 
     @property
     def unredacted_result(self) -> Any:
         """The result with what is not shown of it."""
+        return self._result_of(self._source.response)
+
+    def _result_of(self, response: bytes) -> Any:
         source = self._source
         if self.code != Code.OK or ("one-way" in self.kinds and not source.response):
             return None
         if self.streamed:
             count = source.items_kept
-            items: Any = _decoded(_ARRAY_32 + count.to_bytes(4, "big") + source.response)
+            items: Any = _decoded(_ARRAY_32 + count.to_bytes(4, "big") + response)
             if count < source.items and isinstance(items, list):
                 return [*cast("list[Any]", items), Truncated(count, source.items, "items")]
             return cast("object", items)
         if len(source.response) < source.response_len:
             return Truncated(len(source.response), source.response_len)
-        return _decoded(source.response)
+        return _decoded(response)
 
     @cached_property
     def error(self) -> RecordedError | None:
         """Why it failed; `None` if it did not."""
         if self.code == Code.OK:
             return None
-        told = _decoded(self._source.response)
+        told = _decoded(self._source.response if self.shown is None else self.shown.response)
         if not isinstance(told, dict):
             return RecordedError(self.code, "(its error was not kept)")
-        told = cast("dict[str, Any]", self._redaction.apply(self.method, "error", told))
+        told = cast("dict[str, Any]", self._redaction.asked(self.method, "error", told))
         if not isinstance(told, dict):  # pyright: ignore[reportUnnecessaryIsInstance] - a hook gives what it likes
             return RecordedError(self.code, str(told))
         return RecordedError(
@@ -394,21 +421,26 @@ class RecordedCall:
 
     def _kept_traceback(self) -> str:
         """What the caller did not get, since the endpoint keeps tracebacks to itself."""
-        return "".join(text for channel, text in self._source.output if channel == "traceback")
+        return "".join(text for channel, text in self.pieces if channel == "traceback")
 
     @cached_property
     def metadata(self) -> dict[str, dict[str, str | bytes]]:
         """What travelled beside it: `request` and `response`."""
-        source = self._source
+        source = self._source if self.shown is None else self.shown
         return {
-            name: self._redaction.apply(self.method, "metadata", _decoded(payload) if payload else {})
+            name: self._redaction.asked(self.method, "metadata", _decoded(payload) if payload else {})
             for name, payload in (("request", source.request_metadata), ("response", source.response_metadata))
         }
+
+    @cached_property
+    def pieces(self) -> list[tuple[str, str]]:
+        """Its handler's output in order: pairs of channel (`stdout`, `display`, …) and text."""
+        return [(channel, self.shown_text(text)) for channel, text in self._source.output]
 
     @property
     def output(self) -> str:
         """What its handler printed, logged or warned of."""
-        text = "".join(text for channel, text in self._source.output if channel in {"stdout", "stderr"})
+        text = "".join(text for channel, text in self.pieces if channel in {"stdout", "stderr"})
         lost = self._source.output_lost
         return f"{text}\n({lost:,} more bytes were not kept)" if lost else text
 
@@ -417,7 +449,8 @@ class RecordedCall:
         """What its handler displayed: data by MIME type."""
         import json  # noqa: PLC0415 - few calls display anything
 
-        return [json.loads(text) for channel, text in self._source.output if channel == "display"]
+        shown = (text for channel, text in self.pieces if channel == "display")
+        return [{"text/plain": text} if text == REDACTED else json.loads(text) for text in shown]
 
     @property
     def text(self) -> str:

@@ -35,6 +35,9 @@ class Recording:
         """Made by the endpoint."""
         self._name = name
         self._worker = worker
+        self._redact: tuple[str, ...] = ()
+        self._drop: tuple[str, ...] = ()
+        self._hook: Hook | None = None
         self._redaction = Redaction()
         #: What was changed, for the worker of a forked child.
         self._changes: dict[str, Any] = {}
@@ -70,15 +73,18 @@ class Recording:
             bytes_per_second: The same for bytes of payloads.
             slow_ms: Calls that take at least so long are sampled with the failed ones, apart from the others.
             redact: Names of fields that are not shown, wherever they are in arguments, results, errors and
-                metadata; `*` stands for any text. An empty list shows all.
+                metadata; `*` stands for any text. Structs that come as arrays are named by the annotations;
+                of an array that these say nothing about, nothing is shown. Texts that repeat a hidden argument
+                (messages, tracebacks, output) are shown without it. An empty list shows all.
             redact_hook: `hook(method, part, value)` gives what is shown in place of a value; the part is
                 `"arguments"`, `"result"`, `"error"` or `"metadata"`.
-            drop: Names of fields that are not even stored: what is recorded from now on is without them. A replay
-                misses them, too.
+            drop: Names of fields that are not even stored: what is recorded from now on is without them. Calls that
+                miss arguments can't be made again, and answers that miss fields can't be compared.
 
         Raises:
             ValueError: A number is out of bounds.
         """
+        hidden = () if redact is None else _names("redact", redact)
         changes: dict[str, Any] = {
             "on": on,
             "max_calls": max_calls,
@@ -96,9 +102,11 @@ class Recording:
                 raise ValueError(f"{name} is at least 0, not {value}")
         self._worker().set_recording(changes)
         self._changes |= changes
-        if redact is not None or redact_hook is not None:
-            fields = self._redaction.fields if redact is None else _names("redact", redact)
-            self._redaction = Redaction(fields, redact_hook or self._redaction.hook)
+        self._redact = self._redact if redact is None else hidden
+        self._drop = tuple(changes.get("drop", self._drop))
+        self._hook = redact_hook or self._hook
+        # What is not stored shows nowhere else: in earlier calls, and in what replays give.
+        self._redaction = Redaction((*self._redact, *self._drop), self._hook)
         self.changes += 1
         return self
 
@@ -124,7 +132,7 @@ class Recording:
         """The settings by the names that changing them takes."""
         settings = self._worker().set_recording({})
         settings["slow_ms"] = settings.pop("slow_ns") / 1e6
-        return {**settings, "redact": list(self._redaction.fields)}
+        return {**settings, "redact": list(self._redact)}
 
     @property
     def state(self) -> dict[str, Any]:

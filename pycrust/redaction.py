@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import fnmatch
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
+
+from pycrust._binding import Scrub
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
     #: gives what is shown in its place.
     Hook = Callable[[str, str, Any], Any]
 
-#: Stands where something was redacted. The native recorder writes the same.
+#: Stands where something was redacted. The native side writes the same.
 REDACTED = "[redacted]"
 
 
@@ -34,25 +36,42 @@ class Redaction:
     fields: tuple[str, ...] = ()
     hook: Hook | None = None
 
-    def apply(self, method: str, part: str, value: Any) -> Any:
-        """The value without what is hidden. A hook that raises hides all of it."""
-        if self.fields:
-            value = self._hide(value)
+    @cached_property
+    def scrub(self) -> Scrub:
+        """What takes the fields out, of payloads as they came, too."""
+        return Scrub(list(self.fields))
+
+    def apply(self, method: str, part: str, value: Any, text: Callable[[str], str] | None = None) -> Any:
+        """The value without what is hidden. A hook that raises hides all of it.
+
+        Args:
+            method: The method's name.
+            part: Which part of a call it is.
+            value: The value.
+            text: Gives what is shown of a text in it.
+        """
+        return self.asked(method, part, self._hide(value, text or str) if self.fields else value)
+
+    def asked(self, method: str, part: str, value: Any) -> Any:
+        """What the hook shows of a value from which the fields are taken out."""
         if self.hook is None:
             return value
         try:
             return self.hook(method, part, value)
         except Exception as error:  # noqa: BLE001 - what was to be hidden must not show because hiding failed
-            return f"{REDACTED} (the redaction hook raised {type(error).__name__}: {error})"
+            return f"{REDACTED} (the redaction hook raised {type(error).__name__})"
 
-    def _hide(self, value: Any) -> Any:
+    def _hide(self, value: Any, text: Callable[[str], str]) -> Any:
         if isinstance(value, dict):
             pairs = cast("dict[Any, Any]", value)
-            return {key: REDACTED if self._hidden(key) else self._hide(one) for key, one in pairs.items()}
+            return {
+                key: REDACTED if self.scrub.hides(_name(key)) else self._hide(one, text)
+                for key, one in pairs.items()
+            }
         if isinstance(value, list):
-            return [self._hide(one) for one in cast("list[Any]", value)]
-        return value
+            return [self._hide(one, text) for one in cast("list[Any]", value)]
+        return text(value) if isinstance(value, str) else value
 
-    def _hidden(self, key: Any) -> bool:
-        name = str(key).lower()
-        return any(fnmatch.fnmatchcase(name, field.lower()) for field in self.fields)
+
+def _name(key: Any) -> str:
+    return key.decode("utf-8", "replace") if isinstance(key, bytes) else str(key)

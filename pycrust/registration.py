@@ -12,6 +12,7 @@ from pycrust._binding import Handler
 from pycrust.batching import Batch
 from pycrust.binding import complete_model, plan_arguments, plan_items
 from pycrust.callables import CannotFreezeError, Copies, frozen_copy
+from pycrust.fieldnames import field_naming
 from pycrust.jsonschema import schema_hash, schema_text
 from pycrust.large import warn_of_large
 from pycrust.latebound import Reads
@@ -115,6 +116,8 @@ class Registration:
     options: Options = field(default_factory=Options, repr=False)
     #: Names by which positional arguments can be given as a map, in order.
     parameters: tuple[str, ...] = ()
+    #: The names of all that its payloads give by position, as JSON.
+    naming: str = "{}"
     source: str = field(default="", repr=False)
     doc: str = ""
     schema: str = field(default="", repr=False)
@@ -159,6 +162,7 @@ class Registration:
             "doc": self.doc,
             "record": self.record,
             "parameters": list(self.parameters),
+            "naming": self.naming,
         }
 
 
@@ -274,6 +278,9 @@ def make_registration(
         models=tuple(options.models),
         options=options,
         parameters=arguments.fields,
+        naming=field_naming(
+            arguments.core, result.core, streamed=arguments.mode == "items", rest=_rest_of(signature)
+        ),
         source=source_of(function),
         doc=doc_line(function),
         schema=schema,
@@ -283,6 +290,11 @@ def make_registration(
         reads=None if options.freeze else reads,
         origin=None if options.freeze else Origin.of(function, name, options, names),
     )
+
+
+def _rest_of(signature: inspect.Signature) -> str:
+    """The name of the parameter that takes more arguments by position."""
+    return next((name for name, one in signature.parameters.items() if one.kind is one.VAR_POSITIONAL), "")
 
 
 def _frozen(method: str, function: Callable[..., Any]) -> Callable[..., Any]:

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from pycrust.service import Service
 
 
+#: Ends a difference of which nobody can tell whether it is one.
+_UNCOMPARED = "can't be compared, it is redacted"
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What one run of a call gave.
@@ -85,8 +89,13 @@ class Replay:
 
     @property
     def same(self) -> bool:
-        """Whether the new answer is the recorded one."""
+        """Whether the new answer is the recorded one, as far as that can be told: see `uncompared`."""
         return not self.differences
+
+    @property
+    def uncompared(self) -> bool:
+        """Whether all that may differ is something that was not kept, so that nobody can tell."""
+        return bool(self.differences) and all(one.endswith(_UNCOMPARED) for one in self.differences)
 
     def __repr__(self) -> str:
         """One line for each run, and one for each difference."""
@@ -97,6 +106,8 @@ class Replay:
             for run in runs
         ]
         verdict = "the same answer" if self.same else "another answer"
+        if self.uncompared:
+            verdict = "an answer that can't be compared"
         return "\n".join(
             [f"<replay of call {self.call.seq}, {self.call.method}: {verdict}>", *lines]
             + [f"  ≠ {difference}" for difference in self.differences]
@@ -107,7 +118,8 @@ def replay(call: RecordedCall, candidate: Callable[..., Any] | None = None) -> R
     """Makes a call again in this process, on the calling thread, outside of statistics.
 
     Raises:
-        LookupError: Its endpoint is not in this process, has no such method, or its arguments were not kept whole.
+        LookupError: Its endpoint is not in this process, has no such method, or its arguments were not kept whole;
+            where fields were dropped, they were not.
         ValueError: The method has side effects.
     """
     service, arguments = _service(call), _arguments(call)
@@ -129,21 +141,26 @@ def replay(call: RecordedCall, candidate: Callable[..., Any] | None = None) -> R
     recorded = Outcome(f"recorded v{call.version}", call.unredacted_result, call.error, handler_ns, call.output)
     new = tried or live
     assert new is not None  # noqa: S101 - without a candidate, the live version ran
-    differences = _differences(recorded, new)
-    recorded, live, tried = (run and _redacted(call, run) for run in (recorded, live, tried))
-    new = tried or live
-    assert recorded is not None  # noqa: S101 - as they were before
-    assert new is not None  # noqa: S101 - as above
-    if differences and call.redaction != Redaction():
-        differences = _differences(recorded, new) or ["what differs is redacted"]
-    return Replay(call, recorded, live, tried, differences)
+    shown = _redacted(call, recorded)
+    differences = _differences(replace(recorded, error=shown.error), replace(new, error=_redacted(call, new).error))
+    told = any(not one.endswith(_UNCOMPARED) for one in differences)
+    if told and call.redaction != Redaction():
+        differences = _differences(shown, _redacted(call, new)) or ["what differs is redacted"]
+    return Replay(call, shown, live and _redacted(call, live), tried and _redacted(call, tried), differences)
 
 
 def _redacted(call: RecordedCall, run: Outcome) -> Outcome:
     """As it may be shown."""
-    if run.error is not None:
-        return run
-    return replace(run, result=call.redaction.apply(call.method, "result", run.result))
+    hide, text, error = call.redaction, call.shown_text, run.error
+    result = hide.apply(call.method, "result", run.result, text)
+    if error is not None and hide.fields:
+        error = replace(
+            error,
+            message=text(error.message),
+            details=hide.apply(call.method, "error", error.details, text),
+            traceback=text(error.traceback),
+        )
+    return replace(run, result=result, error=error, output=text(run.output))
 
 
 def debug(call: RecordedCall) -> Any:
@@ -233,6 +250,11 @@ def _arguments(call: RecordedCall) -> Any:
         raise LookupError(
             f"the arguments of call {call.seq} were not kept whole; "
             "endpoint.recording(max_payload=...) keeps more of later calls"
+        )
+    if call.arguments_dropped:
+        raise LookupError(
+            f"fields of the arguments of call {call.seq} were dropped before they were stored "
+            "(endpoint.recording(drop=...)); redact= hides fields and keeps them for replays"
         )
     return arguments_again(call.unredacted_arguments)
 

@@ -85,6 +85,8 @@ class ResultPlan:
     serialize: Callable[[Any], Any] | None
     #: The JSON Schema of a response.
     schema: dict[str, Any]
+    #: What it is validated by; `None` is anything.
+    core: Mapping[str, Any] | None = None
 
 
 def plan_result(method: str, annotation: Any) -> ResultPlan:
@@ -118,7 +120,7 @@ def plan_result(method: str, annotation: Any) -> ResultPlan:
         serialize = adapter.serializer.to_python
         if _has_alias(core):
             serialize = functools.partial(serialize, by_alias=True)
-    return ResultPlan(validate, serialize, response_schema(adapter))
+    return ResultPlan(validate, serialize, response_schema(adapter), core)
 
 
 def fallback(value: Any) -> Any:  # noqa: PLR0911 - one return for each kind

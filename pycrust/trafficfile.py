@@ -8,6 +8,7 @@ base64. What is redacted when a call is read is redacted in the file.
 from __future__ import annotations
 
 import base64
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast
 
@@ -19,8 +20,9 @@ from pycrust.recorded import RecordedCall, Truncated
 from pycrust.redaction import Redaction
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable
+
+    from pycrust._binding import Scrub, Shown
 
 FORMAT: Literal["pycrust traffic"] = "pycrust traffic"
 VERSION: Literal[1] = 1
@@ -96,14 +98,28 @@ class StoredCall(BaseModel):
     response_metadata: _Payload
     output: list[tuple[Literal["stdout", "stderr", "display", "traceback"], str]]
     output_lost: _Count
+    #: Whether fields are missing; files of versions that did not say so have neither.
+    request_dropped: bool = False
+    response_dropped: bool = False
+
+    def shown(self, _scrub: Scrub, /) -> Shown:
+        """What is hidden was hidden when the file was written.
+
+        Raises:
+            TypeError: Always.
+        """
+        raise TypeError("calls of a file can't be redacted again: nothing says how their fields are named")
 
 
 def save(path: str | os.PathLike[str], endpoint: str, text: str, calls: Iterable[RecordedCall]) -> int:
-    """Writes calls; gives how many. The file appears whole or not at all."""
+    """Writes calls; gives how many. The file appears whole or not at all, and only this user can read it."""
     target = Path(path)
     part = target.with_name(target.name + ".part")
+    part.unlink(missing_ok=True)
     count = 0
-    with part.open("w", encoding="utf-8") as file:
+    # Made anew, so that neither an older file's mode nor a link that stands there counts.
+    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(_Header(format=FORMAT, version=VERSION, endpoint=endpoint, filter=text).model_dump_json() + "\n")
         for call in calls:
             fields = {name: getattr(call.source, name) for name in StoredCall.model_fields} | _shown(call)
@@ -142,7 +158,12 @@ def _shown(call: RecordedCall) -> dict[str, Any]:
     lengths: dict[str, Any] = {
         f"{name}_len": len(payloads[name]) for name in ("request", "response") if payloads[name]
     }
-    return {**payloads, **lengths, "request_arrays": []}
+    hidden = call.shown
+    dropped = {
+        "request_dropped": call.source.request_dropped or hidden is None or hidden.less_request,
+        "response_dropped": call.source.response_dropped or hidden is None or hidden.less_response,
+    }
+    return {**payloads, **lengths, **dropped, "request_arrays": [], "output": call.pieces}
 
 
 def _kept(items: Any) -> Any:

@@ -13,6 +13,7 @@ from pycrust._binding import crossed
 from pycrust.arrays import arguments_again, without_elements
 from pycrust.compare import Difference, Tolerance, compare, shown
 from pycrust.errors import Code, describe, describe_arguments, describe_result
+from pycrust.redaction import Redaction
 from pycrust.registration import Options, call_here, make_registration
 from pycrust.statistics import duration
 from pycrust.table import Table
@@ -37,6 +38,8 @@ _NOT_THE_HANDLERS = frozenset({
     Code.UNIMPLEMENTED,
     Code.FAILED_PRECONDITION,
 })  # fmt: skip
+#: In place of differences of which nothing may be shown.
+_REDACTED = Difference("what is redacted", "value", "one value", "another")
 #: How the exception of a candidate is described, by how the recorded call ended; else as the handler's own.
 _EXPLAIN = {Code.INVALID_ARGUMENT: describe_arguments, Code.INTERNAL: describe_result}
 
@@ -56,6 +59,11 @@ class Mismatch:
     differences: tuple[Difference, ...]
     expected: str
     found: str
+
+    @property
+    def uncompared(self) -> bool:
+        """Whether all that may differ was dropped from what was recorded."""
+        return bool(self.differences) and all(one.kind == "redacted" for one in self.differences)
 
     def __str__(self) -> str:
         """One line for each difference."""
@@ -83,15 +91,17 @@ class Trial:
         calls: Calls that were compared.
         agreed: Those that ended alike: equal results within the tolerance, or the same error.
         failed: Those that the candidate failed and the live handler did not.
-        skipped: Those that could not be run: arguments that were not kept whole, and calls that ended by something
-            else than the handler.
+        skipped: Those that could not be run: arguments that were not kept whole, also for fields that were dropped,
+            and calls that ended by something else than the handler.
+        uncompared: Those that ran, and of which nobody can tell whether they agree, since what may differ was
+            dropped from the recorded answer. They are not among `calls`.
         mismatches: The newest hundred calls that differ.
     """
 
     def __init__(self, service: Service, candidate: Registration, tolerance: Tolerance) -> None:
         """Made by `shadow` and `replay`."""
         self.method = candidate.method
-        self.calls = self.agreed = self.failed = self.skipped = 0
+        self.calls = self.agreed = self.failed = self.skipped = self.uncompared = 0
         self.mismatches: deque[Mismatch] = deque(maxlen=_KEPT)
         self._service = service
         self._candidate = candidate
@@ -117,6 +127,9 @@ class Trial:
             self._took[0].append(sum(stages.get(name, 0.0) for name in ("decode", "handler", "encode")))
             self._took[1].append(outcome.seconds)
             mismatch = self._compared(call, outcome)
+            if mismatch is not None and mismatch.uncompared:
+                self.uncompared += 1
+                return
             if mismatch is None:
                 self.agreed += 1
             else:
@@ -147,14 +160,20 @@ class Trial:
     def _compared(self, call: RecordedCall, outcome: Outcome) -> Mismatch | None:
         error = call.error
         if error is None and outcome.code is Code.OK:
+            differences = compare(call.unredacted_result, outcome.result, self._tolerance)
+            if not differences:
+                return None
             redaction = self._service.recording.redaction
-            found = redaction.apply(self.method, "result", outcome.result)
-            differences = tuple(compare(call.result, found, self._tolerance))
-            return Mismatch(call, differences, shown(call.result), shown(found)) if differences else None
+            found = redaction.apply(self.method, "result", outcome.result, call.shown_text)
+            if redaction != Redaction() and any(one.kind != "redacted" for one in differences):
+                differences = compare(call.result, found, self._tolerance) or [_REDACTED]
+            return Mismatch(call, tuple(differences), shown(call.result), shown(found))
         expected = f"{error.type}: {error.message}" if error is not None else shown(call.result)
         if error is not None and call.code is outcome.code and outcome.error.split(": ", 1)[0] == error.type:
             return None
-        return Mismatch(call, (), expected, outcome.error or shown(outcome.result))
+        redaction = self._service.recording.redaction
+        found = shown(redaction.apply(self.method, "result", outcome.result, call.shown_text))
+        return Mismatch(call, (), expected, call.shown_text(outcome.error) or found)
 
     def latencies(self) -> dict[str, dict[str, float]]:
         """Seconds at p50, p90, p99 and at most, of the `live` handler and of the `candidate`."""
@@ -181,6 +200,7 @@ class Trial:
         """What came of it, in one line."""
         text = f"{self.method}: {self.calls} calls, {self.agreed} agree, {self.differing} differ"
         text += f", {self.failed} of them fail" if self.failed else ""
+        text += f"; {self.uncompared} can't be compared: their answers are redacted" if self.uncompared else ""
         return text + (f"; {self.skipped} skipped" if self.skipped else "")
 
     def __str__(self) -> str:
@@ -195,7 +215,8 @@ class Trial:
 
 def can_run(call: RecordedCall) -> bool:
     """Whether a recorded call can be run again and compared."""
-    return call.ran and not call.truncated and call.code not in _NOT_THE_HANDLERS and "one-way" not in call.kinds
+    whole = not call.truncated and not call.arguments_dropped
+    return call.ran and whole and call.code not in _NOT_THE_HANDLERS and "one-way" not in call.kinds
 
 
 def check_harmless(method: str, *registrations: Registration) -> None:

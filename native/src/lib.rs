@@ -55,7 +55,7 @@ mod _native {
     #[pymodule_export]
     use crate::memory::{Buffer, Private, Room};
     #[pymodule_export]
-    use crate::record::{PyRecord, call_lines};
+    use crate::record::{PyRecord, PyScrub, Shown, call_lines, matches};
     #[pymodule_export]
     use crate::worker::Worker;
 

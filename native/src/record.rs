@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pycrust_engine::{Channel, Record, Recording, Scrub};
+use pycrust_engine::{Channel, Naming, Record, Recording, Scrub, Scrubbed, Secrets};
 use pycrust_protocol::header::flags;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
@@ -157,6 +157,24 @@ impl PyRecord {
         self.0.ended.recording.parameters.clone()
     }
 
+    /// The call without the fields that are not shown.
+    fn shown(&self, scrub: &PyScrub) -> Shown {
+        let (scrubbed, secrets) = self.0.shown(&scrub.0);
+        Shown(scrubbed, secrets)
+    }
+
+    /// Whether fields of the arguments were dropped before they were stored.
+    #[getter]
+    fn request_dropped(&self) -> bool {
+        self.0.request.less
+    }
+
+    /// Whether fields of the answer were dropped before it was stored.
+    #[getter]
+    fn response_dropped(&self) -> bool {
+        self.0.response.less
+    }
+
     /// The arguments as MessagePack, as far as they were kept.
     #[getter]
     fn request<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
@@ -217,6 +235,82 @@ impl PyRecord {
     fn output_lost(&self) -> usize {
         self.0.ended.output.as_ref().map_or(0, |output| output.read().1)
     }
+}
+
+/// Names of fields that are not shown.
+#[pyclass(frozen, module = "pycrust._native", name = "Scrub")]
+pub(crate) struct PyScrub(Scrub);
+
+#[pymethods]
+impl PyScrub {
+    #[new]
+    fn new(names: Vec<String>) -> Self {
+        Self(Scrub::new(names))
+    }
+
+    /// Whether a field of this name is hidden.
+    fn hides(&self, name: &str) -> bool {
+        self.0.hides(name.as_bytes())
+    }
+}
+
+/// What is shown of a recorded call.
+#[pyclass(frozen, module = "pycrust._native")]
+pub(crate) struct Shown(Scrubbed, Secrets);
+
+#[pymethods]
+impl Shown {
+    /// The arguments as MessagePack; empty if nothing can be shown of them.
+    #[getter]
+    fn request<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0.request)
+    }
+
+    /// The caller's metadata as MessagePack.
+    #[getter]
+    fn request_metadata<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0.request_metadata)
+    }
+
+    /// The result or the error as MessagePack; of a stream, its items one after the other.
+    #[getter]
+    fn response<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0.response)
+    }
+
+    /// The answer's metadata as MessagePack.
+    #[getter]
+    fn response_metadata<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0.response_metadata)
+    }
+
+    /// Whether anything of the arguments is hidden.
+    #[getter]
+    fn less_request(&self) -> bool {
+        self.0.less_request
+    }
+
+    /// Whether anything of the answer is hidden.
+    #[getter]
+    fn less_response(&self) -> bool {
+        self.0.less_response
+    }
+
+    /// A text without what is hidden of the call.
+    fn text(&self, text: &str) -> String {
+        self.1.hidden(text).unwrap_or_else(|| text.to_owned())
+    }
+}
+
+/// Whether a pattern in which `*` stands for any text matches a whole text.
+#[pyfunction]
+pub(crate) fn matches(pattern: &str, text: &str) -> bool {
+    pycrust_engine::matches(pattern, text)
+}
+
+/// The names in JSON of what a method's payloads give by position.
+pub(crate) fn naming(json: &str) -> PyResult<Naming> {
+    serde_json::from_str(json).map_err(|error| PyTypeError::new_err(format!("naming: {error}")))
 }
 
 /// A line of a list of calls: number, method, version, status, client, when it ended (milliseconds since 1970),

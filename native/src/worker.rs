@@ -355,6 +355,7 @@ fn change(
         recording: MethodRecording {
             off: !option("record")?.extract::<bool>()?,
             parameters: option("parameters")?.extract()?,
+            naming: record::naming(&option("naming")?.extract::<String>()?)?.into(),
         },
         method,
     })

@@ -17,7 +17,7 @@ use crate::engine::Engine;
 use crate::items::FirstItems;
 use crate::ongoing::{Amount, Ongoing, Parked};
 use crate::output::Output;
-use crate::recorder::{Ended, Origin, Side, unix_ns};
+use crate::recorder::{Answered, Ended, Origin, Side, sides, unix_ns};
 use crate::registry::Version;
 use crate::sampler::Offer;
 use crate::scheduler::{Phase, Start, Work};
@@ -497,14 +497,16 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
             streamed: self.streamed,
             output: self.output.get().cloned(),
         };
-        let response = Side::copied(answer, metadata, &[], &plan);
+        let cut = uploads.count < uploaded;
         let request = if self.uploads() {
-            // Its elements are no parameters, whatever the method's one is called.
-            Side::copied(&uploads.array(), self.call.metadata(), &[], &plan)
+            Side::copied(&uploads.array(), self.call.metadata(), &plan)
         } else {
             let (request, len) = self.call.take_bytes();
-            Side::whole(request, len, &self.version.recording.parameters, &plan)
+            Side::whole(request, len)
         };
+        let answer = Answered { payload: answer, metadata, failed: status != Code::Ok, cut };
+        let (request, response) =
+            sides(request, answer, &self.version.recording.naming, ended.output.as_deref(), &plan);
         recorder.push(ended, request, response);
     }
 

@@ -9,7 +9,8 @@
 //! `outbox`. `native` answers the worker's own methods, `watchdog` takes the lead from a leader whose
 //! call is long, `metrics` counts. `ongoing` is what a caller says later: cancel, credit, more arguments.
 //! `recorder` keeps the last calls, as many as `sampler` lets it; `scrub` takes out what is
-//! not to be stored; `items` are those of a stream, `output` is what a handler printed.
+//! not to be stored or shown, by the names that `naming` knows of what has none in a payload, and `secrets` what
+//! repeats it; `items` are those of a stream, `output` is what a handler printed.
 #![forbid(unsafe_code)]
 
 mod admission;
@@ -27,6 +28,7 @@ mod intake;
 mod items;
 mod job;
 mod metrics;
+mod naming;
 mod native;
 mod ongoing;
 mod outbox;
@@ -39,6 +41,7 @@ mod roster;
 mod sampler;
 mod scheduler;
 mod scrub;
+mod secrets;
 mod spin;
 mod text;
 mod visits;
@@ -49,9 +52,11 @@ pub use self::config::Config;
 pub use self::context::CallContext;
 pub use self::engine::{Engine, Spawn};
 pub use self::job::{Job, Lent, RunningCall};
+pub use self::naming::Naming;
 pub use self::ongoing::{Argument, Listener, Ongoing};
 pub use self::output::{Channel, Output};
 pub use self::recorder::{Ended, Origin, Record, Recorder, RecorderState, Recording, Side};
 pub use self::registry::{Batching, Change, MethodRecording};
 pub use self::roster::DispatchThread;
-pub use self::scrub::Scrub;
+pub use self::scrub::{Scrub, Scrubbed, matches};
+pub use self::secrets::Secrets;

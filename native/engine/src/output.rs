@@ -2,6 +2,8 @@
 
 use pycrust_transport::sync::Mutex;
 
+use crate::secrets::Secrets;
+
 /// Bytes of output that are kept of one call.
 const MAX_BYTES: usize = 256 << 10;
 /// Pieces of output that are kept of one call.
@@ -33,13 +35,15 @@ struct Kept {
     bytes: usize,
     /// Bytes that had no room.
     lost: usize,
+    /// Nothing more is kept.
+    closed: bool,
 }
 
 impl Output {
     /// Adds a piece, as far as there is room.
     pub fn write(&self, channel: Channel, text: &str) {
         let mut kept = self.kept.lock();
-        let room = MAX_BYTES - kept.bytes;
+        let room = if kept.closed { 0 } else { MAX_BYTES - kept.bytes };
         // Half of a display is of no use.
         let take =
             if channel == Channel::Display && text.len() > room { 0 } else { text.floor_char_boundary(room) };
@@ -60,6 +64,17 @@ impl Output {
     /// Bytes that are kept.
     pub(crate) fn bytes(&self) -> usize {
         self.kept.lock().bytes
+    }
+
+    /// Takes out what repeats a secret. What is written from now on is not kept: it could repeat one, too.
+    pub(crate) fn scrub(&self, secrets: &Secrets) {
+        let mut kept = self.kept.lock();
+        for (_, text) in &mut kept.pieces {
+            if let Some(hidden) = secrets.hidden(text) {
+                *text = hidden;
+            }
+        }
+        kept.closed = !secrets.is_empty();
     }
 
     /// What was kept, in order, and how many bytes had no room.

@@ -15,10 +15,12 @@ use pycrust_protocol::reserved::RecorderStats;
 use pycrust_transport::Attachments;
 use pycrust_transport::sync::{Condvar, Mutex};
 
+use crate::naming::Naming;
 use crate::output::Output;
 use crate::registry::MethodRecording;
 use crate::sampler::{Offer, Plan, Sampler};
-use crate::scrub::Scrub;
+use crate::scrub::{Scrub, Scrubbed, Whole};
+use crate::secrets::Secrets;
 
 /// Bytes that one record counts for beside what it holds: the record, its place in the ring and in the index.
 const RECORD_COST: usize = 512;
@@ -100,34 +102,32 @@ pub struct Side {
     kept: usize,
     /// Bytes that the payload had.
     pub len: usize,
+    /// Whether fields were taken out of it.
+    pub less: bool,
 }
 
 impl Side {
     /// Keeps what it is given, which holds the payload's first `payload_len` bytes and metadata behind.
-    pub(crate) fn whole(bytes: Box<[u8]>, payload_len: usize, parameters: &[String], plan: &Plan) -> Self {
-        if payload_len <= plan.max_payload && plan.drop.is_empty() {
-            return Self { bytes, kept: payload_len, len: payload_len };
-        }
-        Self::copied(&bytes[..payload_len], &bytes[payload_len..], parameters, plan)
+    pub(crate) fn whole(bytes: Box<[u8]>, payload_len: usize) -> Self {
+        Self { bytes, kept: payload_len, len: payload_len, less: false }
     }
 
-    /// Copies a payload, as far as it is to be kept, and its metadata. `parameters` are the names of arguments
-    /// that bind by position.
-    pub(crate) fn copied(payload: &[u8], metadata: &[u8], parameters: &[String], plan: &Plan) -> Self {
-        if !plan.drop.is_empty() {
-            let scrubbed = plan.drop.payload(payload, parameters);
-            let metadata = plan.drop.payload(metadata, &[]);
-            // A payload that nothing is left of was longer than what is kept: it reads as cut.
-            let len = if scrubbed.is_empty() { payload.len() } else { scrubbed.len() };
-            return Self::cut(&scrubbed, &metadata, len, plan.max_payload);
-        }
-        Self::cut(payload, metadata, payload.len(), plan.max_payload)
+    /// Copies a payload and its metadata, as far as [`sides`] needs them.
+    pub(crate) fn copied(payload: &[u8], metadata: &[u8], plan: &Plan) -> Self {
+        let max = if plan.drop.is_empty() { plan.max_payload } else { usize::MAX };
+        Self::cut(payload, metadata, payload.len(), max)
+    }
+
+    /// What is left of a payload of `len` bytes. One that nothing is left of reads as cut.
+    fn scrubbed(payload: &[u8], metadata: &[u8], len: usize, less: bool, plan: &Plan) -> Self {
+        let len = if payload.is_empty() { len } else { payload.len() };
+        Self { less, ..Self::cut(payload, metadata, len, plan.max_payload) }
     }
 
     fn cut(payload: &[u8], metadata: &[u8], len: usize, max: usize) -> Self {
         let kept = payload.len().min(max);
         let bytes = [&payload[..kept], metadata].concat().into_boxed_slice();
-        Self { bytes, kept, len }
+        Self { bytes, kept, len, less: false }
     }
 
     /// The payload as MessagePack, as far as it was kept.
@@ -144,6 +144,48 @@ impl Side {
     pub fn truncated(&self) -> bool {
         self.kept < self.len
     }
+}
+
+/// How the fields of an answer's payload are named, and whether its request is all that the handler got.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Answered<'a> {
+    pub(crate) payload: &'a [u8],
+    pub(crate) metadata: &'a [u8],
+    pub(crate) failed: bool,
+    pub(crate) cut: bool,
+}
+
+/// Both directions of a call, as far as they are to be kept, of a request that is there in full where fields are taken
+/// out; and the output of its handler is scrubbed.
+pub(crate) fn sides(
+    request: Side,
+    answer: Answered<'_>,
+    naming: &Naming,
+    output: Option<&Output>,
+    plan: &Plan,
+) -> (Side, Side) {
+    let max = plan.max_payload;
+    if plan.drop.is_empty() {
+        let cut = request.kept > max;
+        let request =
+            if cut { Side::cut(request.payload(), request.metadata(), request.len, max) } else { request };
+        return (request, Side::cut(answer.payload, answer.metadata, answer.payload.len(), max));
+    }
+    let whole = Whole {
+        request: request.payload(),
+        request_metadata: request.metadata(),
+        response: answer.payload,
+        response_metadata: answer.metadata,
+        cut: answer.cut,
+        failed: answer.failed,
+    };
+    let (left, secrets) = plan.drop.call(whole, naming);
+    if let Some(output) = output {
+        output.scrub(&secrets);
+    }
+    let request = Side::scrubbed(&left.request, &left.request_metadata, request.len, left.less_request, plan);
+    let (payload, metadata) = (&left.response, &left.response_metadata);
+    (request, Side::scrubbed(payload, metadata, answer.payload.len(), left.less_response, plan))
 }
 
 /// One call that ended.
@@ -213,6 +255,19 @@ pub struct Ended {
 }
 
 impl Record {
+    /// The call without the fields that are not shown, and what they were.
+    pub fn shown(&self, scrub: &Scrub) -> (Scrubbed, Secrets) {
+        let whole = Whole {
+            request: self.request.payload(),
+            request_metadata: self.request.metadata(),
+            response: self.response.payload(),
+            response_metadata: self.response.metadata(),
+            cut: self.request.truncated() || self.ended.uploaded_kept < self.ended.uploaded,
+            failed: self.ended.status != Code::Ok,
+        };
+        scrub.call(whole, &self.ended.recording.naming)
+    }
+
     /// From the caller's begin to the answer, as it measured; `None` until it has told.
     pub fn round_trip_ns(&self) -> Option<u64> {
         match self.round_trip_ns.load(Ordering::Relaxed) {

@@ -10,7 +10,7 @@ use pycrust_transport::{Attachments, Link, monotonic_ns};
 use crate::call::Call;
 use crate::connections::Client;
 use crate::engine::Engine;
-use crate::recorder::{Ended, Origin, Side, unix_ns};
+use crate::recorder::{Answered, Ended, Origin, Side, sides, unix_ns};
 use crate::registry::MethodRecording;
 use crate::sampler::{Offer, Plan};
 
@@ -61,7 +61,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             origin: Arc::clone(&client.origin),
             sent_ns,
             deadline_ns: header.deadline_ns,
-            request: Side::copied(request.payload, metadata, &recording.parameters, &plan),
+            request: Side::copied(request.payload, metadata, &plan),
             recording,
             plan,
         }))
@@ -69,6 +69,8 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
 
     /// Records a request that did not become a call.
     pub(crate) fn record_turned(&self, turned: Turned, status: Code, payload: &[u8]) {
+        let answer = Answered { payload, metadata: &[], failed: status != Code::Ok, cut: false };
+        let (request, response) = sides(turned.request, answer, &turned.recording.naming, None, &turned.plan);
         let ended = Ended {
             method: turned.method,
             recording: turned.recording,
@@ -91,7 +93,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             arrays: Attachments::none(),
             output: None,
         };
-        self.recorder.push(ended, turned.request, Side::copied(payload, &[], &[], &turned.plan));
+        self.recorder.push(ended, request, response);
     }
 
     /// Records a received call that is not started.
@@ -105,7 +107,9 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             failed: true,
         };
         let Some(plan) = self.recorder.sample(offer, now_ns) else { return };
-        let request = Side::copied(call.payload(), call.metadata(), &recording.parameters, &plan);
+        let request = Side::copied(call.payload(), call.metadata(), &plan);
+        let answer = Answered { payload, metadata: &[], failed: status != Code::Ok, cut: false };
+        let (request, response) = sides(request, answer, &recording.naming, None, &plan);
         let ended = Ended {
             method: self.scheduler.lock().registry.name(index).cloned().unwrap_or_default(),
             recording,
@@ -132,6 +136,6 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             arrays: Attachments::none(),
             output: None,
         };
-        self.recorder.push(ended, request, Side::copied(payload, &[], &[], &plan));
+        self.recorder.push(ended, request, response);
     }
 }

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use pycrust_protocol::reserved::MethodInfo;
 
+use crate::naming::Naming;
+
 /// How many near matches an unknown method's error names.
 const NEAR_MATCHES: usize = 3;
 /// Names longer than this aren't compared: the distance costs the product of the lengths.
@@ -63,8 +65,10 @@ pub enum Change<H> {
 pub struct MethodRecording {
     /// They are not.
     pub off: bool,
-    /// The names of its arguments by position, for what is redacted by name.
+    /// The names of its arguments by position.
     pub parameters: Vec<String>,
+    /// The names of all that its payloads give by position, for what is taken out by name.
+    pub naming: Arc<Naming>,
 }
 
 /// One immutable version of a method.

@@ -51,10 +51,11 @@ def replayed(
         return _tried(endpoint[call.method].replay([call], int(on)), int(on))
     replay = call.replay(function)
     new = replay.new
-    redaction = endpoint.recording.redaction
-    now = _answer(call, redaction.apply(call.method, "result", new.result), new.error)
+    now = _answer(call, new.result, new.error)
     then = _answer(call, call.result, call.error)
     verdict = "The same answer" if replay.same else "Another answer"
+    if replay.uncompared:
+        verdict = "An answer that can't be compared, since fields were dropped,"
     took = f"{duration(new.duration_ns)}; {duration(replay.recorded.duration_ns)} when it was recorded"
     if function is not None and replay.live is not None:
         took += f", {duration(replay.live.duration_ns)} on {replay.live.of} now"
@@ -65,6 +66,8 @@ def _tried(trial: Any, version: int) -> dict[str, Any]:
     """What a trial of an earlier version on the one call says."""
     if trial.skipped:
         return {"said": "This call can't be made again: a handler did not end it, or not all of it was kept."}
+    if trial.uncompared:
+        return {"said": "The answers can't be compared: fields of the recorded one were dropped."}
     took = duration(trial.latencies()["candidate"]["max"] * 1e9)
     if not trial.mismatches:
         return {"said": f"The same answer from v{version}, in {took}.", "diff": [[" ", "no difference"]]}
