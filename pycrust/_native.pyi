@@ -416,6 +416,31 @@ def encode(value: object, /) -> bytes:
 def decode(payload: bytes, /) -> Any:
     """The Python object that the MessagePack in `payload` stands for."""
 
+def at_end(callback: Callable[[], object]) -> bool:
+    """Calls `callback` when the sync handler that this thread runs has returned; whether it runs one.
+
+    That is before its caller is answered; of a generator, after the step that runs.
+    """
+
+def log_put(note: object) -> bool:
+    """Leaves an object for the thread that logs: whether there was room, and the thread has not ended."""
+
+def log_take(patience: float | None = None) -> tuple[list[Any], int] | None:
+    """What the thread that logs is to do, and how many notes had no room; `None` at the end.
+
+    Notes are objects that were put, and lines as `(level, logger, text, seconds since 1970, thread)`. Waits for
+    them, at most `patience` seconds if that is no `None`.
+    """
+
+def log_close() -> None:
+    """The thread that logs is to end, once it has taken what waits."""
+
+def log_forked() -> None:
+    """In a forked child: what waits is the parent's to say."""
+
+def log_level(level: int) -> None:
+    """Native lines of this level and above are wanted, as Python numbers levels."""
+
 def printed() -> Printed | None:
     """Where output of the sync handler that this thread runs is kept; `None` if the thread runs none."""
 

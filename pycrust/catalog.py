@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from pycrust import staging
+from pycrust import logs, staging
 from pycrust._binding import crossed, release_pending
 from pycrust.archive import Archive, Entry
 from pycrust.display import PrintedLine
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pycrust._binding import Change, Handler
+    from pycrust.events import Event
     from pycrust.history import History
 
 
@@ -45,7 +47,7 @@ class Catalog:
     ) -> None:
         """Begins empty."""
         self.name = name
-        self.events = EventLog()
+        self.events = EventLog(self._tell)
         self._publish_natively = publish
         self._serving = serving
         #: Keeps the two sides of a publication together: natively live, and recorded here.
@@ -57,6 +59,12 @@ class Catalog:
         self.shelf = Shelf()
         #: Live methods that were not registered since the endpoint was last made under its name.
         self._stale: set[str] = set()
+
+    def _tell(self, event: Event) -> None:
+        """Logs what happens while this serves; in a notebook the cell says it, or the view."""
+        if self._serving():
+            level = logging.WARNING if event.kind in {"refused", "held"} else logging.INFO
+            logs.say(level, event.text, extra={"endpoint": self.name})
 
     # Changing ---------------------------------------------------------------------------------------------
 
@@ -405,7 +413,7 @@ class Catalog:
         self._lock = threading.RLock()
         live, self._live = list(self._live.values()), {}
         self.archive = Archive(self.archive.keep)
-        self.events = EventLog()
+        self.events = EventLog(self._tell)
         self.publish(live)
 
 

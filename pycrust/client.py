@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pycrust import _binding, loops
 from pycrust._binding import encode, make_client
 from pycrust.errors import Cancelled
+from pycrust.logs import drain
 from pycrust.naming import check_endpoint
 from pycrust.threads import Thread
 
@@ -53,6 +54,7 @@ class RpcClient:
         """Connects."""
         self.name = check_endpoint(name)
         own = client_name if client_name is not None else os.path.basename(sys.argv[0] or "python")  # noqa: PTH119 - a name, not a path
+        drain.start()
         self._client = make_client(name, own, timeout, wait)
 
     def call(

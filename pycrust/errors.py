@@ -381,7 +381,7 @@ def describe(exc: BaseException, traceback: bool = True) -> tuple[int, dict[str,
         if traceback and _tells_more(exc):
             payload["traceback"] = traceback_text(exc)
         return code, payload
-    message = _message(exc)
+    message = message_of(exc)
     if isinstance(exc, ValueError) and "read-only" in message:
         # What NumPy says to who writes into an argument.
         message += " (arguments are read-only views of shared memory: write into array.copy())"
@@ -404,7 +404,7 @@ def describe_arguments(exc: BaseException) -> tuple[int, dict[str, Any]]:
     if isinstance(exc, RpcError):
         return _of_rpc_error(exc)
     if isinstance(exc, (TypeError, ValueError)):
-        message = _message(exc)
+        message = message_of(exc)
         errors: list[dict[str, Any]] = [{"loc": [], "msg": message, "type": "arguments"}]
         return int(Code.INVALID_ARGUMENT), _payload(exc, f"invalid arguments: {message}", errors)
     return describe(exc, traceback=False)
@@ -434,7 +434,7 @@ def describe_result(exc: BaseException) -> tuple[int, dict[str, Any]]:
         return int(Code.INTERNAL), _payload(exc, message, errors)
     if isinstance(exc, RpcError):
         return _of_rpc_error(exc)
-    return int(Code.INTERNAL), _payload(exc, f"the handler's result can't be sent: {_message(exc)}")
+    return int(Code.INTERNAL), _payload(exc, f"the handler's result can't be sent: {message_of(exc)}")
 
 
 def _of_rpc_error(exc: RpcError) -> tuple[int, dict[str, Any]]:
@@ -465,7 +465,8 @@ def _payload(exc: BaseException, message: str, details: Any = None) -> dict[str,
     return payload
 
 
-def _message(exc: BaseException) -> str:
+def message_of(exc: BaseException) -> str:
+    """The text of an exception, cut to what travels, also where making it raises."""
     try:
         return _clipped(str(exc))
     except Exception as second:  # noqa: BLE001 - a broken __str__ must not hide the first error

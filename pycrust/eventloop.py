@@ -9,12 +9,13 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from pycrust._binding import be_punctual, make_inbox
+from pycrust.capture import endings
 from pycrust.errors import Interrupted
 from pycrust.forking import leave_loop
 from pycrust.threads import Thread
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Iterable
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 
     from pycrust._binding import AsyncCall, CurrentCall, Inbox
 
@@ -126,13 +127,17 @@ class Tasks:
                 call.abandon()
                 return
             current.set(call.context())
+            ending: list[Callable[[], object]] = []
+            endings.set(ending)
             work = call.begin(self._arguments(call))
             if work is None:
                 return
             if call.streams:
-                await self._stream(call, work)
+                await self._stream(call, work, ending)
             else:
-                call.finish(await work)
+                result = await work
+                _end(ending)
+                call.finish(result)
         except asyncio.CancelledError:
             if call.number in self._interrupted:
                 call.fail(Interrupted())
@@ -146,13 +151,14 @@ class Tasks:
             self._tasks.pop(call.number, None)
             self._interrupted.discard(call.number)
 
-    async def _stream(self, call: AsyncCall, items: Any) -> None:
+    async def _stream(self, call: AsyncCall, items: Any, ending: list[Callable[[], object]]) -> None:
         try:
             async for item in items:
                 while not call.may_send:
                     await self._change(call)
                 if not call.send(item):
                     return
+            _end(ending)
             call.end()
         finally:
             await items.aclose()
@@ -177,6 +183,12 @@ class Tasks:
             await waiting
         finally:
             del self._waiting[call.number]
+
+
+def _end(ending: list[Callable[[], object]]) -> None:
+    """Does what is to be done when a handler has ended."""
+    for then in ending:
+        then()
 
 
 class LoopThread:

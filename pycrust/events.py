@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from pycrust.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 #: Events that are kept, the newest ones.
 KEPT = 1_000
@@ -57,8 +57,9 @@ class EventLog:
         (['calculator.add v1 → v2'], 2)
     """
 
-    def __init__(self) -> None:
-        """Nothing has happened yet."""
+    def __init__(self, told: Callable[[Event], object] | None = None) -> None:
+        """Nothing has happened yet; `told` hears of everything that does."""
+        self._told = told
         self._lock = threading.Lock()
         self._kept: deque[Event] = deque(maxlen=KEPT)
         self._last = 0
@@ -67,7 +68,10 @@ class EventLog:
         """Notes that something happened, now."""
         with self._lock:
             self._last += 1
-            self._kept.append(Event(self._last, dt.datetime.now().astimezone(), kind, subject, version, text))
+            event = Event(self._last, dt.datetime.now().astimezone(), kind, subject, version, text)
+            self._kept.append(event)
+        if self._told is not None:
+            self._told(event)
 
     @property
     def last(self) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pycrust import _binding, forking, termination, threads
 from pycrust.capture import capture
+from pycrust.logs import drain
 
 if TYPE_CHECKING:
     from pycrust.service import Service
@@ -140,6 +141,7 @@ def _after_fork_in_child() -> None:
         forking.begin(stop_all)
     switch_interval.forked()
     capture.forked()
+    drain.forked()
     for service in services.values():
         service.forked()
 

@@ -11,7 +11,7 @@ import weakref
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from pycrust import _binding, lifecycle
+from pycrust import _binding, lifecycle, logs
 from pycrust.capture import capture
 from pycrust.catalog import Catalog
 from pycrust.errors import AlreadyServed, Interrupted, RpcError
@@ -21,6 +21,7 @@ from pycrust.naming import check_method
 from pycrust.recording import Recording
 from pycrust.registration import make_registration
 from pycrust.running import RunningCall
+from pycrust.statistics import counted
 from pycrust.traffic import Tap
 
 if TYPE_CHECKING:
@@ -38,8 +39,6 @@ _SLICE = 0.1
 _TAKEOVER_S = 10.0
 #: Seconds between looks whether it has.
 _TAKEOVER_PAUSE_S = 0.02
-
-_log = logging.getLogger("pycrust")
 
 
 class Service:
@@ -169,6 +168,7 @@ class Service:
                 self.worker.expect(expect)
             if self.worker.serving:
                 return
+            logs.drain.start()
             self.loops.start()
             # The first call may come at once.
             capture.want(self.name)
@@ -185,6 +185,8 @@ class Service:
             self._stopped.clear()
             if self.settings.switch_interval is not None:
                 lifecycle.switch_interval.want(self.name, self.settings.switch_interval)
+            methods = counted(len(self.catalog.visible()), "method")
+            logs.say(logging.INFO, f"{self.name}: serving from pid {os.getpid()} with {methods}")
 
     def stop(self, grace: float) -> tuple[bool, bool]:
         """Ends serving; waits up to `grace` seconds for calls. Whether every call and every thread ended."""
@@ -195,6 +197,8 @@ class Service:
                 try:
                     return self.worker.stop(grace) if self.worker.serving else (True, True)
                 finally:
+                    # Said while a kernel's streams are watched, and before whoever stops goes on.
+                    logs.drain.flush()
                     self._end()
         finally:
             # Without the lock, which the thread that hands the name over takes.
@@ -217,6 +221,7 @@ class Service:
 
         deadline = time.monotonic() + _TAKEOVER_S
         with contextlib.suppress(RpcError), RpcClient(self.name, client_name="takeover") as client:
+            logs.say(logging.INFO, f"{self.name}: asking the process that serves it to hand it over")
             client.call("pycrust.hand_over", timeout=_TAKEOVER_S)
         while True:
             try:
@@ -230,12 +235,12 @@ class Service:
 
     def handed_over(self) -> None:
         """Another process serves the name now."""
+        text = "was taken over by another process; serve(takeover=True) here takes it back"
+        logs.say(logging.WARNING, f"{self.name}: {text}")
         with self._lock:
             if not self.worker.serving:
+                logs.drain.flush()
                 self._end()
-        _log.warning(
-            "%r was taken over by another process; serve() here takes it back with takeover=True", self.name
-        )
 
     def running(self, least_ns: int = 0) -> list[RunningCall]:
         """The calls that run now and were sent so many nanoseconds ago or earlier, the oldest first."""

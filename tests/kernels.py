@@ -60,6 +60,45 @@ class Kernel:
         error = "" if content["status"] == "ok" else "\n".join(content.get("traceback", ["aborted"]))
         return "".join(texts), error
 
+    def show(self, code: str) -> tuple[str, list[str]]:
+        """Executes a cell; gives its text and the images under it."""
+        images: list[str] = []
+        texts: list[str] = []
+
+        def collect(message: dict[str, Any]) -> None:
+            content = message["content"]
+            if message["msg_type"] == "stream":
+                texts.append(content["text"])
+            elif "image/png" in content.get("data", {}):
+                images.append(content["data"]["image/png"])
+
+        reply = self.client.execute_interactive(code, output_hook=collect, timeout=PATIENCE, store_history=True)
+        if reply["content"]["status"] != "ok":
+            raise CellFailedError("\n".join(reply["content"].get("traceback", ["aborted"])))
+        return "".join(texts), images
+
+    def run_as(self, cell_id: str, code: str) -> str:
+        """Executes a cell as JupyterLab does, which says which one it is; gives what it printed."""
+        texts: list[str] = []
+        content = {
+            "code": code, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False,
+            "stop_on_error": True,
+        }  # fmt: skip
+        message = self.client.session.msg("execute_request", content, metadata={"cellId": cell_id})
+        self.client.shell_channel.send(message)
+        while True:
+            told = self.client.get_iopub_msg(timeout=PATIENCE)
+            if told["parent_header"].get("msg_id") != message["header"]["msg_id"]:
+                continue
+            if told["msg_type"] == "stream":
+                texts.append(told["content"]["text"])
+            elif told["msg_type"] == "error":
+                raise CellFailedError("\n".join(told["content"]["traceback"]))
+            elif told["msg_type"] == "status" and told["content"]["execution_state"] == "idle":
+                break
+        self.client.get_shell_msg(timeout=PATIENCE)
+        return "".join(texts)
+
     def begin(self, code: str) -> None:
         """Sends a cell without waiting for its end."""
         self.client.execute(code)

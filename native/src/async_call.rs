@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use pycrust_engine::{Argument, Ongoing, Output};
+use pycrust_engine::{Argument, Ongoing};
 use pycrust_protocol::Code;
 use pycrust_transport::{Attachment, Process};
 use pyo3::exceptions::PyRuntimeError;
@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 use crate::arguments::{self, PyArguments};
 use crate::current::CurrentCall;
 use crate::dispatch::{PyJob, encoded};
+use crate::failure::Failing;
 use crate::handler::Kind;
 use crate::inbox::Queue;
 use crate::memory::Rooms;
@@ -63,9 +64,9 @@ impl AsyncCall {
         }
     }
 
-    /// Where its handler's output is kept, if it is.
-    fn record(&self) -> Option<Arc<Output>> {
-        self.lock().as_ref().and_then(PyJob::output).cloned()
+    /// What is said of its failure, until it is answered.
+    fn failing(&self) -> Option<Failing> {
+        self.lock().as_ref().map(Failing::of)
     }
 
     /// Answers, once.
@@ -142,10 +143,11 @@ impl AsyncCall {
         };
         self.leave_if_forked(py, begun.as_ref().ok().and_then(|called| called.as_ref().err()));
         let mut out = Vec::new();
+        let Some(failing) = self.failing() else { return Err(answered()) };
         let status = match begun {
             Ok(Ok(work)) => return Ok(Some(work)),
-            Ok(Err(error)) => failure::raised(py, &error, self.traceback, self.record().as_ref(), &mut out),
-            Err(error) => failure::arguments(py, &error, &mut out),
+            Ok(Err(error)) => failure::raised(py, &error, self.traceback, &[failing], &mut out),
+            Err(error) => failure::arguments(py, &error, &failing, &mut out),
         };
         self.answer(py, status, &out);
         Ok(None)
@@ -164,7 +166,7 @@ impl AsyncCall {
         match encoded {
             Ok(attachments) => self.answer_with(py, Code::Ok, &out, attachments),
             Err(error) => {
-                let status = failure::result(py, &error, &mut out);
+                let status = failure::result(py, &error, self.failing().as_slice(), &mut out);
                 self.answer(py, status, &out);
             }
         }
@@ -183,7 +185,7 @@ impl AsyncCall {
                 true
             }
             Err(error) => {
-                let status = failure::result(py, &error, &mut out);
+                let status = failure::result(py, &error, self.failing().as_slice(), &mut out);
                 self.answer(py, status, &out);
                 false
             }
@@ -201,7 +203,7 @@ impl AsyncCall {
         let error = PyErr::from_value(error);
         self.leave_if_forked(py, Some(&error));
         let mut out = Vec::new();
-        let status = failure::raised(py, &error, self.traceback, self.record().as_ref(), &mut out);
+        let status = failure::raised(py, &error, self.traceback, self.failing().as_slice(), &mut out);
         self.answer(py, status, &out);
     }
 

@@ -8,6 +8,7 @@ use pyo3::types::PyList;
 
 use crate::current::RunningBatch;
 use crate::dispatch::{PyJob, encoded};
+use crate::failure::Failing;
 use crate::forked::leave_if_forked;
 use crate::{decode, failure};
 
@@ -41,7 +42,7 @@ pub(crate) fn run(py: Python<'_>, mut first: PyJob, traceback: bool) -> Vec<Answ
             Err(error) => {
                 job.ran();
                 let mut out = Vec::new();
-                let code = failure::arguments(py, &error, &mut out);
+                let code = failure::arguments(py, &error, &Failing::of(&job), &mut out);
                 answers.push((job, code, out, Vec::new()));
             }
         }
@@ -64,7 +65,7 @@ pub(crate) fn run(py: Python<'_>, mut first: PyJob, traceback: bool) -> Vec<Answ
                 let code = match result.cast::<PyBaseException>() {
                     Ok(raised) => {
                         let error = PyErr::from_value(raised.clone().into_any());
-                        failure::raised(py, &error, traceback, job.output(), &mut out)
+                        failure::raised(py, &error, traceback, &[Failing::of(&job)], &mut out)
                     }
                     Err(_) => {
                         let encoded = encoded(handler, result, &mut out, None, || ());
@@ -74,7 +75,7 @@ pub(crate) fn run(py: Python<'_>, mut first: PyJob, traceback: bool) -> Vec<Answ
                                 arrays = attachments;
                                 Code::Ok
                             }
-                            Err(error) => failure::result(py, &error, &mut out),
+                            Err(error) => failure::result(py, &error, &[Failing::of(&job)], &mut out),
                         }
                     }
                 };
@@ -83,16 +84,10 @@ pub(crate) fn run(py: Python<'_>, mut first: PyJob, traceback: bool) -> Vec<Answ
         }
         Err(error) => {
             let mut out = Vec::new();
+            let failing: Vec<_> = jobs.iter().map(Failing::of).collect();
             let code = match &error {
-                Failed::Raised(error) => {
-                    if !traceback {
-                        jobs.iter()
-                            .filter_map(PyJob::output)
-                            .for_each(|record| failure::keep_traceback(py, error, record));
-                    }
-                    failure::raised(py, error, traceback, None, &mut out)
-                }
-                Failed::Misshapen(error) => failure::result(py, error, &mut out),
+                Failed::Raised(error) => failure::raised(py, error, traceback, &failing, &mut out),
+                Failed::Misshapen(error) => failure::result(py, error, &failing, &mut out),
             };
             answers.extend(jobs.into_iter().map(|job| (job, code, out.clone(), Vec::new())));
         }

@@ -24,25 +24,29 @@ thread_local! {
     static BATCH: Cell<Option<*const [PyJob]>> = const { Cell::new(None) };
     /// This dispatch thread's place among those of its worker.
     static PLACE: OnceCell<Arc<Place>> = const { OnceCell::new() };
+    /// What is called when the handler that it runs has returned, or a generator's step.
+    static AT_END: RefCell<Vec<Py<PyAny>>> = const { RefCell::new(Vec::new()) };
     /// Where it builds arrays of its answer, once it has asked for its call.
     static ROOMS: RefCell<Option<Arc<Rooms>>> = const { RefCell::new(None) };
 }
 
 /// Makes a job the one that this thread runs, until it is dropped. Both happen attached.
 pub(crate) struct Running<'a> {
+    py: Python<'a>,
     _job: &'a PyJob,
     before: *const PyJob,
 }
 
 impl<'a> Running<'a> {
-    pub(crate) fn new(_attached: Python<'_>, job: &'a PyJob) -> Self {
+    pub(crate) fn new(py: Python<'a>, job: &'a PyJob) -> Self {
         occupy(std::slice::from_ref(job));
-        Self { _job: job, before: RUNNING.replace(job) }
+        Self { py, _job: job, before: RUNNING.replace(job) }
     }
 }
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
+        finish(self.py);
         RUNNING.set(self.before);
         vacate();
     }
@@ -50,21 +54,45 @@ impl Drop for Running<'_> {
 
 /// Makes jobs the batch that this thread runs, until it is dropped. Both happen attached.
 pub(crate) struct RunningBatch<'a> {
+    py: Python<'a>,
     _jobs: &'a [PyJob],
     before: Option<*const [PyJob]>,
 }
 
 impl<'a> RunningBatch<'a> {
-    pub(crate) fn new(_attached: Python<'_>, jobs: &'a [PyJob]) -> Self {
+    pub(crate) fn new(py: Python<'a>, jobs: &'a [PyJob]) -> Self {
         occupy(jobs);
-        Self { _jobs: jobs, before: BATCH.replace(Some(jobs)) }
+        Self { py, _jobs: jobs, before: BATCH.replace(Some(jobs)) }
     }
 }
 
 impl Drop for RunningBatch<'_> {
     fn drop(&mut self) {
+        finish(self.py);
         BATCH.set(self.before);
         vacate();
+    }
+}
+
+/// Calls `callback` when the handler that this thread runs has returned, before its caller is answered; of a generator,
+/// after the step that runs. Whether the thread runs one.
+pub(crate) fn at_end(callback: Py<PyAny>) -> bool {
+    let runs = BATCH.get().is_some() || !RUNNING.get().is_null();
+    if runs {
+        AT_END.with_borrow_mut(|waiting| waiting.push(callback));
+    }
+    runs
+}
+
+/// Does what is to be done at the end of a handler's run, still as a part of it.
+fn finish(py: Python<'_>) {
+    if AT_END.with_borrow(Vec::is_empty) {
+        return;
+    }
+    for callback in AT_END.take() {
+        if let Err(error) = callback.call0(py) {
+            error.write_unraisable(py, None);
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::arguments::Items;
 use crate::batch::Answer;
 use crate::beside::Beside;
 use crate::current::{Places, Running, take_rooms};
+use crate::failure::Failing;
 use crate::forked::leave_if_forked;
 use crate::handler::{Handler, Kind};
 use crate::memory::Rooms;
@@ -98,7 +99,7 @@ fn begin(py: Python<'_>, job: &mut PyJob, traceback: bool, out: &mut Vec<u8>) ->
         Err(error) => {
             job.decoded();
             job.ran();
-            return Outcome::Answer(failure::arguments(py, &error, out), Vec::new());
+            return Outcome::Answer(failure::arguments(py, &error, &Failing::of(job), out), Vec::new());
         }
     };
     let handler = handler.get();
@@ -116,14 +117,15 @@ fn begin(py: Python<'_>, job: &mut PyJob, traceback: bool, out: &mut Vec<u8>) ->
         Ok(generator) if generates => return Outcome::Stream(generator.unbind()),
         Ok(result) => result,
         Err(error) => {
-            return Outcome::Answer(failure::raised(py, &error, traceback, job.output(), out), Vec::new());
+            let status = failure::raised(py, &error, traceback, &[Failing::of(job)], out);
+            return Outcome::Answer(status, Vec::new());
         }
     };
     let encoded = encoded(handler, result, out, take_rooms(), || drop(bound));
     leave_if_forked(py, job, encoded.as_ref().err());
     match encoded {
         Ok(attachments) => Outcome::Answer(Code::Ok, attachments),
-        Err(error) => Outcome::Answer(failure::result(py, &error, out), Vec::new()),
+        Err(error) => Outcome::Answer(failure::result(py, &error, &[Failing::of(job)], out), Vec::new()),
     }
 }
 

@@ -2,34 +2,66 @@
 
 use std::sync::Arc;
 
-use pycrust_engine::{Channel, Output};
+use pycrust_engine::{Channel, Output, RunningCall};
 use pycrust_protocol::{Code, ErrorPayload};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::encode;
+use crate::dispatch::PyJob;
+use crate::{current, encode};
 
-/// The arguments don't fit: `pycrust.errors.describe_arguments`.
-pub(crate) fn arguments(py: Python<'_>, error: &PyErr, out: &mut Vec<u8>) -> Code {
-    described(py, error, "describe_arguments", None, false, out)
+/// A call that fails, apart from its job: describing an exception runs the exception's own code.
+pub(crate) struct Failing {
+    endpoint: Arc<str>,
+    call: RunningCall,
+    record: Option<Arc<Output>>,
 }
 
-/// The handler raised: `pycrust.errors.describe`. Where its caller gets no traceback, the call's record does.
+impl Failing {
+    pub(crate) fn of(job: &PyJob) -> Self {
+        Self { endpoint: job.endpoint().into(), call: job.running(), record: job.output().cloned() }
+    }
+}
+
+/// The arguments don't fit: `pycrust.errors.describe_arguments`.
+pub(crate) fn arguments(py: Python<'_>, error: &PyErr, failing: &Failing, out: &mut Vec<u8>) -> Code {
+    let code = described(py, error, "describe_arguments", None, false, out);
+    log(py, error, code, std::slice::from_ref(failing));
+    code
+}
+
+/// The handler raised: `pycrust.errors.describe`. Where its callers get no traceback, the calls' records do.
 pub(crate) fn raised(
     py: Python<'_>,
     error: &PyErr,
     traceback: bool,
-    record: Option<&Arc<Output>>,
+    failing: &[Failing],
     out: &mut Vec<u8>,
 ) -> Code {
-    if let (false, Some(record)) = (traceback, record) {
-        keep_traceback(py, error, record);
+    if !traceback {
+        let records = failing.iter().filter_map(|failing| failing.record.as_ref());
+        records.for_each(|record| keep_traceback(py, error, record));
     }
-    described(py, error, "describe", Some(traceback), true, out)
+    let code = described(py, error, "describe", Some(traceback), true, out);
+    log(py, error, code, failing);
+    code
+}
+
+/// Tells `pycrust.failures` what an exception has ended: one call, or those of a batch.
+fn log(py: Python<'_>, error: &PyErr, code: Code, failing: &[Failing]) {
+    let Some(first) = failing.first() else { return };
+    let told = || -> PyResult<()> {
+        let call = current::described(py, &first.call)?;
+        let arguments = (&*first.endpoint, call, u8::from(code), error.value(py), failing.len());
+        py.import("pycrust.failures")?.call_method1("failed", arguments).map(drop)
+    };
+    if let Err(second) = told() {
+        second.write_unraisable(py, None);
+    }
 }
 
 /// Leaves `pycrust.errors.traceback_text` with a call's record.
-pub(crate) fn keep_traceback(py: Python<'_>, error: &PyErr, record: &Output) {
+fn keep_traceback(py: Python<'_>, error: &PyErr, record: &Output) {
     let text = || -> PyResult<String> {
         let value = error.value(py);
         value.setattr("__traceback__", error.traceback(py))?;
@@ -42,8 +74,10 @@ pub(crate) fn keep_traceback(py: Python<'_>, error: &PyErr, record: &Output) {
 }
 
 /// The result doesn't fit or can't cross: `pycrust.errors.describe_result`.
-pub(crate) fn result(py: Python<'_>, error: &PyErr, out: &mut Vec<u8>) -> Code {
-    described(py, error, "describe_result", None, true, out)
+pub(crate) fn result(py: Python<'_>, error: &PyErr, failing: &[Failing], out: &mut Vec<u8>) -> Code {
+    let code = described(py, error, "describe_result", None, true, out);
+    log(py, error, code, failing);
+    code
 }
 
 /// `pycrust.errors.RpcError.of(code, message)`: the exception of the class for this code.

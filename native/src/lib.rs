@@ -18,6 +18,7 @@ mod forked;
 mod handler;
 mod inbox;
 mod keys;
+mod logs;
 mod memory;
 mod plain;
 mod record;
@@ -53,11 +54,20 @@ mod _native {
     #[pymodule_export]
     use crate::inbox::Inbox;
     #[pymodule_export]
+    use crate::logs::{log_close, log_forked, log_level, log_put, log_take};
+    #[pymodule_export]
     use crate::memory::{Buffer, Private, Room};
     #[pymodule_export]
     use crate::record::{PyRecord, PyScrub, Shown, call_lines, matches};
     #[pymodule_export]
     use crate::worker::Worker;
+
+    #[pymodule_init]
+    #[allow(clippy::unnecessary_wraps, reason = "PyO3 wants it")]
+    fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+        crate::logs::install();
+        Ok(())
+    }
 
     /// Bytes of memory that are kept for the next encoding, at most.
     const MAX_SCRATCH: usize = 64 << 10;
@@ -128,6 +138,13 @@ mod _native {
     #[pyfunction]
     fn write_output(channel: &str, text: &str) -> PyResult<Option<bool>> {
         Ok(crate::current::write_output(crate::record::channel(channel)?, text))
+    }
+
+    /// Calls `callback` when the sync handler that this thread runs has returned, before its caller is answered; of a
+    /// generator, after the step that runs. Whether the thread runs one.
+    #[pyfunction]
+    fn at_end(callback: Py<PyAny>) -> bool {
+        crate::current::at_end(callback)
     }
 
     /// Where output of the sync handler that this thread runs is kept; `None` if the thread runs none.

@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 
 use crate::current::{Running, take_rooms};
 use crate::dispatch::{PyJob, encoded};
-use crate::failure;
+use crate::failure::{self, Failing};
 use crate::forked::leave_if_forked;
 
 /// Items that are made before other calls have their turn.
@@ -37,7 +37,7 @@ pub(crate) fn run(
         Ok(items) => items,
         Err(error) => {
             job.ran();
-            let status = failure::result(py, &error, out);
+            let status = failure::result(py, &error, &[Failing::of(&job)], out);
             return Some((job, status));
         }
     };
@@ -60,7 +60,7 @@ pub(crate) fn run(
         leave_if_forked(py, &job, made.as_ref().and_then(|item| item.as_ref().err()));
         let status = match made {
             None => Code::Ok,
-            Some(Err(error)) => failure::raised(py, &error, traceback, job.output(), out),
+            Some(Err(error)) => failure::raised(py, &error, traceback, &[Failing::of(&job)], out),
             Some(Ok(item)) => {
                 out.clear();
                 let encoded = encoded(handler.get(), item, out, take_rooms(), || ());
@@ -77,7 +77,7 @@ pub(crate) fn run(
                     }
                     Err(error) => {
                         close(py, &generator, &job);
-                        failure::result(py, &error, out)
+                        failure::result(py, &error, &[Failing::of(&job)], out)
                     }
                 }
             }

@@ -5,16 +5,21 @@ from __future__ import annotations
 import base64
 import functools
 import json
+import re
 import sys
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pycrust import capture
+from pycrust.jupyter import figures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     #: An object, the attribute of it that is replaced, and what makes the replacement of what was there.
     Patch = tuple[Any, str, Callable[[Any], Any]]
+
+#: Colours of a terminal, which IPython puts into tracebacks.
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def patches(question: Callable[[str], Callable[[Any], Any]]) -> Iterator[Patch]:
@@ -24,6 +29,7 @@ def patches(question: Callable[[str], Callable[[Any], Any]]) -> Iterator[Patch]:
         question: Gives what makes a guard for a function that asks the user.
     """
     from ipykernel.kernelbase import Kernel  # noqa: PLC0415 - only a notebook has it
+    from IPython.core.displayhook import CapturingDisplayHook, DisplayHook  # noqa: PLC0415 - as above
     from IPython.core.displaypub import CapturingDisplayPublisher, DisplayPublisher  # noqa: PLC0415 - as above
 
     kernel = cast("Any", Kernel).instance()
@@ -35,6 +41,10 @@ def patches(question: Callable[[str], Callable[[Any], Any]]) -> Iterator[Patch]:
         if "write" in vars(stream):
             yield stream, "write", _WatchedWrite
     # The classes, since `%%capture` replaces the publisher itself.
+    yield DisplayHook, "__call__", _shown_result
+    yield CapturingDisplayHook, "__call__", _shown_result
+    # On the object: the kernel has put its class's method there once more.
+    yield kernel.shell, "_showtraceback", _kept_traceback
     publishers: set[type] = {type(kernel.shell.display_pub), CapturingDisplayPublisher, DisplayPublisher}
     for publisher in publishers:
         if "publish" in vars(publisher):
@@ -57,30 +67,16 @@ class _WatchedWrite:
         if stream is None:
             return self._write
         own = cast("dict[str, Any]", vars(stream))
-        return _Watched(stream, own.get("write") or functools.partial(self._write, stream))
+        passed_to = own.get("write") or functools.partial(self._write, stream)
+        channel = "stderr" if getattr(stream, "name", "") == "stderr" else "stdout"
+        return capture.Writer(channel, passed_to, passes_on=False)
 
     def __set__(self, stream: Any, write: Any) -> None:
-        vars(stream)["write"] = write.passed_to if isinstance(write, _Watched) else write
+        vars(stream)["write"] = write.passed_to if isinstance(write, capture.Writer) else write
 
     def __delete__(self, stream: Any) -> None:
         own = cast("dict[str, Any]", vars(stream))
         own.pop("write", None)
-
-
-class _Watched:
-    """One stream's `write`: a handler's text goes to its record, any other is passed on."""
-
-    def __init__(self, stream: Any, passed_to: Callable[[str], int]) -> None:
-        self.passed_to = passed_to
-        self._channel: Literal["stdout", "stderr"] = (
-            "stderr" if getattr(stream, "name", "") == "stderr" else "stdout"
-        )
-
-    def __call__(self, text: str) -> int:
-        # What is no text is refused by the stream itself.
-        if not isinstance(text, str) or capture.keep(self._channel, text) is None:  # pyright: ignore[reportUnnecessaryIsInstance]
-            return self.passed_to(text)
-        return len(text)
 
 
 def _publisher(publish: Callable[..., None]) -> Callable[..., None]:
@@ -102,6 +98,59 @@ def _clearer(clear: Callable[..., None]) -> Callable[..., None]:
             clear(self, *values, **options)
 
     return watched
+
+
+def _shown_result(show: Callable[..., None]) -> Callable[..., None]:
+    """`sys.displayhook` of the notebook, which would make a cell's result of what a handler gives it."""
+
+    @functools.wraps(show)
+    def watched(self: Any, result: Any = None) -> None:
+        if not capture.is_kept():
+            show(self, result)
+        elif result is not None:
+            from IPython import display  # noqa: PLC0415 - only a notebook has it
+
+            cast("Any", display).display(result)
+
+    return watched
+
+
+def _kept_traceback(show: Callable[..., None]) -> Callable[..., None]:
+    """Where `showtraceback()` and the notebook's `sys.excepthook` end, which send it to the running cell."""
+
+    @functools.wraps(show)
+    def watched(kind: Any, value: Any, lines: list[str]) -> None:
+        text = "\n".join(lines)
+        if capture.keep("stderr", f"{_COLOURS.sub('', text)}\n") is None:
+            show(kind, value, lines)
+
+    return watched
+
+
+def _output_widget(module: Any) -> Iterator[Patch]:
+    """`ipywidgets.Output`: entered by a handler it would take what the running cell prints."""
+
+    def here_only(enter: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(enter)
+        def watched(self: Any, *exception: Any) -> Any:
+            return None if capture.in_handler() else enter(self, *exception)
+
+        return watched
+
+    yield module.Output, "__enter__", here_only
+    yield module.Output, "__exit__", here_only
+
+
+def _figures(module: Any) -> Iterator[Patch]:
+    """Where pyplot keeps its open figures."""
+    yield module.Gcf, "figs", figures.Figures
+
+
+#: What is watched in modules that may be imported later.
+LATER: dict[str, Callable[[Any], Iterator[Patch]]] = {
+    "ipywidgets.widgets.widget_output": _output_widget,
+    "matplotlib._pylab_helpers": _figures,
+}
 
 
 def _text(value: Any) -> Any:

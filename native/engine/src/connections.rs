@@ -134,11 +134,16 @@ impl<L: Link> Client<L> {
     }
 
     fn fail(&self, reason: &str) -> usize {
-        log::error!("closing connection {} of {} (pid {}): {reason}", self.id, self.peer.name, self.peer.pid);
+        log::error!("closing connection {} of {}: {reason}", self.id, named(&self.peer));
         self.gone.store(true, Ordering::Release);
         self.link.close();
         0
     }
+}
+
+/// A client as the log names it. It chose its name itself: no line of the log may begin in it.
+pub(crate) fn named(peer: &Peer) -> String {
+    format!("{} (pid {})", peer.name.escape_debug(), peer.pid)
 }
 
 impl<H: Send + Sync + 'static, L: Link> AcceptorEvents<L> for Engine<H, L> {
@@ -149,6 +154,7 @@ impl<H: Send + Sync + 'static, L: Link> AcceptorEvents<L> for Engine<H, L> {
             return;
         }
         self.visits.came(client.id, &client.peer);
+        log::info!("{}: {} connected", self.config.endpoint, named(&client.peer));
         self.scheduler.lock().clients.push(client);
         self.topology.fetch_add(1, Ordering::Release);
         self.nudge();
@@ -165,7 +171,7 @@ impl<H: Send + Sync + 'static, L: Link> AcceptorEvents<L> for Engine<H, L> {
             client.gone.store(true, Ordering::Release);
             (client, scheduler.remove_queued(|call| call.client.id == connection))
         };
-        log::debug!("connection {connection} of {} ended: {reason}", client.peer.name);
+        log::info!("{}: {} disconnected: {reason}", self.config.endpoint, named(&client.peer));
         self.visits.went(connection, &client.peer, reason);
         self.topology.fetch_add(1, Ordering::Release);
         for (index, call) in dropped {

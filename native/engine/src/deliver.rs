@@ -11,7 +11,7 @@ use pycrust_protocol::limits::{MAX_BODY_LEN, SMALL_SAMPLE_LEN};
 use pycrust_transport::{Attachment, Link, SendError};
 
 use crate::call::Call;
-use crate::connections::Client;
+use crate::connections::{Client, named};
 use crate::engine::Engine;
 use crate::outbox::{Answer, Outgoing, Tried};
 use crate::text::{self, Refusal};
@@ -177,7 +177,7 @@ fn send<L: Link>(
         Err(SendError::Failed(reason)) => text::send_failed(&reason),
         sent => return sent,
     };
-    log::warn!("an answer to {} (pid {}): {}", client.peer.name, client.peer.pid, instead.error.message);
+    log::warn!("an answer to {}: {}", named(&client.peer), instead.error.message);
     let mut header = *header;
     if header.common.flags & flags::STREAM_ITEM != 0 {
         // It ends the stream in the item's place.

@@ -242,6 +242,11 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             return true;
         }
         scheduler.phase = Phase::Stopping;
+        let endpoint = &self.config.endpoint;
+        parking_lot::MutexGuard::unlocked(&mut scheduler, || {
+            let calls = self.in_flight();
+            log::info!("{endpoint}: stopping; {calls} calls in flight have {grace:?} to end");
+        });
         let busy = |scheduler: &Scheduler<H, L>| {
             scheduler.running > 0
                 || scheduler.background > 0
@@ -253,6 +258,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             scheduler = self.quiet.wait_for(scheduler, left.min(STOP_SLICE));
         }
         let ended = !busy(&scheduler);
+        let running = scheduler.running + scheduler.background;
         let left = scheduler.remove_queued(|_| true);
         let resumable = scheduler.take_resumable();
         scheduler.phase = Phase::Stopped;
@@ -265,12 +271,23 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         self.courier.set_life(0);
         self.nudge();
         self.clear_desk();
+        let refused = left.len();
         for (index, call) in left {
             self.admission.unqueue(call.weight());
             self.refuse(index, &call, &text::stopping(&self.config.endpoint), Patience::Hurries);
         }
         for job in resumable {
             job.give_up();
+        }
+        let parted = clients.len();
+        if ended {
+            log::info!("{endpoint}: stopped; {parted} clients were let go of");
+        } else {
+            log::warn!(
+                "{endpoint}: stopped while {running} handlers ran on, beyond the {grace:?} that they had; {} calls that \
+                 waited were refused, {parted} clients let go of",
+                refused
+            );
         }
         for client in clients {
             client.pass_on(|_| true);

@@ -209,6 +209,11 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
         self.call.client.is_gone() || self.call.client.link.cancelled(self.call.id)
     }
 
+    /// The endpoint's name.
+    pub fn endpoint(&self) -> &str {
+        &self.engine.config.endpoint
+    }
+
     /// The call in few words.
     pub fn running(&self) -> RunningCall {
         RunningCall {

@@ -8,10 +8,12 @@ import json
 import logging
 import threading
 import time
+import traceback
 import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from pycrust import logs
 from pycrust.jupyter.view import rates
 from pycrust.jupyter.view.events import Timeline
 from pycrust.jupyter.view.history import History
@@ -47,7 +49,10 @@ GRACE_S = 6.0
 HELD_S = 0.75
 """An update that comes this late says that the interpreter was held: the thread only waited to run."""
 
-_log = logging.getLogger("pycrust.jupyter")
+
+def _say(level: int, text: str) -> None:
+    """Logs the exception that is being handled."""
+    logs.say(level, text, logger="pycrust.jupyter", trace=traceback.format_exc())
 
 
 class Watched(Protocol):
@@ -226,7 +231,7 @@ class Publisher:
             try:
                 stage.post(text)
             except Exception:  # noqa: BLE001 - a closed comm or a kernel on its way out; the others still look
-                _log.debug("A view can't be reached any more", exc_info=True)
+                _say(logging.DEBUG, "a view can't be reached any more")
                 self.leave(stage)
         if start and serving and self._seats and self._thread is None:
             self._start()
@@ -285,7 +290,7 @@ class Publisher:
             return self._publish(start=start)
         except Exception:  # noqa: BLE001 - what an endpoint raises must not end in a cell or kill the thread
             # The view says by itself that no update comes. Its next word tries again.
-            _log.exception("The live view has nothing to show: the endpoint's statistics can't be read")
+            _say(logging.ERROR, "the live view has nothing to show: the endpoint's statistics can't be read")
             return False
 
     def _drop_silent(self) -> None:

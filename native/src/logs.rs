@@ -1,0 +1,213 @@
+//! Log lines on their way to Python's `logging`.
+//!
+//! Whoever logs, natively or in Python, leaves a note in a bounded queue and goes on: nobody waits for the interpreter,
+//! or for a handler of the user's. One thread (`pycrust/logs.py`) takes the notes out.
+
+use std::collections::VecDeque;
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use log::{Level, LevelFilter, Metadata, Record};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+/// Notes that may lie in the queue; those that come then are counted.
+const CAPACITY: usize = 1024;
+/// Notes that are taken at a time.
+const TAKEN: usize = 64;
+
+/// What is to be logged.
+enum Note {
+    /// A line of the native side.
+    Line(Line),
+    /// Whatever Python has put here.
+    Object(Py<PyAny>),
+}
+
+/// One line of the native side.
+struct Line {
+    level: u8,
+    logger: &'static str,
+    text: String,
+    /// Seconds since 1970.
+    at: f64,
+    thread: String,
+}
+
+#[derive(Default)]
+struct Notes {
+    waiting: VecDeque<Note>,
+    /// How many had no room since the last ones were taken.
+    lost: u64,
+    /// Nobody takes notes any more.
+    closed: bool,
+}
+
+struct Queue {
+    notes: Mutex<Notes>,
+    /// Told of every note and of the end.
+    told: Condvar,
+}
+
+/// The process's first queue.
+static FIRST: Queue = Queue::new();
+/// The queue of a forked child, in place of the first one: another thread may have held that at the fork.
+static AFTER_FORK: AtomicPtr<Queue> = AtomicPtr::new(ptr::null_mut());
+
+impl Queue {
+    const fn new() -> Self {
+        let notes = Notes { waiting: VecDeque::new(), lost: 0, closed: false };
+        Self { notes: Mutex::new(notes), told: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leaves a note; gives it back where nobody takes it or there is no room.
+    fn put(&self, note: Note) -> Option<Note> {
+        let mut notes = self.lock();
+        if notes.closed {
+            return Some(note);
+        }
+        if notes.waiting.len() >= CAPACITY {
+            notes.lost += 1;
+            return Some(note);
+        }
+        notes.waiting.push_back(note);
+        self.told.notify_one();
+        None
+    }
+
+    /// Waits for notes, at most `patience` if there is any: some of them, and how many were lost; `None` at the end.
+    fn take(&self, patience: Option<Duration>) -> Option<(Vec<Note>, u64)> {
+        let mut notes = self.lock();
+        let idle = |notes: &mut Notes| notes.waiting.is_empty() && notes.lost == 0 && !notes.closed;
+        match patience {
+            None => notes = self.told.wait_while(notes, idle).unwrap_or_else(PoisonError::into_inner),
+            Some(patience) => {
+                let waited = self.told.wait_timeout_while(notes, patience, idle);
+                notes = waited.unwrap_or_else(PoisonError::into_inner).0;
+            }
+        }
+        if notes.closed && notes.waiting.is_empty() {
+            return None;
+        }
+        let count = notes.waiting.len().min(TAKEN);
+        Some((notes.waiting.drain(..count).collect(), std::mem::take(&mut notes.lost)))
+    }
+
+    fn close(&self) {
+        self.lock().closed = true;
+        self.told.notify_all();
+    }
+}
+
+fn queue() -> &'static Queue {
+    // SAFETY: null, or a queue that `log_forked` has made and nobody frees.
+    unsafe { AFTER_FORK.load(Ordering::Acquire).as_ref() }.unwrap_or(&FIRST)
+}
+
+/// Takes the records of the `log` facade, iceoryx2's among them.
+struct Facade;
+
+impl log::Log for Facade {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.level() <= log::max_level()
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        let at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        let thread = std::thread::current().name().unwrap_or("native").to_owned();
+        let (level, logger) = (number(record.level()), logger(record.target()));
+        let line = Line { level, logger, text: record.args().to_string(), at, thread };
+        // What had no room is counted.
+        drop(queue().put(Note::Line(line)));
+    }
+
+    fn flush(&self) {}
+}
+
+/// A level as Python numbers it.
+fn number(level: Level) -> u8 {
+    match level {
+        Level::Error => 40,
+        Level::Warn => 30,
+        Level::Info => 20,
+        Level::Debug => 10,
+        Level::Trace => 5,
+    }
+}
+
+/// The Python logger for a target: what the engine says is said of the endpoint itself.
+fn logger(target: &str) -> &'static str {
+    match target.split("::").next() {
+        Some("pycrust_engine" | "_native") => "pycrust",
+        Some("pycrust_transport") => "pycrust.transport",
+        Some("pycrust_client") => "pycrust.client",
+        _ => "pycrust.iceoryx2",
+    }
+}
+
+/// Begins to take the records of the `log` facade.
+pub(crate) fn install() {
+    // Nobody else can have set one: the facade of this library is its own.
+    if log::set_logger(&Facade).is_ok() {
+        log::set_max_level(LevelFilter::Info);
+    }
+}
+
+/// In a forked child: what waits is the parent's to say.
+#[pyfunction]
+pub(crate) fn log_forked() {
+    AFTER_FORK.store(Box::into_raw(Box::new(Queue::new())), Ordering::Release);
+}
+
+/// Leaves an object for the thread that logs: whether there was room, and the thread has not ended.
+#[pyfunction]
+pub(crate) fn log_put(note: Py<PyAny>) -> bool {
+    queue().put(Note::Object(note)).is_none()
+}
+
+/// What the thread that logs is to do: objects that were put, and lines as `(level, logger, text, seconds since 1970,
+/// thread)`; then how many had no room. Waits for them, at most `patience` seconds if that is no `None`; `None` at the end.
+#[pyfunction]
+#[pyo3(signature = (patience=None))]
+pub(crate) fn log_take(
+    py: Python<'_>,
+    patience: Option<f64>,
+) -> PyResult<Option<(Vec<Bound<'_, PyAny>>, u64)>> {
+    let patience = patience.map(Duration::try_from_secs_f64).transpose();
+    let patience = patience.map_err(|error| PyValueError::new_err(format!("patience: {error}")))?;
+    let Some((notes, lost)) = py.detach(|| queue().take(patience)) else { return Ok(None) };
+    let objects = notes.into_iter().map(|note| match note {
+        Note::Object(object) => Ok(object.into_bound(py)),
+        Note::Line(Line { level, logger, text, at, thread }) => {
+            Ok((level, logger, text, at, thread).into_pyobject(py)?.into_any())
+        }
+    });
+    Ok(Some((objects.collect::<PyResult<_>>()?, lost)))
+}
+
+/// The thread that logs is to end, once it has taken what waits.
+#[pyfunction]
+pub(crate) fn log_close() {
+    queue().close();
+}
+
+/// Native lines of this level and above are wanted, as Python numbers levels.
+#[pyfunction]
+pub(crate) fn log_level(level: u8) {
+    log::set_max_level(match level {
+        0..10 => LevelFilter::Trace,
+        10..20 => LevelFilter::Debug,
+        20..30 => LevelFilter::Info,
+        30..40 => LevelFilter::Warn,
+        _ => LevelFilter::Error,
+    });
+}
