@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pycrust import _native
+try:
+    from pycrust import _native
+except ImportError as error:
+    from pycrust.unbuilt import explained
+
+    raise explained(error) from error
 from pycrust._native import (
     AsyncCall,
     Buffer,

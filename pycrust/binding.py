@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, RootModel, TypeAdapter
 from pydantic_core import ArgsKwargs, SchemaValidator
 
 from pycrust.jsonschema import request_schema
+from pycrust.sendable import check_arguments, check_model, check_places
 from pycrust.signature import SINGLE, stand_in
 from pycrust.structs import accept_arrays, field_names
 
@@ -126,6 +127,8 @@ def plan_arguments(
 def _plan_annotations(method: str, function: Callable[..., Any], signature: inspect.Signature) -> ArgumentPlan:
     parameters = list(signature.parameters.values())
     adapter: TypeAdapter[Any] = TypeAdapter(cast("Any", stand_in(signature, function)), config=ARBITRARY)
+    check_places(method, parameters)
+    check_arguments(method, _arguments_of(cast("Schema", adapter.core_schema)))
     schema = request_schema(adapter)
     if not parameters:
         return ArgumentPlan("none", None, (), schema, _arguments_of(cast("Schema", adapter.core_schema)))
@@ -183,6 +186,7 @@ def _plan_model(
         raise TypeError(f"{method}: request_model={model.__name__} is a RootModel and has no fields to bind by")
     mode = _mode_for(method, signature, model)
     core = cast("Schema", model.__pydantic_core_schema__)
+    check_model(method, core, lambda schema: _struct_of(schema)["schema"].get("fields"))
     rewritten = accept_arrays(core, outermost=False)
     if rewritten.changed:
         validate = SchemaValidator(cast("Any", rewritten.schema), _use_prebuilt=False).validate_python

@@ -57,6 +57,10 @@ class Catalog:
         self.archive = Archive(keep)
         #: The models that handlers are bound to.
         self.shelf = Shelf()
+        #: Where it comes from, for whoever misses its methods.
+        self.origin = ""
+        #: The run of a cell, its number and its id, that has registered each method last, changed or not.
+        self._cells: dict[str, tuple[int | None, str | None]] = {}
         #: Live methods that were not registered since the endpoint was last made under its name.
         self._stale: set[str] = set()
 
@@ -107,6 +111,7 @@ class Catalog:
                 if change not in models:
                     change.refused()
             registrations = [change for change in changes if isinstance(change, Registration)]
+            self._cells |= {one.method: one.cell for one in registrations}
             lines = [self._put_model(change) for change in models]
             todo = [one for one in registrations if one.changes(self._live.get(one.method))]
             todo += self._bound_again({one.slot: one.reason for one in models}, {one.method for one in todo})
@@ -278,7 +283,7 @@ class Catalog:
         if near:
             hint = f"did you mean {' or '.join(map(repr, near))}?"
         else:
-            hint = f"it has {', '.join(visible)}" if visible else "it has no methods"
+            hint = f"it has {', '.join(visible)}" if visible else f"it has no methods{self.origin}"
         raise UnknownMethod(f"{self.name!r} has no method {name!r}: {hint}", {"near": near})
 
     def known(self, name: str) -> None:
@@ -345,17 +350,27 @@ class Catalog:
                     continue
                 entry.rebound += new
                 text = f"{self.name}.{method} v{entry.version.number}* reads {', '.join(new)}: bound anew since"
-                classes = (
-                    [name for name, value in live.reads.values() if name in new and isinstance(value, type)]
-                    if live.reads
-                    else []
-                )
+                classes = live.reads.classes(new) if live.reads else []
                 if classes:
                     again = f"cell [{live.cell[0]}]" if live.cell[0] is not None else "its registration"
                     text += f"; run {again} again to use the new {', '.join(classes)}"
                 self.events.add("rebound", method, entry.version.number, text)
                 lines.append(text)
         return lines
+
+    def left_out(self, run: int | None, cell: str) -> list[str]:
+        """Says once of each live method that an earlier run of a cell has registered and this one has not."""
+        with self._lock:
+            names = [
+                name for name, (by, of) in self._cells.items() if of == cell and by != run and name in self._live
+            ]
+            for name in names:
+                del self._cells[name]
+        return [
+            f"{self.name}.{name} is still there, though this cell no longer registers it: "
+            f"endpoint[{name!r}].remove() ends it"
+            for name in names
+        ]
 
     def reloaded(self) -> list[tuple[Registration, Callable[..., Any]]]:
         """Live methods whose module has another function under its name now, with that function."""

@@ -10,15 +10,20 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pycrust import _binding, loops
 from pycrust._binding import encode, make_client
-from pycrust.errors import Cancelled
+from pycrust.errors import Cancelled, RpcError
 from pycrust.logs import drain
 from pycrust.naming import check_endpoint
+from pycrust.takenoptions import TakenOptions
 from pycrust.threads import Thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator
 
     from pycrust._binding import Client, ClientFeed, ClientStream
+
+
+#: What the worker answers by itself about its methods.
+_METHODS = "pycrust.methods"
 
 
 class RpcClient:
@@ -55,6 +60,7 @@ class RpcClient:
         self.name = check_endpoint(name)
         own = client_name if client_name is not None else os.path.basename(sys.argv[0] or "python")  # noqa: PTH119 - a name, not a path
         drain.start()
+        self._options = TakenOptions()
         self._client = make_client(name, own, timeout, wait)
 
     def call(
@@ -72,7 +78,8 @@ class RpcClient:
         Args:
             method: The method's name.
             *args: Arguments by position, or
-            **kwargs: arguments by name; not both.
+            **kwargs: arguments by name; not both. Those of the names of the options below go through
+                `request(method).call(…)`.
             timeout: Seconds that the call has; the client's usual ones by default, `math.inf` is no limit.
             idempotent: Whether it may be made again if the worker goes away.
             metadata: What the handler finds in `current_call().metadata`.
@@ -83,8 +90,12 @@ class RpcClient:
         Raises:
             RpcError: The call failed; each code has a class of its own. The handler's traceback, where the
                 endpoint allows it, is a note of the exception, and `may_have_run` says whether it had started.
-            TypeError: An argument can't be serialised, or both kinds are given.
+            TypeError: An argument can't be serialised, or both kinds are given; or an option was given whose name
+                one of the handler's parameters has, too: `request(method, timeout=…).call(timeout=…)` has a place
+                for each.
         """
+        if given := _given(timeout=timeout, idempotent=idempotent or None, metadata=metadata):
+            self._check(method, given)
         return self.request(method, timeout=timeout, idempotent=idempotent, metadata=metadata).call(*args, **kwargs)
 
     async def acall(
@@ -98,6 +109,10 @@ class RpcClient:
         **kwargs: Any,
     ) -> Any:
         """Like `call`, awaited. Cancelling the task cancels the call."""
+        if given := _given(timeout=timeout, idempotent=idempotent or None, metadata=metadata):
+            if self._options.is_due(method):
+                self._options.learn(await self._ask())
+            self._options.check(method, given)
         request = self.request(method, timeout=timeout, idempotent=idempotent, metadata=metadata)
         return await request.acall(*args, **kwargs)
 
@@ -125,7 +140,23 @@ class RpcClient:
         Raises:
             RpcError: At the item where the call failed.
         """
+        if given := _given(timeout=None if timeout == math.inf else timeout, metadata=metadata):
+            self._check(method, given)
         return self.request(method, timeout=timeout, metadata=metadata).stream(*args, **kwargs)
+
+    async def _ask(self) -> Any:
+        try:
+            return await self.request(_METHODS).acall()
+        except RpcError:
+            return []  # the call itself will say so
+
+    def _check(self, method: str, given: list[str]) -> None:
+        if self._options.is_due(method):
+            try:
+                self._options.learn(self.request(_METHODS).call())
+            except RpcError:
+                self._options.learn([])  # the call itself will say so
+        self._options.check(method, given)
 
     def request(  # noqa: PLR0913 - all but the method are keywords with defaults
         self,
@@ -338,6 +369,11 @@ class Stream:
     def __exit__(self, *_exception: object) -> None:
         """Closes."""
         self.close()
+
+
+def _given(**options: Any) -> list[str]:
+    """The options that a caller has given."""
+    return [name for name, value in options.items() if value is not None]
 
 
 def _arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import html
 import importlib.util
 import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pycrust.endpoint import RpcEndpoint
+
+
+#: What brings the live view to a notebook that has none.
+_INSTALL = "pip install 'pycrust[notebook]', then restart the kernel"
 
 
 class PrintedLine(str):
@@ -35,7 +40,11 @@ def mimebundle(endpoint: RpcEndpoint, **options: Any) -> Any:
     if importlib.util.find_spec("anywidget") is None:
         from pycrust.jupyter.view import static  # noqa: PLC0415 - only a notebook needs it
 
-        return {**plain, "text/html": static.html(endpoint.stats(), serving=endpoint.serving)}
+        table = static.html(endpoint.stats(), serving=endpoint.serving)
+        hint = (
+            f"<p>These are the numbers of this moment; for the live view: <code>{html.escape(_INSTALL)}</code></p>"
+        )
+        return {"text/plain": f"{plain['text/plain']}\nlive view: {_INSTALL}", "text/html": table + hint}
     from pycrust.jupyter import widget  # noqa: PLC0415 - it imports ipywidgets
 
     view: Any = widget.view_of(endpoint)

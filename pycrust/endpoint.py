@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast, overload
 
 from pycrust import arrays, lifecycle
@@ -396,6 +397,18 @@ class RpcEndpoint:
         """How many methods are registered."""
         return len(self._service.catalog.visible())
 
+    def __copy__(self) -> Self:
+        """Itself: a process has one endpoint of a name."""
+        return self
+
+    def __deepcopy__(self, _memo: object) -> Self:
+        """Itself, as of `copy`."""
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """By its name: in this process it is the same one, in another one that has no handlers yet."""
+        return _elsewhere, (type(self), self.name, asdict(self._service.settings), os.getpid())
+
     def __bool__(self) -> bool:
         """An endpoint is true, also before it has methods."""
         return True
@@ -595,3 +608,13 @@ class RpcEndpoint:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
         """The live view in a notebook; always text."""
         return mimebundle(self, include=include, exclude=exclude)
+
+
+def _elsewhere(cls: type[RpcEndpoint], name: str, settings: dict[str, Any], process: int) -> RpcEndpoint:
+    """The endpoint of this name in the process that unpickles it."""
+    with lifecycle.lock:
+        known = lifecycle.services.get(name)
+        endpoint = cls(name, **(settings if known is None else asdict(known.settings)))
+    if known is None:
+        endpoint._service.catalog.origin = f"; it came from process {process}, and handlers do not travel"
+    return endpoint

@@ -9,6 +9,8 @@ that a Python user would catch.
 from __future__ import annotations
 
 import enum
+import os
+import sys
 import traceback as tracebacks
 from concurrent.futures import CancelledError
 from pathlib import Path
@@ -301,7 +303,19 @@ class AlreadyServed(AlreadyExists):
         """
         who = f"{notebook} (pid {pid})" if notebook else f"pid {pid}"
         message = f"{endpoint!r} is served by {who}: stop it there, serve(takeover=True), or choose another name"
+        if _is_spawned_by(pid):
+            message = (
+                f"{endpoint!r} is served by pid {pid}, which has started this process: multiprocessing runs the "
+                "main script again in each process that it spawns. Put what serves under "
+                '`if __name__ == "__main__":`'
+            )
         return cls(message, {"endpoint": endpoint, "pid": pid, "notebook": notebook})
+
+
+def _is_spawned_by(pid: int) -> bool:
+    """Whether this is a process that `multiprocessing` starts from that one, and still runs its main script."""
+    process: Any = sys.modules.get("multiprocessing.process")
+    return process is not None and getattr(process.current_process(), "_inheriting", False) and os.getppid() == pid
 
 
 def received(  # noqa: PLR0913, PLR0917 - the native side calls it by position

@@ -7,6 +7,7 @@ are, other objects by a weak reference.
 from __future__ import annotations
 
 import builtins
+import sys
 import types
 import typing
 import weakref
@@ -55,6 +56,9 @@ class Reads:
         #: Where each name is bound, by the identity of its namespace.
         self._read = {(name, id(space)): space for space, name in read if name != mine}
         self.names = sorted({name for name, _ in self._read})
+        #: Classes that a module has under its name: after a reload it has another one there.
+        self._classes = {_place(cls): cls for cls in _classes(annotations) if own.get(cls.__name__) is not cls}
+        self._classes.pop("", None)
         self._seen: dict[tuple[str, int], _Seen] = {}
         self.renew()
 
@@ -78,7 +82,17 @@ class Reads:
             for (name, space), seen in self._seen.items()
             if name not in self._read[name, space] or not seen.is_still(self._read[name, space][name])
         }
-        return list(differing)
+        return [*differing, *self.redefined()]
+
+    def redefined(self) -> list[str]:
+        """Classes, as `module.Class`, that the handler validates with and that their modules define anew by now."""
+        now = {name: _at_place(cls) for name, cls in self._classes.items()}
+        return [name for name, cls in now.items() if isinstance(cls, type) and cls is not self._classes[name]]
+
+    def classes(self, names: Iterable[str]) -> list[str]:
+        """Which of these names are classes'."""
+        classes = {name for name, value in self.values() if isinstance(value, type)} | self._classes.keys()
+        return [name for name in names if name in classes]
 
     def renew(self) -> None:
         """Takes what the names are bound to now as what they were."""
@@ -114,11 +128,28 @@ class _Seen:
         return self.kind is kind_of(value) and self.identity == id(value)
 
 
+def _place(cls: type[Any]) -> str:
+    """Where a class is found by its name, as `module.Class`; empty if it is not, or is a cell's own."""
+    module: str = cls.__module__
+    return f"{module}.{cls.__qualname__}" if module != "__main__" and _at_place(cls) is cls else ""
+
+
+def _at_place(cls: type[Any]) -> Any:
+    """What a class's module has under its name now."""
+    found: Any = sys.modules.get(cls.__module__)
+    for part in cls.__qualname__.split("."):
+        found = getattr(found, part, None)
+    return found
+
+
 def _classes(annotations: Iterable[Any], depth: int = 0) -> Iterator[type[Any]]:
     """The classes that annotations are made of."""
     for annotation in annotations:
         if isinstance(annotation, type):
             yield cast("type[Any]", annotation)
+            if depth < _MOST_DEPTH:
+                fields = getattr(cast("Any", annotation), "__pydantic_fields__", {})
+                yield from _classes([field.annotation for field in fields.values()], depth + 1)
         if depth < _MOST_DEPTH:
             yield from _classes(typing.get_args(annotation), depth + 1)
 

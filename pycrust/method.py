@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING, Any
 
 from pycrust.compare import ATOL, RTOL, Tolerance
@@ -39,6 +40,10 @@ class Method:
         self._service = service
         self._catalog = service.catalog
         self.name = name
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As `endpoint[name]` of the process that unpickles it."""
+        return operator.getitem, (next(iter(self._service.handles.values())), self.name)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Calls the handler, validated as a caller's call is, outside of statistics.

@@ -19,8 +19,16 @@ from pycrust.latebound import Reads
 from pycrust.modelarguments import by_position, check_models, model_first, without_models
 from pycrust.naming import check_method
 from pycrust.origin import Origin
+from pycrust.references import resolve_references
 from pycrust.results import plan_result
-from pycrust.signature import check_callable, closure_names, item_type, resolved_signature, uploaded_type
+from pycrust.signature import (
+    check_bound,
+    check_callable,
+    closure_names,
+    item_type,
+    resolved_signature,
+    uploaded_type,
+)
 from pycrust.snapshot import snapshot
 from pycrust.unchanged import Fingerprint
 from pycrust.versions import doc_line, signature_text, source_of
@@ -211,8 +219,11 @@ def make_registration(
     models = host.models(options.models)
     copy = _frozen(method, function) if options.freeze else frozen_copy(function)
     whole = _with_defaults_of(copy, resolved_signature(method, function, names))
+    check_bound(method, function, whole)
     signature = without_models(method, whole, options.models)
     known = {**names, **closure_names(function)}
+    annotations = [*(one.annotation for one in whole.parameters.values()), whole.return_annotation]
+    resolve_references(method, [*annotations, options.request_model, options.response_model], known)
     request_model = options.request_model
     if options.batch is not None:
         one = batching.each_call(method, kind, by_position(signature), request_model)

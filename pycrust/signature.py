@@ -51,6 +51,25 @@ def check_callable(method: str, function: Callable[..., Any]) -> Kind:
     return "generator" if inspect.isgeneratorfunction(inner) else "function"
 
 
+def check_bound(method: str, function: Callable[..., Any], signature: inspect.Signature) -> None:
+    """Refuses a method of a class that no object was given for.
+
+    Raises:
+        TypeError: It is one.
+    """
+    owner, _, name = getattr(function, "__qualname__", "").rpartition(".")
+    first = next(iter(signature.parameters), "")
+    if isinstance(function, types.MethodType) or not owner or owner.endswith("<locals>"):
+        return
+    if first in {"self", "cls"}:
+        cls = owner.rpartition(".")[2]
+        raise TypeError(
+            f"{method}: {cls}.{name} is a method, and there is no object to call it on: mark it with @rpc_method "
+            f"in its class and pass an object to add_service({cls}()), or register one object's method, "
+            f"register({cls}().{name})"
+        )
+
+
 def item_type(method: str, annotation: Any) -> Any:
     """The type of a stream's items, from the return annotation of the handler that makes them.
 

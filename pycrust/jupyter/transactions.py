@@ -277,14 +277,21 @@ def _ended(result: ExecutionResult | None) -> None:
     for inner in reversed(inside):
         inner.close(succeeded=bool(inner.result.success))
     _creator.set(transaction.parent)
-    transaction.close(succeeded=_succeeded(transaction))
+    succeeded = _succeeded(transaction)
+    transaction.close(succeeded=succeeded)
     if transaction.parent is None:
-        _look()
+        _look(*transaction.cell if succeeded else (None, None))
 
 
-def _look() -> None:
-    """Says what the cell has changed under live handlers without registering them: globals, reloaded modules."""
-    lines = [line for service in list(lifecycle.services.values()) for line in service.look()]
+def _look(run: int | None, cell: str | None) -> None:
+    """Says what the cell has changed under live handlers without registering them: globals, reloaded modules.
+
+    And which methods an earlier run of it has registered and this one has not.
+    """
+    services = list(lifecycle.services.values())
+    lines = [line for service in services for line in service.look()]
+    if cell is not None:
+        lines += [line for service in services for line in service.catalog.left_out(run, cell)]
     if lines:
         print(*lines, sep="\n")  # noqa: T201 - the cell's own output
 

@@ -182,10 +182,11 @@ def test_a_silenced_logger_stays_silent(service, ask):
     assert ended(program) == ("", "")
 
 
-def test_a_logging_handler_that_hangs_holds_up_neither_calls_nor_the_end(service, ask):
+def test_a_logging_handler_that_hangs_while_the_endpoint_serves_holds_up_no_call_and_no_stop(service, ask):
     hangs = (
-        "import logging, threading\n"
-        "class Hangs(logging.Handler):\n    def emit(self, record):\n        threading.Event().wait()\n"
+        "import logging, time\n"
+        "class Hangs(logging.Handler):\n"
+        "    def emit(self, record):\n        while endpoint.serving:\n            time.sleep(0.01)\n"
         "logging.getLogger().addHandler(Hangs())\n"
     )
     program = service(hangs)
@@ -229,8 +230,7 @@ endpoint.serve()
 """
     )
     child = ask("fork")["value"]
-    program.process.stdin.close()
-    err = program.process.stderr.read()
+    _, err = program.process.communicate(timeout=60)
     by = {pid: [line for line in err.splitlines() if line.startswith(f"{pid} ")] for pid in (program.pid, child)}
     assert any("child.fail v1 failed" in line for line in by[child]), err
     assert [line for line in by[child] if "service" in line] == []

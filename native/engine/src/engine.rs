@@ -242,11 +242,10 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             return true;
         }
         scheduler.phase = Phase::Stopping;
-        let endpoint = &self.config.endpoint;
-        parking_lot::MutexGuard::unlocked(&mut scheduler, || {
-            let calls = self.in_flight();
-            log::info!("{endpoint}: stopping; {calls} calls in flight have {grace:?} to end");
-        });
+        drop(scheduler);
+        let (endpoint, calls) = (&self.config.endpoint, self.in_flight());
+        log::info!("{endpoint}: stopping; {calls} calls in flight have {grace:?} to end");
+        let mut scheduler = self.scheduler.lock();
         let busy = |scheduler: &Scheduler<H, L>| {
             scheduler.running > 0
                 || scheduler.background > 0
