@@ -616,5 +616,5 @@ def _elsewhere(cls: type[RpcEndpoint], name: str, settings: dict[str, Any], proc
         known = lifecycle.services.get(name)
         endpoint = cls(name, **(settings if known is None else asdict(known.settings)))
     if known is None:
-        endpoint._service.catalog.origin = f"; it came from process {process}, and handlers do not travel"
+        lifecycle.services[name].catalog.origin = f"; it came from process {process}, and handlers do not travel"
     return endpoint

@@ -44,11 +44,12 @@ def _resolve(method: str, annotation: Any, names: Mapping[str, Any], seen: set[i
         _complete(method, annotation, names)
 
 
-def _has_fields(cls: type[Any]) -> bool:
+def _has_fields(cls: Any) -> bool:
     """Whether its annotations are read when a validator is made, and not resolved yet."""
     if issubclass(cls, BaseModel):
         return not cls.__pydantic_complete__
-    return is_dataclass(cls) or is_typeddict(cls) or (issubclass(cls, tuple) and hasattr(cls, "_fields"))
+    # The last of these are named tuples'.
+    return is_dataclass(cls) or is_typeddict(cls) or getattr(cls, "_fields", None) is not None
 
 
 def _hints(method: str, cls: type[Any], names: Mapping[str, Any]) -> dict[str, Any]:

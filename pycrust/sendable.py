@@ -100,7 +100,7 @@ def _unsendable(schema: Schema, definitions: Mapping[str, Schema], seen: set[str
     if kind in {"is-instance", "callable", "is-subclass"}:
         return _local(kind, schema.get("cls"))
     if kind == "union":
-        choices = [one[0] if isinstance(one, tuple) else one for one in cast("list[Any]", schema["choices"])]
+        choices: list[Any] = [one[0] if isinstance(one, tuple) else one for one in schema["choices"]]
         found = [_unsendable(one, definitions, seen) for one in choices]
         return None if None in found else found[0]
     return next((found for part in _parts(schema) if (found := _unsendable(part, definitions, seen))), None)

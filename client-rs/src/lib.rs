@@ -17,6 +17,9 @@
 //! Arguments are whatever serde serialises: a struct or a tuple binds by position, a map (or a struct with
 //! [`Encoding::Map`]) by name, `()` is no argument. Results are whatever serde deserialises. Arrays in either
 //! are [`Tensor`]s and [`TensorView`]s, which travel beside the rest without being encoded.
+//!
+//! What the client has to say beside its errors goes to the [`log`] facade, under the targets `pycrust_client` and
+//! `pycrust_transport`; iceoryx2's errors do, too. A program without a logger hears nothing of it.
 #![forbid(unsafe_code)]
 
 mod arrays;

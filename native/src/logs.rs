@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -55,6 +55,8 @@ struct Queue {
 static FIRST: Queue = Queue::new();
 /// The queue of a forked child, in place of the first one: another thread may have held that at the fork.
 static AFTER_FORK: AtomicPtr<Queue> = AtomicPtr::new(ptr::null_mut());
+/// Whether somebody takes notes.
+static HEARD: AtomicBool = AtomicBool::new(false);
 
 impl Queue {
     const fn new() -> Self {
@@ -157,14 +159,24 @@ fn logger(target: &str) -> &'static str {
 /// Begins to take the records of the `log` facade.
 pub(crate) fn install() {
     // Nobody else can have set one: the facade of this library is its own.
-    if log::set_logger(&Facade).is_ok() {
-        log::set_max_level(LevelFilter::Info);
+    if log::set_logger(&Facade).is_err() {
+        return;
     }
+    log::set_max_level(LevelFilter::Info);
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if HEARD.load(Ordering::Acquire) {
+            log::error!("{panic}");
+        } else {
+            print(panic);
+        }
+    }));
 }
 
 /// In a forked child: what waits is the parent's to say.
 #[pyfunction]
 pub(crate) fn log_forked() {
+    HEARD.store(false, Ordering::Release);
     AFTER_FORK.store(Box::into_raw(Box::new(Queue::new())), Ordering::Release);
 }
 
@@ -182,6 +194,7 @@ pub(crate) fn log_take(
     py: Python<'_>,
     patience: Option<f64>,
 ) -> PyResult<Option<(Vec<Bound<'_, PyAny>>, u64)>> {
+    HEARD.store(true, Ordering::Release);
     let patience = patience.map(Duration::try_from_secs_f64).transpose();
     let patience = patience.map_err(|error| PyValueError::new_err(format!("patience: {error}")))?;
     let Some((notes, lost)) = py.detach(|| queue().take(patience)) else { return Ok(None) };
@@ -197,6 +210,7 @@ pub(crate) fn log_take(
 /// The thread that logs is to end, once it has taken what waits.
 #[pyfunction]
 pub(crate) fn log_close() {
+    HEARD.store(false, Ordering::Release);
     queue().close();
 }
 

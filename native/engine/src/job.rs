@@ -11,6 +11,7 @@ use pycrust_transport::{Attachment, Attachments, CallProgress, Link, monotonic_n
 
 use crate::arguments::Arguments;
 use crate::call::Call;
+use crate::connections::named;
 use crate::context::CallContext;
 use crate::deliver::{Body, Patience};
 use crate::engine::Engine;
@@ -551,6 +552,9 @@ impl<H: Send + Sync + 'static, L: Link> Drop for Lent<H, L> {
 impl<H: Send + Sync + 'static, L: Link> Drop for Job<H, L> {
     fn drop(&mut self) {
         if !self.answered && !self.is_inherited() {
+            let (endpoint, method) = (self.endpoint(), &self.version.method);
+            let (client, id) = (named(&self.call.client.peer), self.call.id);
+            log::error!("{endpoint}: call {id:#x} of {method} by {client} was dropped without an answer");
             let refusal = text::unanswered(&self.version.method);
             self.finish(refusal.code, &refusal.error.encode(), Vec::new());
         }

@@ -120,7 +120,7 @@ pub(crate) fn stopped(method: &str) -> Refusal {
 pub(crate) fn unanswered(method: &str) -> Refusal {
     Refusal::new(
         Code::Internal,
-        format!("the worker dropped the call of {method:?} without an answer; its log may say why"),
+        format!("the worker dropped the call of {method:?} without an answer; its log tells of it"),
     )
     .after_start()
 }
