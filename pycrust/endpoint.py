@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast, overload
 
 from pycrust import arrays, lifecycle
 from pycrust.current import running_call
-from pycrust.display import PrintedLine, mimebundle
+from pycrust.display import PrintedLine, mimebundle, view
 from pycrust.method import Method
 from pycrust.naming import check_endpoint, check_method
 from pycrust.recipe import Recipe
@@ -604,6 +604,10 @@ class RpcEndpoint:
     def __repr__(self) -> str:
         """One line."""
         return f"<{type(self).__name__} {self._state()}>"
+
+    def _display_(self) -> Any:
+        """The live view in marimo."""
+        return view(self)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
         """The live view in a notebook; always text."""

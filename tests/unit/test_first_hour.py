@@ -2,6 +2,7 @@
 
 import copy
 import enum
+import importlib.util
 import os
 import pickle
 import shutil
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Optional
 
+import anywidget
 import numpy as np
 import pytest
 from pydantic import BaseModel
@@ -397,3 +399,23 @@ def test_an_enum_of_a_module_that_was_reloaded_marks_the_version(endpoint, tmp_p
     assert endpoint["is_red"].history[-1].label == "v2"
     assert isinstance(colours.Colour.RED, enum.Enum)
     assert isinstance(endpoint, RpcEndpoint)
+
+
+# marimo -----------------------------------------------------------------------------------------------------
+
+
+def test_marimo_gets_the_live_view_and_one_line(endpoint):
+    """Its protocol: what `_display_` gives takes the object's place, and `_mime_` is a type and data."""
+    line = endpoint.serve()
+    assert line._display_()._mime_() == ("text/plain", "")
+    view = endpoint._display_()
+    assert isinstance(view, anywidget.AnyWidget)
+    assert endpoint._display_() is view
+
+
+def test_marimo_without_the_extra_gets_the_table_that_says_so(endpoint, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *_: None)
+    mime, data = endpoint._display_()._mime_()
+    assert mime == "text/html"
+    assert endpoint.name in data
+    assert "pip install &#x27;pycrust[notebook]&#x27;" in data

@@ -283,9 +283,8 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             log::info!("{endpoint}: stopped; {parted} clients were let go of");
         } else {
             log::warn!(
-                "{endpoint}: stopped while {running} handlers ran on, beyond the {grace:?} that they had; {} calls that \
-                 waited were refused, {parted} clients let go of",
-                refused
+                "{endpoint}: stopped while {running} handlers ran on, beyond the {grace:?} that they had; {refused} \
+                 calls that waited were refused, {parted} clients let go of"
             );
         }
         for client in clients {
