@@ -80,9 +80,10 @@ class Kernel:
     def run_as(self, cell_id: str, code: str) -> str:
         """Executes a cell as JupyterLab does, which says which one it is; gives what it printed."""
         texts: list[str] = []
+        error: list[str] = []
         content = {
             "code": code, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False,
-            "stop_on_error": True,
+            "stop_on_error": False,
         }  # fmt: skip
         message = self.client.session.msg("execute_request", content, metadata={"cellId": cell_id})
         self.client.shell_channel.send(message)
@@ -93,10 +94,12 @@ class Kernel:
             if told["msg_type"] == "stream":
                 texts.append(told["content"]["text"])
             elif told["msg_type"] == "error":
-                raise CellFailedError("\n".join(told["content"]["traceback"]))
+                error = told["content"]["traceback"]
             elif told["msg_type"] == "status" and told["content"]["execution_state"] == "idle":
                 break
         self.client.get_shell_msg(timeout=PATIENCE)
+        if error:
+            raise CellFailedError("\n".join(error))
         return "".join(texts)
 
     def begin(self, code: str) -> None:

@@ -104,7 +104,7 @@ def test_the_life_of_an_endpoint_is_told_at_info(service, ask):
         *went,
         *came,
         "INFO pycrust service.refuse v1 failed for call #, call #: "
-        "NOT_FOUND (pycrust.errors.RpcError): no such arm",
+        "NOT_FOUND (pycrust.errors.NotFound): no such arm",
         *went,
         "INFO pycrust service: stopping; 0 calls in flight have 2s to end",
         "INFO pycrust service: stopped; 0 clients were let go of",
