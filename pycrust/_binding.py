@@ -12,6 +12,7 @@ except ImportError as error:
     raise explained(error) from error
 from pycrust._native import (
     AsyncCall,
+    BaseContext,
     Buffer,
     ClientFeed,
     ClientStream,
@@ -32,6 +33,7 @@ from pycrust._native import (
     decode,
     decode_kept,
     encode,
+    encode_metadata,
     log_close,
     log_forked,
     log_level,
@@ -39,6 +41,7 @@ from pycrust._native import (
     log_take,
     matches,
     printed,
+    shielded,
     stack_size,
     write_output,
     yield_to_others,
@@ -54,6 +57,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncCall",
+    "BaseContext",
     "Buffer",
     "ClientFeed",
     "ClientStream",
@@ -75,6 +79,7 @@ __all__ = [
     "decode",
     "decode_kept",
     "encode",
+    "encode_metadata",
     "live_endpoints",
     "log_close",
     "log_forked",
@@ -88,6 +93,7 @@ __all__ = [
     "printed",
     "publish",
     "release_pending",
+    "shielded",
     "stack_size",
     "write_output",
     "yield_to_others",

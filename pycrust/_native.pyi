@@ -1,6 +1,7 @@
 """What the native extension offers to the package; a test checks it against the binary."""
 
 from collections.abc import Callable, Sequence
+from contextvars import Context
 from typing import Any, Literal
 
 class Items:
@@ -8,6 +9,14 @@ class Items:
 
     def __iter__(self) -> Items: ...
     def __next__(self) -> Any: ...
+
+class BaseContext:
+    """The context that serving began in. Each call runs in a copy of it."""
+
+    def __new__(cls, context: Context, renew: Callable[[], object] | None) -> BaseContext:
+        """`renew` is called in each copy, for what copies would share."""
+    def copy(self) -> Context:
+        """A context for one call."""
 
 class Buffer:
     """Bytes that came; read-only. They stay for as long as anything refers to this object."""
@@ -376,12 +385,12 @@ class Worker:
         """Registers or, with `None`, removes methods in one atomic step; gives their version numbers."""
     def expect(self, methods: Sequence[str]) -> None:
         """Answers UNAVAILABLE, not UNIMPLEMENTED, for these methods until they are registered."""
-    def start(self) -> dict[str, Any]:
-        """Claims the name and serves from threads of its own; gives `pid`, `generation` and `dir`."""
+    def start(self, base: BaseContext) -> dict[str, Any]:
+        """Claims the name and serves, each call in a copy of `base`; gives `pid`, `generation` and `dir`."""
     def stop(self, grace: float) -> tuple[bool, bool]:
         """Stops serving; waits up to `grace` seconds for calls. Whether every call and every thread ended."""
     def settle(self) -> None:
-        """Waits until a hand-over to another process, if one is under way, has ended."""
+        """Waits for stops that are under way, such as a hand-over to another process."""
     def stats(self) -> dict[str, Any]:
         """The answer to `pycrust.stats`."""
     def glance(self) -> dict[str, Any]:
@@ -409,6 +418,12 @@ def current_calls() -> list[CurrentCall] | None:
 
 def write_output(channel: Literal["stdout", "stderr", "display"], text: str) -> bool | None:
     """Keeps output of the sync handler that this thread runs: whether it was, `None` if the thread runs none."""
+
+def encode_metadata(metadata: dict[str, str | bytes]) -> bytes:
+    """A call's metadata as MessagePack, checked: strings to strings or bytes, no more than may travel."""
+
+def shielded(function: Callable[..., Any], *args: object, **kwargs: object) -> Any:
+    """Calls `function` on a thread of its own, which no interrupt reaches, and waits for it."""
 
 def encode(value: object, /) -> bytes:
     """MessagePack of `value`."""

@@ -22,9 +22,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
 
-from pycrust import _binding, loops
+from pycrust import _binding, leaving, loops
 from pycrust.display import in_kernel
 from pycrust.imports import Awaited
+from pycrust.shield import shielded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Mapping
@@ -69,9 +70,9 @@ def collected() -> Generator[list[str]]:
     """Collects what is printed here, in this thread or task, and shows it nowhere: for a handler that is tried."""
     pieces: list[str] = []
     owner = f"collected {id(pieces)}"
-    capture.want(owner)
     before = _collector.set(pieces)
     try:
+        capture.want(owner)
         yield pieces
     finally:
         _collector.reset(before)
@@ -161,6 +162,7 @@ class Capture:
         self._awaited: list[Awaited] = []
         self._kernel = False
 
+    @shielded
     def want(self, endpoint: str) -> None:
         """An endpoint begins to serve."""
         with self._lock:
@@ -170,6 +172,7 @@ class Capture:
             self.watch("stdout", sys.stdout)
             self.watch("stderr", sys.stderr)
 
+    @shielded
     def release(self, endpoint: str) -> None:
         """An endpoint stops."""
         with self._lock:
@@ -201,6 +204,8 @@ class Capture:
             cast("Any", sys).__class__ = _Sys
         self._patch(builtins, "input", _question("input()"))
         self._patch(builtins, "print", _printer)
+        for owner, name, make in leaving.patches():
+            self._patch(owner, name, make)
         self._patch(sys, "breakpointhook", _question("breakpoint()"))
         self._patch(threading.Thread, "start", _starter)
         self._patch(ThreadPoolExecutor, "submit", _submitter)

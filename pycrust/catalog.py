@@ -15,9 +15,11 @@ from pycrust.display import PrintedLine
 from pycrust.errors import UnknownMethod
 from pycrust.events import EventLog
 from pycrust.history import Text
+from pycrust.localcall import LocalCall
 from pycrust.naming import near_matches
 from pycrust.registration import Registration, call_here
 from pycrust.shelf import ModelChange, Shelf
+from pycrust.shield import shielded
 from pycrust.versions import Version, now
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from pycrust._binding import Change, Handler
     from pycrust.events import Event
     from pycrust.history import History
+    from pycrust.recorded import RecordedCall
+    from pycrust.staging import Stage
 
 
 class Catalog:
@@ -96,8 +100,13 @@ class Catalog:
         """Publishes what the running cell has staged."""
         stage = staging.current()
         if stage is not None:
-            self.publish(stage.take(self))
+            self._commit(stage)
 
+    @shielded
+    def _commit(self, stage: Stage) -> None:
+        self.publish(stage.take(self))
+
+    @shielded
     def publish(self, changes: Sequence[Registration | ModelChange]) -> list[str]:
         """Makes changes live in one step. Handlers of a changed model go live again, bound to the new one.
 
@@ -132,6 +141,7 @@ class Catalog:
         self.events.add("reload", change.slot, change.number, change.text)
         return change.text
 
+    @shielded
     def remove_model(self, slot: str) -> None:
         """Forgets a slot's model.
 
@@ -224,10 +234,9 @@ class Catalog:
         Raises:
             ValueError: The version is live, unknown, or its handler was let go.
         """
-        with self._lock:
-            entry = self.archive.kept(name, number)
-            assert entry.registration is not None  # noqa: S101 - that is what `kept` finds
-            kept = entry.registration
+        entry = self._kept(name, number)
+        assert entry.registration is not None  # noqa: S101 - that is what `kept` finds
+        kept = entry.registration
         self.models(kept.models)
         differing = kept.reads.differing() if kept.reads is not None else []
         note = f"; {', '.join(differing)} differ from when it was live" if len(differing) > 1 else ""
@@ -236,6 +245,11 @@ class Catalog:
         reason = f"rollback to v{entry.version.number}"
         change = dataclasses.replace(kept, cell=staging.cell(), reason=reason, note=note)
         return self.changed([change], f"{self.name}.{name}: {reason}{note}")
+
+    @shielded
+    def _kept(self, name: str, number: int | None) -> Entry:
+        with self._lock:
+            return self.archive.kept(name, number)
 
     # Looking ----------------------------------------------------------------------------------------------
 
@@ -304,15 +318,23 @@ class Catalog:
         Raises:
             UnknownMethod: There is no such method.
         """
+        number = self._live_number(name)
+        if not number:
+            self.registered(name)
+        return number
+
+    @shielded
+    def _live_number(self, name: str) -> int:
         with self._lock:
-            if name in self._live:
-                return self._number(name)
-        self.registered(name)
-        return 0
+            return self._number(name)
 
     def label(self, name: str) -> str:
         """A method's live version as `v3`, or `v3*` if a global that it reads has changed under it."""
         self.look()
+        return self._live_label(name)
+
+    @shielded
+    def _live_label(self, name: str) -> str:
         with self._lock:
             return self.archive.history(name)[-1].label if name in self._live else "v0"
 
@@ -325,19 +347,24 @@ class Catalog:
         self.known(name)
         self.look()
         release_pending()
+        return self._history(name, self._staged().get(name))
+
+    @shielded
+    def _history(self, name: str, staged: Registration | None) -> History:
         with self._lock:
             history = self.archive.history(name)
-            staged = self._staged().get(name)
             if staged is not None and staged.handler is not None and staged.changes(self._live.get(name)):
                 history.append(_staged_version(staged, history[-1].number + 1 if history else 1))
             return history
 
+    @shielded
     def rebound(self) -> dict[str, list[str]]:
         """The globals that were bound anew under live versions, by method, as far as `look` has found."""
         with self._lock:
             entries = {method: self.archive.newest(method) for method in self._live}
             return {method: list(entry.rebound) for method, entry in entries.items() if entry.rebound}
 
+    @shielded
     def look(self) -> list[str]:
         """Looks whether globals that live handlers read have changed under them; gives a line for each change."""
         lines: list[str] = []
@@ -372,6 +399,7 @@ class Catalog:
             for name in names
         ]
 
+    @shielded
     def reloaded(self) -> list[tuple[Registration, Callable[..., Any]]]:
         """Live methods whose module has another function under its name now, with that function."""
         with self._lock:
@@ -398,12 +426,30 @@ class Catalog:
         """
         return self.call_registered(self.registered(method), arguments)
 
-    def call_registered(self, registered: Registration, arguments: Any) -> Any:
-        """Makes one call of what is registered, live or not, as `call` does."""
-        result = call_here(self.bound(registered), registered.kind, crossed(arguments))
+    def call_registered(
+        self, registered: Registration, arguments: Any, recorded: RecordedCall | None = None
+    ) -> Any:
+        """Makes one call of what is registered, live or not, as `call` does.
+
+        Args:
+            registered: What is called.
+            arguments: Its arguments.
+            recorded: The call that is made again.
+        """
+        call = self.local_call(registered, recorded)
+        result = call_here(self.bound(registered), registered.kind, crossed(arguments), call)
         if registered.kind in {"generator", "async_generator"}:
             return (crossed(item) for item in result)
         return crossed(result)
+
+    def local_call(self, registered: Registration, recorded: RecordedCall | None = None) -> LocalCall:
+        """What a handler that this process calls knows of its call, which may be a recorded one."""
+        live = self._live.get(registered.method)
+        version = self._number(registered.method) if live is registered else 0
+        batch = registered.batch is not None
+        if recorded is not None:
+            return LocalCall.again(recorded, version, batch=batch)
+        return LocalCall.of(registered.method, version, batch=batch)
 
     def bound(self, registered: Registration) -> Handler:
         """The handler of what is registered, live or not, bound to the models that the calling code sees."""

@@ -8,8 +8,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, Self
 
-from pycrust import _binding, loops
 from pycrust._binding import encode, make_client
+from pycrust.current import running_call
 from pycrust.errors import Cancelled, RpcError
 from pycrust.logs import drain
 from pycrust.naming import check_endpoint
@@ -189,7 +189,7 @@ class RpcClient:
             What makes the call, in one of several ways.
         """
         if traceparent is None:
-            call = _binding.current_call() or loops.current_task_call()
+            call = running_call()
             traceparent = call.traceparent if call is not None else None
         options = {
             "timeout": timeout,

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast, overload
 
 from pycrust import arrays, lifecycle
+from pycrust._binding import CurrentCall
 from pycrust.current import running_call
 from pycrust.display import PrintedLine, mimebundle, view
 from pycrust.method import Method
@@ -16,6 +17,7 @@ from pycrust.registration import Options, Registration, locals_around, make_regi
 from pycrust.service import Service
 from pycrust.services import service_registrations
 from pycrust.settings import Settings
+from pycrust.shield import shielded
 from pycrust.statistics import Stats, counted
 from pycrust.termination import on_sigterm
 
@@ -25,9 +27,9 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from pycrust._binding import CurrentCall
     from pycrust.batching import Batch
     from pycrust.events import EventLog
+    from pycrust.localcall import LocalCall
     from pycrust.models import ModelSlot
     from pycrust.recorded import RecordedCall
     from pycrust.recording import Recording
@@ -96,20 +98,27 @@ class RpcEndpoint:
         )
         check_endpoint(name)
         settings.check()
+        service, endpoint = cls._handle(name, settings)
+        service.settings.check_conflict(name, settings)
+        service.catalog.made_again()
+        if fresh:
+            service.catalog.change([Registration(method) for method in service.catalog.visible()])
+        return cast("Self", endpoint)
+
+    @classmethod
+    @shielded
+    def _handle(cls, name: str, settings: Settings) -> tuple[Service, RpcEndpoint]:
+        """The service of this name and the one handle of this class on it, made if there are none yet."""
         with lifecycle.lock:
             service = lifecycle.services.get(name)
             if service is None:
                 service = lifecycle.services[name] = Service(name, settings)
             endpoint = service.handles.get(cls)
             if endpoint is None:
-                endpoint = service.handles[cls] = super().__new__(cls)
-                endpoint.name = name
-                endpoint._service = service
-        service.settings.check_conflict(name, settings)
-        service.catalog.made_again()
-        if fresh:
-            service.catalog.change([Registration(method) for method in service.catalog.visible()])
-        return cast("Self", endpoint)
+                endpoint = super().__new__(cls)
+                endpoint.name, endpoint._service = name, service
+                service.handles[cls] = endpoint
+            return service, endpoint
 
     # Registering ------------------------------------------------------------------------------------------
 
@@ -444,7 +453,7 @@ class RpcEndpoint:
             array([2., 4.])
         """
         call = running_call()
-        return arrays.empty(shape, dtype, None if call is None else call.room)
+        return arrays.empty(shape, dtype, call.room if isinstance(call, CurrentCall) else None)
 
     # Serving ----------------------------------------------------------------------------------------------
 
@@ -472,9 +481,15 @@ class RpcEndpoint:
         """
         expected = [check_method(name) for name in expect]
         self.commit()
-        self._service.start(expected, takeover=takeover)
-        line = PrintedLine(f"serving {self._state()}")
-        print(line, flush=True)  # noqa: T201 - the line is what a user runs this for
+        before = self.serving
+        try:
+            self._service.start(expected, takeover=takeover)
+            line = PrintedLine(f"serving {self._state()}")
+            print(line, flush=True)  # noqa: T201 - the line is what a user runs this for
+        except BaseException:
+            if not before:
+                self.stop(0.0)
+            raise
         return line
 
     def listen(self, *, expect: Sequence[str] = (), takeover: bool = False) -> None:
@@ -573,7 +588,7 @@ class RpcEndpoint:
         """
         return self._service.running(round(least * 1e9))
 
-    def interrupt(self, call: RunningCall | CurrentCall) -> bool:
+    def interrupt(self, call: RunningCall | CurrentCall | LocalCall) -> bool:
         """Ends a running call, where Python can; its caller gets CANCELLED.
 
         In a sync handler it raises `pycrust.errors.Interrupted`, a `KeyboardInterrupt`, at the next step of its

@@ -5,19 +5,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from contextvars import ContextVar
+import time
+from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, Any
 
+from pycrust import loopguard
 from pycrust._binding import be_punctual, make_inbox
 from pycrust.capture import endings
+from pycrust.contexts import base_context
 from pycrust.errors import Interrupted
 from pycrust.forking import leave_loop
+from pycrust.shield import shielded
 from pycrust.threads import Thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 
-    from pycrust._binding import AsyncCall, CurrentCall, Inbox
+    from pycrust._binding import AsyncCall, BaseContext, CurrentCall, Inbox
+    from pycrust.loopguard import Say
 
 #: The call that the running task belongs to.
 current: ContextVar[CurrentCall] = ContextVar("pycrust_call")
@@ -34,14 +39,22 @@ class Tasks:
     """The calls that one event loop runs, each as a task.
 
     Dispatch threads leave calls in the inbox without taking the interpreter; its descriptor wakes the loop.
+
+    Args:
+        say: Told of what handlers do to the loop.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, say: Say) -> None:
         """Runs nothing yet."""
         self.inbox: Inbox = make_inbox()
+        #: Each call runs in a copy of it.
+        self.base: BaseContext = base_context()
+        self._say = say
         self._tasks: dict[int, tuple[AsyncCall, asyncio.Task[None]]] = {}
         #: Calls that `endpoint.interrupt` ended.
         self._interrupted: set[int] = set()
+        #: Calls that their caller or a stop ended.
+        self._cancelled: set[int] = set()
         #: Tasks that wait for room or for an argument.
         self._waiting: dict[int, asyncio.Future[None]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -54,18 +67,38 @@ class Tasks:
             return
         self._loop, self._thread = loop, threading.get_ident()
         self.inbox.open()
-        loop.add_reader(self.inbox.fileno(), self._hear)
+        loop.add_reader(self.inbox.fileno(), self._hear, loop)
 
-    def detach(self) -> list[asyncio.Task[None]]:
+    def detach(self, loop: asyncio.AbstractEventLoop) -> list[asyncio.Task[None]]:
         """Takes no more calls and cancels those that run; on the loop's own thread. Gives their tasks."""
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.remove_reader(self.inbox.fileno())
-        self._loop = None
-        self.inbox.close()
-        tasks = [task for _, task in self._tasks.values()]
-        for task in tasks:
-            task.cancel()
-        return tasks
+        if self._loop is loop:
+            self._loop = None
+            loop.remove_reader(self.inbox.fileno())
+            self.inbox.close()
+        running = {number: task for number, (_, task) in self._tasks.items() if task.get_loop() is loop}
+        self._cancel(list(running))
+        return list(running.values())
+
+    def cancel(self) -> None:
+        """Cancels what runs, and goes on taking calls; from any thread."""
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # closed meanwhile
+                self._loop.call_soon_threadsafe(self._cancel, list(self._tasks))
+
+    def _cancel(self, numbers: list[int]) -> None:
+        for number in numbers:
+            found = self._tasks.get(number)
+            if found is not None:
+                self._cancelled.add(number)
+                found[1].cancel()
+
+    def lose(self, reason: str) -> None:
+        """Answers the calls of a loop that will not run again."""
+        for call, task in list(self._tasks.values()):
+            call.fail(RuntimeError(reason))
+            with contextlib.suppress(BaseException):  # of what the handler does at its end
+                task.get_coro().close()  # pyright: ignore[reportOptionalMemberAccess] - it is a coroutine's
+        self._tasks, self._waiting, self._loop = {}, {}, None
 
     def running(self) -> list[tuple[int, CurrentCall]]:
         """The calls that run now, each with its number; from any thread."""
@@ -101,32 +134,41 @@ class Tasks:
         _left_alone.append((self._tasks, self._waiting))
         self._tasks, self._waiting, self._loop = {}, {}, None
 
-    def _hear(self) -> None:
-        assert self._loop is not None  # noqa: S101 - it is this loop that calls
+    def _hear(self, loop: asyncio.AbstractEventLoop) -> None:
+        if loop is not self._loop:  # a handler had held this one up for so long that another took its place
+            loop.remove_reader(self.inbox.fileno())
+            return
         for note in self.inbox.take():
             if isinstance(note, int):
                 self._look(note)
             else:
-                self._tasks[note.number] = (note, self._loop.create_task(self._run(note)))
+                self._begin(note)
+
+    def _begin(self, call: AsyncCall) -> None:
+        context = self.base.copy()
+        context.run(current.set, call.context())
+        context.run(loopguard.guarded.set, self._say)
+        # Not by the loop's factory of tasks, which a handler may have replaced.
+        task = asyncio.Task(self._run(call), loop=self._loop, context=context)
+        self._tasks[call.number] = call, task
 
     def _look(self, number: int) -> None:
         """Something changed for a call: it is cancelled, has room or has an argument."""
         found = self._tasks.get(number)
         if found is None:
             return
-        call, task = found
         waiting = self._waiting.get(number)
-        if call.cancelled:
-            task.cancel()
+        if found[0].cancelled:
+            self._cancel([number])
         elif waiting is not None and not waiting.done():
             waiting.set_result(None)
 
     async def _run(self, call: AsyncCall) -> None:
+        work = None
         try:
             if call.cancelled:
                 call.abandon()
                 return
-            current.set(call.context())
             ending: list[Callable[[], object]] = []
             endings.set(ending)
             work = call.begin(self._arguments(call))
@@ -138,18 +180,21 @@ class Tasks:
                 result = await work
                 _end(ending)
                 call.finish(result)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
             if call.number in self._interrupted:
                 call.fail(Interrupted())
-            else:
+            elif call.number in self._cancelled or call.cancelled:
                 call.abandon()
-        except BaseException as error:
+            else:
+                call.fail(error)  # of something that the handler has cancelled itself
+        except BaseException as error:  # noqa: BLE001 - also SystemExit is its caller's, and would end the loop
             call.fail(error)
-            if isinstance(error, (KeyboardInterrupt, SystemExit)):
-                raise
         finally:
             self._tasks.pop(call.number, None)
             self._interrupted.discard(call.number)
+            self._cancelled.discard(call.number)
+            # Whoever keeps what the handler has raised keeps this frame.
+            del call, work
 
     async def _stream(self, call: AsyncCall, items: Any, ending: list[Callable[[], object]]) -> None:
         try:
@@ -162,6 +207,7 @@ class Tasks:
             call.end()
         finally:
             await items.aclose()
+            del call, items  # as in `_run`
 
     async def _arguments(self, call: AsyncCall) -> AsyncIterator[Any]:
         """What the caller streams, as it comes."""
@@ -196,43 +242,109 @@ class LoopThread:
 
     Args:
         name: The thread's name.
+        say: Told of what handlers do to the loop.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, say: Say) -> None:
         """Is not running yet."""
         self.name = name
-        self.tasks = Tasks()
+        self.tasks = Tasks(say)
+        self._say = say
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        #: Set once the thread is to end.
+        self._stopping = threading.Event()
 
+    @shielded
     def start(self) -> None:
-        """Starts the thread if it does not run."""
-        if self._thread is not None:
+        """Starts the thread if it does not run.
+
+        Raises:
+            Exception: Whatever the process's policy for event loops raises instead of making one.
+        """
+        if self._thread is not None and self._thread.is_alive() and not self._stopping.is_set():
             return
-        ready = threading.Event()
-        self._thread = Thread(target=self._main, args=(ready,), name=self.name, daemon=True)
+        loop = asyncio.new_event_loop()
+        self._stopping, ready = threading.Event(), threading.Event()
+        self._thread = Thread(target=self._main, args=(loop, self._stopping, ready), name=self.name, daemon=True)
         self._thread.start()
         ready.wait()
 
-    def _main(self, ready: threading.Event) -> None:
+    def _main(self, loop: asyncio.AbstractEventLoop, stopping: threading.Event, ready: threading.Event) -> None:
         be_punctual()
-        with asyncio.Runner() as runner:
-            self._loop = runner.get_loop()
-            self.tasks.attach(self._loop)
+        while True:
+            self._loop = loop
+            asyncio.set_event_loop(loop)
+            self.tasks.attach(loop)
             ready.set()
-            self._loop.run_forever()
-            tasks = self.tasks.detach()
-            if tasks:
-                self._loop.run_until_complete(asyncio.wait(tasks, timeout=_LAST_MOMENT))
+            self._run(loop, stopping)
+            if stopping.is_set():
+                break
+            with contextlib.suppress(BaseException):
+                loop.close()
+            self._say("the event loop was closed or broken by a handler: another one takes its place", None)
+            self.tasks.lose("the event loop that ran this call was closed or broken, by this or by another handler")
+            loop = asyncio.new_event_loop()
+        self._drain(loop, self.tasks.detach(loop))
+        self._close(loop)
 
-    def stop(self) -> None:
-        """Cancels what runs and ends the thread, if it runs."""
-        thread, self._thread = self._thread, None
-        if thread is None or self._loop is None:
+    def _run(self, loop: asyncio.AbstractEventLoop, stopping: threading.Event) -> None:
+        """Runs a loop until it is to end; it runs on whatever its callbacks raise, unless it is closed."""
+        while not stopping.is_set() and not loop.is_closed():
+            try:
+                loop.run_forever()
+            except (SystemExit, KeyboardInterrupt) as error:
+                self._say(
+                    f"{type(error).__name__} of a task or a callback has ended the event loop: it runs again", error
+                )
+            except BaseException as error:  # noqa: BLE001 - whatever it is, other calls need a loop
+                self._say(f"the event loop is broken: {error!r}", error)
+                return
+            else:
+                if not stopping.is_set():
+                    self._say("a handler has stopped the event loop: it runs again", None)
+
+    def _drain(self, loop: asyncio.AbstractEventLoop, tasks: list[asyncio.Task[None]]) -> None:
+        """Lets tasks that were cancelled end, those first that answer calls."""
+        others = [task for task in asyncio.all_tasks(loop) if task not in tasks]
+        for task in others:
+            task.cancel()
+        self._complete(loop, [*tasks, *others])
+
+    def _complete(self, loop: asyncio.AbstractEventLoop, tasks: list[asyncio.Task[Any]]) -> None:
+        until = time.monotonic() + _LAST_MOMENT
+        while tasks and not loop.is_closed() and time.monotonic() < until:
+            waiting = loop.create_task(asyncio.wait(tasks, timeout=max(until - time.monotonic(), 0.0)))
+            with contextlib.suppress(BaseException):  # a task that exits, or stops the loop
+                loop.run_until_complete(waiting)
+            if not waiting.done():
+                waiting.cancel()
+            tasks = [task for task in tasks if not task.done()]
+
+    def _close(self, loop: asyncio.AbstractEventLoop) -> None:
+        # What handlers leave in generators and threads may raise anything; the thread ends all the same.
+        for work in (loop.shutdown_asyncgens, loop.shutdown_default_executor):
+            if not loop.is_closed():
+                with contextlib.suppress(BaseException):
+                    loop.run_until_complete(work())
+        asyncio.set_event_loop(None)
+        loop.close()
+
+    def stop(self, caller: int) -> None:
+        """Cancels what runs and ends the thread, if it runs.
+
+        Args:
+            caller: The thread that asks: it is not waited for.
+        """
+        self._stopping.set()
+        thread, loop = self._thread, self._loop
+        if thread is None or loop is None:
             return
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        if thread is not threading.current_thread():
+        with contextlib.suppress(RuntimeError):  # closed meanwhile
+            loop.call_soon_threadsafe(loop.stop)
+        if thread.ident != caller:
             thread.join(2 * _LAST_MOMENT)
+        self._thread = self._loop = None
 
     def forked(self) -> None:
         """In a forked child, which has none of the parent's threads."""
@@ -273,7 +385,7 @@ def run_to_end(work: Coroutine[Any, Any, Any]) -> Any:
         except BaseException as error:  # noqa: BLE001 - raised where the result is wanted
             outcome.append((None, error))
 
-    thread = Thread(target=run, name="pycrust-call")
+    thread = Thread(target=copy_context().run, args=(run,), name="pycrust-call")
     thread.start()
     thread.join()
     value, error = outcome[0]

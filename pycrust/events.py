@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 #: Events that are kept, the newest ones.
 KEPT = 1_000
 
-Kind = Literal["publish", "remove", "rollback", "reload", "refused", "rebound", "held", "freed"]
+Kind = Literal["publish", "remove", "rollback", "reload", "refused", "rebound", "held", "freed", "loop"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,9 @@ class Event:
         time: When, in the local zone.
         kind: `publish`, `remove`, `rollback`: a method's version; `reload`: a model's; `refused`: a cell or a
             model that failed, so that what was live serves on; `rebound`: a global that a live handler reads has
-            changed; `held` and `freed`: what became of a replaced model.
-        subject: The method's or the model's name.
+            changed; `held` and `freed`: what became of a replaced model; `loop`: what a handler did to an event
+            loop.
+        subject: The method's or the model's name; empty of a loop.
         version: The version that it is about; 0 where there is none.
         text: What happened, in one line.
     """

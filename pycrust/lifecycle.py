@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from pycrust import _binding, forking, termination, threads
@@ -14,6 +16,8 @@ from pycrust.logs import drain
 
 if TYPE_CHECKING:
     from pycrust.service import Service
+
+_log = logging.getLogger("pycrust")
 
 #: Seconds that stopping may take when the process ends. Jupyter kills a kernel that takes much longer.
 EXIT_GRACE = 2.0
@@ -84,11 +88,21 @@ def stop_all() -> None:
     A dispatch thread that is inside a call when the interpreter finalises aborts the process; so if a handler
     will not end, the process exits here, after the remaining exit handlers.
     """
-    ended = [service.stop(EXIT_GRACE)[1] for service in list(services.values())]
-    # A model that loads may be inside of native code, too.
-    ended += [service.end_trials() for service in list(services.values())]
+    until = time.monotonic() + EXIT_GRACE
+    ended = [_ended(service, until) for service in list(services.values())]
     if not all(ended):
         _exit_now()
+
+
+def _ended(service: Service, until: float) -> bool:
+    """Stops one endpoint. Whether nothing of it runs any more; whatever goes wrong, the others are stopped, too."""
+    try:
+        stopped = service.stop(max(until - time.monotonic(), 0.0))[1]
+        # A model that loads may be inside of native code, too.
+        return service.end_trials() and stopped
+    except BaseException:  # noqa: BLE001 - also a second Ctrl-C
+        _log.exception("stopping %r at exit failed", service.name)
+        return False
 
 
 class _Handlers:

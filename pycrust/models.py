@@ -21,6 +21,7 @@ from pycrust.holders import who_holds
 from pycrust.modelhistory import ModelHistory, ModelVersion
 from pycrust.reloads import Reload, without_frames
 from pycrust.shelf import SUSPENDED, ModelChange
+from pycrust.shield import shielded
 from pycrust.threads import Thread
 from pycrust.unchanged import same
 from pycrust.versions import now
@@ -55,6 +56,8 @@ class _Record:
     was_live: bool = False
     #: The reload that waits for this one to be let go.
     reload: Reload | None = None
+    #: What makes it live: while it is staged, its cell or whoever publishes it has it.
+    change: weakref.ref[ModelChange] | None = None
     #: When its last call had ended.
     drained_at: float = 0.0
 
@@ -113,9 +116,18 @@ class ModelSlot:
         return next((one.version.number for one in reversed(self._records) if one.state == "live"), 0)
 
     @property
+    def known(self) -> bool:
+        """Whether there is a version of it, live or to be."""
+        return any(one.state != "refused" for one in self._records)
+
+    @property
     def history(self) -> ModelHistory:
         """Every version of the model, the oldest first."""
         release_pending()
+        return self._history()
+
+    @shielded
+    def _history(self) -> ModelHistory:
         with self._lock:
             self._look()
             return ModelHistory(
@@ -123,6 +135,7 @@ class ModelSlot:
                 for one in self._records
             )
 
+    @shielded
     def look(self) -> None:
         """Looks whether a model that was held is freed now."""
         with self._lock:
@@ -168,6 +181,7 @@ class ModelSlot:
         recipe.check(self.name)
         return self._enqueue(recipe, args, kwargs)
 
+    @shielded
     def _enqueue(self, recipe: Recipe, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Reload:
         with self._lock:
             reload = Reload(self.name)
@@ -187,6 +201,11 @@ class ModelSlot:
         Raises:
             ValueError: Its weights were not kept.
         """
+        change = self._rolled_back(number)
+        return self._catalog.changed([change], change.text)
+
+    @shielded
+    def _rolled_back(self, number: int | None) -> ModelChange:
         with self._lock:
             kept = [
                 one
@@ -200,9 +219,9 @@ class ModelSlot:
                     f"the weights of {which} of {self.name!r} are not kept: endpoint.model(..., keep=1) keeps "
                     "those of the last one; or load them again with reload()"
                 )
-            change = self._new(record.model, record.recipe, 0.0, f"rollback to v{record.version.number}")
-        return self._catalog.changed([change], change.text)
+            return self._new(record.model, record.recipe, 0.0, f"rollback to v{record.version.number}")
 
+    @shielded
     def remove(self) -> None:
         """Lets go of the model and forgets the slot.
 
@@ -236,8 +255,7 @@ class ModelSlot:
         """
         known = self._seen()
         if known is not None and same(known.recipe.load, recipe.load):
-            with self._lock:
-                known.recipe = self._recipe = recipe
+            self._keep_on(known, recipe)
             return
         if known is not None and recipe.policy == "unload_first":
             reload = self._enqueue(recipe, (), {}).wait()
@@ -248,6 +266,12 @@ class ModelSlot:
         model = recipe.make(lambda _state: None, (), {})
         self._catalog.change([self._new(model, recipe, time.monotonic() - begun, "loaded")])
 
+    @shielded
+    def _keep_on(self, record: _Record, recipe: Recipe) -> None:
+        """The same `load`: what it has loaded stays."""
+        with self._lock:
+            record.recipe = self._recipe = recipe
+
     def _seen(self) -> _Record | None:
         """The version that the calling code sees: what its cell has staged, or what is live."""
         staged = self._catalog.staged_model(self.name)
@@ -256,21 +280,22 @@ class ModelSlot:
                 return one
         return None
 
-    def _new(self, model: Any, recipe: Recipe, seconds: float, reason: str) -> ModelChange:
-        """The next version, staged."""
+    @shielded
+    def _new(self, model: Any, recipe: Recipe, seconds: float, reason: str, **known: Any) -> ModelChange:
+        """The next version, staged; `known` is what its record is to say besides."""
         with self._lock:
             self._numbers += 1
             number = self._numbers
             version = ModelVersion(
                 self.name, number, type(model).__qualname__, now(), seconds, "staged", reason=reason
             )
-            record = _Record(version, None, recipe, _reference(model))
+            record = _Record(version, None, recipe, _reference(model), **known)
             self._records.append(record)
             del self._records[:-_REMEMBERED]
         before = self.version
         arrow = f"v{before} → v{number}" if before else f"v{number}"
         why = f" ({reason})" if reason != "loaded" else ""
-        return ModelChange(
+        change = ModelChange(
             slot=self.name,
             number=number,
             model=model,
@@ -279,6 +304,8 @@ class ModelSlot:
             published=lambda: self._went_live(record, model),
             refused=lambda: self._was_refused(record),
         )
+        record.change = weakref.ref(change)
+        return change
 
     def _was_refused(self, record: _Record) -> None:
         """The cell that has staged a version failed."""
@@ -300,7 +327,7 @@ class ModelSlot:
 
     def _wake(self) -> None:
         """Makes the slot's thread look around, and starts it if there is none; the lock is held."""
-        if self._thread is None:
+        if self._thread is None or not self._thread.is_alive():
             self._thread = Thread(target=self._main, name=f"pycrust-model-{self.name}", daemon=True)
             self._thread.start()
         self._changed.notify_all()
@@ -334,11 +361,10 @@ class ModelSlot:
             if recipe.policy == "unload_first" and self.version:
                 self._unload_first(reload)
             model = recipe.make(reload._step, args, kwargs)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - the two belong together
-            with self._lock:
-                change = self._new(model, recipe, time.monotonic() - begun, "loaded")
-                del model
-                self._records[-1].reload = reload
-                self._records[-1].arguments = args, kwargs
+            change = self._new(
+                model, recipe, time.monotonic() - begun, "loaded", reload=reload, arguments=(args, kwargs)
+            )
+            del model
             reload.version = change.number
             self._catalog.publish([change])
         except BaseException as error:  # noqa: BLE001 - a MemoryError or a SystemExit of load() is its end, too
@@ -396,8 +422,7 @@ class ModelSlot:
         begun = time.monotonic()
         try:
             model = recipe.load(*args, **kwargs)
-            change = self._new(model, recipe, time.monotonic() - begun, "loaded again")
-            self._records[-1].arguments = args, kwargs
+            change = self._new(model, recipe, time.monotonic() - begun, "loaded again", arguments=(args, kwargs))
             del model
             self._catalog.publish([change])
         except BaseException as error:  # noqa: BLE001 - as in `_run`
@@ -416,6 +441,8 @@ class ModelSlot:
             one.state = "draining"
             self._wake()
         for one in self._records:
+            if one.state == "staged" and one.change is not None and one.change() is None:
+                one.state = "refused"  # whoever was about to publish it was interrupted
             if one.state == "held" and one.gone:
                 one.state, one.holders = "retired", []
                 text = f"{self._catalog.name} model {self.name} v{one.version.number} is freed now"

@@ -16,6 +16,7 @@ from pycrust.fieldnames import field_naming
 from pycrust.jsonschema import schema_hash, schema_text
 from pycrust.large import warn_of_large
 from pycrust.latebound import Reads
+from pycrust.localcall import LocalCall
 from pycrust.modelarguments import by_position, check_models, model_first, without_models
 from pycrust.naming import check_method
 from pycrust.origin import Origin
@@ -34,8 +35,9 @@ from pycrust.unchanged import Fingerprint
 from pycrust.versions import doc_line, signature_text, source_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
+    from contextvars import Context
 
     from pydantic import BaseModel
 
@@ -259,7 +261,8 @@ def make_registration(
         batch=options.batch is not None,
     )
     if options.warmup is not None:
-        warm_up(method, handler.bind_models(models or None), kind, options.warmup)
+        call = LocalCall.of(method, 0, batch=options.batch is not None)
+        warm_up(call, handler.bind_models(models or None), kind, options.warmup)
     schema = schema_text(arguments.schema, result.schema)
     compared = (
         options.request_model,
@@ -360,30 +363,47 @@ def _inbox(method: str, host: Host, loop: str) -> Inbox:
         ) from error
 
 
-def call_here(handler: Handler, kind: Kind, arguments: Any) -> Any:
+def call_here(handler: Handler, kind: Kind, arguments: Any, call: LocalCall) -> Any:
     """One call in this process: the result, or an iterator over the items of a stream.
 
     Args:
         handler: What is called.
         kind: What calling it gives.
         arguments: As they would be received.
+        call: What `current_call()` gives in it. All of it runs in one context, which nothing else sees.
 
     Raises:
         BaseException: Whatever the handler raises.
     """
-    work = handler.start(arguments)
+    context = call.context()
+    work = context.run(handler.start, arguments)
     if kind == "function":
-        return handler.finish(work)
+        return context.run(handler.finish, work)
     if kind == "generator":
-        return (handler.finish(item) for item in work)
+        return _steps(context, handler, work)
     from pycrust import eventloop  # noqa: PLC0415 - it imports asyncio, which other handlers don't need
 
     if kind == "coroutine":
-        return handler.finish(eventloop.run_to_end(work))
-    return (handler.finish(item) for item in eventloop.in_process(work))
+        return context.run(handler.finish, context.run(eventloop.run_to_end, work))
+    return _steps(context, handler, iter(context.run(eventloop.in_process, work)))
 
 
-def warm_up(method: str, handler: Handler, kind: Kind, warmup: Any) -> None:
+def _steps(context: Context, handler: Handler, items: Iterator[Any]) -> Iterator[Any]:
+    """The items of a stream, each made in the call's context."""
+    try:
+        while True:
+            try:
+                item = context.run(next, items)
+            except StopIteration:
+                return
+            yield context.run(handler.finish, item)
+    finally:
+        close = getattr(items, "close", None)
+        if close is not None:
+            context.run(close)
+
+
+def warm_up(call: LocalCall, handler: Handler, kind: Kind, warmup: Any) -> None:
     """Runs `warmup()` if it can be called; else one call of the handler with `warmup` as its arguments.
 
     Raises:
@@ -391,14 +411,17 @@ def warm_up(method: str, handler: Handler, kind: Kind, warmup: Any) -> None:
     """
     try:
         if callable(warmup):
-            warmup()
+            call.context().run(warmup)
         else:
-            result = call_here(handler, kind, list(warmup) if isinstance(warmup, tuple) else warmup)  # pyright: ignore[reportUnknownArgumentType]
+            result = call_here(handler, kind, list(warmup) if isinstance(warmup, tuple) else warmup, call)  # pyright: ignore[reportUnknownArgumentType]
             if kind in {"generator", "async_generator"}:
                 for _ in result:
                     break
-    except Exception as error:
-        raise ValueError(f"{method}: the warm-up failed, nothing was registered: {error}") from error
+    except KeyboardInterrupt:
+        raise  # of whoever registers
+    except BaseException as error:
+        text = str(error) or type(error).__name__
+        raise ValueError(f"{call.method}: the warm-up failed, nothing was registered: {text}") from error
 
 
 def is_model(declared: Any) -> bool:

@@ -20,7 +20,7 @@ from pycrust.recorded import RecordedError
 from pycrust.redaction import Redaction
 from pycrust.showing import brief
 from pycrust.statistics import duration
-from pycrust.trials import candidate_of, check_harmless
+from pycrust.trials import candidate_of, check_harmless, raise_interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -131,12 +131,13 @@ def replay(call: RecordedCall, candidate: Callable[..., Any] | None = None) -> R
             raise
     else:
         check_harmless(call.method, service.catalog.registered(call.method))
-        live = _run(f"v{version}", lambda: service.catalog.call(call.method, arguments))
+        registered = service.catalog.registered(call.method)
+        live = _run(f"v{version}", lambda: service.catalog.call_registered(registered, arguments, call))
     tried = None
     if candidate is not None:
         registration = candidate_of(service, call.method, candidate, {}, {})
         name = getattr(candidate, "__name__", "candidate")
-        tried = _run(name, lambda: service.catalog.call_registered(registration, arguments))
+        tried = _run(name, lambda: service.catalog.call_registered(registration, arguments, call))
     handler_ns = sum(call.stages_ns.get(stage, 0) for stage in ("decode", "handler", "encode"))
     recorded = Outcome(f"recorded v{call.version}", call.unredacted_result, call.error, handler_ns, call.output)
     new = tried or live
@@ -178,11 +179,12 @@ def debug(call: RecordedCall) -> Any:
     args, kwargs = service.catalog.bound(registration).bound(arguments)
     function, debugger = registration.handler.function, _debugger()
     try:
-        if registration.kind == "function":
-            return debugger.runcall(function, *args, **kwargs)
-        work = function(*args, **kwargs)
-        with _stopping_in(work, debugger):
-            return list(work) if registration.kind == "generator" else _drive(work)
+        with service.catalog.local_call(registration, call).here():
+            if registration.kind == "function":
+                return debugger.runcall(function, *args, **kwargs)
+            work = function(*args, **kwargs)
+            with _stopping_in(work, debugger):
+                return list(work) if registration.kind == "generator" else _drive(work)
     except bdb.BdbQuit:
         return None  # as the user asked
 
@@ -267,13 +269,14 @@ def _run(of: str, work: Callable[[], Any]) -> Outcome:
             result = work()
             if hasattr(result, "__next__"):
                 result = list(result)
-        except Exception as error:  # noqa: BLE001 - whatever a handler raises is its answer
+        except BaseException as error:  # noqa: BLE001 - whatever a handler raises is its answer
+            raise_interrupt(error)
             result, told = None, _told(error)
         took_ns = time.perf_counter_ns() - begun
     return Outcome(of, result, told, took_ns, "".join(printed))
 
 
-def _told(error: Exception) -> RecordedError:
+def _told(error: BaseException) -> RecordedError:
     """As its caller would be told."""
     from pydantic import ValidationError  # noqa: PLC0415 - loaded long ago
 

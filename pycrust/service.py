@@ -9,11 +9,13 @@ import threading
 import time
 import weakref
 from dataclasses import asdict, replace
+from traceback import format_exception
 from typing import TYPE_CHECKING, Any
 
 from pycrust import _binding, lifecycle, logs
 from pycrust.capture import capture
 from pycrust.catalog import Catalog
+from pycrust.contexts import base_context
 from pycrust.errors import AlreadyServed, Interrupted, RpcError
 from pycrust.loops import Loops
 from pycrust.models import ModelSlot
@@ -21,13 +23,14 @@ from pycrust.naming import check_method
 from pycrust.recording import Recording
 from pycrust.registration import make_registration
 from pycrust.running import RunningCall
+from pycrust.shield import shielded
 from pycrust.statistics import counted
 from pycrust.traffic import Tap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pycrust._binding import Change, Inbox, Worker
+    from pycrust._binding import BaseContext, Change, Inbox, Worker
     from pycrust.endpoint import RpcEndpoint
     from pycrust.recipe import Recipe
     from pycrust.settings import Settings
@@ -59,7 +62,7 @@ class Service:
         self.slots: dict[str, ModelSlot] = {}
         #: Candidates that run on live calls.
         self.shadows: weakref.WeakSet[Shadow] = weakref.WeakSet()
-        self.loops = Loops(name, lambda: self.serving)
+        self.loops = Loops(name, lambda: self.serving, self._said)
         self.recording = Recording(name, lambda: self.worker)
         self.tap = Tap(name, lambda: self.worker, lambda: self.recording.redaction)
         #: The one object of each class that users hold for this endpoint.
@@ -103,9 +106,15 @@ class Service:
         if not name.isidentifier():
             raise ValueError(f"{name!r} can't be a model's name: handlers get it as the keyword of that name")
         recipe.check(name)
-        slot = self.slots.get(name) or ModelSlot(self.catalog, name, recipe, self._forget_slot)
-        slot.configure(recipe)
-        return self.slots.setdefault(name, slot)
+        made = ModelSlot(self.catalog, name, recipe, self._forget_slot)
+        slot = self.slots.setdefault(name, made)
+        try:
+            slot.configure(recipe)
+        except BaseException:
+            if slot is made and not slot.known:
+                self._forget_slot(slot)
+            raise
+        return slot
 
     def end_trials(self) -> bool:
         """Before the interpreter ends: ends shadows. Whether they did, and no model is being loaded."""
@@ -163,24 +172,30 @@ class Service:
         Raises:
             AlreadyServed: Another live process serves this name, and does not hand it over.
         """
+        base = base_context()
+        self.worker.settle()
+        try:
+            self._begin(expect, base)
+        except AlreadyServed:
+            if not takeover:
+                raise
+            self._take_over(expect, base)
+
+    @shielded
+    def _begin(self, expect: Sequence[str], base: BaseContext) -> None:
         with self._lock:
             if expect:
                 self.worker.expect(expect)
             if self.worker.serving:
                 return
             logs.drain.start()
-            self.loops.start()
-            # The first call may come at once.
-            capture.want(self.name)
             try:
-                try:
-                    self.worker.start()
-                except AlreadyServed:
-                    if not takeover:
-                        raise
-                    self._take_over()
+                # The first call may come at once.
+                capture.want(self.name)
+                self.loops.start(base)
+                self.worker.start(base)
             except BaseException:
-                capture.release(self.name)
+                self._let_go(threading.get_ident())
                 raise
             self._stopped.clear()
             if self.settings.switch_interval is not None:
@@ -189,29 +204,45 @@ class Service:
             logs.say(logging.INFO, f"{self.name}: serving from pid {os.getpid()} with {methods}")
 
     def stop(self, grace: float) -> tuple[bool, bool]:
-        """Ends serving; waits up to `grace` seconds for calls. Whether every call and every thread ended."""
-        try:
-            with self._lock:
-                if self._stopped.is_set():
-                    return True, True
-                try:
-                    return self.worker.stop(grace) if self.worker.serving else (True, True)
-                finally:
-                    # Said while a kernel's streams are watched, and before whoever stops goes on.
-                    logs.drain.flush()
-                    self._end()
-        finally:
-            # Without the lock, which the thread that hands the name over takes.
-            self.worker.settle()
+        """Ends serving; waits up to `grace` seconds for calls. Whether every call and every thread ended.
 
-    def _end(self) -> None:
-        """Lets go of what only serving needs."""
-        self.loops.stop()
+        Interrupted while it waits, the stop goes on by itself.
+        """
+        cut_short = True
+        try:
+            ended = self.worker.stop(grace) if self.worker.serving else (True, True)
+            cut_short = False
+        finally:
+            try:
+                # Said while a kernel's streams are watched, and before whoever stops goes on.
+                logs.drain.flush()
+            finally:
+                self._end(threading.get_ident(), cut_short=cut_short)
+        # Without the lock, which the thread that hands the name over takes.
+        self.worker.settle()
+        return ended
+
+    @shielded
+    def _end(self, caller: int, *, cut_short: bool = False) -> None:
+        """Lets go of what only serving needs, unless it was begun again meanwhile."""
+        with self._lock:
+            if cut_short or not self.worker.serving:
+                self._let_go(caller)
+
+    def _let_go(self, caller: int) -> None:
+        self.loops.stop(caller)
         self._stopped.set()
         capture.release(self.name)
         lifecycle.switch_interval.release(self.name)
 
-    def _take_over(self) -> None:
+    def _said(self, text: str, error: BaseException | None) -> None:
+        """A handler has done something to an event loop."""
+        text = f"{self.name}: {text}"
+        self.catalog.events.add("loop", "", 0, text)
+        # As text: a log that keeps the exception would keep its frames, and with them the caller's memory.
+        logs.say(logging.ERROR, text, trace="".join(format_exception(error)) if error else "")
+
+    def _take_over(self, expect: Sequence[str], base: BaseContext) -> None:
         """Asks whoever serves the name to stop, and serves it then.
 
         Raises:
@@ -225,7 +256,7 @@ class Service:
             client.call("pycrust.hand_over", timeout=_TAKEOVER_S)
         while True:
             try:
-                self.worker.start()
+                self._begin(expect, base)
             except AlreadyServed:
                 if time.monotonic() > deadline:
                     raise
@@ -237,10 +268,8 @@ class Service:
         """Another process serves the name now."""
         text = "was taken over by another process; serve(takeover=True) here takes it back"
         logs.say(logging.WARNING, f"{self.name}: {text}")
-        with self._lock:
-            if not self.worker.serving:
-                logs.drain.flush()
-                self._end()
+        logs.drain.flush()
+        self._end(threading.get_ident())
 
     def running(self, least_ns: int = 0) -> list[RunningCall]:
         """The calls that run now and were sent so many nanoseconds ago or earlier, the oldest first."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SUSPENDED = object()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class ModelChange:
     """One change of an endpoint: a slot's new model. It is staged and published as a registration is."""
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import builtins
 import datetime as dt
 import math
 import re
 from typing import TYPE_CHECKING, Any, cast
 
-from pycrust._binding import encode
+from pycrust._binding import decode, encode
 from pycrust.arrays import arguments_again
 from pycrust.errors import Code
 from pycrust.recorded import Truncated
@@ -36,19 +37,20 @@ def source_of(call: RecordedCall) -> str:
     else:
         arguments = arguments_again(call.unredacted_arguments)
     name = re.sub(r"\W+", "_", call.method).strip("_") or "call"
-    made = f"endpoint._dispatch({call.method!r}, {literal(arguments, 4)})"
+    made = f"endpoint._dispatch({call.method!r}, {literal(arguments, 8)})"
+    called = f"with {_calling(call, redacted=redacted)}"
     error, imports = call.error, []
     if error is None:
         expected = call.result
         if call.streamed:
             made = f"list({made})"
-        body = [f"result = {made}", f"assert {_equal(expected)}"]
+        body = [f"{called}:", f"    result = {made}", f"assert {_equal(expected)}"]
         if has_nan(expected):
             imports = ["import pytest", ""]
     else:
         imports = ["import pytest", ""]
         body = [
-            "with pytest.raises(Exception) as raised:",
+            f"{called}, pytest.raises({_caught(error.type)}) as raised:",
             f"    {'list(' + made + ')' if call.streamed else made}",
             f"assert type(raised.value).__name__ == {error.type.rpartition('.')[2]!r}",
         ]
@@ -57,6 +59,7 @@ def source_of(call: RecordedCall) -> str:
     lines = [
         *imports,
         "from pycrust import RpcEndpoint",
+        "from pycrust.testing import calling",
         "",
         "",
         f"def test_{name}_call_{call.seq}():",
@@ -67,6 +70,21 @@ def source_of(call: RecordedCall) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _calling(call: RecordedCall, *, redacted: bool) -> str:
+    """Who had called, for `current_call()` in the handler."""
+    raw = call.source.request_metadata
+    metadata: Any = call.metadata["request"] if redacted else decode(raw) if raw else {}
+    more = f", metadata={literal(metadata, 8)}" if metadata else ""
+    return f"calling(client={call.client!r}{more})"
+
+
+def _caught(exception: str) -> str:
+    """The class by which `pytest.raises` catches an exception."""
+    cls = getattr(builtins, exception, None)
+    is_exception = not isinstance(cls, type) or issubclass(cls, Exception)
+    return "Exception" if is_exception and not exception.endswith(".CancelledError") else "BaseException"
 
 
 def _equal(expected: Any) -> str:

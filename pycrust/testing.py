@@ -1,89 +1,75 @@
-"""A pytest plugin: endpoints for one test, served and forgotten after it.
+"""For tests of handlers: the call that they run for.
 
-It is found by pytest as soon as PyCrust is installed.
-
-Example:
-    ```python
-    def test_add(pycrust_endpoint):
-        @pycrust_endpoint.register
-        def add(a: int, b: int) -> int:
-            return a + b
-
-        assert pycrust_endpoint.client.call("add", 1, 2) == 3
-    ```
+The fixtures `pycrust_endpoint` and `pycrust_serve`, which serve a test's endpoints, need no import.
 """
 
 from __future__ import annotations
 
-import itertools
-import os
-import tempfile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import pytest
+from pycrust.localcall import LocalCall
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Mapping
+    from contextlib import AbstractContextManager
 
-    from pycrust.client import RpcClient
-    from pycrust.endpoint import RpcEndpoint
-
-_numbers = itertools.count(1)
+__all__ = ["LocalCall", "calling"]
 
 
-class Served:
-    """An endpoint that is served for one test, and a client of it; everything else is the endpoint's.
+def calling(  # noqa: PLR0913 - all of them are keywords with defaults
+    *,
+    metadata: Mapping[str, str | bytes] | None = None,
+    time_left: float | None = None,
+    cancelled: bool = False,
+    client: str = "local",
+    client_pid: int | None = None,
+    idempotent: bool = False,
+    traceparent: str | None = None,
+    method: str = "",
+    version: int = 0,
+) -> AbstractContextManager[LocalCall]:
+    """Makes `current_call()` work in a test that calls a handler's function itself, or awaits it.
 
-    Attributes:
-        endpoint: The endpoint.
-        client: A client that calls it over shared memory.
+    Handlers that are called inside of it by `endpoint[...](...)` run for the same caller.
+
+    Args:
+        metadata: What the handler finds in `current_call().metadata`.
+        time_left: Seconds until the deadline; `None` is no deadline.
+        cancelled: Whether the caller has cancelled. The call's `cancel()` does that later.
+        client: What the caller calls itself.
+        client_pid: Its process; by default this one.
+        idempotent: Whether running the call twice does no harm.
+        traceparent: The W3C trace context that it belongs to.
+        method: The method's name.
+        version: The version that runs.
+
+    Returns:
+        For `with`: gives the call. What the handler sends back is in its `answer_metadata`.
+
+    Examples:
+        >>> from pycrust import current_call
+        >>> def whose() -> str:
+        ...     call = current_call()
+        ...     call.set_metadata({"seen": "yes"})
+        ...     return "too late" if call.cancelled else f"{call.metadata['tenant']}, {call.time_left:.0f} s left"
+        >>> with calling(metadata={"tenant": "blue"}, time_left=10.0) as call:
+        ...     print(whose(), call.answer_metadata)
+        ...     call.cancel()
+        ...     print(whose())
+        blue, 10 s left {'seen': 'yes'}
+        too late
     """
-
-    def __init__(self, endpoint: RpcEndpoint, client: RpcClient) -> None:
-        """Made by the fixtures."""
-        self.endpoint = endpoint
-        self.client = client
-
-    def __getattr__(self, name: str) -> Any:
-        """What the endpoint has."""
-        return getattr(self.endpoint, name)
-
-    def __getitem__(self, name: str) -> Any:
-        """One of its methods."""
-        return self.endpoint[name]
-
-
-@pytest.fixture
-def pycrust_serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Served]]:
-    """Serves endpoints: `pycrust_serve()` makes one, `pycrust_serve(endpoint)` takes yours.
-
-    Unless `PYCRUST_RUNTIME_DIR` is set, each test has a runtime directory of its own, so that tests don't meet each
-    other's endpoints or a notebook's.
-    """
-    from pycrust.client import RpcClient  # noqa: PLC0415 - pytest loads this module in every run
-    from pycrust.endpoint import RpcEndpoint  # noqa: PLC0415 - as above
-
-    own = None if "PYCRUST_RUNTIME_DIR" in os.environ else tempfile.TemporaryDirectory(prefix="pycrust-test-")
-    if own is not None:
-        monkeypatch.setenv("PYCRUST_RUNTIME_DIR", own.name)
-    served: list[Served] = []
-
-    def serve(endpoint: RpcEndpoint | None = None, **options: Any) -> Served:
-        endpoint = endpoint or RpcEndpoint(f"test-{os.getpid()}-{next(_numbers)}", **options)
-        endpoint.commit()
-        endpoint._service.start(())  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - serve() prints its line
-        served.append(Served(endpoint, RpcClient(endpoint.name)))
-        return served[-1]
-
-    yield serve
-    for one in reversed(served):
-        one.client.close()
-        one.endpoint.stop()
-    if own is not None:
-        own.cleanup()
-
-
-@pytest.fixture
-def pycrust_endpoint(pycrust_serve: Callable[..., Served]) -> Served:
-    """An endpoint of the test's own, served, with a `client`."""
-    return pycrust_serve()
+    call = LocalCall(
+        method,
+        version,
+        client=client,
+        client_pid=client_pid,
+        metadata=metadata,
+        time_left=time_left,
+        cancelled=cancelled,
+        idempotent=idempotent,
+        traceparent=traceparent,
+        batch=None,
+    )
+    call.stands_for_client = True
+    return call.here()

@@ -145,12 +145,14 @@ class Trial:
             with capture.collected():  # what a candidate prints belongs into no cell
                 handler = self._service.catalog.bound(candidate)
                 arguments = arguments_again(call.unredacted_arguments)
-                result = call_here(handler, candidate.kind, arguments)
+                as_recorded = self._service.catalog.local_call(candidate, call)
+                result = call_here(handler, candidate.kind, arguments, as_recorded)
                 if candidate.kind in {"generator", "async_generator"}:
                     result = list(result)
                 sent = without_elements(crossed(result))
-        except Exception as error:  # noqa: BLE001 - the candidate is what is tried
+        except BaseException as error:  # noqa: BLE001 - the candidate is what is tried
             took = time.perf_counter() - begun
+            raise_interrupt(error)
             explain = _EXPLAIN.get(call.code, describe)
             code, told = explain(error)
             return Outcome(Code(code), None, f"{told['type']}: {told['message']}", took)
@@ -211,6 +213,16 @@ class Trial:
     def __repr__(self) -> str:
         """The same: it is shown as a cell's value."""
         return str(self)
+
+
+def raise_interrupt(error: BaseException) -> None:
+    """Lets the user's Ctrl-C through; what else a handler raises, and on other threads anything, is its answer.
+
+    Raises:
+        KeyboardInterrupt: It was that.
+    """
+    if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+        raise error
 
 
 def can_run(call: RecordedCall) -> bool:

@@ -10,12 +10,13 @@ use pyo3::prelude::*;
 use crate::arguments::Items;
 use crate::batch::Answer;
 use crate::beside::Beside;
+use crate::context::BaseContext;
 use crate::current::{Places, Running, take_rooms};
 use crate::failure::Failing;
 use crate::forked::leave_if_forked;
 use crate::handler::{Handler, Kind};
 use crate::memory::Rooms;
-use crate::stream;
+use crate::stream::{self, Streaming};
 use crate::{batch, decode, encode, failure, scheduling};
 
 pub(crate) type PyEngine = Engine<Py<Handler>, Connection>;
@@ -27,14 +28,21 @@ enum Outcome {
     /// It is to be answered with this status, the payload that was written, and its arrays.
     Answer(Code, Vec<Attachment>),
     /// It called a generator, which streams.
-    Stream(Py<PyAny>),
+    Stream(Streaming),
 }
 
 /// Runs calls until the engine stops.
 ///
 /// The thread attaches once for its life and detaches only to wait: attaching anew for every call
 /// makes and destroys a Python thread state each time, which costs 17 µs.
-pub(crate) fn run(engine: &Arc<PyEngine>, mut thread: DispatchThread, traceback: bool, places: &Places) {
+/// Each call runs in a copy of `base`.
+pub(crate) fn run(
+    engine: &Arc<PyEngine>,
+    mut thread: DispatchThread,
+    traceback: bool,
+    places: &Places,
+    base: &BaseContext,
+) {
     scheduling::be_punctual();
     let number = thread.number();
     Python::attach(|py| {
@@ -57,18 +65,19 @@ pub(crate) fn run(engine: &Arc<PyEngine>, mut thread: DispatchThread, traceback:
             });
             let Some(mut job) = job else { break };
             if job.handler().get().batches() {
+                let _entered = base.enter(py);
                 answers = batch::run(py, job, traceback);
                 continue;
             }
             job.attached();
             payload.clear();
             let outcome = match job.take_state() {
-                Some(state) => Outcome::Stream(stream::generator(py, state)),
-                None => begin(py, &mut job, traceback, &mut payload),
+                Some(state) => Outcome::Stream(stream::resumed(py, state)),
+                None => begin(py, &mut job, traceback, &mut payload, base),
             };
             answer = match outcome {
                 Outcome::Answer(status, attachments) => Some((job, status, attachments)),
-                Outcome::Stream(generator) => stream::run(py, job, generator, traceback, &mut payload)
+                Outcome::Stream(streaming) => stream::run(py, job, streaming, traceback, &mut payload)
                     .map(|(job, status)| (job, status, Vec::new())),
             };
         }
@@ -90,7 +99,8 @@ fn next(engine: &Arc<PyEngine>, thread: &mut DispatchThread, traceback: bool) ->
 }
 
 /// Runs one call, up to its result, which is left in `out`, or up to the generator that it made.
-fn begin(py: Python<'_>, job: &mut PyJob, traceback: bool, out: &mut Vec<u8>) -> Outcome {
+fn begin(py: Python<'_>, job: &mut PyJob, traceback: bool, out: &mut Vec<u8>, base: &BaseContext) -> Outcome {
+    let entered = base.enter(py);
     let handler = job.handler().clone_ref(py);
     let bound = bind(py, job, &handler);
     leave_if_forked(py, job, bound.as_ref().err());
@@ -114,7 +124,9 @@ fn begin(py: Python<'_>, job: &mut PyJob, traceback: bool, out: &mut Vec<u8>) ->
         job.ran();
     }
     let result = match result {
-        Ok(generator) if generates => return Outcome::Stream(generator.unbind()),
+        Ok(generator) if generates => {
+            return Outcome::Stream(Streaming::new(generator, entered.as_ref()));
+        }
         Ok(result) => result,
         Err(error) => {
             let status = failure::raised(py, &error, traceback, &[Failing::of(job)], out);

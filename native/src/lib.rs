@@ -9,6 +9,7 @@ mod async_call;
 mod batch;
 mod beside;
 mod client;
+mod context;
 mod current;
 mod decode;
 mod dispatch;
@@ -23,6 +24,7 @@ mod memory;
 mod plain;
 mod record;
 mod scheduling;
+mod shield;
 mod snapshot;
 mod stream;
 mod strided;
@@ -39,7 +41,7 @@ mod _native {
     use pycrust_transport::Attachments;
     use pyo3::exceptions::PyOSError;
     use pyo3::prelude::*;
-    use pyo3::types::PyBytes;
+    use pyo3::types::{PyBytes, PyDict};
 
     #[pymodule_export]
     use crate::arguments::Items;
@@ -47,6 +49,8 @@ mod _native {
     use crate::async_call::AsyncCall;
     #[pymodule_export]
     use crate::client::{Client, ClientFeed, ClientStream, PendingCall};
+    #[pymodule_export]
+    use crate::context::BaseContext;
     #[pymodule_export]
     use crate::current::{CurrentCall, Printed};
     #[pymodule_export]
@@ -59,6 +63,8 @@ mod _native {
     use crate::memory::{Buffer, Private, Room};
     #[pymodule_export]
     use crate::record::{PyRecord, PyScrub, Shown, call_lines, matches};
+    #[pymodule_export]
+    use crate::shield::shielded;
     #[pymodule_export]
     use crate::worker::Worker;
 
@@ -125,6 +131,12 @@ mod _native {
     #[pyfunction]
     fn current_call() -> Option<CurrentCall> {
         crate::current::current()
+    }
+
+    /// A call's metadata as MessagePack, checked: strings to strings or bytes, no more than may travel.
+    #[pyfunction]
+    fn encode_metadata<'py>(metadata: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyBytes>> {
+        Ok(PyBytes::new(metadata.py(), &crate::current::encoded_metadata(metadata)?))
     }
 
     /// The calls that this thread runs a batch handler for, in the order of its list; `None` if it runs none.

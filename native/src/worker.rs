@@ -12,6 +12,7 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 
+use crate::context::BaseContext;
 use crate::current::{self, Places};
 use crate::dispatch::{self, PyEngine};
 use crate::handler::Handler;
@@ -24,6 +25,8 @@ const LAST_MOMENT: Duration = Duration::from_millis(200);
 const HAND_OVER_GRACE: Duration = Duration::from_secs(2);
 /// How often a wait for another thread's last steps looks at it.
 const SETTLE_SLICE: Duration = Duration::from_millis(2);
+/// How often a wait for threads looks whether another stop has less patience.
+const JOIN_SLICE: Duration = Duration::from_millis(20);
 /// How often a wait looks whether the user interrupted.
 const SIGNAL_SLICE: Duration = Duration::from_millis(100);
 
@@ -37,8 +40,8 @@ pub(crate) struct Worker {
     threads: Arc<Threads>,
     /// The control thread while the worker serves.
     acceptor: Arc<Mutex<Option<Acceptor>>>,
-    /// The thread that stops the worker for another process.
-    handing_over: Arc<Mutex<Option<JoinHandle<()>>>>,
+    /// The threads that stop the worker at the moment: for the user, or for another process.
+    stopping: Arc<Mutex<Vec<JoinHandle<()>>>>,
 }
 
 /// The dispatch threads that were started and not yet joined.
@@ -48,6 +51,8 @@ struct Threads {
     running: Mutex<Vec<JoinHandle<()>>>,
     /// What they run.
     places: Arc<Places>,
+    /// The context that serving began in; each call runs in a copy of it.
+    base: Mutex<Option<Arc<Py<BaseContext>>>>,
 }
 
 #[pymethods]
@@ -77,18 +82,23 @@ impl Worker {
             spin,
             ..Config::default()
         };
-        let threads = Arc::new(Threads { traceback, running: Mutex::default(), places: Arc::default() });
+        let threads = Arc::new(Threads {
+            traceback,
+            running: Mutex::default(),
+            places: Arc::default(),
+            base: Mutex::default(),
+        });
         let engine = {
             let threads = Arc::clone(&threads);
             Engine::new(config, Box::new(move |engine, thread| threads.spawn(engine, thread)))?
         };
         let acceptor: Arc<Mutex<Option<Acceptor>>> = Arc::default();
-        let handing_over: Arc<Mutex<Option<JoinHandle<()>>>> = Arc::default();
+        let stopping: Arc<Mutex<Vec<JoinHandle<()>>>> = Arc::default();
         if let Some(handed_over) = handed_over {
             let handed_over = Arc::new(handed_over);
             let (weak, acceptor, threads) =
                 (Arc::downgrade(&engine), Arc::clone(&acceptor), Arc::clone(&threads));
-            let kept = Arc::clone(&handing_over);
+            let kept = Arc::clone(&stopping);
             engine.on_hand_over(Box::new(move || {
                 let Some(engine) = weak.upgrade() else { return };
                 let (acceptor, threads, told) =
@@ -97,7 +107,7 @@ impl Worker {
                 // worker serves on, and whoever asked gives up.
                 // Held while it is spawned: whoever waits for the thread finds it here.
                 let mut kept = lock(&kept);
-                if kept.as_ref().is_some_and(|thread| !thread.is_finished()) {
+                if still_running(&mut kept) {
                     return;
                 }
                 let spawned = thread("pycrust-stop".into()).spawn(move || {
@@ -109,10 +119,10 @@ impl Worker {
                         }
                     });
                 });
-                *kept = spawned.ok();
+                kept.extend(spawned);
             }));
         }
-        Ok(Self { name, notebook, max_in_flight_per_client, engine, threads, acceptor, handing_over })
+        Ok(Self { name, notebook, max_in_flight_per_client, engine, threads, acceptor, stopping })
     }
 
     /// Whether callers can reach the worker.
@@ -136,8 +146,10 @@ impl Worker {
         self.engine.expect(methods);
     }
 
-    /// Claims the name and serves from threads of its own; gives `pid`, `generation` and `dir`.
-    fn start<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+    /// Claims the name and serves from threads of its own, each call in a copy of `base`; gives `pid`, `generation`
+    /// and `dir`.
+    fn start<'py>(&self, py: Python<'py>, base: Py<BaseContext>) -> PyResult<Bound<'py, PyDict>> {
+        *lock(&self.threads.base) = Some(Arc::new(base));
         let (owner, dir) = py.detach(|| self.claim_and_serve())?;
         let info = PyDict::new(py);
         info.set_item("pid", owner.pid)?;
@@ -154,10 +166,11 @@ impl Worker {
         let (done, waiting) = channel();
         let (engine, acceptor, threads) =
             (Arc::clone(&self.engine), Arc::clone(&self.acceptor), Arc::clone(&self.threads));
-        // On a thread of its own, so that the caller can be interrupted while it waits.
-        thread("pycrust-stop".into()).spawn(move || {
+        // On a thread of its own, so that the caller can be interrupted while it waits. It goes on then.
+        let stopping = thread("pycrust-stop".into()).spawn(move || {
             let _ = done.send(stop(&engine, &acceptor, &threads, grace));
         })?;
+        lock(&self.stopping).push(stopping);
         let waiting = Mutex::new(waiting);
         loop {
             match py.detach(|| lock(&waiting).recv_timeout(SIGNAL_SLICE)) {
@@ -168,19 +181,13 @@ impl Worker {
         }
     }
 
-    /// Waits until a hand-over to another process, if one is under way, has ended: its thread needs the
-    /// interpreter, so the interpreter must not end before.
+    /// Waits for stops that are under way, such as one whose caller was interrupted, or a hand-over to another
+    /// process: its thread needs the interpreter, so the interpreter must not end before.
     fn settle(&self, py: Python<'_>) -> PyResult<()> {
-        let Some(thread) = lock(&self.handing_over).take() else { return Ok(()) };
-        while !thread.is_finished() {
+        while still_running(&mut lock(&self.stopping)) {
             py.detach(|| std::thread::sleep(SETTLE_SLICE));
-            if let Err(interrupt) = py.check_signals() {
-                *lock(&self.handing_over) = Some(thread);
-                return Err(interrupt);
-            }
+            py.check_signals()?;
         }
-        // It reports what goes wrong itself.
-        let _: Result<(), _> = thread.join();
         Ok(())
     }
 
@@ -294,7 +301,10 @@ impl Threads {
         running.retain(|handle| !handle.is_finished());
         let name = format!("pycrust-{}", running.len());
         let places = Arc::clone(&self.places);
-        let spawned = thread(name).spawn(move || dispatch::run(&engine, dispatched, traceback, &places));
+        // The engine hires threads once it is started, and `start` has put it there before.
+        let Some(base) = lock(&self.base).clone() else { return };
+        let spawned = thread(name)
+            .spawn(move || dispatch::run(&engine, dispatched, traceback, &places, base.get()));
         if let Ok(handle) = spawned {
             running.push(handle);
         }
@@ -321,15 +331,17 @@ fn stop(
     threads: &Threads,
     grace: Duration,
 ) -> (bool, bool) {
-    let deadline = Instant::now() + grace;
     let all_answered = engine.stop(grace);
     let stopped = lock(acceptor).take();
     if let Some(acceptor) = stopped {
         acceptor.stop();
     }
     // Threads that have nothing to run end at once; the rest of the time is for those that do.
-    let left = deadline.saturating_duration_since(Instant::now()).max(LAST_MOMENT);
-    let ended = engine.join(left);
+    let least = Instant::now() + LAST_MOMENT;
+    let mut ended = engine.join(Duration::ZERO);
+    while !ended && (Instant::now() < least || engine.stop_has_time()) {
+        ended = engine.join(JOIN_SLICE);
+    }
     threads.join();
     (all_answered && ended, ended)
 }
@@ -382,6 +394,15 @@ fn already_served(owner: &pycrust_transport::Owner) -> PyErr {
 /// A thread that may run Python.
 fn thread(name: String) -> Builder {
     Builder::new().name(name).stack_size(stack_size())
+}
+
+/// Joins the threads that have ended; whether any are left.
+fn still_running(threads: &mut Vec<JoinHandle<()>>) -> bool {
+    for ended in threads.extract_if(.., |thread| thread.is_finished()) {
+        // They report what goes wrong themselves.
+        let _: Result<(), _> = ended.join();
+    }
+    !threads.is_empty()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

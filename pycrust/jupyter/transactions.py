@@ -26,6 +26,7 @@ from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 from pycrust import lifecycle
 from pycrust.jupyter.scripts import Script, runs_of_ipython
 from pycrust.registration import Registration
+from pycrust.shield import shielded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,6 +116,17 @@ class Transaction:
         """Ends the transaction: publishes, or passes on to the run around it, or drops."""
         if self.closed:
             return
+        self._settle(succeeded=succeeded)
+        outermost = self.parent is None or self.parent.closed
+        if not outermost and self.parent:
+            self.parent.notices += self.notices
+        elif self.notices:
+            print(*self.notices, sep="\n")  # noqa: T201 - the cell's own output
+        self.notices = []
+
+    @shielded
+    def _settle(self, *, succeeded: bool) -> None:
+        """Publishes, passes on or drops what is staged."""
         self.closed = True
         _open.pop(id(self.key), None)
         if not succeeded:
@@ -126,12 +138,6 @@ class Transaction:
             for endpoint, registrations in self.stage.items():
                 self.notices += endpoint.publish(list(registrations.values()))
         self.stage = {}
-        outermost = self.parent is None or self.parent.closed
-        if not outermost and self.parent:
-            self.parent.notices += self.notices
-        elif self.notices:
-            print(*self.notices, sep="\n")  # noqa: T201 - the cell's own output
-        self.notices = []
 
     def _drop(self) -> None:
         dropped: list[str] = []

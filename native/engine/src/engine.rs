@@ -230,18 +230,35 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         Ok(())
     }
 
+    /// Whether the stop with the least patience still has time for threads to end.
+    pub fn stop_has_time(&self) -> bool {
+        self.scheduler.lock().stop_by.is_none_or(|until| Instant::now() < until)
+    }
+
     /// Stops: new calls get UNAVAILABLE, received ones have `grace` to run, what still waits then gets
     /// UNAVAILABLE too, and every [`next`](Self::next) gives `None`. The clients are let go of.
     ///
     /// Gives whether everything ended within `grace`; calls that did not go on running and answer if
-    /// their connection still can. Does nothing unless it serves.
+    /// their connection still can. Does nothing unless it serves; where another stop waits for calls, both end with
+    /// the one that has less patience.
     pub fn stop(&self, grace: Duration) -> bool {
         let until = Instant::now().checked_add(grace);
         let mut scheduler = self.scheduler.lock();
-        if scheduler.phase != Phase::Serving {
-            return true;
+        match scheduler.phase {
+            Phase::Stopped => {
+                scheduler.stop_by = earlier(scheduler.stop_by, until);
+                return true;
+            }
+            Phase::Stopping => {
+                scheduler.stop_by = earlier(scheduler.stop_by, until);
+                while scheduler.phase == Phase::Stopping {
+                    scheduler = self.quiet.wait_for(scheduler, STOP_SLICE);
+                }
+                return scheduler.running + scheduler.background == 0;
+            }
+            Phase::Serving => (),
         }
-        scheduler.phase = Phase::Stopping;
+        (scheduler.phase, scheduler.stop_by) = (Phase::Stopping, until);
         drop(scheduler);
         let (endpoint, calls) = (&self.config.endpoint, self.in_flight());
         log::info!("{endpoint}: stopping; {calls} calls in flight have {grace:?} to end");
@@ -252,8 +269,9 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
                 || scheduler.queued > 0
                 || scheduler.clients.iter().any(|client| !client.outbox.is_empty())
         };
-        while busy(&scheduler) && until.is_none_or(|until| Instant::now() < until) {
-            let left = until.map_or(STOP_SLICE, |until| until.saturating_duration_since(Instant::now()));
+        while busy(&scheduler) && scheduler.stop_by.is_none_or(|until| Instant::now() < until) {
+            let left =
+                scheduler.stop_by.map_or(STOP_SLICE, |until| until.saturating_duration_since(Instant::now()));
             scheduler = self.quiet.wait_for(scheduler, left.min(STOP_SLICE));
         }
         let ended = !busy(&scheduler);
@@ -430,4 +448,9 @@ impl<H: Send + Sync + 'static, L: Link> Drop for Engine<H, L> {
         self.watchdog.set_life(0);
         self.courier.set_life(0);
     }
+}
+
+/// The earlier of two ends, of which `None` is never.
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    one.into_iter().chain(other).min()
 }

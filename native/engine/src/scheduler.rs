@@ -9,6 +9,7 @@ mod threads;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
 use pycrust_protocol::header::flags;
 use pycrust_transport::sync::Condvar;
@@ -107,6 +108,8 @@ impl<H: Send + Sync + 'static, L: Link> Fallout<H, L> {
 /// The state under the lock.
 pub(crate) struct Scheduler<H: Send + Sync + 'static, L: Link> {
     pub(crate) phase: Phase,
+    /// When a stop that waits for calls waits no longer; `None` is never.
+    pub(crate) stop_by: Option<Instant>,
     /// Counts the starts of the engine; threads of an earlier one are sent home.
     pub(crate) life: u64,
     pub(crate) lead: Lead,
@@ -159,6 +162,7 @@ impl<H: Send + Sync + 'static, L: Link> Scheduler<H, L> {
     pub(crate) fn new(max_running: usize, thread_limit: usize) -> Self {
         Self {
             phase: Phase::Stopped,
+            stop_by: None,
             life: 0,
             lead: Lead::Vacant,
             epoch: 0,

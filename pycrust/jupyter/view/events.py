@@ -22,7 +22,7 @@ _COALESCED_MS = 10_000
 
 _NOTED = {
     "publish": "swap", "rollback": "swap", "remove": "method", "rebound": "method", "refused": "refused",
-    "reload": "model", "held": "model", "freed": "model",
+    "loop": "refused", "reload": "model", "held": "model", "freed": "model",
 }  # fmt: skip
 """What the view calls the kinds of event that an endpoint notes."""
 
