@@ -49,6 +49,7 @@ from pycrust.reloads import ModelRefusedError, Reload
 from pycrust.services import rpc_method
 from pycrust.shadow import Shadow
 from pycrust.statistics import Stats
+from pycrust.timestamp import Timestamp
 from pycrust.traffic import Traffic
 from pycrust.trials import Trial
 from pycrust.validation import validate_arguments, validate_result
@@ -93,6 +94,7 @@ __all__ = [
     "Shadow",
     "Shape",
     "Stats",
+    "Timestamp",
     "Traffic",
     "Trial",
     "Unauthenticated",

@@ -38,6 +38,12 @@ class Private:
     def __len__(self) -> int: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
 
+class Step:
+    """Gives a value that is exactly of one class as it is, and what a function makes of any other."""
+
+    def __new__(cls, class_: type, text: bool, function: Callable[[Any], Any], /) -> Step: ...
+    def __call__(self, value: Any, /) -> Any: ...
+
 class Room:
     """Bytes that a handler writes its answer into; sent where they are once nothing else refers to them."""
 
@@ -156,6 +162,7 @@ class Handler:
         mode: Literal["none", "raw", "fields", "model", "args", "items"],
         validate: Callable[[Any], Any] | None = None,
         fields: Sequence[str] = (),
+        more: bool = False,
         validate_result: Callable[[Any], Any] | None = None,
         serialize_result: Callable[[Any], Any] | None = None,
         context: Callable[[], Any] | None = None,

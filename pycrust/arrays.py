@@ -20,6 +20,7 @@ from pydantic_core import PydanticCustomError, core_schema
 
 from pycrust._binding import Buffer
 from pycrust.kinds import kind_of
+from pycrust.refusals import labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -105,7 +106,7 @@ def _describe_ndarray(given: Any, numpy: Any) -> Described:
     plain = numpy.asarray(given)
     name = str(plain.dtype.name)
     if name not in DTYPES:
-        raise TypeError(f"an array of dtype {plain.dtype} can't cross: convert it with .astype() to one of numbers")
+        raise TypeError(f"an array of dtype {plain.dtype} can't cross: send {labels(plain.dtype)}")
     big_endian = plain.dtype.byteorder == ">" or (plain.dtype.byteorder == "=" and sys.byteorder == "big")
     column_major = not plain.flags.c_contiguous and bool(plain.flags.f_contiguous)
     ordered = plain.T if column_major else plain

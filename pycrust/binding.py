@@ -10,7 +10,9 @@ The modes of `pycrust._native.Handler`, and what its `validate` then takes and g
 - `items`: `validate(item)` gives each item of the iterator that is the one argument.
 
 `validate` is a method of pydantic-core's, so that a validated call runs no Python code of this package,
-except for nested structs that come as arrays (`structs`) and keyword-only parameters (below).
+except for nested structs (`structs`), rarer forms of dates, times and bytes (`wireforms`) and keyword-only
+parameters (below). More values by position than there are fields are refused natively, unless the plan
+takes `more`.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from pydantic_core import ArgsKwargs, SchemaValidator
 from pycrust.jsonschema import request_schema
 from pycrust.sendable import check_arguments, check_model, check_places
 from pycrust.signature import SINGLE, stand_in
-from pycrust.structs import accept_arrays, field_names
+from pycrust.structs import extra_behavior, field_names, from_wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -53,6 +55,8 @@ class ArgumentPlan:
     schema: dict[str, Any]
     #: What they are validated by, as it was before arrays were accepted in place of structs; `None` is anything.
     core: Mapping[str, Any] | None = None
+    #: Whether more may come by position than there are fields.
+    more: bool = False
 
 
 def plan_items(method: str, parameter: str, declared: Any) -> ArgumentPlan:
@@ -78,7 +82,7 @@ def plan_items(method: str, parameter: str, declared: Any) -> ArgumentPlan:
         items: TypeAdapter[Any] = TypeAdapter(declared, config=config)
     except Exception as error:  # Pydantic's errors have no common class, and annotations run a user's code
         raise TypeError(f"{method}: no validator can be made for the arguments: {error}") from error
-    core = accept_arrays(cast("Schema", items.core_schema)).schema
+    core = from_wire(cast("Schema", items.core_schema)).schema
     validator = SchemaValidator(cast("Any", core), {"title": method}, _use_prebuilt=False)
     schema = request_schema(adapter)
     return ArgumentPlan("items", validator.validate_python, (parameter,), schema, items.core_schema)
@@ -135,14 +139,14 @@ def _plan_annotations(method: str, function: Callable[..., Any], signature: insp
     fields = tuple(parameter.name for parameter in parameters if parameter.kind in SINGLE)
     if not fields and len(parameters) == 2 and all(p.annotation is p.empty for p in parameters):  # noqa: PLR2004 - *args and **kwargs
         return ArgumentPlan("raw", None, (), schema, _arguments_of(cast("Schema", adapter.core_schema)))
-    core = accept_arrays(_arguments_of(cast("Schema", adapter.core_schema))).schema
+    core = from_wire(_arguments_of(cast("Schema", adapter.core_schema))).schema
     by_position = _keyword_only_by_position(parameters)
     if by_position is not None:
         core = _before(core, by_position)
     validator = SchemaValidator(cast("Any", core), {"title": method}, _use_prebuilt=False)
-    return ArgumentPlan(
-        "args", validator.validate_python, fields, schema, _arguments_of(cast("Schema", adapter.core_schema))
-    )
+    more = any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters)
+    given = _arguments_of(cast("Schema", adapter.core_schema))
+    return ArgumentPlan("args", validator.validate_python, fields, schema, given, more)
 
 
 def _arguments_of(schema: Schema) -> Schema:
@@ -187,13 +191,15 @@ def _plan_model(
     mode = _mode_for(method, signature, model)
     core = cast("Schema", model.__pydantic_core_schema__)
     check_model(method, core, lambda schema: _struct_of(schema)["schema"].get("fields"))
-    rewritten = accept_arrays(core, outermost=False)
+    rewritten = from_wire(core, outermost=False)
     if rewritten.changed:
         validate = SchemaValidator(cast("Any", rewritten.schema), _use_prebuilt=False).validate_python
     else:
         validate = model.__pydantic_validator__.validate_python
-    fields = field_names(_struct_of(core)) or ()
-    return ArgumentPlan(mode, validate, tuple(fields), request_schema(TypeAdapter(model)), core)
+    struct = _struct_of(core)
+    fields = field_names(struct) or ()
+    more = extra_behavior(struct) != "forbid"
+    return ArgumentPlan(mode, validate, tuple(fields), request_schema(TypeAdapter(model)), core, more)
 
 
 def complete_model(method: str, option: str, model: Any, names: Mapping[str, Any]) -> None:

@@ -495,7 +495,22 @@ def _clipped(text: str) -> str:
 
 def _listed(exc: ValidationError) -> list[dict[str, Any]]:
     found = exc.errors(include_url=False, include_context=False, include_input=False)
-    return [{"loc": list(error["loc"]), "msg": _clipped(error["msg"]), "type": error["type"]} for error in found]
+    return [_line(error["loc"], error["msg"], error["type"]) for error in found]
+
+
+#: What Pydantic says of a function's arguments, in the words that it has for a model's fields.
+_AS_FIELDS = {
+    "unexpected_keyword_argument": ("Extra inputs are not permitted", "extra_forbidden"),
+    "unexpected_positional_argument": ("Extra inputs are not permitted", "extra_forbidden"),
+    "missing_argument": ("Field required", "missing"),
+    "missing_keyword_only_argument": ("Field required", "missing"),
+    "missing_positional_only_argument": ("Field required", "missing"),
+}
+
+
+def _line(loc: tuple[int | str, ...], msg: str, kind: str) -> dict[str, Any]:
+    msg, kind = _AS_FIELDS.get(kind, (msg, kind))
+    return {"loc": list(loc), "msg": _clipped(msg), "type": kind}
 
 
 def _joined(errors: list[dict[str, Any]], most: int = 5) -> str:

@@ -11,6 +11,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticSerializationError
 
 from pycrust.arrays import is_array_class
+from pycrust.structs import extra_behavior
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -26,6 +27,24 @@ class _Generator(GenerateJsonSchema):
         if is_array_class(schema["cls"]):
             return {"type": "array", "x-array": schema["cls"].__module__}
         return super().is_instance_schema(schema)
+
+    def model_schema(self, schema: Any) -> dict[str, Any]:
+        """Of arguments: closed, unless the model says otherwise (`structs`)."""
+        return self._closed(super().model_schema(schema), schema)
+
+    def dataclass_schema(self, schema: Any) -> dict[str, Any]:
+        """As for a model."""
+        return self._closed(super().dataclass_schema(schema), schema)
+
+    def typed_dict_schema(self, schema: Any) -> dict[str, Any]:
+        """As for a model."""
+        return self._closed(super().typed_dict_schema(schema), schema)
+
+    def _closed(self, found: dict[str, Any], schema: Any) -> dict[str, Any]:
+        is_struct = found.get("type") == "object" and not schema.get("root_model")
+        if self.mode == "validation" and is_struct and extra_behavior(schema) == "forbid":
+            found.setdefault("additionalProperties", False)
+        return found
 
     def encode_default(self, dft: Any) -> Any:
         """The JSON form of a default."""

@@ -253,6 +253,7 @@ def make_registration(
         mode=arguments.mode,
         validate=arguments.validate,
         fields=arguments.fields,
+        more=arguments.more,
         validate_result=result.validate,
         serialize_result=result.serialize,
         context=options.context,

@@ -29,6 +29,7 @@ from pycrust.arrays import Absent
 from pycrust.binding import ARBITRARY
 from pycrust.jsonschema import response_schema
 from pycrust.kinds import kind_of
+from pycrust.numpyscalars import pandas_time, scalar
 
 #: Core schemas whose values the native encoder takes as they are, or `fallback` turns into what Pydantic would.
 _AS_THEY_ARE = frozenset({
@@ -143,13 +144,14 @@ def fallback(value: Any) -> Any:  # noqa: PLR0911 - one return for each kind
         return value.value
     if isinstance(value, Absent):
         return repr(value)  # where a recorded call is saved
+    value = pandas_time(value)
     cls = kind_of(value)
     if dataclasses.is_dataclass(cls):
         return _dataclass_to_dict(value)
     if issubclass(cls, _BY_PYDANTIC):
         return _json_form(value)
     if cls.__module__ == "numpy" and hasattr(value, "item"):
-        return _numpy_scalar(value)
+        return scalar(value)
     if isinstance(value, collections.deque):
         return list(cast("collections.deque[Any]", value))
     if isinstance(value, Mapping) and not isinstance(value, dict):
@@ -170,14 +172,6 @@ def _json_form(value: Any) -> Any:
         return to_jsonable_python(value)
     except PydanticSerializationError:
         return value
-
-
-def _numpy_scalar(value: Any) -> Any:
-    """A NumPy scalar as the Python number that is equal to it; arrays are left as they are."""
-    if getattr(value, "ndim", 1) != 0 or hasattr(value, "__array_finalize__"):
-        return value
-    scalar = value.item()
-    return scalar if type(scalar) in {bool, int, float, str, bytes} else value
 
 
 def _by_own_schema(value: Any) -> Any:

@@ -48,7 +48,7 @@ def validate_arguments(
     def received(*args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return args, kwargs
 
-    handler = Handler(received, mode=plan.mode, validate=plan.validate, fields=plan.fields)
+    handler = Handler(received, mode=plan.mode, validate=plan.validate, fields=plan.fields, more=plan.more)
     return handler.start(crossed(arguments))
 
 

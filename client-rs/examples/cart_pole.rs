@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use hdrhistogram::Histogram;
-use pycrust_client::{Encoding, RpcClient};
+use pycrust_client::RpcClient;
 use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -121,11 +121,8 @@ struct Run {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
-    let client = RpcClient::builder(&options.endpoint)
-        .encoding(Encoding::Map)
-        .wait_for_worker(Duration::from_secs(10))
-        .connect()
-        .await?;
+    let client =
+        RpcClient::builder(&options.endpoint).wait_for_worker(Duration::from_secs(10)).connect().await?;
     let mut trips = Histogram::<u64>::new_with_max(3_600_000_000_000, 3)?;
     let run = balance(&client, &options, &mut trips).await?;
     client.close().await;

@@ -10,7 +10,7 @@ use std::fmt::Debug;
 
 use bytes::Bytes;
 use half::{bf16, f16};
-use pycrust_client::{DType, Element, Encoding, RpcClient, Tensor, TensorError, TensorView};
+use pycrust_client::{DType, Element, RpcClient, Tensor, TensorError, TensorView};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq)]
@@ -49,7 +49,7 @@ async fn echoes<T: Element + PartialEq + Debug>(client: &RpcClient, make: impl F
 #[tokio::main]
 async fn main() {
     let name = std::env::args().nth(1).unwrap();
-    let client = RpcClient::builder(&name).encoding(Encoding::Map).connect().await.unwrap();
+    let client = RpcClient::connect(&name).await.unwrap();
 
     echoes(&client, |at| at as u8).await;
     echoes(&client, |at| at as i8).await;

@@ -7,15 +7,19 @@ use crate::client::RpcClient;
 use crate::error::Error;
 use crate::spin::Spin;
 
-/// How structs are written. Both bind: a map by name, an array by position.
+/// How structs are written, outermost and nested. Tuples are arrays in either case.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Encoding {
-    /// As arrays, as `rmp_serde` does by default: smaller, and bound by the order of the fields.
-    #[default]
-    Array,
     /// As maps with the fields' names: bound by name, whatever their order.
+    #[default]
     Map,
+    /// As arrays of the fields' values: smaller by the names, and bound by the order of the fields alone.
+    ///
+    /// Two traps, of which neither side can know: a field that is left out (`skip_serializing_if`) shifts all those
+    /// behind it, and a parameter, or a field of a handler's model, that is moved swaps the values of callers that
+    /// were built before.
+    Array,
 }
 
 /// What a call does when as many calls are in flight as may be.
@@ -92,7 +96,7 @@ impl Options {
 /// let client = RpcClient::builder("calculator")
 ///     .timeout(Duration::from_millis(50))
 ///     .wait_for_worker(Duration::from_secs(10))
-///     .encoding(Encoding::Map)
+///     .encoding(Encoding::Array)
 ///     .connect()
 ///     .await?;
 /// # Ok(())
@@ -119,7 +123,7 @@ impl Builder {
             max_in_flight: pycrust_protocol::limits::MAX_IN_FLIGHT,
             spin: Spin::Adaptive,
             wait_for_worker: Duration::ZERO,
-            encoding: Encoding::Array,
+            encoding: Encoding::Map,
             when_full: WhenFull::Fail,
             retry: Retry::default(),
             wait_for_ready: false,
@@ -185,7 +189,7 @@ impl Builder {
         self
     }
 
-    /// How structs are written; by default as arrays.
+    /// How structs are written; by default as maps.
     pub fn encoding(mut self, encoding: Encoding) -> Self {
         self.options.encoding = encoding;
         self

@@ -7,6 +7,7 @@ use pycrust_protocol::{Code, ErrorPayload, ValidationIssue};
 use serde::de::DeserializeOwned;
 
 use crate::call::Finished;
+use crate::codec;
 use crate::metadata::{self, Metadata};
 use crate::reply::Timing;
 
@@ -131,7 +132,7 @@ impl Error {
     pub(crate) fn from_parts(code: Code, subject: &str, payload: ErrorPayload) -> Self {
         let details = match code {
             _ if payload.details.is_empty() => Details::None,
-            Code::InvalidArgument => rmp_serde::from_slice(&payload.details)
+            Code::InvalidArgument => codec::read(&payload.details)
                 .map_or_else(|_| Details::Raw(payload.details.clone()), Details::Validation),
             _ => Details::Raw(payload.details.clone()),
         };
@@ -155,7 +156,7 @@ impl Error {
 
     /// The details as a type of the caller's; `None` if there are none or they don't fit.
     pub fn details_as<T: DeserializeOwned>(&self) -> Option<T> {
-        rmp_serde::from_slice(&self.0.payload.details).ok()
+        codec::read(&self.0.payload.details).ok()
     }
 
     /// The qualified name of the Python exception that the handler raised, if it raised one.

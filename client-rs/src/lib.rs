@@ -14,12 +14,56 @@
 //! # }
 //! ```
 //!
-//! Arguments are whatever serde serialises: a struct or a tuple binds by position, a map (or a struct with
-//! [`Encoding::Map`]) by name, `()` is no argument. Results are whatever serde deserialises. Arrays in either
-//! are [`Tensor`]s and [`TensorView`]s, which travel beside the rest without being encoded.
+//! Arguments are whatever serde serialises: a struct or a map binds by name, a tuple by position, `()` is no argument,
+//! any other value is the one argument; a struct that is the one argument of a handler is `&(order,)`. Results are
+//! whatever serde deserialises. Arrays in either are [`Tensor`]s and [`TensorView`]s, which travel beside the rest
+//! without being encoded.
 //!
 //! What the client has to say beside its errors goes to the [`log`] facade, under the targets `pycrust_client` and
 //! `pycrust_transport`; iceoryx2's errors do, too. A program without a logger hears nothing of it.
+//!
+//! # Types
+//! What a handler takes from one of these it gives back to the same one, with either [`Encoding`]:
+//!
+//! | in Rust | in Python | on the wire |
+//! |---|---|---|
+//! | `bool` | `bool` | boolean |
+//! | `i8` to `i64`, `u8` to `u64` | `int` | integer |
+//! | `i128`, `u128` | `int`, of -2¹²⁷ to 2¹²⁸ - 1 | integer, beyond 64 bits the protocol's extension |
+//! | `f32`, `f64` | `float` | float |
+//! | `char`, `String` | `str` | string |
+//! | `Vec<u8>`, `[u8; N]`, `serde_bytes` | `bytes` | array of numbers, with `serde_bytes` bin |
+//! | `Option<T>` | `T \| None` | nil, or as `T` |
+//! | `()`, unit structs | `None` | nil |
+//! | `Vec<T>`, `VecDeque<T>`, `[T; N]` | `list[T]` | array |
+//! | tuples, tuple structs | `tuple[A, B]` | array |
+//! | `HashSet<T>`, `BTreeSet<T>` | `set[T]` | array |
+//! | `HashMap<K, V>`, `BTreeMap<K, V>` | `dict[K, V]` | map |
+//! | structs | model, dataclass, `TypedDict` | map; with `Encoding::Array` array |
+//! | newtypes | what they wrap | as what they wrap |
+//! | enums | `Literal["A"]`; a model with the one field `B` | string; map of one entry |
+//! | enums, `#[serde(tag = "…")]` | union of models with a discriminator | as a struct |
+//! | enums, `#[serde(tag = "…", content = "…")]` | union of models with a discriminator | as a struct |
+//! | enums, `#[serde(untagged)]` | union | as what it holds |
+//! | `uuid::Uuid` | `UUID` | string |
+//! | `IpAddr`, `Ipv4Addr`, `Ipv6Addr` | `IPv4Address`, `IPv6Address` | string |
+//! | `rust_decimal::Decimal` | `Decimal` | string |
+//! | `PathBuf` | `Path` | string |
+//! | `std::time::Duration` | `timedelta` | string, ISO 8601 |
+//! | `chrono::TimeDelta`, `time::Duration` | `timedelta` | array of seconds and nanoseconds; back: string |
+//! | `SystemTime`, `Timestamp` | aware `datetime`, `pycrust.Timestamp` | timestamp |
+//! | `chrono::DateTime<Z>` | aware `datetime`, `pycrust.Timestamp` | string; back: timestamp, in UTC |
+//! | `chrono::NaiveDateTime`, `NaiveDate`, `NaiveTime` | naive `datetime`, `date`, `time` | string |
+//! | `time::OffsetDateTime` | aware `datetime` | array of numbers; back: timestamp, in UTC |
+//! | `time::PrimitiveDateTime`, `Date`, `Time` | naive `datetime`, `date`, `time` | array of numbers; back: string |
+//! | `serde_json::Value` | anything that JSON has | as its parts |
+//! | `Tensor<T>`, `TensorView`, `attached` | NumPy array, PyTorch tensor | beside the body |
+//!
+//! Nothing is cut. A parameter that is a `datetime`, `time` or `timedelta`, which count microseconds, refuses nanoseconds;
+//! one that is a `pycrust.Timestamp` keeps them. An integer of Python's beyond 64 bits is read as `i128` or `u128`. To
+//! `serde_json::Value`, and inside untagged and internally tagged enums, a moment is RFC 3339's text and bytes are
+//! numbers: serde reads them there without knowing for whom. A [`Timestamp`] can be read back in there, a
+//! `std::time::Duration` or `SystemTime` can't.
 #![forbid(unsafe_code)]
 
 mod arrays;
@@ -32,6 +76,7 @@ mod builder;
 mod call;
 mod calls;
 mod client;
+mod codec;
 mod connector;
 mod descriptor;
 mod driver;
@@ -53,6 +98,7 @@ mod streaming;
 mod tensor;
 mod thread;
 mod timer;
+mod timestamp;
 mod turn;
 mod waiting;
 
@@ -70,3 +116,4 @@ pub use spin::{MAX_SPIN, Spin};
 pub use state::{ConnectionState, StateChanges};
 pub use streaming::Streaming;
 pub use tensor::{Arena, DType, Element, Tensor, TensorError, TensorMut, TensorView, attached};
+pub use timestamp::{Timestamp, TimestampError};

@@ -18,6 +18,7 @@ use crate::buffers;
 use crate::builder::{Encoding, Options};
 use crate::call::{self, Attempt, Failure, Finished, Outgoing};
 use crate::calls::Body;
+use crate::codec;
 use crate::connector::Connector;
 use crate::error::Error;
 use crate::items::{Items, Opening};
@@ -474,13 +475,10 @@ pub(crate) fn write<A: Serialize + ?Sized>(
     args: &A,
 ) -> Result<Encoded, Error> {
     let mut payload = buffers::take();
-    let (written, arrays) = beside::collecting(|| match encoding {
-        Encoding::Array => rmp_serde::encode::write(&mut payload, args),
-        Encoding::Map => rmp_serde::encode::write_named(&mut payload, args),
-    });
+    let (written, arrays) = beside::collecting(|| codec::write(&mut payload, args, encoding));
     written.map_err(|error| {
         let name = std::any::type_name::<A>();
-        let reason = format!("arguments of type {name} can't be encoded: {error}");
+        let reason = format!("the arguments, of type {name}, can't be encoded: {error}");
         Error::of_call(Code::InvalidArgument, method, reason)
     })?;
     Ok(Encoded { payload, arrays })
@@ -489,9 +487,9 @@ pub(crate) fn write<A: Serialize + ?Sized>(
 /// Reads a result.
 pub(crate) fn decode<R: DeserializeOwned>(method: &str, body: &Body) -> Result<R, Error> {
     let payload = &body.payload;
-    beside::giving(&body.attachments, || rmp_serde::from_slice(payload)).map_err(|error| {
-        let (name, len) = (std::any::type_name::<R>(), payload.len());
-        let reason = format!("the result ({len} bytes of MessagePack) is no {name}: {error}");
+    beside::giving(&body.attachments, || codec::read(payload)).map_err(|error| {
+        let name = std::any::type_name::<R>();
+        let reason = format!("the result is no {name}: {error}");
         let error = ErrorPayload { may_have_run: true, ..ErrorPayload::message(reason) };
         Error::from_parts(Code::Internal, method, error)
     })

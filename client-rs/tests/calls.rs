@@ -34,13 +34,13 @@ async fn values_cross_and_the_reply_says_where_the_time_went() {
 }
 
 #[tokio::test]
-async fn structs_are_arrays_or_maps() {
+async fn structs_are_maps_or_arrays() {
     let place = Place::new();
     let _worker = place.worker();
-    let array = place.client().connect().await.unwrap();
+    let array = place.client().encoding(Encoding::Array).connect().await.unwrap();
     let value: serde_json::Value = array.call("echo", &AddArgs { a: 1, b: 2 }).await.unwrap();
     assert_eq!(value, serde_json::json!([1, 2]));
-    let map = place.client().encoding(Encoding::Map).connect().await.unwrap();
+    let map = place.client().connect().await.unwrap();
     let value: serde_json::Value = map.call("echo", &AddArgs { a: 1, b: 2 }).await.unwrap();
     assert_eq!(value, serde_json::json!({"a": 1, "b": 2}));
 }

@@ -5,6 +5,7 @@
 
 use std::fmt::Display;
 
+use pycrust_protocol::integer::{INTEGER_EXTENSION, Integer};
 use pycrust_protocol::limits::MAX_DEPTH;
 use pycrust_protocol::tensor::{TENSOR_EXTENSION, Tensor};
 use pycrust_transport::Attachments;
@@ -306,13 +307,18 @@ impl<'a, 'py> Decoder<'a, 'py> {
         if kind == TENSOR_EXTENSION {
             return self.tensor(at, data);
         }
-        if kind != -1 {
-            return Err(self.refuse(
-                at,
-                format_args!("extension type {kind}, only timestamps (-1) and arrays (1) have a meaning"),
-            ));
+        if kind == INTEGER_EXTENSION {
+            return match Integer::decode(data).map_err(|reason| self.refuse(at, reason))? {
+                Integer::Signed(value) => Ok(self.int(value)),
+                Integer::Unsigned(value) => Ok(self.int(value)),
+            };
         }
-        timestamp::read(self.py, data).map_err(|reason| self.refuse(at, reason))
+        if kind != -1 {
+            let known = "only timestamps (-1), arrays (1) and integers (2) have a meaning";
+            return Err(self.refuse(at, format_args!("extension type {kind}, {known}")));
+        }
+        let (seconds, nanos) = timestamp::parts(data).map_err(|reason| self.refuse(at, reason))?;
+        Ok(timestamp::read(self.py, seconds, nanos)?)
     }
 
     /// An array, as `pycrust.arrays.view` makes it of the attachment.

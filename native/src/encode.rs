@@ -1,12 +1,13 @@
 //! Python objects to MessagePack.
 
+use pycrust_protocol::integer::{INTEGER_EXTENSION, INTEGER_LEN, Integer};
 use pycrust_protocol::limits::MAX_DEPTH;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{
-    PyBool, PyByteArray, PyBytes, PyDateTime, PyDict, PyFloat, PyFrozenSet, PyInt, PyList, PyMemoryView,
-    PySet, PyString, PyTuple,
+    PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyFrozenSet, PyInt, PyList, PyMemoryView, PySet, PyString,
+    PyTuple,
 };
 use rmp::encode as write;
 
@@ -109,10 +110,8 @@ fn put(value: &Bound<'_, PyAny>, out: &mut Out<'_>, depth: usize) -> Result<(), 
 
 /// Rarer types: subclasses of the basic ones, other containers and buffers, and what Pydantic knows.
 fn put_other(value: &Bound<'_, PyAny>, out: &mut Out<'_>, depth: usize) -> Result<(), Refused> {
-    if let Ok(moment) = value.cast::<PyDateTime>()
-        && !value.getattr("tzinfo")?.is_none()
-    {
-        return Ok(timestamp::write(moment, out.bytes)?);
+    if timestamp::write(value, out.bytes)? {
+        return Ok(());
     }
     let array = match &mut out.beside {
         Some(beside) => beside.put(value, out.bytes)?,
@@ -149,8 +148,7 @@ fn put_other(value: &Bound<'_, PyAny>, out: &mut Out<'_>, depth: usize) -> Resul
         let items: Vec<_> = value.try_iter()?.collect::<PyResult<_>>()?;
         put_array(items.len(), items.into_iter(), out, depth)
     } else {
-        let name = value.get_type().fully_qualified_name()?;
-        Err(PyTypeError::new_err(format!("{name} has no MessagePack form")).into())
+        Err(PyTypeError::new_err(refusal(value)?).into())
     }
 }
 
@@ -161,8 +159,18 @@ fn fallback<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>
     Ok(if simpler.is(value) { None } else { Some(simpler) })
 }
 
+/// Why a value can't cross and what to send instead, by `pycrust.refusals.refusal`.
+fn refusal(value: &Bound<'_, PyAny>) -> PyResult<String> {
+    static REFUSAL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    REFUSAL.import(value.py(), "pycrust.refusals", "refusal")?.call1((value,))?.extract()
+}
+
 fn put_str(text: &Bound<'_, PyString>, out: &mut Vec<u8>) -> Result<(), Refused> {
-    let text = text.to_str().map_err(|_| PyValueError::new_err("a str with surrogates has no UTF-8 form"))?;
+    let text = text.to_str().map_err(|_| {
+        PyValueError::new_err(
+            "a str with surrogates has no UTF-8 form: send its .encode() with an error handler",
+        )
+    })?;
     let len = length(text.len(), "a str")?;
     fixed(write::write_str_len(out, len));
     out.extend_from_slice(text.as_bytes());
@@ -181,12 +189,20 @@ fn put_int(int: &Bound<'_, PyInt>, out: &mut Vec<u8>) -> Result<(), Refused> {
         fixed(write::write_sint(out, value));
     } else if let Ok(value) = int.extract::<u64>() {
         fixed(write::write_uint(out, value));
+    } else if let Ok(value) = int.extract::<i128>() {
+        put_large_int(Integer::Signed(value), out);
+    } else if let Ok(value) = int.extract::<u128>() {
+        put_large_int(Integer::Unsigned(value), out);
     } else {
-        return Err(
-            PyValueError::new_err("an int outside -2**63 to 2**64 - 1 has no MessagePack form").into()
-        );
+        let reason = "an int outside -2**127 to 2**128 - 1 has no form: send it as str";
+        return Err(PyValueError::new_err(reason).into());
     }
     Ok(())
+}
+
+fn put_large_int(value: Integer, out: &mut Vec<u8>) {
+    fixed(write::write_ext_meta(out, INTEGER_LEN as u32, INTEGER_EXTENSION));
+    out.extend_from_slice(&value.encode());
 }
 
 fn put_float(value: f64, out: &mut Vec<u8>) {

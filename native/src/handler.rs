@@ -49,6 +49,8 @@ pub(crate) struct Handler {
     validate: Option<Py<PyAny>>,
     /// Names for binding an array by position, in order.
     fields: Vec<Py<PyString>>,
+    /// Whether an array may have more.
+    more: bool,
     validate_result: Option<Py<PyAny>>,
     serialize_result: Option<Py<PyAny>>,
     context: Option<Py<PyAny>>,
@@ -70,13 +72,14 @@ pub(crate) struct Bounded<'py> {
 #[pymethods]
 impl Handler {
     #[new]
-    #[pyo3(signature = (function, *, mode, validate=None, fields=Vec::new(), validate_result=None, serialize_result=None, context=None, kind="function", inbox=None, batch=false))]
+    #[pyo3(signature = (function, *, mode, validate=None, fields=Vec::new(), more=false, validate_result=None, serialize_result=None, context=None, kind="function", inbox=None, batch=false))]
     #[allow(clippy::too_many_arguments, reason = "all but the function are keywords")]
     fn new(
         function: Py<PyAny>,
         mode: &str,
         validate: Option<Py<PyAny>>,
         fields: Vec<Py<PyString>>,
+        more: bool,
         validate_result: Option<Py<PyAny>>,
         serialize_result: Option<Py<PyAny>>,
         context: Option<Py<PyAny>>,
@@ -112,6 +115,7 @@ impl Handler {
             mode,
             validate,
             fields,
+            more,
             validate_result,
             serialize_result,
             context,
@@ -130,6 +134,7 @@ impl Handler {
             mode: self.mode,
             validate: shared(&self.validate),
             fields: self.fields.iter().map(|field| field.clone_ref(py)).collect(),
+            more: self.more,
             validate_result: shared(&self.validate_result),
             serialize_result: shared(&self.serialize_result),
             context: shared(&self.context),
@@ -271,7 +276,7 @@ impl Handler {
         match self.mode {
             Mode::Empty => {
                 if !is_nothing(arguments) {
-                    return Err(PyTypeError::new_err("this handler takes no arguments"));
+                    return Err(self.surplus(arguments)?);
                 }
                 Ok(Bounded { args: PyTuple::empty(py), kwargs: None })
             }
@@ -295,7 +300,7 @@ impl Handler {
                 Ok(Bounded { args: PyTuple::new(py, [items])?, kwargs: None })
             }
             Mode::Fields => {
-                let model = self.validated(&self.by_name(arguments)?)?;
+                let model = self.model(arguments)?;
                 let kwargs = model.getattr(pyo3::intern!(py, "__dict__"))?.cast_into::<PyDict>()?;
                 let extra = model.getattr(pyo3::intern!(py, "__pydantic_extra__"))?;
                 if let Ok(extra) = extra.cast::<PyDict>()
@@ -308,11 +313,15 @@ impl Handler {
                 Ok(Bounded { args: PyTuple::empty(py), kwargs: Some(kwargs) })
             }
             Mode::Model => {
-                let model = self.validated(&self.by_name(arguments)?)?;
+                let model = self.model(arguments)?;
                 Ok(Bounded { args: PyTuple::new(py, [model])?, kwargs: None })
             }
             Mode::Args => {
-                let validated = self.validated(&args_kwargs(arguments)?)?;
+                if self.too_many(arguments) && !self.more {
+                    return Err(self.surplus(arguments)?);
+                }
+                let validated = self.validated(&args_kwargs(arguments)?);
+                let validated = validated.map_err(|error| self.counted(error, arguments))?;
                 let (args, kwargs) = validated.extract::<(Bound<'py, PyTuple>, Bound<'py, PyDict>)>()?;
                 Ok(Bounded { args, kwargs: Some(kwargs) })
             }
@@ -368,6 +377,40 @@ impl Handler {
         }
     }
 
+    /// The instance of the request model.
+    fn model<'py>(&self, arguments: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        self.validated(&self.by_name(arguments)?).map_err(|error| self.counted(error, arguments))
+    }
+
+    /// Whether more came by position than there are names for.
+    fn too_many(&self, arguments: &Bound<'_, PyAny>) -> bool {
+        arguments.cast::<PyList>().is_ok_and(|values| values.len() > self.fields.len())
+    }
+
+    /// The error of arguments that nothing takes: `pycrust.structs.surplus`.
+    #[cold]
+    fn surplus(&self, arguments: &Bound<'_, PyAny>) -> PyResult<PyErr> {
+        let py = arguments.py();
+        let surplus = py.import("pycrust.structs")?.getattr("surplus")?;
+        let fields: Vec<_> = self.fields.iter().map(|field| field.bind(py)).collect();
+        Ok(PyErr::from_value(surplus.call1((fields, arguments, "arguments"))?))
+    }
+
+    /// The error of arguments that don't validate; of those by position, with how many there may be.
+    #[cold]
+    fn counted(&self, error: PyErr, arguments: &Bound<'_, PyAny>) -> PyErr {
+        let py = arguments.py();
+        if !arguments.is_exact_instance_of::<PyList>() {
+            return error;
+        }
+        let count = || -> PyResult<PyErr> {
+            let module = py.import("pycrust.structs")?;
+            let fields: Vec<_> = self.fields.iter().map(|field| field.bind(py)).collect();
+            Ok(PyErr::from_value(module.call_method1("counted", (error.value(py), fields, arguments))?))
+        };
+        count().unwrap_or_else(|second| second)
+    }
+
     /// Arguments as a dict of fields: an array is zipped with the field names, a single value is the first.
     fn by_name<'py>(&self, arguments: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let py = arguments.py();
@@ -376,10 +419,8 @@ impl Handler {
         }
         let dict = PyDict::new(py);
         if let Ok(values) = arguments.cast::<PyList>() {
-            if values.len() > self.fields.len() {
-                let message =
-                    format!("{} positional arguments, at most {} are taken", values.len(), self.fields.len());
-                return Err(PyTypeError::new_err(message));
+            if self.too_many(arguments) && !self.more {
+                return Err(self.surplus(arguments)?);
             }
             for (field, value) in self.fields.iter().zip(values.iter()) {
                 dict.set_item(field, value)?;

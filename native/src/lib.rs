@@ -26,6 +26,7 @@ mod record;
 mod scheduling;
 mod shield;
 mod snapshot;
+mod step;
 mod stream;
 mod strided;
 mod timestamp;
@@ -65,6 +66,8 @@ mod _native {
     use crate::record::{PyRecord, PyScrub, Shown, call_lines, matches};
     #[pymodule_export]
     use crate::shield::shielded;
+    #[pymodule_export]
+    use crate::step::Step;
     #[pymodule_export]
     use crate::worker::Worker;
 

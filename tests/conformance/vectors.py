@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from pycrust import Timestamp
 from tests.conftest import ROOT
 
 if TYPE_CHECKING:
@@ -54,9 +55,11 @@ def _nest(content: list[Any]) -> Any:
     return inner
 
 
-def _timestamp(content: list[int]) -> datetime:
+def _timestamp(content: list[int]) -> datetime | Timestamp:
     seconds, nanoseconds = content
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds, microseconds=nanoseconds // 1000)
+    if nanoseconds % 1000 == 0 and -62_135_596_800 <= seconds < 253_402_300_800:
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds, microseconds=nanoseconds // 1000)
+    return Timestamp(seconds, nanoseconds)
 
 
 def _key(key: Any) -> Any:
@@ -71,4 +74,5 @@ _TAGS: dict[str, Callable[[Any], Any]] = {
     "$map": lambda content: {_key(value(key)): value(item) for key, item in content},
     "$nest": _nest,
     "$timestamp": _timestamp,
+    "$integer": int,
 }

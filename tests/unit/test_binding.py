@@ -65,8 +65,9 @@ class TestByAnnotations:
 
     @pytest.mark.parametrize("arguments", [0, [None], {"a": 1}, False, ""])
     def test_no_parameters_take_nothing(self, arguments):
-        with pytest.raises(TypeError, match="takes no arguments"):
+        with pytest.raises(ValidationError) as caught:
             validate_arguments(lambda: None, arguments)
+        assert {error["type"] for error in caught.value.errors()} == {"extra_forbidden"}
 
     @pytest.mark.parametrize("arguments", [None, [], {}])
     def test_all_defaults(self, arguments):
@@ -256,7 +257,7 @@ class TestNestedStructs:
     def test_too_long_an_array_is_refused_where_it_is(self):
         with pytest.raises(ValidationError) as caught:
             validate_arguments(lambda **fields: None, ["m", [1, 2, 3]], request_model=Move)
-        assert [error["loc"] for error in caught.value.errors()] == [("start",)]
+        assert [error["loc"] for error in caught.value.errors()] == [("start", 2)]
 
     def test_errors_name_the_place(self):
         with pytest.raises(ValidationError) as caught:
@@ -431,7 +432,7 @@ class TestRequestModel:
             validate_arguments(lambda a: None, {"a": 1}, request_model=Open)
 
     def test_too_many_by_position(self):
-        with pytest.raises((TypeError, ValidationError), match="at most 2"):
+        with pytest.raises(ValidationError, match=r"3 values came, 2 are taken \(a, b\)"):
             validate_arguments(add, [1, 2, 3], request_model=AddArgs)
 
     def test_a_handler_that_cannot_take_the_fields(self):
@@ -496,4 +497,4 @@ class TestFastPath:
 
         plan = plan_arguments("add", add, resolved_signature("add", add, {}), AddArgs, {})
         assert (plan.mode, plan.fields) == ("fields", ("a", "b"))
-        assert plan.validate.__self__ is AddArgs.__pydantic_validator__
+        assert type(plan.validate.__self__).__name__ == "SchemaValidator"

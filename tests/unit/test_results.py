@@ -180,9 +180,9 @@ def test_what_cannot_cross_is_named_with_its_place(value, named, path):
     assert named in str(caught.value)
 
 
-@pytest.mark.parametrize("value", [2**64, -(2**63) - 1, "\ud800"])
+@pytest.mark.parametrize("value", [2**128, -(2**127) - 1, "\ud800"])
 def test_values_without_a_form(value):
-    with pytest.raises(ValueError, match="no .* form"):
+    with pytest.raises(ValueError, match="no .*form"):
         encode([value])
 
 

@@ -118,7 +118,7 @@ impl<T: Element, D: ndarray::Dimension> From<ndarray::Array<T, D>> for Tensor<T>
         let elements = if array.is_standard_layout() {
             let (elements, offset) = array.into_raw_vec_and_offset();
             match offset {
-                None | Some(0) if elements.len() == shape.iter().product() => elements,
+                None | Some(0) if elements.len() == shape.iter().product::<usize>() => elements,
                 offset => {
                     let start = offset.unwrap_or(0);
                     elements[start..start + shape.iter().product::<usize>()].to_vec()

@@ -11,9 +11,7 @@ use serde_bytes::{ByteBuf, Bytes};
 
 use crate::arrays::{Array, Home};
 use crate::beside;
-
-/// The name by which `rmp_serde` knows an extension.
-const EXTENSION: &str = "_ExtStruct";
+use crate::codec::EXTENSION;
 
 /// Writes an array of native order whose last dimension varies fastest.
 pub(super) fn serialize<S: Serializer>(

@@ -298,6 +298,13 @@ impl Drop for Silent {
     }
 }
 
+/// The arguments of `add`, by name or by position.
+#[derive(serde::Deserialize)]
+struct Pair {
+    a: i64,
+    b: i64,
+}
+
 /// A call that was received and not answered.
 struct Open {
     link: Arc<Connection>,
@@ -380,7 +387,7 @@ fn work(seen: &Seen, call: &Open, now_ns: u64, outbox: &mut VecDeque<Outgoing>) 
     seen.ran.lock().unwrap().push(call.method.clone());
     match call.method.as_str() {
         "add" => {
-            let (a, b): (i64, i64) = rmp_serde::from_slice(&call.payload).unwrap();
+            let Pair { a, b } = rmp_serde::from_slice(&call.payload).unwrap();
             outbox.push_back(answer(Code::Ok, rmp_serde::to_vec(&(a + b)).unwrap()));
         }
         "delay" => {

@@ -50,6 +50,7 @@ pub mod control;
 pub mod error;
 pub mod handshake;
 pub mod header;
+pub mod integer;
 pub mod limits;
 pub mod name;
 pub mod order;

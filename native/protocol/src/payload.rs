@@ -3,6 +3,7 @@
 use rmp::Marker;
 
 use crate::error::Malformed;
+use crate::integer::{INTEGER_EXTENSION, Integer};
 use crate::limits::MAX_DEPTH;
 use crate::reader::{Reader, utf8};
 use crate::tensor::{TENSOR_EXTENSION, Tensor};
@@ -10,7 +11,7 @@ use crate::tensor::{TENSOR_EXTENSION, Tensor};
 /// Checks that `bytes` hold exactly one MessagePack value that may cross.
 ///
 /// Every length is checked against the bytes that are left, strings are UTF-8, the only extensions are
-/// the timestamp (type -1) and the array (type 1), and no value lies inside more than [`MAX_DEPTH`] arrays and maps. What
+/// the timestamp (type -1), the array (type 1) and the integer of 128 bits (type 2), and no value lies inside more than [`MAX_DEPTH`] arrays and maps. What
 /// passes can be given to a recursive decoder.
 ///
 /// # Errors
@@ -98,7 +99,7 @@ fn elements(reader: &mut Reader<'_>, at: usize, count: u64, depth: usize) -> Res
     (0..count).try_for_each(|_| skip(reader, depth + 1))
 }
 
-/// An array's descriptor, or a timestamp in its 32, 64 or 96-bit form:
+/// An array's descriptor, an integer, or a timestamp in its 32, 64 or 96-bit form:
 /// <https://github.com/msgpack/msgpack/blob/master/spec.md#timestamp-extension-type>.
 fn extension(reader: &mut Reader<'_>, at: usize, len: u64) -> Result<(), Malformed> {
     let kind = (reader.be(1, "an extension's type")? as u8).cast_signed();
@@ -106,11 +107,12 @@ fn extension(reader: &mut Reader<'_>, at: usize, len: u64) -> Result<(), Malform
     if kind == TENSOR_EXTENSION {
         return Tensor::decode(data).map(drop).map_err(|error| Malformed::new(at, error.reason));
     }
+    if kind == INTEGER_EXTENSION {
+        return Integer::decode(data).map(drop).map_err(|reason| Malformed::new(at, reason));
+    }
     if kind != -1 {
-        return Err(Malformed::new(
-            at,
-            format!("extension type {kind}, only timestamps (-1) and arrays (1) have a meaning"),
-        ));
+        let known = "only timestamps (-1), arrays (1) and integers (2) have a meaning";
+        return Err(Malformed::new(at, format!("extension type {kind}, {known}")));
     }
     let nanoseconds = match *data {
         [_, _, _, _] => 0,

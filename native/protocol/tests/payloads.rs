@@ -2,6 +2,7 @@
 
 mod support;
 
+use pycrust_protocol::integer::{INTEGER_EXTENSION, Integer};
 use pycrust_protocol::limits::MAX_DEPTH;
 use pycrust_protocol::payload;
 use pycrust_protocol::tensor::TENSOR_EXTENSION;
@@ -34,6 +35,7 @@ fn value(json: &Json) -> rmpv::Value {
                     let nanoseconds = content[1].as_u64().expect("nanoseconds") as u32;
                     timestamp(seconds, nanoseconds)
                 }
+                "$integer" => rmpv::Value::Ext(INTEGER_EXTENSION, integer(text(content).as_str())),
                 "$tensor" => rmpv::Value::Ext(TENSOR_EXTENSION, hex(content)),
                 tag => panic!("no tag {tag}"),
             }
@@ -47,6 +49,15 @@ fn list(json: &Json) -> &[Json] {
 
 fn pair(json: &Json) -> (rmpv::Value, rmpv::Value) {
     (value(&json[0]), value(&json[1]))
+}
+
+/// Decimal digits as the extension's data.
+fn integer(digits: &str) -> Vec<u8> {
+    let integer = match digits.parse() {
+        Ok(unsigned) => Integer::Unsigned(unsigned),
+        Err(_) => Integer::Signed(digits.parse().expect("an integer")),
+    };
+    integer.encode().into()
 }
 
 /// The shortest form.

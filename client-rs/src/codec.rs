@@ -1,0 +1,45 @@
+//! Rust values to MessagePack and back, as Pydantic writes and reads them.
+//!
+//! It is serde's human-readable form, so that a UUID, an address or a date is the text that Python knows; bytes stay
+//! bytes, moments are MessagePack's timestamps, and integers of 128 bits an extension of the protocol. Where a value
+//! can't be written or read, the error names the path to it.
+
+mod calendar;
+mod error;
+mod forms;
+mod reader;
+#[cfg(test)]
+mod tests;
+mod token;
+mod writer;
+
+pub(crate) use calendar::{parse_civil, write_moment};
+pub(crate) use error::Error;
+pub(crate) use forms::TIMESTAMP;
+
+use serde::Serialize;
+use serde::de::Deserialize;
+
+use crate::builder::Encoding;
+
+/// Type of MessagePack's timestamp extension.
+const MOMENT: i8 = -1;
+/// The name by which `rmp_serde` and its friends know an extension.
+pub(crate) const EXTENSION: &str = "_ExtStruct";
+
+/// Appends MessagePack of `value`.
+pub(crate) fn write<T: Serialize + ?Sized>(
+    out: &mut Vec<u8>,
+    value: &T,
+    encoding: Encoding,
+) -> Result<(), Error> {
+    value.serialize(&mut writer::Writer::new(out, encoding == Encoding::Map))
+}
+
+/// Reads the one value that `bytes` holds.
+pub(crate) fn read<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Error> {
+    let mut reader = reader::Reader::new(bytes);
+    let value = T::deserialize(&mut reader)?;
+    reader.end()?;
+    Ok(value)
+}

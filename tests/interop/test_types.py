@@ -1,0 +1,30 @@
+"""What a handler takes from a Rust type it gives back to the same type: the README's table, row by row."""
+
+import re
+
+from tests.conftest import ROOT
+
+WORKER = (ROOT / "tests" / "interop" / "type_worker.py").read_text(encoding="utf-8")
+#: Rows of the table that another test has: arrays (`test_tensors`).
+ELSEWHERE = {"`Tensor<T>`, `TensorView`, `attached`"}
+
+
+def rows(text: str) -> set[str]:
+    """What the first column of the table of types has."""
+    table = re.search(r"\| in Rust \|.*\n\|[-|]+\n((?:\|.*\n)+)", text)
+    assert table is not None, "there is no table of types"
+    return {line.split(" | ")[0].removeprefix("| ") for line in table[1].splitlines()}
+
+
+def test_every_type_of_the_table_comes_back(worker, rust):
+    worker(WORKER)
+    tested = set(rust("type_cases", "--endpoint", "types").finish().splitlines())
+    assert rows((ROOT / "README.md").read_text(encoding="utf-8")) - ELSEWHERE == tested
+
+
+def test_the_crates_documentation_has_the_same_table():
+    crate = (ROOT / "client-rs" / "src" / "lib.rs").read_text(encoding="utf-8")
+    documentation = "\n".join(
+        line.removeprefix("//!").strip() for line in crate.splitlines() if line.startswith("//!")
+    )
+    assert rows(documentation + "\n") == rows((ROOT / "README.md").read_text(encoding="utf-8"))

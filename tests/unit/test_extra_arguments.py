@@ -1,0 +1,176 @@
+"""More or less than a handler knows: one rule for maps and arrays, with and without a model, at every depth."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Annotated, Any, Literal
+
+import pytest
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing_extensions import TypedDict
+
+from pycrust import RpcEndpoint, validate_arguments
+from pycrust.errors import describe_arguments
+
+
+class Unsaid(BaseModel):
+    a: int
+    b: int = 5
+
+
+class Ignoring(Unsaid):
+    model_config = ConfigDict(extra="ignore")
+
+
+class Allowing(Unsaid):
+    model_config = ConfigDict(extra="allow")
+
+
+class Forbidding(Unsaid):
+    model_config = ConfigDict(extra="forbid")
+
+
+@dataclasses.dataclass
+class Data:
+    a: int
+    b: int = 5
+
+
+class Typed(TypedDict):
+    a: int
+    b: int
+
+
+def plain(a: int, b: int = 5): ...
+def unsaid(pose: Unsaid): ...
+def forbidding(pose: Forbidding): ...
+def data(pose: Data): ...
+def typed(pose: Typed): ...
+def among(poses: list[dict[str, Unsaid]]): ...
+def either(pose: Unsaid | list[str]): ...
+
+
+class Tagged(BaseModel):
+    kind: Literal["x"]
+    a: int
+
+
+class Other(BaseModel):
+    kind: Literal["y"]
+
+
+def chosen(pose: Annotated[Tagged | Other, Field(discriminator="kind")]): ...
+
+
+def details(function: Any, arguments: Any, model: Any = None) -> list[dict[str, Any]]:
+    """What a caller is told."""
+    with pytest.raises(ValidationError) as caught:
+        validate_arguments(function, arguments, request_model=model)
+    code, payload = describe_arguments(caught.value)
+    assert code == 3
+    return payload["details"]
+
+
+MAP, ARRAY = {"a": 1, "b": 2, "c": 3}, [1, 2, 3]
+
+
+@pytest.mark.parametrize("model", [None, Unsaid, Forbidding])
+def test_outermost(model):
+    (by_name,) = details(plain, MAP, model)
+    (by_position,) = details(plain, ARRAY, model)
+    assert (by_name["loc"], by_name["type"]) == (["c"], "extra_forbidden")
+    assert (by_position["loc"], by_position["type"]) == ([2], "extra_forbidden")
+    assert by_name["msg"] == "Extra inputs are not permitted"
+    assert by_position["msg"] == "Extra inputs are not permitted: 3 values came, 2 are taken (a, b)"
+
+
+@pytest.mark.parametrize(
+    ("function", "wrap", "place"),
+    [
+        (unsaid, lambda value: [value], [0]),
+        (forbidding, lambda value: [value], [0]),
+        (data, lambda value: [value], [0]),
+        (typed, lambda value: [value], [0]),
+        (among, lambda value: [[{"k": value}]], [0, 0, "k"]),
+    ],
+)
+def test_nested(function, wrap, place):
+    (by_name,) = details(function, wrap(MAP))
+    (by_position,) = details(function, wrap(ARRAY))
+    assert (by_name["loc"], by_name["type"]) == ([*place, "c"], "extra_forbidden")
+    assert (by_position["loc"], by_position["type"]) == ([*place, 2], "extra_forbidden")
+
+
+def test_in_a_union():
+    assert {line["type"] for line in details(either, [MAP])} == {"extra_forbidden", "list_type"}
+    assert "extra_forbidden" in {line["type"] for line in details(either, [ARRAY])}
+    (by_name,) = details(chosen, [{"kind": "x", "a": 1, "c": 2}])
+    (by_position,) = details(chosen, [["x", 1, 2]])
+    assert (by_name["type"], by_position["type"]) == ("extra_forbidden", "extra_forbidden")
+
+
+def test_a_handler_without_parameters():
+    assert [line["loc"] for line in details(lambda: None, ["x", "y"])] == [[0], [1]]
+    assert [line["loc"] for line in details(lambda: None, {"a": 1})] == [["a"]]
+    (single,) = details(lambda: None, 3)
+    assert single["type"] == "extra_forbidden"
+    assert "takes no arguments" in single["msg"]
+
+
+def test_a_model_that_says_otherwise():
+    for arguments in (MAP, ARRAY):
+        assert validate_arguments(plain, arguments, request_model=Ignoring) == ((), {"a": 1, "b": 2})
+
+    def nested(pose: Ignoring, other: Allowing): ...
+
+    (ignoring, allowing), _ = validate_arguments(nested, [MAP, MAP])
+    assert (dict(ignoring), dict(allowing)) == ({"a": 1, "b": 2}, MAP)
+    (ignoring, allowing), _ = validate_arguments(nested, [ARRAY, ARRAY])
+    assert (dict(ignoring), dict(allowing)) == ({"a": 1, "b": 2}, {"a": 1, "b": 2})
+
+    def kept(a, b, **more): ...
+
+    assert validate_arguments(kept, MAP, request_model=Allowing) == ((), MAP)
+
+
+def test_a_handler_that_says_otherwise():
+    def rest(a: int, *rest: int, **more: int): ...
+
+    assert validate_arguments(rest, ARRAY) == ((1, 2, 3), {})
+    assert validate_arguments(rest, {"a": 1, "c": 3}) == ((), {"a": 1, "c": 3})
+
+
+@pytest.mark.parametrize("model", [None, Unsaid])
+def test_too_few(model):
+    def both(a: int, b: int): ...
+
+    class Both(BaseModel):
+        a: int
+        b: int
+
+    (missing,) = details(both, [1], model and Both)
+    assert (missing["loc"], missing["type"]) == (["b"], "missing")
+    assert missing["msg"] == "Field required: 1 value came, 2 are taken (a, b)"
+    (missing,) = details(both, {"a": 1}, model and Both)
+    assert (missing["loc"], missing["type"], missing["msg"]) == (["b"], "missing", "Field required")
+
+
+def test_a_default_may_be_added():
+    """Callers that were built before go on working."""
+    assert validate_arguments(plain, {"a": 1}) == ((), {"a": 1, "b": 5})
+    assert validate_arguments(plain, [1]) == ((1,), {"b": 5})
+
+
+def test_the_schema_says_so():
+    endpoint = RpcEndpoint("extra")
+
+    @endpoint.register(request_model=Unsaid)
+    def closed(a, b): ...
+
+    @endpoint.register(request_model=Ignoring)
+    def open_(a, b): ...
+
+    schema = {name: json.loads(endpoint[name].history[-1].schema)["request"] for name in ("closed", "open_")}
+    assert schema["closed"]["additionalProperties"] is False
+    assert "additionalProperties" not in schema["open_"]
