@@ -80,6 +80,13 @@ enum Untagged {
     Pose(Pose),
 }
 
+/// What serde looks at by itself before it is read.
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(untagged)]
+enum Answer {
+    Raw { raw: Vec<u8>, at: chrono::DateTime<chrono::Utc> },
+}
+
 struct Cases {
     client: RpcClient,
     rows: BTreeSet<&'static str>,
@@ -237,7 +244,7 @@ impl Cases {
     }
 
     /// What Python has for values that no Rust type of this table is sent as.
-    async fn from_python(&self) {
+    async fn answers(&self) {
         // A datetime and bytes in what came as JSON.
         let value: serde_json::Value = self.call("JSON", "mixture", &()).await;
         let expected =
@@ -246,11 +253,6 @@ impl Cases {
         let back: bool = self.call("JSON", "is_mixture", &(&value,)).await;
         assert!(back, "what came as JSON is taken back");
         // A variant among which serde looks by itself.
-        #[derive(Debug, PartialEq, Deserialize)]
-        #[serde(untagged)]
-        enum Answer {
-            Raw { raw: Vec<u8>, at: chrono::DateTime<chrono::Utc> },
-        }
         let Answer::Raw { raw, at } = self.call("untagged", "mixture", &()).await;
         assert_eq!((raw, at.timestamp_subsec_micros()), (vec![0, 255], 123_456));
     }
@@ -297,7 +299,7 @@ async fn main() {
         cases.enums().await;
         cases.libraries().await;
         cases.times().await;
-        cases.from_python().await;
+        cases.answers().await;
         cases.refusals().await;
         cases.client.close().await;
         rows = cases.rows;

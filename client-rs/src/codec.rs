@@ -13,9 +13,9 @@ mod tests;
 mod token;
 mod writer;
 
-pub(crate) use calendar::{parse_civil, write_moment};
+pub(crate) use calendar::write_moment;
 pub(crate) use error::Error;
-pub(crate) use forms::TIMESTAMP;
+pub(crate) use forms::{TIMESTAMP, parse_moment};
 
 use serde::Serialize;
 use serde::de::Deserialize;

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
-use crate::codec::{TIMESTAMP, parse_civil};
+use crate::codec::{TIMESTAMP, parse_moment};
 
 /// Nanoseconds of a second.
 const SECOND: u32 = 1_000_000_000;
@@ -97,8 +97,7 @@ impl FromStr for Timestamp {
     type Err = TimestampError;
 
     fn from_str(text: &str) -> Result<Self, TimestampError> {
-        let moment = parse_civil(text).and_then(|civil| civil.moment());
-        let (seconds, nanoseconds) = moment.ok_or_else(|| TimestampError::Text(text.into()))?;
+        let (seconds, nanoseconds) = parse_moment(text).ok_or_else(|| TimestampError::Text(text.into()))?;
         Ok(Self { seconds, nanoseconds })
     }
 }

@@ -124,7 +124,8 @@ pub(crate) fn date_of(days: i64) -> (i64, u32, u32) {
     let day = of_year - (153 * part + 2) / 5 + 1;
     let month = if part < 10 { part + 3 } else { part - 9 };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
-    (year, month as u32, day as u32)
+    // Both are small and above 0.
+    (year, month.unsigned_abs() as u32, day.unsigned_abs() as u32)
 }
 
 fn days_in_month(year: i64, month: u32) -> u32 {

@@ -104,16 +104,20 @@ pub(super) fn moment_text(data: &[u8]) -> Result<String, Error> {
 pub(super) fn numbers(form: Form, token: Token<'_>) -> Result<Option<[i64; 2]>, Error> {
     let found = match (form, token) {
         (Form::Moment, Token::Ext(MOMENT, data)) => Some(moment(data)?),
-        (Form::Moment, Token::Str(text)) => parse_civil(text).and_then(|civil| civil.moment()),
+        (Form::Moment, Token::Str(text)) => parse_moment(text),
         (Form::Duration, Token::Str(text)) => parse_duration(text),
         _ => None,
     };
     Ok(found.map(|(seconds, nanos)| [seconds, nanos.into()]))
 }
 
+/// A moment's text as seconds since 1970 and nanoseconds; `None` without a date, a time and an offset.
+pub(crate) fn parse_moment(text: &str) -> Option<(i64, u32)> {
+    parse_civil(text).and_then(Civil::moment)
+}
+
 impl Civil {
-    /// Seconds since 1970 and nanoseconds; `None` without a date, a time or an offset.
-    pub(crate) fn moment(self) -> Option<(i64, u32)> {
+    fn moment(self) -> Option<(i64, u32)> {
         let (of_day, nanos) = self.time?;
         let seconds =
             i128::from(self.days?) * i128::from(DAY) + i128::from(of_day) - i128::from(self.offset?);

@@ -23,6 +23,13 @@ struct Order {
     legs: Vec<Leg>,
 }
 
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename = "Duration")]
+struct Own {
+    hours: u32,
+    minutes: u32,
+}
+
 fn bytes<T: Serialize + ?Sized>(value: &T, encoding: Encoding) -> Vec<u8> {
     let mut out = Vec::new();
     write(&mut out, value, encoding).expect("it can be written");
@@ -109,12 +116,6 @@ fn moments_and_durations_have_forms_of_their_own() {
         assert_eq!(read::<(String, String)>(&both).expect("as text").0, "1970-01-01T00:00:01.5Z");
     }
     // Another struct of that name stays what it is.
-    #[derive(Debug, PartialEq, Serialize, Deserialize)]
-    #[serde(rename = "Duration")]
-    struct Own {
-        hours: u32,
-        minutes: u32,
-    }
     let own = bytes(&Own { hours: 1, minutes: 2 }, Encoding::Map);
     assert_eq!(value(&own).to_string(), r#"{"hours": 1, "minutes": 2}"#);
     assert_eq!(read::<Own>(&own).expect("what was written"), Own { hours: 1, minutes: 2 });
