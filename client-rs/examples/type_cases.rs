@@ -89,6 +89,7 @@ enum Answer {
 
 struct Cases {
     client: RpcClient,
+    encoding: Encoding,
     rows: BTreeSet<&'static str>,
 }
 
@@ -184,10 +185,12 @@ impl Cases {
         }
         let row = "enums, `#[serde(tag = \"…\", content = \"…\")]`";
         let at = Timestamp::new(1_772_368_215, 123_456_000).unwrap();
-        // As an array it is its tag alone, which serde writes and does not read.
-        self.check_declared(row, "adjacent", Adjacent::Market).await;
-        for value in [Adjacent::Limit(1.5), Adjacent::Stop { trigger: 2.5, at }] {
-            self.check(row, "adjacent", value).await;
+        for value in [Adjacent::Market, Adjacent::Limit(1.5), Adjacent::Stop { trigger: 2.5, at }] {
+            // As arrays serde writes them and does not read them: a handler that declares nothing gives those back.
+            match self.encoding {
+                Encoding::Map => self.check(row, "adjacent", value).await,
+                _ => self.check_declared(row, "adjacent", value).await,
+            }
         }
         let row = "enums, `#[serde(untagged)]`";
         let pose = Pose { x: 1.0, y: 2.0, label: None };
@@ -293,7 +296,7 @@ async fn main() {
     let mut rows = BTreeSet::new();
     for encoding in [Encoding::Map, Encoding::Array] {
         let client = RpcClient::builder(&options.endpoint).encoding(encoding).connect().await.unwrap();
-        let mut cases = Cases { client, rows: BTreeSet::new() };
+        let mut cases = Cases { client, encoding, rows: BTreeSet::new() };
         cases.basics().await;
         cases.containers().await;
         cases.enums().await;

@@ -18,7 +18,8 @@ pub enum Encoding {
     ///
     /// Two traps, of which neither side can know: a field that is left out (`skip_serializing_if`) shifts all those
     /// behind it, and a parameter, or a field of a handler's model, that is moved swaps the values of callers that
-    /// were built before.
+    /// were built before. And serde does not read adjacently tagged enums back from arrays, as a handler that declares
+    /// no types returns them.
     Array,
 }
 
