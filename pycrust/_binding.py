@@ -107,9 +107,9 @@ def make_worker(name: str, **options: Any) -> Worker:
     return _native.Worker(name, **options)
 
 
-def make_client(name: str, client_name: str, timeout: float, wait: float) -> Client:
+def make_client(name: str, client_name: str, timeout: float, wait: float, **options: bool) -> Client:
     """Connects to an endpoint; waits up to `wait` seconds for a worker. `timeout` is each call's usual one."""
-    return _native.Client(name, client_name, timeout, wait)
+    return _native.Client(name, client_name, timeout, wait, **options)
 
 
 def make_inbox() -> Inbox:

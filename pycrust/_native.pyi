@@ -190,7 +190,16 @@ class Handler:
 class Client:
     """Calls the handlers of one endpoint."""
 
-    def __new__(cls, name: str, client_name: str, timeout: float, wait: float) -> Client: ...
+    def __new__(
+        cls,
+        name: str,
+        client_name: str,
+        timeout: float,
+        wait: float,
+        *,
+        wait_for_ready: bool = False,
+        lazy: bool = False,
+    ) -> Client: ...
     def call(self, method: str, arguments: object, options: dict[str, Any]) -> Any:
         """Calls and waits for the result."""
     def start(

@@ -36,6 +36,9 @@ class RpcClient:
         name: The endpoint's name.
         timeout: Seconds that a call has unless it says otherwise; `math.inf` is no limit.
         wait: Seconds to wait for a worker to appear.
+        wait_for_ready: Whether calls wait, within their time, for a worker that can take them, while they certainly
+            did not run. Otherwise they raise `Unavailable` at once. Connecting then waits, too, as long as a call.
+        lazy: Whether to connect at the first call, so that there need be no worker yet.
         client_name: What the worker calls this client.
 
     Raises:
@@ -53,15 +56,22 @@ class RpcClient:
         30
     """
 
-    def __init__(
-        self, name: str, *, timeout: float = 30.0, wait: float = 0.0, client_name: str | None = None
+    def __init__(  # noqa: PLR0913 - all but the name are keywords with defaults
+        self,
+        name: str,
+        *,
+        timeout: float = 30.0,
+        wait: float = 0.0,
+        wait_for_ready: bool = False,
+        lazy: bool = False,
+        client_name: str | None = None,
     ) -> None:
         """Connects."""
         self.name = check_endpoint(name)
         own = client_name if client_name is not None else os.path.basename(sys.argv[0] or "python")  # noqa: PTH119 - a name, not a path
         drain.start()
         self._options = TakenOptions()
-        self._client = make_client(name, own, timeout, wait)
+        self._client = make_client(name, own, timeout, wait, wait_for_ready=wait_for_ready, lazy=lazy)
 
     def call(
         self,
@@ -122,6 +132,7 @@ class RpcClient:
         /,
         *args: Any,
         timeout: float = math.inf,
+        idle_timeout: float | None = None,
         metadata: dict[str, str | bytes] | None = None,
         **kwargs: Any,
     ) -> Stream:
@@ -131,7 +142,8 @@ class RpcClient:
             method: The method's name.
             *args: Arguments by position, or
             **kwargs: arguments by name; not both.
-            timeout: Seconds that the whole stream has.
+            timeout: Seconds that the whole stream has; without limit by default.
+            idle_timeout: Seconds that it may be silent while an item is waited for; without limit by default.
             metadata: What the handler finds in `current_call().metadata`.
 
         Returns:
@@ -142,7 +154,8 @@ class RpcClient:
         """
         if given := _given(timeout=None if timeout == math.inf else timeout, metadata=metadata):
             self._check(method, given)
-        return self.request(method, timeout=timeout, metadata=metadata).stream(*args, **kwargs)
+        request = self.request(method, timeout=timeout, idle_timeout=idle_timeout, metadata=metadata)
+        return request.stream(*args, **kwargs)
 
     async def _ask(self) -> Any:
         try:
@@ -163,6 +176,8 @@ class RpcClient:
         method: str,
         *,
         timeout: float | None = None,
+        idle_timeout: float | None = None,
+        wait_for_ready: bool | None = None,
         idempotent: bool = False,
         latest: bool = False,
         metadata: dict[str, str | bytes] | None = None,
@@ -174,8 +189,11 @@ class RpcClient:
 
         Args:
             method: The method's name.
-            timeout: Seconds that the call has; the client's usual ones by default (no limit where it streams),
-                `math.inf` is no limit.
+            timeout: Seconds that the call has, of one that streams to the end of its stream. By default the
+                client's usual ones, and no limit where arguments or answer stream; `math.inf` is no limit.
+            idle_timeout: Seconds that a call which streams may be silent while its caller waits: no item of the
+                answer comes and no argument goes. Then it raises `DeadlineExceeded` and is cancelled.
+            wait_for_ready: Whether it waits for a worker that can take it; by default as the client does.
             idempotent: Whether it may be made again if the worker goes away.
             latest: Whether it takes the place of older such calls of this client that still wait; those end in
                 `Aborted`.
@@ -193,6 +211,8 @@ class RpcClient:
             traceparent = call.traceparent if call is not None else None
         options = {
             "timeout": timeout,
+            "idle_timeout": idle_timeout,
+            "wait_for_ready": wait_for_ready,
             "idempotent": idempotent,
             "latest": latest,
             "metadata": metadata,

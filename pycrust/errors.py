@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic_core import ValidationError
 
+from pycrust.misfits import advice_of, named
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -45,6 +47,8 @@ __all__ = [
 ]
 
 _PACKAGE = str(Path(__file__).parent)
+#: Where Pydantic's exceptions are defined, and where people know them from.
+_PRIVATE, _PUBLIC = "pydantic_core._pydantic_core.", "pydantic_core."
 #: Characters of a traceback that travel: its beginning, which names the first cause, and its end, which names
 #: the error.
 _MAX_TRACEBACK = 32_768
@@ -355,12 +359,21 @@ def qualified_name(cls: type) -> str:
     """How a class is named to a caller: with its module, except a built-in one.
 
     Examples:
-        >>> qualified_name(ValueError), qualified_name(RpcError)
-        ('ValueError', 'pycrust.errors.RpcError')
+        >>> qualified_name(ValueError), qualified_name(RpcError), qualified_name(ValidationError)
+        ('ValueError', 'pycrust.errors.RpcError', 'pydantic_core.ValidationError')
     """
     if cls.__module__ in {"builtins", "__main__"}:
         return cls.__qualname__
-    return f"{cls.__module__}.{cls.__qualname__}"
+    return f"{_public_module(cls)}.{cls.__qualname__}"
+
+
+def _public_module(cls: type) -> str:
+    """The module that people import a class from, where it is not the private one that defines it."""
+    parts = cls.__module__.split(".")
+    private = next((at for at, part in enumerate(parts) if at and part.startswith("_")), None)
+    public = ".".join(parts[:private])
+    found = getattr(sys.modules.get(public), cls.__name__, None)
+    return public if found is cls else cls.__module__
 
 
 class Interrupted(KeyboardInterrupt):
@@ -414,14 +427,20 @@ def describe_arguments(exc: BaseException) -> tuple[int, dict[str, Any]]:
     """
     if isinstance(exc, ValidationError):
         errors = _listed(exc)
-        return int(Code.INVALID_ARGUMENT), _payload(exc, f"invalid arguments: {_joined(errors)}", errors)
+        message = _advised(f"invalid arguments: {_joined(errors)}", exc)
+        return int(Code.INVALID_ARGUMENT), _payload(exc, message, errors)
     if isinstance(exc, RpcError):
         return _of_rpc_error(exc)
     if isinstance(exc, (TypeError, ValueError)):
         message = message_of(exc)
         errors: list[dict[str, Any]] = [{"loc": [], "msg": message, "type": "arguments"}]
-        return int(Code.INVALID_ARGUMENT), _payload(exc, f"invalid arguments: {message}", errors)
+        return int(Code.INVALID_ARGUMENT), _payload(exc, _advised(f"invalid arguments: {message}", exc), errors)
     return describe(exc, traceback=False)
+
+
+def _advised(message: str, exc: BaseException) -> str:
+    advice = advice_of(exc)
+    return f"{message} ({advice})" if advice else message
 
 
 def refused_item(exc: BaseException) -> RpcError:
@@ -495,7 +514,7 @@ def _clipped(text: str) -> str:
 
 def _listed(exc: ValidationError) -> list[dict[str, Any]]:
     found = exc.errors(include_url=False, include_context=False, include_input=False)
-    return [_line(error["loc"], error["msg"], error["type"]) for error in found]
+    return [_line(named(exc, error["loc"]), error["msg"], error["type"]) for error in found]
 
 
 #: What Pydantic says of a function's arguments, in the words that it has for a model's fields.
@@ -508,9 +527,9 @@ _AS_FIELDS = {
 }
 
 
-def _line(loc: tuple[int | str, ...], msg: str, kind: str) -> dict[str, Any]:
+def _line(loc: list[int | str], msg: str, kind: str) -> dict[str, Any]:
     msg, kind = _AS_FIELDS.get(kind, (msg, kind))
-    return {"loc": list(loc), "msg": _clipped(msg), "type": kind}
+    return {"loc": loc, "msg": _clipped(msg), "type": kind}
 
 
 def _joined(errors: list[dict[str, Any]], most: int = 5) -> str:
@@ -527,6 +546,7 @@ def traceback_text(exc: BaseException) -> str:
     except Exception as second:  # noqa: BLE001 - formatting runs the exception's own code
         return f"(its traceback can't be made: {type(second).__name__})"
     text = "".join(lines).encode("utf-8", "backslashreplace").decode()
+    text = text.replace(_PRIVATE, _PUBLIC)
     if len(text) <= _MAX_TRACEBACK:
         return text
     end = text[_MAX_FIRST_CAUSE - _MAX_TRACEBACK :]

@@ -53,6 +53,8 @@ fn describe(error: &Error) -> Value {
         "details": details,
         "traceback": error.traceback(),
         "may_have_run": error.may_have_run(),
+        "shown": error.to_string(),
+        "debug": format!("{error:?}"),
     })
 }
 

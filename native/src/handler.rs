@@ -28,6 +28,22 @@ enum Mode {
     Items,
 }
 
+impl Mode {
+    const ALL: [Self; 6] = [Self::Empty, Self::Raw, Self::Fields, Self::Model, Self::Args, Self::Items];
+
+    /// What Python calls it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Empty => "none",
+            Self::Raw => "raw",
+            Self::Fields => "fields",
+            Self::Model => "model",
+            Self::Args => "args",
+            Self::Items => "items",
+        }
+    }
+}
+
 /// What calling the function gives.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -87,15 +103,8 @@ impl Handler {
         inbox: Option<&Inbox>,
         batch: bool,
     ) -> PyResult<Self> {
-        let mode = match mode {
-            "none" => Mode::Empty,
-            "raw" => Mode::Raw,
-            "fields" => Mode::Fields,
-            "model" => Mode::Model,
-            "args" => Mode::Args,
-            "items" => Mode::Items,
-            other => return Err(PyValueError::new_err(format!("unknown mode {other:?}"))),
-        };
+        let named = Mode::ALL.into_iter().find(|known| known.name() == mode);
+        let mode = named.ok_or_else(|| PyValueError::new_err(format!("unknown mode {mode:?}")))?;
         if validate.is_none() && matches!(mode, Mode::Fields | Mode::Model | Mode::Args) {
             return Err(PyTypeError::new_err("this mode needs `validate`"));
         }
@@ -262,8 +271,29 @@ impl Handler {
         }
     }
 
-    /// Binds and validates what a call brought; `items` stands for arguments that its caller streams.
+    /// Binds and validates what a call brought; `items` stands for arguments that its caller streams. What doesn't fit
+    /// is explained.
     pub(crate) fn bind<'py>(
+        &self,
+        arguments: &Bound<'py, PyAny>,
+        items: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bounded<'py>> {
+        self.fit(arguments, items).inspect_err(|error| self.explain(arguments, error))
+    }
+
+    /// Lets `pycrust.misfits.explain` say what may be wrong with arguments that don't fit.
+    fn explain(&self, arguments: &Bound<'_, PyAny>, error: &PyErr) {
+        let py = arguments.py();
+        let explain = || -> PyResult<()> {
+            let explain = py.import("pycrust.misfits")?.getattr("explain")?;
+            let fields = PyTuple::new(py, &self.fields)?;
+            explain.call1((error.value(py), self.mode.name(), fields, &self.validate, arguments)).map(drop)
+        };
+        // Without it, the error says what is wrong all the same.
+        let _ = explain();
+    }
+
+    fn fit<'py>(
         &self,
         arguments: &Bound<'py, PyAny>,
         items: Option<&Bound<'py, PyAny>>,
