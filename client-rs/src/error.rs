@@ -25,11 +25,14 @@ use crate::reply::Timing;
 ///     }
 /// }
 /// ```
-#[derive(Debug, Clone)]
+///
+/// Its `Debug` reads like its message, with the handler's traceback below: it is what a `main` that returns it prints.
+/// The traceback is also its [source](std::error::Error::source), so that `anyhow` and the like print it, too.
+#[derive(Clone)]
 // Boxed: a result of a call is otherwise as large as its error.
 pub struct Error(Box<Inner>);
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct Inner {
     code: Code,
     /// What was called: a method, or nothing where the failure concerns the connection.
@@ -38,6 +41,8 @@ struct Inner {
     payload: ErrorPayload,
     /// The details, read.
     details: Details,
+    /// The handler's traceback, where the endpoint allows it.
+    traceback: Option<Traceback>,
     /// What came beside it, if a worker answered it.
     beside: Beside,
 }
@@ -49,6 +54,18 @@ struct Beside {
     timing: Timing,
     metadata: Metadata,
 }
+
+/// What a handler raised, line by line.
+#[derive(Debug, Clone)]
+struct Traceback(String);
+
+impl fmt::Display for Traceback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.trim_end())
+    }
+}
+
+impl std::error::Error for Traceback {}
 
 /// The details of an error.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -129,14 +146,17 @@ impl Error {
         self
     }
 
-    pub(crate) fn from_parts(code: Code, subject: &str, payload: ErrorPayload) -> Self {
+    pub(crate) fn from_parts(code: Code, subject: &str, mut payload: ErrorPayload) -> Self {
+        let traceback = std::mem::take(&mut payload.traceback);
+        let traceback = Some(Traceback(traceback)).filter(|traceback| !traceback.0.is_empty());
         let details = match code {
             _ if payload.details.is_empty() => Details::None,
             Code::InvalidArgument => codec::read(&payload.details)
                 .map_or_else(|_| Details::Raw(payload.details.clone()), Details::Validation),
             _ => Details::Raw(payload.details.clone()),
         };
-        Self(Box::new(Inner { code, subject: subject.into(), payload, details, beside: Beside::default() }))
+        let beside = Beside::default();
+        Self(Box::new(Inner { code, subject: subject.into(), payload, details, traceback, beside }))
     }
 
     /// The status code, one of gRPC's.
@@ -166,7 +186,7 @@ impl Error {
 
     /// The Python traceback, where the endpoint allows it.
     pub fn traceback(&self) -> Option<&str> {
-        Some(self.0.payload.traceback.as_str()).filter(|text| !text.is_empty())
+        self.0.traceback.as_ref().map(|traceback| traceback.0.as_str())
     }
 
     /// The handler version that failed, from 1; 0 if none answered.
@@ -199,7 +219,9 @@ impl fmt::Display for Error {
         if !subject.is_empty() {
             write!(f, "{subject}: ")?;
         }
-        if !payload.exception.is_empty() && !payload.message.starts_with(&payload.exception) {
+        // That of arguments that don't fit, and that of an error with a code, says no more than the code.
+        let tells = *code != Code::InvalidArgument && !payload.exception.starts_with("pycrust.errors.");
+        if tells && !payload.exception.is_empty() && !payload.message.starts_with(&payload.exception) {
             write!(f, "{}: ", payload.exception)?;
         }
         f.write_str(&payload.message)?;
@@ -222,7 +244,22 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")?;
+        match &self.0.traceback {
+            Some(traceback) => write!(f, "\n\n{traceback}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    /// The handler's traceback, if there is one.
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.traceback.as_ref().map(|traceback| traceback as _)
+    }
+}
 
 fn step(location: &pycrust_protocol::error::Location) -> String {
     use pycrust_protocol::error::Location;
@@ -262,6 +299,56 @@ mod tests {
         let lost = lost.maybe_run();
         assert!(lost.may_have_run());
         assert_eq!(lost.to_string(), "UNAVAILABLE: add: the worker is gone (the call may have run)");
+    }
+
+    /// An error of a program that makes calls.
+    #[derive(Debug, thiserror::Error)]
+    enum Failure {
+        #[error("the arm does not answer")]
+        Arm(#[from] Error),
+    }
+
+    #[test]
+    fn debug_reads_like_the_message_with_the_traceback_in_lines() {
+        let payload = ErrorPayload {
+            exception: "ZeroDivisionError".into(),
+            traceback:
+                "Traceback (most recent call last):\n  File \"cell\", line 2, in f\nZeroDivisionError: no\n"
+                    .into(),
+            may_have_run: true,
+            ..ErrorPayload::message("no")
+        };
+        let error = Error::answered(Code::Unknown, "divide", &payload.encode());
+        let told = "UNKNOWN: divide: ZeroDivisionError: no";
+        let lines =
+            "Traceback (most recent call last):\n  File \"cell\", line 2, in f\nZeroDivisionError: no";
+        assert_eq!(error.to_string(), told);
+        for debug in [format!("{error:?}"), format!("{error:#?}")] {
+            assert_eq!(debug, format!("{told}\n\n{lines}"));
+        }
+        let anyhow = format!("{:?}", anyhow::Error::from(error.clone()));
+        assert!(anyhow.starts_with(told) && anyhow.contains("line 2, in f\n"), "{anyhow}");
+        let plain = Error::new(Code::NotFound, "no arm 3");
+        assert_eq!(
+            (format!("{plain:?}"), plain.to_string()),
+            ("NOT_FOUND: no arm 3".into(), "NOT_FOUND: no arm 3".into())
+        );
+        assert!(std::error::Error::source(&plain).is_none());
+
+        let wrapped: Failure = error.into();
+        let source = std::error::Error::source(&wrapped).expect("the call's error");
+        assert_eq!(source.to_string(), told);
+    }
+
+    #[test]
+    fn an_exception_that_says_no_more_than_the_code_is_left_out() {
+        let told = |code, exception: &str| {
+            let payload = ErrorPayload { exception: exception.into(), ..ErrorPayload::message("why") };
+            Error::answered(code, "f", &payload.encode()).to_string()
+        };
+        assert_eq!(told(Code::InvalidArgument, "pydantic_core.ValidationError"), "INVALID_ARGUMENT: f: why");
+        assert_eq!(told(Code::NotFound, "pycrust.errors.NotFound"), "NOT_FOUND: f: why");
+        assert_eq!(told(Code::NotFound, "shop.Closed"), "NOT_FOUND: f: shop.Closed: why");
     }
 
     #[test]

@@ -47,6 +47,9 @@ const DEFAULT_WINDOW: u32 = 64;
 /// Time limits from here on are none.
 pub(crate) const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
+/// What an error of a connection, not of a call, is about.
+const CONNECTING: &str = "connect";
+
 /// No arguments, as MessagePack: the stream has them.
 const NOTHING: &[u8] = &[0xc0];
 
@@ -141,7 +144,7 @@ impl Shared {
             let Err(error) = self.probe(waiting).await else { return Ok(()) };
             let waited = Duration::from_nanos(monotonic_ns() - started_ns);
             if error.code() != Code::Unavailable || waited >= patience {
-                return Err(error);
+                return Err(error.of(CONNECTING));
             }
             waiting.pause(pause.min(patience.saturating_sub(waited))).await;
             pause = (pause * 2).min(LONGEST_PAUSE);

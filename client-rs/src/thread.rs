@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
@@ -30,6 +31,17 @@ pub(crate) struct Thread {
     bell: OnceLock<Bell>,
     /// The connection whose descriptors ring it.
     attended: Mutex<Option<Arc<Session>>>,
+    /// When the first of the waits is over that this one is part of; 0 is never.
+    limit_ns: AtomicU64,
+}
+
+/// Puts a limit back, also when what was waited for panics.
+struct Within<'a>(&'a AtomicU64, u64);
+
+impl Drop for Within<'_> {
+    fn drop(&mut self) {
+        self.0.store(self.1, Ordering::Relaxed);
+    }
 }
 
 struct Bell {
@@ -153,16 +165,20 @@ impl Waiting for Thread {
         let mut future = pin!(future);
         let blocked = poll_fn(|_| {
             let cx = &mut Context::from_waker(self.waker());
+            let outer_ns = self.limit_ns.load(Ordering::Relaxed);
+            let first_ns = expires_ns.into_iter().chain(Some(outer_ns).filter(|at| *at > 0)).min();
+            let _within = Within(&self.limit_ns, outer_ns);
+            self.limit_ns.store(first_ns.unwrap_or_default(), Ordering::Relaxed);
             loop {
                 if let Poll::Ready(output) = future.as_mut().poll(cx) {
-                    return Poll::Ready(Some(output));
+                    break Poll::Ready(Some(output));
                 }
-                if !self.sleep(expires_ns) {
+                if !self.sleep(first_ns) {
                     // It may have come at the last moment.
-                    return match future.as_mut().poll(cx) {
-                        Poll::Ready(output) => Poll::Ready(Some(output)),
-                        Poll::Pending => Poll::Ready(None),
-                    };
+                    let polled = future.as_mut().poll(cx).map(Some);
+                    // The wait that this one is part of is over: whoever waits there finds out.
+                    let ours = expires_ns == first_ns;
+                    break if polled.is_pending() && ours { Poll::Ready(None) } else { polled };
                 }
             }
         });

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use pycrust_client::blocking::RpcClient;
-use pycrust_client::{Code, Details, Error, Retry, Spin, WhenFull};
+use pycrust_client::{Arena, Code, ConnectionState, Details, Error, Retry, Spin, TensorView, WhenFull};
 use support::{HANG, Place, Worker};
 
 fn until(what: &str, condition: impl Fn() -> bool) {
@@ -124,4 +124,112 @@ fn it_works_inside_a_tokio_runtime_s_blocking_thread_too() {
         .await
     });
     assert_eq!(sum.unwrap().unwrap(), 42);
+}
+
+#[test]
+fn streams_are_read_while_other_calls_are_made() {
+    let place = Place::new();
+    let _worker = place.worker();
+    let mut client = place.client().connect_blocking().unwrap();
+    let mut numbers = client.stream::<_, i64>("count", &(40_u32,));
+    for number in 0..40 {
+        assert_eq!(numbers.next().unwrap().unwrap(), number);
+        assert_eq!(client.call::<_, i64>("add", &(number, 1)).unwrap(), number + 1);
+    }
+    assert!(numbers.next().is_none() && numbers.next().is_none());
+    assert_eq!(numbers.version(), 3);
+    // On a thread of its own, and longer than its client.
+    let drip = client.stream::<_, i64>("count", &(3_u32,));
+    let read = std::thread::spawn(move || drip.map(Result::unwrap).collect::<Vec<_>>());
+    assert_eq!(read.join().unwrap(), [0, 1, 2]);
+    // A handler that does not stream gives one item.
+    let one: Vec<_> = client.request("add").window(1).stream::<_, i64>(&(1, 2)).map(Result::unwrap).collect();
+    assert_eq!(one, [3]);
+}
+
+#[test]
+fn arguments_of_an_iterator_are_sent_as_they_are_taken() {
+    let place = Place::new();
+    let _worker = place.worker();
+    let mut client = place.client().connect_blocking().unwrap();
+    let numbers = [1_i64, 2, 3];
+    let reply = client.request("upload").upload::<_, i64>(numbers.iter()).unwrap();
+    assert_eq!((*reply.value(), reply.version()), (6, 3));
+    let both: Vec<_> =
+        client.request("exchange").exchange::<_, i64>(numbers.iter()).map(Result::unwrap).collect();
+    assert_eq!(both, [6]);
+}
+
+#[test]
+fn silence_and_time_end_a_stream_and_cancel_its_call() {
+    let place = Place::new();
+    let worker = place.worker();
+    let mut client = place.client().connect_blocking().unwrap();
+    let mut drip = client.stream::<_, i64>("drip", &()).idle_timeout(Duration::from_millis(20));
+    assert_eq!(drip.next().unwrap().unwrap(), 1);
+    let silent = drip.next().unwrap().unwrap_err();
+    assert_eq!((silent.code(), silent.may_have_run()), (Code::DeadlineExceeded, true));
+    assert!(silent.message().contains("idle_timeout"), "{silent}");
+    assert!(drip.next().is_none());
+    let limited = client.request("drip").timeout(Duration::from_millis(20)).stream::<_, i64>(&());
+    let ends: Vec<_> = limited.map(|item| item.map_err(|error| error.code())).collect();
+    assert_eq!(ends, [Ok(1), Err(Code::DeadlineExceeded)]);
+    until("the cancellations", || worker.seen.cancelled.load(Ordering::Acquire) >= 1);
+}
+
+#[test]
+fn arrays_are_built_in_place_and_given_back() {
+    let place = Place::new();
+    let _worker = place.worker();
+    let mut client = place.client().connect_blocking().unwrap();
+    let mut image = client.allocate::<u8>(&[300, 1000]).unwrap();
+    image.as_mut_slice().fill(7);
+    assert!(image.is_shared());
+    let late = client.call_with_timeout::<_, ()>("echo", &(&image,), Duration::ZERO).unwrap_err();
+    assert_eq!(late.code(), Code::DeadlineExceeded);
+    let (seen,): (TensorView,) = client.call("echo", &(&image,)).unwrap();
+    assert!(seen.as_slice::<u8>().unwrap().iter().all(|byte| *byte == 7));
+    let gone = client.call::<_, ()>("echo", &(&image,)).unwrap_err();
+    assert!(gone.message().contains("sent with an earlier call"), "{gone}");
+    let build = |arena: &Arena| [arena.allocate::<f32>(&[100]), arena.allocate::<f32>(&[100])];
+    let [mut left, mut right] = client.build(1000, build).unwrap();
+    left.as_mut_slice().fill(1.0);
+    right.as_mut_slice().fill(2.0);
+    let (one, two): (TensorView, TensorView) = client.call("echo", &(&left, &right)).unwrap();
+    assert_eq!((one.as_slice::<f32>().unwrap()[0], two.as_slice::<f32>().unwrap()[99]), (1.0, 2.0));
+}
+
+#[test]
+fn it_waits_for_a_worker_tells_its_state_and_closes() {
+    let place = Place::new();
+    let mut client = place.client().wait_for_ready(true).connect_lazy_blocking();
+    let mut changes = client.state_changes();
+    let late = client.call_with_timeout::<_, ()>("echo", &(), Duration::from_millis(20)).unwrap_err();
+    assert_eq!((late.code(), late.may_have_run()), (Code::DeadlineExceeded, false), "{late}");
+    let at_once = client.request("echo").wait_for_ready(false).send::<_, ()>(&()).unwrap_err();
+    assert_eq!(at_once.code(), Code::Unavailable);
+    let mut client = std::thread::scope(|scope| {
+        let call = scope.spawn(move || {
+            let sum = client.call::<_, i64>("add", &(1, 2));
+            (client, sum)
+        });
+        let worker = place.worker();
+        let (client, sum) = call.join().unwrap();
+        assert_eq!(sum.unwrap(), 3);
+        assert!(client.is_connected());
+        drop(worker);
+        client
+    });
+    until("its end", || matches!(client.state(), ConnectionState::Disconnected { .. }));
+    let _worker = place.worker();
+    client.ready("add", &(1, 2)).unwrap();
+    let mut open = client.stream::<_, i64>("drip", &());
+    assert_eq!(open.next().unwrap().unwrap(), 1);
+    client.close();
+    client.close();
+    assert_eq!(open.next().unwrap().unwrap_err().code(), Code::Cancelled);
+    assert_eq!(client.call::<_, ()>("echo", &()).unwrap_err().code(), Code::Cancelled);
+    assert_eq!(changes.wait(), Some(ConnectionState::Closed));
+    drop((client, open));
+    assert_eq!(changes.wait(), None);
 }

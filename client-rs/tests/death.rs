@@ -6,7 +6,7 @@ mod support;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use pycrust_client::{Code, Error, RpcClient};
+use pycrust_client::{Code, ConnectionState, Error, RpcClient};
 use support::{ENDPOINT, HANG, Place, Process, eventually, poll_once};
 
 /// No test of its own: the body of [`Process`].
@@ -67,6 +67,42 @@ async fn a_client_survives_killed_workers_on_one_thread() {
     let process = Process::start(&place.path());
     let client = place.client().connect().await.unwrap();
     survives_kills(client, &place, process).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_that_wait_go_on_after_a_kill_and_states_do_not_flap() {
+    let place = Place::new();
+    let mut process = Process::start(&place.path());
+    let client = place.client().wait_for_ready(true).connect().await.unwrap();
+    for round in 0..3 {
+        let mut changes = client.state_changes();
+        process.kill();
+        let calls: Vec<_> = (0..20_i64)
+            .map(|value| {
+                let client = client.clone();
+                tokio::spawn(async move { client.call::<_, i64>("add", &(value, round)).await })
+            })
+            .collect();
+        // Others ask again and again meanwhile, and are told at once.
+        for _ in 0..20 {
+            let request = client.request("add").wait_for_ready(false);
+            let error = request.send::<_, i64>(&(1, 2)).await.unwrap_err();
+            assert_eq!(error.code(), Code::Unavailable, "{error}");
+        }
+        process = Process::start(&place.path());
+        for (value, call) in (0..).zip(calls) {
+            match call.await.unwrap() {
+                Ok(sum) => assert_eq!(sum, value + round),
+                // Sent before the end was known.
+                Err(error) => assert!(error.may_have_run(), "{error}"),
+            }
+        }
+        let mut told = Vec::new();
+        while !matches!(told.last(), Some(ConnectionState::Connected { .. })) {
+            told.push(changes.next().await.unwrap());
+        }
+        assert!(told.len() <= 4, "an end, an attempt, why it failed, success: {told:?}");
+    }
 }
 
 #[tokio::test]

@@ -32,11 +32,24 @@ pub(crate) struct ClientStream(Mutex<Option<Items>>);
 #[pymethods]
 impl Client {
     #[new]
-    fn new(py: Python<'_>, name: &str, client_name: &str, timeout: f64, wait: f64) -> PyResult<Self> {
+    #[pyo3(signature = (name, client_name, timeout, wait, *, wait_for_ready=false, lazy=false))]
+    fn new(
+        py: Python<'_>,
+        name: &str,
+        client_name: &str,
+        timeout: f64,
+        wait: f64,
+        wait_for_ready: bool,
+        lazy: bool,
+    ) -> PyResult<Self> {
         let builder = RpcClient::builder(name)
             .client_name(client_name)
             .timeout(seconds("timeout", timeout)?)
-            .wait_for_worker(seconds("wait", wait)?);
+            .wait_for_worker(seconds("wait", wait)?)
+            .wait_for_ready(wait_for_ready);
+        if lazy {
+            return Inner::lazy(builder).map(Self).map_err(|error| raised(py, &error));
+        }
         let connected = interruptible(py, |keep| Inner::connect(builder, keep))?;
         Ok(Self(connected))
     }
@@ -221,6 +234,12 @@ fn call_options(options: &Bound<'_, PyDict>) -> PyResult<CallOptions> {
     let mut read = CallOptions::default();
     if let Some(timeout) = options.get_item("timeout")?.filter(|value| !value.is_none()) {
         read.timeout = Some(seconds("timeout", timeout.extract()?)?);
+    }
+    if let Some(longest) = options.get_item("idle_timeout")?.filter(|value| !value.is_none()) {
+        read.idle_timeout = Some(seconds("idle_timeout", longest.extract()?)?);
+    }
+    if let Some(wait) = options.get_item("wait_for_ready")?.filter(|value| !value.is_none()) {
+        read.wait_for_ready = Some(wait.is_truthy()?);
     }
     if let Some(idempotent) = options.get_item("idempotent")? {
         read.idempotent = idempotent.is_truthy()?;

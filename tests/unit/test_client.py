@@ -60,7 +60,7 @@ def test_errors_have_their_classes(endpoint, client):
     assert caught.value.may_have_run
     with pytest.raises(InvalidArgument) as caught:
         client.call("fail", ["a list"])
-    assert caught.value.details[0]["loc"] == [0]
+    assert caught.value.details[0]["loc"] == ["how"]
     with pytest.raises(Unimplemented, match="did you mean"):
         client.call("fial")
 
@@ -346,3 +346,125 @@ def test_handlers_that_call_their_own_endpoint_get_their_answers(make_endpoint):
             below = f"level{level - 1}"
             endpoint.register(f"level{level}")(lambda below=below: 1 + client.call(below))
         assert client.call("level5", timeout=60) == 5
+
+
+def test_a_call_waits_for_its_worker_if_it_is_told_to(endpoint):
+    endpoint.register("add")(lambda a, b: a + b)
+    with pytest.raises(Unavailable):
+        RpcClient(endpoint.name)
+    with RpcClient(endpoint.name, lazy=True, wait_for_ready=True) as client:
+        with pytest.raises(Unavailable) as caught:
+            client.request("add", wait_for_ready=False).call(1, 2)
+        assert not caught.value.may_have_run
+        with pytest.raises(DeadlineExceeded, match="no worker was ready") as caught:
+            client.call("add", 1, 2, timeout=0.05)
+        assert not caught.value.may_have_run
+        answers = []
+        caller = threading.Thread(target=lambda: answers.append(client.call("add", 1, 2)))
+        caller.start()
+        with endpoint:
+            caller.join()
+            assert answers == [3]
+
+
+def test_a_method_that_is_expected_is_waited_for(make_endpoint):
+    endpoint = make_endpoint()
+    endpoint.serve(expect=["later"])
+    with RpcClient(endpoint.name) as client:
+        with pytest.raises(Unavailable, match="expected"):
+            client.call("later", 1)
+        ways = {
+            "call": lambda request: request.call(1),
+            "stream": lambda request: list(request.stream(1)),
+            "awaited": lambda request: asyncio.run(request.acall(1)),
+        }
+        answers = {}
+
+        def wait(name: str) -> None:
+            answers[name] = ways[name](client.request("later", wait_for_ready=True))
+
+        callers = [threading.Thread(target=wait, args=(name,)) for name in ways]
+        for caller in callers:
+            caller.start()
+        assert not answers
+        endpoint.register("later")(lambda x: x + 1)
+        for caller in callers:
+            caller.join()
+    assert answers == {"call": 2, "stream": [2], "awaited": 2}
+
+
+def test_silence_ends_a_stream_and_the_client_s_usual_time_does_not(endpoint):
+    release = threading.Event()
+
+    @endpoint.register
+    def drip(count: int) -> Iterator[int]:
+        yield from range(count)
+        while not current_call().cancelled:
+            time.sleep(0.001)
+        release.set()
+
+    @endpoint.register
+    def total(numbers: Iterator[int]) -> int:
+        return sum(numbers)
+
+    with endpoint, RpcClient(endpoint.name, timeout=0.05) as client:
+        items = client.stream("drip", 2, idle_timeout=0.2)
+        assert [next(items), next(items)] == [0, 1]
+        with pytest.raises(DeadlineExceeded, match="idle_timeout"):
+            next(items)
+        assert release.wait(60), "its handler is told"
+
+        def slow() -> Iterator[int]:
+            for number in range(3):
+                time.sleep(0.03)
+                yield number
+
+        assert client.request("total").upload(slow()) == 3, "longer than a call may take"
+        never = threading.Event()
+        with pytest.raises(DeadlineExceeded, match="idle_timeout"):
+            client.request("total", idle_timeout=0.05).upload(iter(never.wait, True))
+        never.set()
+        with pytest.raises(DeadlineExceeded, match="not ended"):
+            list(client.request("drip", timeout=0.05).stream(1))
+
+
+def test_a_result_that_was_built_in_place_may_be_kept_and_returned_again(endpoint, client):
+    numpy = pytest.importorskip("numpy")
+    kept = {}
+
+    def built(value: int) -> object:
+        array = endpoint.empty((300, 1000), "uint8")
+        array[:] = value
+        return array
+
+    @endpoint.register
+    def keep(how: str) -> object:
+        array = built(7)
+        kept[how] = {"whole": array, "part": array[100:], "memory": memoryview(array)}[how]
+        return array
+
+    @endpoint.register
+    def again(how: str) -> object:
+        return numpy.asarray(kept[how])
+
+    @endpoint.register
+    def twice() -> list:
+        array = built(5)
+        return [array, array]
+
+    @endpoint.register
+    def changing() -> Iterator[object]:
+        array = endpoint.empty((300, 1000), "uint8")
+        for number in range(3):
+            array[:] = number
+            yield array
+
+    for how in ["whole", "part", "memory"]:
+        assert (client.call("keep", how) == 7).all()
+        for _ in range(2):
+            assert (client.call("again", how) == 7).all(), f"{how}: it was copied, since it was kept"
+    first, second = client.call("twice")
+    assert (first == 5).all()
+    assert (second == 5).all()
+    assert [int(array.max()) for array in client.stream("changing")] == [0, 1, 2]
+    kept.clear()

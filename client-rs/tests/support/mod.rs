@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use pycrust_protocol::control::{Request, put_response_head};
 use pycrust_protocol::error::Location;
-use pycrust_protocol::header::{Common, Header, RequestHeader, ResponseHeader, Stages};
+use pycrust_protocol::header::{Common, Header, RequestHeader, ResponseHeader, Stages, flags};
 use pycrust_protocol::name::EndpointName;
 use pycrust_protocol::report::Report;
 use pycrust_protocol::reserved::{HEALTH, Health};
@@ -90,6 +90,10 @@ pub struct Seen {
     pub headers: Mutex<Vec<RequestHeader>>,
     /// Calls that hang until told otherwise.
     pub release: AtomicBool,
+    /// Whether the method "later" is there; before, it is expected.
+    pub registered: AtomicBool,
+    /// Calls of it that were refused.
+    pub refused: AtomicU64,
     /// Connections made so far.
     pub connected: AtomicU64,
     stop: AtomicBool,
@@ -314,6 +318,10 @@ struct Open {
     /// When to answer.
     due_ns: u64,
     attachments: Attachments,
+    /// Of a call whose arguments stream: their sum, and whether they have ended.
+    upload: Option<(i64, bool)>,
+    /// Of "drip": whether its item was given.
+    dripped: bool,
 }
 
 /// An answer that may have to wait for room.
@@ -323,6 +331,8 @@ struct Outgoing {
     status: Code,
     payload: Vec<u8>,
     attachments: Vec<Attachment>,
+    /// Bits of [`flags`], and the item's number or how many there were.
+    stream: (u8, u32),
 }
 
 fn serve(seen: &Seen, waiter: &Waiter) {
@@ -335,7 +345,7 @@ fn serve(seen: &Seen, waiter: &Waiter) {
             link.receive(64, &mut |frame| accept(seen, link, frame, &mut open)).unwrap();
         }
         let now = monotonic_ns();
-        open.retain(|call| !work(seen, call, now, &mut outbox));
+        open.retain_mut(|call| !work(seen, call, now, &mut outbox));
         flush(&mut outbox);
         for link in &links {
             link.announce_sleep();
@@ -352,8 +362,19 @@ fn accept(seen: &Seen, link: &Arc<Connection>, frame: &Frame<'_>, open: &mut Vec
     let parts = header.common().split(frame.sample()).unwrap();
     seen.reports.lock().unwrap().extend(Report::read_all(parts.reports));
     let Header::Request(header) = header else { return };
-    seen.headers.lock().unwrap().push(header);
     let request = Request::decode(parts.control).unwrap();
+    if header.common.flags & (flags::STREAM_ITEM | flags::UPLOAD_END) != 0 {
+        // Of a call that was refused or cancelled, they go on for a while.
+        let of = open.iter_mut().find(|call| call.id == request.id && Arc::ptr_eq(&call.link, link));
+        if let Some((sum, ended)) = of.and_then(|call| call.upload.as_mut()) {
+            match header.common.flags & flags::UPLOAD_END {
+                0 => *sum += rmp_serde::from_slice::<i64>(request.payload).unwrap_or(1),
+                _ => *ended = true,
+            }
+        }
+        return;
+    }
+    seen.headers.lock().unwrap().push(header);
     let wait_ms = match request.method {
         "delay" => rmp_serde::from_slice::<(u64, i64)>(request.payload).unwrap().0,
         _ => 0,
@@ -367,19 +388,46 @@ fn accept(seen: &Seen, link: &Arc<Connection>, frame: &Frame<'_>, open: &mut Vec
         payload: request.payload.into(),
         attachments: frame.attachments(header.common.attachments_in(frame.sample()).unwrap()),
         due_ns: monotonic_ns() + wait_ms * 1_000_000,
+        upload: (header.common.flags & flags::UPLOAD != 0).then_some((0, false)),
+        dripped: false,
     });
 }
 
+/// What is wrong with any arguments.
+fn invalid() -> ErrorPayload {
+    let issue = ValidationIssue {
+        loc: vec![Location::Field("a".into())],
+        msg: "Input should be a valid integer".into(),
+        kind: "int_type".into(),
+    };
+    let details = rmp_serde::to_vec_named(&vec![issue]).unwrap();
+    ErrorPayload { details, ..ErrorPayload::message("1 validation error") }
+}
+
 /// True once the call has its answer.
-fn work(seen: &Seen, call: &Open, now_ns: u64, outbox: &mut VecDeque<Outgoing>) -> bool {
+fn work(seen: &Seen, call: &mut Open, now_ns: u64, outbox: &mut VecDeque<Outgoing>) -> bool {
     let answer = |status, payload| {
         let link = Arc::clone(&call.link);
-        Outgoing { link, id: call.id, status, payload, attachments: Vec::new() }
+        Outgoing { link, id: call.id, status, payload, attachments: Vec::new(), stream: (0, 0) }
     };
+    let item = |number: u32, value: i64| Outgoing {
+        stream: (flags::STREAM_ITEM, number),
+        ..answer(Code::Ok, rmp_serde::to_vec(&value).unwrap())
+    };
+    let end = |count: u32| Outgoing { stream: (flags::STREAM, count), ..answer(Code::Ok, Vec::new()) };
     if call.link.cancelled(call.id) {
         seen.cancelled.fetch_add(1, Ordering::AcqRel);
         outbox.push_back(answer(Code::Cancelled, ErrorPayload::message("cancelled").encode()));
         return true;
+    }
+    if call.method == "later" && !seen.registered.load(Ordering::Acquire) {
+        seen.refused.fetch_add(1, Ordering::AcqRel);
+        let reason = "\"later\" is expected and not registered yet";
+        outbox.push_back(answer(Code::Unavailable, ErrorPayload::message(reason).encode()));
+        return true;
+    }
+    if call.upload.is_some_and(|(_, ended)| !ended) {
+        return false;
     }
     if now_ns < call.due_ns || call.method == "hang" && !seen.release.load(Ordering::Acquire) {
         return false;
@@ -393,6 +441,27 @@ fn work(seen: &Seen, call: &Open, now_ns: u64, outbox: &mut VecDeque<Outgoing>) 
         "delay" => {
             let (_, value): (u64, i64) = rmp_serde::from_slice(&call.payload).unwrap();
             outbox.push_back(answer(Code::Ok, rmp_serde::to_vec(&value).unwrap()));
+        }
+        "count" => {
+            let count: u32 = rmp_serde::from_slice::<(u32,)>(&call.payload).unwrap().0;
+            outbox.extend((0..count).map(|number| item(number, number.into())));
+            outbox.push_back(end(count));
+        }
+        // One item, and then nothing.
+        "drip" => {
+            if !call.dripped {
+                outbox.push_back(item(0, 1));
+                call.dripped = true;
+            }
+            return false;
+        }
+        _ if call.upload.is_some() => {
+            let (sum, _) = call.upload.unwrap();
+            if call.method == "exchange" {
+                outbox.extend([item(0, sum), end(1)]);
+            } else {
+                outbox.push_back(answer(Code::Ok, rmp_serde::to_vec(&sum).unwrap()));
+            }
         }
         "twice" => {
             outbox.push_back(answer(Code::Ok, call.payload.clone()));
@@ -414,16 +483,7 @@ fn work(seen: &Seen, call: &Open, now_ns: u64, outbox: &mut VecDeque<Outgoing>) 
             };
             outbox.push_back(answer(Code::Unknown, payload.encode()));
         }
-        "validate" => {
-            let issue = ValidationIssue {
-                loc: vec![Location::Field("a".into())],
-                msg: "Input should be a valid integer".into(),
-                kind: "int_type".into(),
-            };
-            let details = rmp_serde::to_vec_named(&vec![issue]).unwrap();
-            let payload = ErrorPayload { details, ..ErrorPayload::message("1 validation error") };
-            outbox.push_back(answer(Code::InvalidArgument, payload.encode()));
-        }
+        "validate" => outbox.push_back(answer(Code::InvalidArgument, invalid().encode())),
         HEALTH => {
             let health = Health {
                 status: "serving".into(),
@@ -450,10 +510,17 @@ fn flush(outbox: &mut VecDeque<Outgoing>) {
         put_response_head(&mut head, answer.id, answer.status, answer.payload.len());
         let (body_len, attachments) =
             ((head.len() + answer.payload.len()) as u32, answer.attachments.len() as u32);
-        let common = Common { body_len, attachments, ..Common::default() };
+        let (flags, stream_seq) = answer.stream;
+        let common = Common { body_len, attachments, flags, ..Common::default() };
         let stages = Stages { handler_ns: 1000, ..Stages::default() };
-        let header =
-            ResponseHeader { common, version: 3, method_key: 9, stages, ..ResponseHeader::default() };
+        let header = ResponseHeader {
+            common,
+            version: 3,
+            method_key: 9,
+            stages,
+            stream_seq,
+            ..ResponseHeader::default()
+        };
         let parts = [&head[..], &answer.payload];
         let sent = answer.link.send_with(&header.encode(), &parts, &mut answer.attachments);
         if sent == Err(SendError::Full) {
