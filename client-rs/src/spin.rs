@@ -1,9 +1,9 @@
 //! Polling before sleeping: when it pays, and for how long.
 
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use pycrust_transport::PerProcess;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 /// The longest that a task polls before it sleeps, each time it is called. A sleep and a wake-up cost some
@@ -41,8 +41,10 @@ pub enum Spin {
 }
 
 /// Usable cores.
-static CORES: LazyLock<usize> =
-    LazyLock::new(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
+fn cores() -> usize {
+    static CORES: PerProcess<usize> = PerProcess::new();
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
+}
 
 /// Calls that this process began lately, on any connection, and that have not ended.
 static MAKING: Lately = Lately::new();
@@ -112,7 +114,7 @@ impl Making {
     /// Whether so few are made that each may occupy a thread. With more, those that poll would keep the threads from
     /// the others' tasks. One that has waited for a millisecond does not count: it is not about to go on.
     pub(crate) fn are_few(&self) -> bool {
-        MAKING.count(self.time) as usize <= (*CORES / 2).max(1)
+        MAKING.count(self.time) as usize <= (cores() / 2).max(1)
     }
 }
 
@@ -141,7 +143,7 @@ impl Policy {
     pub(crate) fn new(choice: Spin) -> Self {
         Self {
             choice,
-            spare_core: *CORES > 1,
+            spare_core: cores() > 1,
             patience: AtomicU32::new(PATIENCE),
             pauses: AtomicU32::new(0),
             skip: AtomicU32::new(0),

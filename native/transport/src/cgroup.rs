@@ -4,7 +4,8 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+
+use crate::process::PerProcess;
 
 /// Bytes that others of the group may take meanwhile.
 const MARGIN: u64 = 1 << 20;
@@ -43,7 +44,7 @@ struct Group {
 /// Fails unless every group that this process is in has room for `len` more bytes. What can't be read limits
 /// nothing.
 pub(crate) fn check(len: u64) -> io::Result<()> {
-    static GROUPS: OnceLock<Vec<Group>> = OnceLock::new();
+    static GROUPS: PerProcess<Vec<Group>> = PerProcess::new();
     let known =
         GROUPS.get_or_init(|| fs::read_to_string("/proc/self/cgroup").map_or_else(|_| Vec::new(), of));
     for group in known {

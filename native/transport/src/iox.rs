@@ -7,7 +7,6 @@ mod reentrant;
 mod variant;
 
 use std::path::Path;
-use std::sync::Once;
 use std::time::Duration;
 
 use iceoryx2::port::publisher::Publisher;
@@ -234,6 +233,5 @@ pub(crate) fn check_room() -> Result<(), TransportError> {
 /// iceoryx2 speaks at Info by itself, and warns of what is meant (see [`EXPIRED`]). Its records go to `log`, and only
 /// those that matter.
 fn quiet() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| iceoryx2::prelude::set_log_level(LogLevel::Error));
+    iceoryx2::prelude::set_log_level(LogLevel::Error);
 }

@@ -4,16 +4,15 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::sync::OnceLock;
+
+use crate::process::PerProcess;
 
 /// Whether one of these pages may be this process's own. Where the page map can't be read, it may.
 pub(crate) fn may_be_own(address: usize, len: usize) -> bool {
-    /// The page map of the process that opened it.
-    static PAGE_MAP: OnceLock<Option<(u32, File)>> = OnceLock::new();
+    static PAGE_MAP: PerProcess<Option<File>> = PerProcess::new();
 
-    let open = || Some((std::process::id(), File::open("/proc/self/pagemap").ok()?));
-    let Some((pid, file)) = PAGE_MAP.get_or_init(open) else { return true };
-    *pid != std::process::id() || look(file, address, len).unwrap_or(true)
+    let map = PAGE_MAP.get_or_init(|| File::open("/proc/self/pagemap").ok());
+    map.as_ref().is_none_or(|map| look(map, address, len).unwrap_or(true))
 }
 
 /// Looks at each page's entry.

@@ -106,13 +106,21 @@ unsafe impl<T: Send + Sync> Sync for PerProcess<T> {}
 unsafe impl<T: Send + Sync> Send for PerProcess<T> {}
 
 impl<T: Default> PerProcess<T> {
+    /// This process's.
+    pub fn get(&self) -> &T {
+        self.get_or_init(T::default)
+    }
+}
+
+impl<T> PerProcess<T> {
     /// Not made yet.
     pub const fn new() -> Self {
         Self(AtomicPtr::new(ptr::null_mut()))
     }
 
-    /// This process's.
-    pub fn get(&self) -> &T {
+    /// This process's, made by `make` if need be: by several threads at once, perhaps, of which one's stays. So nobody
+    /// ever waits for it, as a forked child would for ever whose parent was just making it.
+    pub fn get_or_init(&self, make: impl FnOnce() -> T) -> &T {
         let known = self.0.load(Ordering::Acquire);
         // SAFETY: null or made below; freed with `self`, which is borrowed.
         if let Some((process, value)) = unsafe { known.as_ref() }
@@ -121,14 +129,15 @@ impl<T: Default> PerProcess<T> {
             return value;
         }
         // The parent's stays where it is: it may be in use, as far as the child can tell.
-        let made = Box::into_raw(Box::new((Process::current(), T::default())));
+        let made = Box::into_raw(Box::new((Process::current(), make())));
         match self.0.compare_exchange(known, made, Ordering::AcqRel, Ordering::Acquire) {
             // SAFETY: just made; freed as above.
             Ok(_) => unsafe { &(*made).1 },
-            Err(_) => {
+            Err(theirs) => {
                 // SAFETY: nobody else has it.
                 drop(unsafe { Box::from_raw(made) });
-                self.get()
+                // SAFETY: another thread of this process has just made it; freed as above.
+                unsafe { &(*theirs).1 }
             }
         }
     }
