@@ -318,7 +318,7 @@ mod tests {
             may_have_run: true,
             ..ErrorPayload::message("no")
         };
-        let error = Error::answered(Code::Unknown, "divide", &payload.encode());
+        let error = Error::from_parts(Code::Unknown, "divide", payload);
         let told = "UNKNOWN: divide: ZeroDivisionError: no";
         let lines =
             "Traceback (most recent call last):\n  File \"cell\", line 2, in f\nZeroDivisionError: no";
@@ -344,7 +344,7 @@ mod tests {
     fn an_exception_that_says_no_more_than_the_code_is_left_out() {
         let told = |code, exception: &str| {
             let payload = ErrorPayload { exception: exception.into(), ..ErrorPayload::message("why") };
-            Error::answered(code, "f", &payload.encode()).to_string()
+            Error::from_parts(code, "f", payload).to_string()
         };
         assert_eq!(told(Code::InvalidArgument, "pydantic_core.ValidationError"), "INVALID_ARGUMENT: f: why");
         assert_eq!(told(Code::NotFound, "pycrust.errors.NotFound"), "NOT_FOUND: f: why");

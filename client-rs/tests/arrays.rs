@@ -141,7 +141,7 @@ async fn a_stream_of_arguments_takes_each_once() {
     let worker = place.worker();
     let client = place.client().connect().await.unwrap();
     let image = Arc::new(filled(&client, 1).await);
-    let twice = stream::iter([Arc::clone(&image), Arc::clone(&image)].map(|image| Shared(image)));
+    let twice = stream::iter([Arc::clone(&image), Arc::clone(&image)].map(Shared));
     let error = client.request("upload").upload::<_, i64>(twice).await.unwrap_err();
     assert!(error.message().contains("sent with an earlier call"), "{error}");
     eventually("the cancellation", || worker.seen.cancelled.load(Ordering::Acquire) == 1).await;
