@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import threading
 import time
 from contextvars import ContextVar, copy_context
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pycrust import loopguard
 from pycrust._binding import be_punctual, make_inbox
@@ -87,17 +88,30 @@ class Tasks:
 
     def _cancel(self, numbers: list[int]) -> None:
         for number in numbers:
-            found = self._tasks.get(number)
-            if found is not None:
-                self._cancelled.add(number)
-                found[1].cancel()
+            self._cancelled.add(number)
+            if not self._end_task(number):
+                self._cancelled.discard(number)
+
+    def _end_task(self, number: int) -> bool:
+        """Cancels the task of a call; whether it is there, and will see that."""
+        found = self._tasks.get(number)
+        if found is None:
+            return False
+        call, task = found
+        task.cancel()
+        if inspect.getcoroutinestate(cast("Any", task.get_coro())) != inspect.CORO_CREATED:
+            return True
+        # Cancelled before its first step it runs none at all.
+        call.abandon()
+        del self._tasks[number]
+        return False
 
     def lose(self, reason: str) -> None:
         """Answers the calls of a loop that will not run again."""
         for call, task in list(self._tasks.values()):
             call.fail(RuntimeError(reason))
             with contextlib.suppress(BaseException):  # of what the handler does at its end
-                task.get_coro().close()  # pyright: ignore[reportOptionalMemberAccess] - it is a coroutine's
+                cast("Any", task.get_coro()).close()
         self._tasks, self._waiting, self._loop = {}, {}, None
 
     def running(self) -> list[tuple[int, CurrentCall]]:
@@ -120,10 +134,9 @@ class Tasks:
         return True
 
     def _interrupt(self, number: int) -> None:
-        found = self._tasks.get(number)
-        if found is not None:
-            self._interrupted.add(number)
-            found[1].cancel()
+        self._interrupted.add(number)
+        if not self._end_task(number):
+            self._interrupted.discard(number)
 
     def forked(self) -> None:
         """In a forked child: what runs is the parent's."""

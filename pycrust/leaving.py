@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import functools
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn, cast
@@ -30,9 +29,10 @@ def refuse(what: str) -> NoReturn:
 
 def patches() -> Iterator[Patch]:
     """What is watched while anything serves: the `exit` and `quit` of Python, and those of IPython."""
-    quitter = cast("type[Any]", type(getattr(builtins, "exit", None)))
-    if quitter.__module__ == "_sitebuiltins":  # the class of `quit`, too
-        yield quitter, "__call__", _guard
+    # IPython takes `exit` and `quit` out of the builtins; whoever has kept one can still call it.
+    site = sys.modules.get("_sitebuiltins")
+    if site is not None:
+        yield site.Quitter, "__call__", _guard
     # Not imported for this: without IPython there is no shell.
     shells = sys.modules.get("IPython.core.interactiveshell")
     if shells is None or not shells.InteractiveShell.initialized():

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::thread::Builder;
 
+use pycrust_transport::stack_size;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -35,7 +36,7 @@ pub(crate) fn shielded<'py>(
             result
         })
     };
-    match Builder::new().name("pycrust-shield".into()).spawn(work) {
+    match Builder::new().name("pycrust-shield".into()).stack_size(stack_size()).spawn(work) {
         Ok(thread) => match py.detach(|| thread.join()) {
             Ok(result) => result.map(|result| result.into_bound(py)),
             Err(_) => {
@@ -49,11 +50,7 @@ pub(crate) fn shielded<'py>(
 
 /// `threading` lists this thread once somebody has asked for it, and before Python 3.13 keeps it listed.
 fn forget_this_thread(py: Python<'_>) {
-    let forget = || -> PyResult<()> {
-        let threading = py.import("threading")?;
-        let (known, me) = (threading.getattr("_active")?, threading.call_method0("get_ident")?);
-        known.call_method1("pop", (me, py.None())).map(drop)
-    };
+    let left = py.import("pycrust.threads").and_then(|threads| threads.call_method0("leave"));
     // Otherwise it is listed, and no more.
-    let _: PyResult<()> = forget();
+    let _: PyResult<Bound<'_, PyAny>> = left;
 }

@@ -303,8 +303,8 @@ impl Threads {
         let places = Arc::clone(&self.places);
         // The engine hires threads once it is started, and `start` has put it there before.
         let Some(base) = lock(&self.base).clone() else { return };
-        let spawned = thread(name)
-            .spawn(move || dispatch::run(&engine, dispatched, traceback, &places, base.get()));
+        let spawned =
+            thread(name).spawn(move || dispatch::run(&engine, dispatched, traceback, &places, base.get()));
         if let Ok(handle) = spawned {
             running.push(handle);
         }

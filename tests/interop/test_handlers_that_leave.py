@@ -94,7 +94,8 @@ handlers("worker")
 handlers("kernel")
 
 shell = get_ipython()
-LEAVE = {"exit": exit, "quit": quit, "ask_exit": shell.ask_exit, "sys": sys.exit, "builtin": __builtins__.exit}
+Quitter = sys.modules["_sitebuiltins"].Quitter
+LEAVE = {"exit": exit, "quit": quit, "ask_exit": shell.ask_exit, "sys": sys.exit, "builtin": Quitter("exit", "")}
 
 @endpoint.register
 def leave(how: str):
