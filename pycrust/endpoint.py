@@ -631,9 +631,8 @@ class RpcEndpoint:
 
 def _elsewhere(cls: type[RpcEndpoint], name: str, settings: dict[str, Any], process: int) -> RpcEndpoint:
     """The endpoint of this name in the process that unpickles it."""
-    with lifecycle.lock:
-        known = lifecycle.services.get(name)
-        endpoint = cls(name, **(settings if known is None else asdict(known.settings)))
+    known = lifecycle.services.get(name)
+    endpoint = cls(name, **(settings if known is None else asdict(known.settings)))
     if known is None:
         lifecycle.services[name].catalog.origin = f"; it came from process {process}, and handlers do not travel"
     return endpoint

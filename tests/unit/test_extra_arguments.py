@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 from typing import Annotated, Any, Literal
 
@@ -96,6 +97,7 @@ def test_outermost(model):
     ],
 )
 def test_nested(function, wrap, place):
+    place = [next(iter(inspect.signature(function).parameters)), *place[1:]]
     (by_name,) = details(function, wrap(MAP))
     (by_position,) = details(function, wrap(ARRAY))
     assert (by_name["loc"], by_name["type"]) == ([*place, "c"], "extra_forbidden")
