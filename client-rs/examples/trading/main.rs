@@ -87,9 +87,9 @@ impl Market {
             (1, Some((_, ask, size))) => Event::Fill { symbol, side: Side::Sold, price: ask, size },
             (number, _) => {
                 if number % 2 == 0 {
-                    self.bid += TICK_SIZE
+                    self.bid += TICK_SIZE;
                 } else {
-                    self.bid -= TICK_SIZE
+                    self.bid -= TICK_SIZE;
                 }
                 Event::Tick { symbol, bid: self.bid, ask: self.bid + TICK_SIZE }
             }
