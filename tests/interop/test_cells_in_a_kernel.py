@@ -115,3 +115,16 @@ def test_restart_and_run_all(kernel, call):
     assert refused["errors"] == {"UNAVAILABLE": 2}, "not UNIMPLEMENTED: it is to come"
     kernel.run(ROUND.format(number=2))
     assert call("cells", "f")["last"] == 2
+
+
+def test_a_profiled_script_that_fails_half_way_is_dropped(kernel, tmp_path):
+    script = tmp_path / "half.py"
+    script.write_text(
+        "from pycrust import RpcEndpoint\n"
+        "endpoint = RpcEndpoint('profiled')\n"
+        "endpoint.register('g')(lambda: 1)\n"
+        "1 / 0\n"
+    )
+    kernel.run("from pycrust import RpcEndpoint; endpoint = RpcEndpoint('profiled')")
+    assert "published nothing of profiled.g" in kernel.run(f"%run -p {script}")
+    assert kernel.run("list(endpoint)") == "[]"
