@@ -8,7 +8,7 @@ import json
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from typing_extensions import TypedDict
 
 from pycrust import RpcEndpoint, validate_arguments
@@ -176,3 +176,71 @@ def test_the_schema_says_so():
     schema = {name: json.loads(endpoint[name].history[-1].schema)["request"] for name in ("closed", "open_")}
     assert schema["closed"]["additionalProperties"] is False
     assert "additionalProperties" not in schema["open_"]
+
+
+class Aliased(BaseModel):
+    a: int = Field(alias="A")
+
+
+class ByName(BaseModel):
+    model_config = ConfigDict(validate_by_name=True)
+    a: int = Field(alias="A")
+
+
+class Choices(BaseModel):
+    a: int = Field(validation_alias=AliasChoices("A", AliasPath("deep", 0)))
+
+
+class Renaming(BaseModel):
+    a: int
+
+    @model_validator(mode="before")
+    @classmethod
+    def rename(cls, given: Any) -> Any:
+        return {"a": given["old"]} if "old" in given else given
+
+
+class Changing(BaseModel):
+    a: int
+    b: int = 5
+
+    @model_validator(mode="after")
+    def change(self) -> Changing:
+        self.b = 7
+        return self
+
+
+class Making(BaseModel):
+    a: int
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(a=given["a"])
+
+
+@pytest.mark.parametrize(
+    ("model", "taken", "refused"),
+    [
+        (Aliased, [{"A": 1}], [{"A": 1, "a": 2}, {"A": 1, "c": 2}]),
+        (ByName, [{"A": 1}, {"a": 1}], [{"A": 1, "c": 2}, {"a": 1, "c": 2}]),
+        (Choices, [{"A": 1}, {"deep": [1]}], [{"A": 1, "c": 2}, {"deep": [1], "c": 2}]),
+        (Renaming, [{"a": 1}, {"old": 1}], [{"a": 1, "c": 2}]),
+        (Changing, [{"a": 1}], [{"a": 1, "c": 2}]),
+        # Its constructor decides.
+        (Making, [{"a": 1}, {"a": 1, "c": 2}], []),
+    ],
+    ids=lambda part: getattr(part, "__name__", ""),
+)
+def test_models_that_take_their_fields_in_other_ways(model, taken, refused):
+    def handler(model): ...
+
+    handler.__annotations__ = {"model": model}
+    for arguments in taken:
+        (found,), _ = validate_arguments(handler, arguments, request_model=model)
+        assert found.a == 1
+    for arguments in refused:
+        assert {line["type"] for line in details(handler, arguments, model)} == {"extra_forbidden"}
+
+
+def test_what_is_missing_is_told_beside_what_is_too_much():
+    told = {tuple(line["loc"]): line["type"] for line in details(plain, {"A": 1}, Unsaid)}
+    assert told == {("a",): "missing", ("A",): "extra_forbidden"}

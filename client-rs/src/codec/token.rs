@@ -49,69 +49,83 @@ impl Token<'_> {
 }
 
 /// Reads the token at `at`, and moves `at` behind it.
+#[inline]
 pub(super) fn token<'de>(bytes: &'de [u8], at: &mut usize) -> Result<Token<'de>, Error> {
-    let marker = Marker::from_u8(take(bytes, at, 1)?[0]);
+    let [marker] = fixed(bytes, at)?;
+    let marker = Marker::from_u8(marker);
     Ok(match marker {
         Marker::FixPos(value) => Token::Unsigned(value.into()),
         Marker::FixNeg(value) => Token::Signed(value.into()),
         Marker::Null => Token::Nil,
         Marker::True => Token::Bool(true),
         Marker::False => Token::Bool(false),
-        Marker::U8 => Token::Unsigned(uint(bytes, at, 1)?),
-        Marker::U16 => Token::Unsigned(uint(bytes, at, 2)?),
-        Marker::U32 => Token::Unsigned(uint(bytes, at, 4)?),
-        Marker::U64 => Token::Unsigned(uint(bytes, at, 8)?),
-        Marker::I8 => Token::Signed((uint(bytes, at, 1)? as u8).cast_signed().into()),
-        Marker::I16 => Token::Signed((uint(bytes, at, 2)? as u16).cast_signed().into()),
-        Marker::I32 => Token::Signed((uint(bytes, at, 4)? as u32).cast_signed().into()),
-        Marker::I64 => Token::Signed(uint(bytes, at, 8)?.cast_signed()),
-        Marker::F32 => Token::F32(f32::from_bits(uint(bytes, at, 4)? as u32)),
-        Marker::F64 => Token::F64(f64::from_bits(uint(bytes, at, 8)?)),
+        Marker::U8 => Token::Unsigned(u8::from_be_bytes(fixed(bytes, at)?).into()),
+        Marker::U16 => Token::Unsigned(u16::from_be_bytes(fixed(bytes, at)?).into()),
+        Marker::U32 => Token::Unsigned(u32::from_be_bytes(fixed(bytes, at)?).into()),
+        Marker::U64 => Token::Unsigned(u64::from_be_bytes(fixed(bytes, at)?)),
+        Marker::I8 => Token::Signed(i8::from_be_bytes(fixed(bytes, at)?).into()),
+        Marker::I16 => Token::Signed(i16::from_be_bytes(fixed(bytes, at)?).into()),
+        Marker::I32 => Token::Signed(i32::from_be_bytes(fixed(bytes, at)?).into()),
+        Marker::I64 => Token::Signed(i64::from_be_bytes(fixed(bytes, at)?)),
+        Marker::F32 => Token::F32(f32::from_be_bytes(fixed(bytes, at)?)),
+        Marker::F64 => Token::F64(f64::from_be_bytes(fixed(bytes, at)?)),
         Marker::FixStr(len) => text(bytes, at, len.into())?,
-        Marker::Str8 => length(bytes, at, 1).and_then(|len| text(bytes, at, len))?,
-        Marker::Str16 => length(bytes, at, 2).and_then(|len| text(bytes, at, len))?,
-        Marker::Str32 => length(bytes, at, 4).and_then(|len| text(bytes, at, len))?,
-        Marker::Bin8 => length(bytes, at, 1).and_then(|len| take(bytes, at, len)).map(Token::Bin)?,
-        Marker::Bin16 => length(bytes, at, 2).and_then(|len| take(bytes, at, len)).map(Token::Bin)?,
-        Marker::Bin32 => length(bytes, at, 4).and_then(|len| take(bytes, at, len)).map(Token::Bin)?,
+        Marker::Str8 => length1(bytes, at).and_then(|len| text(bytes, at, len))?,
+        Marker::Str16 => length2(bytes, at).and_then(|len| text(bytes, at, len))?,
+        Marker::Str32 => length4(bytes, at).and_then(|len| text(bytes, at, len))?,
+        Marker::Bin8 => length1(bytes, at).and_then(|len| take(bytes, at, len)).map(Token::Bin)?,
+        Marker::Bin16 => length2(bytes, at).and_then(|len| take(bytes, at, len)).map(Token::Bin)?,
+        Marker::Bin32 => length4(bytes, at).and_then(|len| take(bytes, at, len)).map(Token::Bin)?,
         Marker::FixArray(len) => Token::Array(len.into()),
-        Marker::Array16 => Token::Array(length(bytes, at, 2)?),
-        Marker::Array32 => Token::Array(length(bytes, at, 4)?),
+        Marker::Array16 => Token::Array(length2(bytes, at)?),
+        Marker::Array32 => Token::Array(length4(bytes, at)?),
         Marker::FixMap(len) => Token::Map(len.into()),
-        Marker::Map16 => Token::Map(length(bytes, at, 2)?),
-        Marker::Map32 => Token::Map(length(bytes, at, 4)?),
+        Marker::Map16 => Token::Map(length2(bytes, at)?),
+        Marker::Map32 => Token::Map(length4(bytes, at)?),
         Marker::FixExt1 => extension(bytes, at, 1)?,
         Marker::FixExt2 => extension(bytes, at, 2)?,
         Marker::FixExt4 => extension(bytes, at, 4)?,
         Marker::FixExt8 => extension(bytes, at, 8)?,
         Marker::FixExt16 => extension(bytes, at, 16)?,
-        Marker::Ext8 => length(bytes, at, 1).and_then(|len| extension(bytes, at, len))?,
-        Marker::Ext16 => length(bytes, at, 2).and_then(|len| extension(bytes, at, len))?,
-        Marker::Ext32 => length(bytes, at, 4).and_then(|len| extension(bytes, at, len))?,
+        Marker::Ext8 => length1(bytes, at).and_then(|len| extension(bytes, at, len))?,
+        Marker::Ext16 => length2(bytes, at).and_then(|len| extension(bytes, at, len))?,
+        Marker::Ext32 => length4(bytes, at).and_then(|len| extension(bytes, at, len))?,
         Marker::Reserved => return Err(Error::new("malformed MessagePack: 0xc1 has no meaning")),
     })
 }
 
 #[inline]
 fn take<'de>(bytes: &'de [u8], at: &mut usize, len: usize) -> Result<&'de [u8], Error> {
-    let taken = bytes.get(*at..).and_then(|left| left.get(..len));
-    let Some(taken) = taken else {
-        let left = bytes.len().saturating_sub(*at);
-        return Err(Error::new(format_args!(
-            "malformed MessagePack: {len} bytes are announced, {left} are left"
-        )));
+    let Some(taken) = bytes.get(*at..).and_then(|left| left.get(..len)) else {
+        return Err(cut(len, bytes.len().saturating_sub(*at)));
     };
     *at += len;
     Ok(taken)
 }
 
-#[inline]
-fn uint(bytes: &[u8], at: &mut usize, len: usize) -> Result<u64, Error> {
-    Ok(take(bytes, at, len)?.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)))
+#[cold]
+fn cut(len: usize, left: usize) -> Error {
+    Error::new(format_args!("malformed MessagePack: {len} bytes are announced, {left} are left"))
 }
 
-fn length(bytes: &[u8], at: &mut usize, len: usize) -> Result<usize, Error> {
-    uint(bytes, at, len).map(|len| len as usize)
+#[inline]
+fn fixed<const N: usize>(bytes: &[u8], at: &mut usize) -> Result<[u8; N], Error> {
+    let left = bytes.get(*at..).unwrap_or_default();
+    let Some(taken) = left.first_chunk() else { return Err(cut(N, left.len())) };
+    *at += N;
+    Ok(*taken)
+}
+
+fn length1(bytes: &[u8], at: &mut usize) -> Result<usize, Error> {
+    fixed(bytes, at).map(|len| u8::from_be_bytes(len).into())
+}
+
+fn length2(bytes: &[u8], at: &mut usize) -> Result<usize, Error> {
+    fixed(bytes, at).map(|len| u16::from_be_bytes(len).into())
+}
+
+fn length4(bytes: &[u8], at: &mut usize) -> Result<usize, Error> {
+    fixed(bytes, at).map(|len| u32::from_be_bytes(len) as usize)
 }
 
 fn text<'de>(bytes: &'de [u8], at: &mut usize, len: usize) -> Result<Token<'de>, Error> {
@@ -120,6 +134,6 @@ fn text<'de>(bytes: &'de [u8], at: &mut usize, len: usize) -> Result<Token<'de>,
 }
 
 fn extension<'de>(bytes: &'de [u8], at: &mut usize, len: usize) -> Result<Token<'de>, Error> {
-    let kind = take(bytes, at, 1)?[0].cast_signed();
+    let kind = i8::from_be_bytes(fixed(bytes, at)?);
     Ok(Token::Ext(kind, take(bytes, at, len)?))
 }

@@ -27,6 +27,7 @@ impl<'a> Writer<'a> {
         Self { out, named, depth: 0 }
     }
 
+    #[inline]
     fn open<'w>(&'w mut self, announced: Option<usize>, markers: Markers) -> Result<Open<'w, 'a>, Error> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
@@ -45,10 +46,25 @@ impl<'a> Writer<'a> {
         self.str(variant)
     }
 
+    #[inline]
     fn str(&mut self, text: &str) -> Result<(), Error> {
+        if text.len() < 32 {
+            self.out.push(0xa0 | text.len() as u8);
+            self.out.extend_from_slice(text.as_bytes());
+            return Ok(());
+        }
         rmp::encode::write_str_len(self.out, length(text.len())?).map_err(Error::custom)?;
         self.out.extend_from_slice(text.as_bytes());
         Ok(())
+    }
+
+    /// A marker and what belongs to it, in one step.
+    #[inline]
+    fn marked<const N: usize>(&mut self, marker: u8, bytes: [u8; N]) {
+        let mut all = [0; 9];
+        all[0] = marker;
+        all[1..=N].copy_from_slice(&bytes);
+        self.out.extend_from_slice(&all[..=N]);
     }
 
     /// Turns the array of a type and bytes that was written since `start` into an extension.
@@ -109,12 +125,14 @@ pub(super) struct Open<'w, 'a> {
 }
 
 impl Open<'_, '_> {
+    #[inline]
     fn item<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
         let index = self.count;
         self.count += 1;
         value.serialize(&mut *self.writer).map_err(|error| error.within(Step::Index(index)))
     }
 
+    #[inline]
     fn field<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), Error> {
         self.count += 1;
         if self.writer.named {
@@ -124,6 +142,7 @@ impl Open<'_, '_> {
     }
 
     /// Ends it. What announced no length, or a wrong one, gets its head now.
+    #[inline]
     fn close(self) -> Result<(), Error> {
         self.writer.depth -= 1;
         if self.count != self.announced {
@@ -232,14 +251,12 @@ impl<'w, 'a> ser::Serializer for &'w mut Writer<'a> {
     }
 
     fn serialize_f32(self, value: f32) -> Result<(), Error> {
-        self.out.push(0xca);
-        self.out.extend_from_slice(&value.to_be_bytes());
+        self.marked(0xca, value.to_be_bytes());
         Ok(())
     }
 
     fn serialize_f64(self, value: f64) -> Result<(), Error> {
-        self.out.push(0xcb);
-        self.out.extend_from_slice(&value.to_be_bytes());
+        self.marked(0xcb, value.to_be_bytes());
         Ok(())
     }
 
