@@ -192,7 +192,9 @@ class RpcEndpoint:
                 many as come. A sync handler's are at most the endpoint's `max_threads`. Of a generator, its steps
                 from one `yield` to the next count.
             warmup: Called before the handler goes live; or the arguments of one call that is run then.
-            context: Gives a context manager that is entered around each call, such as `torch.inference_mode`.
+            context: Gives a context manager that is entered around each call, such as `torch.inference_mode`. It is
+                for what belongs to a thread (`torch.set_grad_enabled`): handlers run on others than the cells do;
+                context variables, decimal's settings and NumPy's errors are each call's own without it.
             batch: Gives the handler a list of many calls' arguments, and each caller its own of the list of
                 results; one that is an exception is raised for its caller only.
             loop: Where an `async def` handler runs: on an event loop of the worker's own, or on the kernel's, where

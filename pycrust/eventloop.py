@@ -66,9 +66,10 @@ class Tasks:
         """Takes calls from now on; on the loop's own thread."""
         if self._loop is loop:
             return
-        self._loop, self._thread = loop, threading.get_ident()
         self.inbox.open()
         loop.add_reader(self.inbox.fileno(), self._hear, loop)
+        # Last: interrupted before, it is done again.
+        self._loop, self._thread = loop, threading.get_ident()
 
     def detach(self, loop: asyncio.AbstractEventLoop) -> list[asyncio.Task[None]]:
         """Takes no more calls and cancels those that run; on the loop's own thread. Gives their tasks."""

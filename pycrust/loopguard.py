@@ -39,11 +39,11 @@ def guard(loop: asyncio.AbstractEventLoop) -> None:
     """Guards a loop, once."""
     if loop in _loops:
         return
-    _loops.add(loop)
     for name, place in _SCHEDULING.items():
         setattr(loop, name, _scheduling(getattr(loop, name), place))
     setattr(loop, "set_exception_handler", _handler_setter(loop.set_exception_handler))  # noqa: B010 - on this one object
     setattr(loop, "stop", _stopper(loop.stop))  # noqa: B010 - as above
+    _loops.add(loop)
 
 
 def _scheduling(schedule: Callable[..., Any], place: int) -> Callable[..., Any]:

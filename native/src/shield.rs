@@ -1,4 +1,4 @@
-//! Changes of state that no interrupt cuts in two (`docs/decisions`).
+//! Changes of state that no interrupt cuts in two (`docs/decisions/0023`).
 
 use std::cell::Cell;
 use std::thread::Builder;

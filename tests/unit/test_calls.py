@@ -308,6 +308,35 @@ class TestCurrentCall:
             shadow.discard()
 
 
+def test_handlers_that_are_registered_while_calls_run(endpoint):
+    """A running call keeps its call and its version; the new handlers answer at once."""
+    begun, release = threading.Event(), threading.Event()
+
+    @endpoint.register
+    def register(name: str) -> list:
+        endpoint.register(name)(lambda: current_call().method)
+        before = current_call().version
+        endpoint.register("waits")(lambda: "new")
+        return [current_call().method, before, current_call().version, endpoint[name]()]
+
+    @endpoint.register
+    def waits() -> list:
+        begun.set()
+        release.wait(60)
+        return [current_call().method, current_call().version]
+
+    outcome: list = []
+    with endpoint, RpcClient(endpoint.name) as client:
+        client._client.start("waits", [], {"timeout": 60.0}, lambda *result: outcome.append(result))
+        assert begun.wait(60)
+        assert client.call("register", "made") == ["register", 1, 1, "made"]
+        assert client.call("made") == "made"
+        release.set()
+        wait_until(lambda: outcome, "the call's end")
+        assert outcome == [(["waits", 1], None)]
+        assert client.call("waits") == "new"
+
+
 class TestCalling:
     def test_a_function_called_by_a_test(self):
         with calling(metadata={"a": "b"}, time_left=5.0, client="robot", method="who") as call:

@@ -216,3 +216,51 @@ class TestInterrupts:
             endpoint.serve()
             assert endpoint.stop() is True
         process()
+
+    def test_commit(self, handlers, capsys):
+        """In a cell: what was staged is published once, then or when the cell succeeds."""
+        from tests.unit.test_transactions import Shell
+
+        shell = Shell(handlers, capsys)
+        outcome: list[bool] = []
+        number = 0
+
+        def commit() -> None:
+            outcome.append(interrupted(handlers.commit, number))
+
+        shell.ip.user_ns["commit"] = commit
+        while not outcome or outcome[-1]:
+            number += 1
+            assert shell.run(shell.define("f", number) + shell.define("h", number) + "commit()")
+            assert (handlers["f"](), handlers["h"]()) == (number, number)
+            versions = {method["name"]: method["version"] for method in handlers.stats()["methods"]}
+            assert shell.live() == versions
+            assert versions["h"] == number
+        assert number > 1
+        shell.close()
+
+    def test_async_handlers_of_the_loop_that_runs_here(self, handlers, capsys):
+        """Registering one attaches its endpoint to the loop."""
+        import asyncio
+
+        async def main() -> None:
+            client = RpcClient(handlers.name)
+
+            def register() -> None:
+                @handlers.register(loop="kernel")
+                async def here() -> int:
+                    return 1
+
+            at = 1
+            while interrupted(register, at):
+                at += 1
+                if "here" in handlers:
+                    assert await client.acall("here") == 1
+                    handlers.unregister("here")
+            assert at > 10
+            register()
+            assert await client.acall("here") == 1
+            client.close()
+
+        with handlers:
+            asyncio.run(main())
