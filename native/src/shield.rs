@@ -1,4 +1,4 @@
-//! Changes of state that no interrupt cuts in two (`docs/decisions/0023`).
+//! Changes of state that no interrupt cuts in two (`docs/decisions/0026`).
 
 use std::cell::Cell;
 use std::thread::Builder;
@@ -36,7 +36,8 @@ pub(crate) fn shielded<'py>(
             result
         })
     };
-    match Builder::new().name("pycrust-shield".into()).stack_size(stack_size()).spawn(work) {
+    // Without a name of its own, which threads that Python starts in there would inherit.
+    match Builder::new().stack_size(stack_size()).spawn(work) {
         Ok(thread) => match py.detach(|| thread.join()) {
             Ok(result) => result.map(|result| result.into_bound(py)),
             Err(_) => {

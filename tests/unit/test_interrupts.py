@@ -62,7 +62,7 @@ def process() -> Callable[[], None]:
     def check() -> None:
         assert (sys.getswitchinterval(), builtins.input, sys.breakpointhook) == before
         assert not type(sys.stdout.write).__module__.startswith("pycrust")
-        wait_until(lambda: not threads(), "native threads to end")
+        wait_until(lambda: not threads(), f"native threads to end: {threads()}")
 
     return check
 
