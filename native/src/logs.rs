@@ -194,7 +194,11 @@ pub(crate) fn log_take(
     py: Python<'_>,
     patience: Option<f64>,
 ) -> PyResult<Option<(Vec<Bound<'_, PyAny>>, u64)>> {
-    HEARD.store(true, Ordering::Release);
+    if !HEARD.swap(true, Ordering::AcqRel) {
+        // Python names its threads for itself only, and the system knows this one by the name of who started it.
+        // Without a name it works as well.
+        let _ = rustix::thread::set_name(c"pycrust-log");
+    }
     let patience = patience.map(Duration::try_from_secs_f64).transpose();
     let patience = patience.map_err(|error| PyValueError::new_err(format!("patience: {error}")))?;
     let Some((notes, lost)) = py.detach(|| queue().take(patience)) else { return Ok(None) };
