@@ -392,7 +392,7 @@ class Worker:
         max_in_flight_per_client: int = 16384,
         spin_us: float | None = None,
         traceback: bool = True,
-        handed_over: Callable[[], object] | None = None,
+        name_lost: Callable[[str], object] | None = None,
     ) -> Worker: ...
     @property
     def serving(self) -> bool:

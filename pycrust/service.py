@@ -79,12 +79,12 @@ class Service:
         notebook = os.environ.get("JPY_SESSION_NAME", "")
         this = weakref.ref(self)
 
-        def handed_over() -> None:
+        def name_lost(how: str) -> None:
             service = this()
             if service is not None:
-                service.handed_over()
+                service.name_lost(how)
 
-        return _binding.make_worker(self.name, notebook=notebook, handed_over=handed_over, **options)
+        return _binding.make_worker(self.name, notebook=notebook, name_lost=name_lost, **options)
 
     # What a registration needs of its endpoint ------------------------------------------------------------
 
@@ -264,10 +264,9 @@ class Service:
             else:
                 return
 
-    def handed_over(self) -> None:
+    def name_lost(self, how: str) -> None:
         """Another process serves the name now."""
-        text = "was taken over by another process; serve(takeover=True) here takes it back"
-        logs.say(logging.WARNING, f"{self.name}: {text}")
+        logs.say(logging.WARNING, f"{self.name}: {how}")
         logs.drain.flush()
         self._end(threading.get_ident())
 

@@ -58,7 +58,7 @@ struct Threads {
 #[pymethods]
 impl Worker {
     #[new]
-    #[pyo3(signature = (name, *, notebook=String::new(), max_threads=32, max_in_flight=65_536, max_in_flight_per_client=16_384, spin_us=None, traceback=true, handed_over=None))]
+    #[pyo3(signature = (name, *, notebook=String::new(), max_threads=32, max_in_flight=65_536, max_in_flight_per_client=16_384, spin_us=None, traceback=true, name_lost=None))]
     #[allow(clippy::too_many_arguments, reason = "all but the name are keywords")]
     fn new(
         name: &str,
@@ -68,7 +68,7 @@ impl Worker {
         max_in_flight_per_client: u32,
         spin_us: Option<f64>,
         traceback: bool,
-        handed_over: Option<Py<PyAny>>,
+        name_lost: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
         let name = EndpointName::new(name).map_err(|error| PyValueError::new_err(error.to_string()))?;
         let spin = spin_us.map(|micros| Duration::try_from_secs_f64(micros / 1e6)).transpose();
@@ -94,16 +94,16 @@ impl Worker {
         };
         let acceptor: Arc<Mutex<Option<Acceptor>>> = Arc::default();
         let stopping: Arc<Mutex<Vec<JoinHandle<()>>>> = Arc::default();
-        if let Some(handed_over) = handed_over {
-            let handed_over = Arc::new(handed_over);
+        if let Some(name_lost) = name_lost {
+            let name_lost = Arc::new(name_lost);
             let (weak, acceptor, threads) =
                 (Arc::downgrade(&engine), Arc::clone(&acceptor), Arc::clone(&threads));
             let kept = Arc::clone(&stopping);
-            engine.on_hand_over(Box::new(move || {
+            engine.on_name_lost(Box::new(move |how| {
                 let Some(engine) = weak.upgrade() else { return };
-                let (acceptor, threads, told) =
-                    (Arc::clone(&acceptor), Arc::clone(&threads), Arc::clone(&handed_over));
-                // Not here: this is the thread that receives, which the stop waits for. Without a thread the
+                let (acceptor, threads, told, how) =
+                    (Arc::clone(&acceptor), Arc::clone(&threads), Arc::clone(&name_lost), how.to_owned());
+                // Not here: this is a thread that the stop waits for. Without a thread the
                 // worker serves on, and whoever asked gives up.
                 // Held while it is spawned: whoever waits for the thread finds it here.
                 let mut kept = lock(&kept);
@@ -114,7 +114,7 @@ impl Worker {
                     stop(&engine, &acceptor, &threads, HAND_OVER_GRACE);
                     // Only now: a busy cell may hold the interpreter for as long as it likes.
                     Python::attach(|py| {
-                        if let Err(error) = told.call0(py) {
+                        if let Err(error) = told.call1(py, (how,)) {
                             error.write_unraisable(py, None);
                         }
                     });

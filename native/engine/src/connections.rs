@@ -191,6 +191,10 @@ impl<H: Send + Sync + 'static, L: Link> AcceptorEvents<L> for Engine<H, L> {
         self.visits.noticed(what);
     }
 
+    fn name_lost(&self, reason: &str) {
+        self.lose_name(reason);
+    }
+
     fn tick(&self) {
         self.sweep();
         let clients = self.scheduler.lock().clients.clone();

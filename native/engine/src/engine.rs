@@ -29,6 +29,9 @@ const STOP_SLICE: Duration = Duration::from_millis(5);
 /// How long a stop waits for the leader to leave; it has been woken.
 const DESK_PATIENCE: Duration = Duration::from_secs(1);
 
+/// Told how a worker's name came to be another's.
+pub type NameLost = Box<dyn Fn(&str) + Send + Sync>;
+
 /// Starts a thread that runs the dispatch loop: [`Engine::next`] until it gives `None`.
 pub type Spawn<H, L> = Box<dyn Fn(Arc<Engine<H, L>>, DispatchThread) + Send + Sync>;
 
@@ -66,8 +69,8 @@ pub struct Engine<H: Send + Sync + 'static, L: Link> {
     pub(crate) courier: Arc<Courier<L>>,
     /// Told when a call ends while the engine stops.
     pub(crate) quiet: Condvar,
-    /// Stops the worker for another one; must not block.
-    pub(crate) hand_over: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    /// Stops the worker, whose name another one has; must not block.
+    pub(crate) name_lost: OnceLock<NameLost>,
     /// The engine's threads of every life.
     alive: Arc<Alive>,
     /// The process whose threads work for it.
@@ -102,7 +105,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             watchdog: Arc::new(Watchdog::new()),
             courier: Arc::new(Courier::new()),
             quiet: Condvar::new(),
-            hand_over: OnceLock::new(),
+            name_lost: OnceLock::new(),
             alive: Arc::default(),
             process: Process::current(),
             spawn,
@@ -121,9 +124,15 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         self.generation.store(generation, Ordering::Relaxed);
     }
 
-    /// What is done when another process asks for the name; it must not block. The first one counts.
-    pub fn on_hand_over(&self, hand_over: Box<dyn Fn() + Send + Sync>) {
-        let _ = self.hand_over.set(hand_over);
+    /// What is done when another process asks for the name, or has it; it must not block. The first one counts.
+    pub fn on_name_lost(&self, name_lost: NameLost) {
+        let _ = self.name_lost.set(name_lost);
+    }
+
+    pub(crate) fn lose_name(&self, how: &str) {
+        if let Some(name_lost) = self.name_lost.get() {
+            name_lost(how);
+        }
     }
 
     /// Publishes changes in one atomic step and gives the version of each: a registration's new one, a

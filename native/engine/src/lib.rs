@@ -50,7 +50,7 @@ mod watchdog;
 pub use self::arguments::Arguments;
 pub use self::config::Config;
 pub use self::context::CallContext;
-pub use self::engine::{Engine, Spawn};
+pub use self::engine::{Engine, NameLost, Spawn};
 pub use self::job::{Job, Lent, RunningCall};
 pub use self::naming::Naming;
 pub use self::ongoing::{Argument, Listener, Ongoing};

@@ -37,6 +37,9 @@ pub trait AcceptorEvents<L>: Send + Sync {
         log::warn!("{what}");
     }
 
+    /// Another worker serves the name by now: this one has let go of everyone, and its thread ends.
+    fn name_lost(&self, _reason: &str) {}
+
     /// About once a second.
     fn tick(&self) {}
 }

@@ -45,8 +45,9 @@ struct Group {
 /// nothing.
 pub(crate) fn check(len: u64) -> io::Result<()> {
     static GROUPS: PerProcess<Vec<Group>> = PerProcess::new();
-    let known =
-        GROUPS.get_or_init(|| fs::read_to_string("/proc/self/cgroup").map_or_else(|_| Vec::new(), of));
+    let Ok(known) = GROUPS.get_or_try_init(|| fs::read_to_string("/proc/self/cgroup").map(of)) else {
+        return Ok(());
+    };
     for group in known {
         if let Some((free, limit)) = group.room()
             && free < len.saturating_add(MARGIN)

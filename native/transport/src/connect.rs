@@ -174,7 +174,7 @@ fn open(
 ) -> Result<Stage, ConnectError> {
     let made = heard
         .and_then(|heard| offered(peer, heard, name))
-        .and_then(|offer| open_ports(offer, &control).map_err(|error| short_of(error).into()));
+        .and_then(|offer| descriptors::explained(|| open_ports(offer, &control)).map_err(Into::into));
     let connection = made.inspect_err(|error| part(&control, error))?;
     say(&control, &Message::Opened);
     Ok(Stage::Opens(control, Box::new(connection)))
@@ -183,14 +183,6 @@ fn open(
 /// Says why there will be no connection: the worker's log says so too. It may be the one who is gone.
 fn part(control: &Descriptor, error: &impl ToString) {
     say(control, &Message::Goodbye { reason: error.to_string() });
-}
-
-/// What iceoryx2 had too few of: it does not say.
-pub(crate) fn short_of(error: TransportError) -> TransportError {
-    match error {
-        TransportError::SharedMemory { .. } => descriptors::check(PER_CONNECTION / 2).err().unwrap_or(error),
-        error => error,
-    }
 }
 
 /// What a worker has offered.

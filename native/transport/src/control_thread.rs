@@ -406,6 +406,7 @@ impl ControlThread {
                 self.notice(&format!("this worker stops: {reason}"));
                 self.part_from_all(&reason);
                 self.stop.wanted.store(true, Ordering::Release);
+                self.events.name_lost(&format!("stopped: {reason}"));
             }
         }
     }

@@ -1,5 +1,6 @@
 //! File descriptors: said before they run out half-way, and with what helps.
 
+use std::cell::Cell;
 use std::fs;
 use std::io;
 
@@ -43,6 +44,37 @@ pub(crate) fn shortage(error: &io::Error, needed: u64) -> TransportError {
             "this process has all {limit} open that it may and needs up to {needed} more: raise the limit \
              (ulimit -n, LimitNOFILE= of a systemd service), or close some"
         )
+    })
+}
+
+thread_local! {
+    /// The shortage that this thread met last, where iceoryx2 only passes on that something failed.
+    static MET: Cell<Option<Errno>> = const { Cell::new(None) };
+}
+
+/// Remembers an error that iceoryx2 will not pass on, if it is a shortage.
+pub(crate) fn note(error: Errno) -> Errno {
+    if matches!(error, Errno::MFILE | Errno::NFILE) {
+        MET.set(Some(error));
+    }
+    error
+}
+
+/// Sets up shared memory. iceoryx2 says what it could not do and not why: a shortage is told by what the system said
+/// last, since other threads may have closed some by now.
+pub(crate) fn explained<T>(work: impl FnOnce() -> Result<T, TransportError>) -> Result<T, TransportError> {
+    MET.set(None);
+    // SAFETY: the C library's place for this thread's last error.
+    unsafe { *libc::__errno_location() = 0 };
+    work().map_err(|error| match error {
+        TransportError::SharedMemory { .. } => {
+            let last = MET.take().map_or_else(io::Error::last_os_error, io::Error::from);
+            if is_shortage(&last) {
+                return shortage(&last, PER_CONNECTION / 2);
+            }
+            check(PER_CONNECTION / 2).err().unwrap_or(error)
+        }
+        error => error,
     })
 }
 

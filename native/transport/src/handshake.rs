@@ -8,7 +8,6 @@ use pycrust_protocol::Code;
 use pycrust_protocol::handshake::{Hello, Message, Welcome};
 use pycrust_protocol::limits::PROTOCOL_VERSION;
 
-use crate::connect::short_of;
 use crate::connection::{Connection, Parts};
 use crate::control_socket::{self, Received};
 use crate::descriptors::{self, PER_CONNECTION};
@@ -117,10 +116,7 @@ impl Caller {
         let welcome = terms.welcome(number);
         match self.build(terms, welcome, hello.client) {
             Ok(connection) => Step::Welcomed(Arc::new(connection), until),
-            Err((caller, error)) => {
-                let error = short_of(error);
-                Step::Gone(caller.refuse(Code::ResourceExhausted, error.to_string()))
-            }
+            Err((caller, error)) => Step::Gone(caller.refuse(Code::ResourceExhausted, error.to_string())),
         }
     }
 
@@ -131,7 +127,7 @@ impl Caller {
         mut name: String,
     ) -> Result<Connection, (Self, TransportError)> {
         name.truncate(name.floor_char_boundary(MAX_CLIENT_NAME));
-        let prepared = (|| {
+        let prepared = descriptors::explained(|| {
             iox::check_room()?;
             let create = |name: &str| terms.lifeline.service(name, Size::Small, true);
             let inn = iox::receiver(&create(&welcome.request_service)?, Size::Small)?;
@@ -142,7 +138,7 @@ impl Caller {
             let fds = [own_bell.as_fd(), peer_bell.as_fd(), memfd.as_fd()];
             control_socket::send(&self.control, &Message::Welcome(welcome.clone()), &fds).map_err(io)?;
             Ok((inn, out, own_bell, peer_bell, words))
-        })();
+        });
         match prepared {
             Ok((inn, out, own_bell, peer_bell, words)) => {
                 let parts = Parts {

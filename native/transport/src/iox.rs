@@ -196,7 +196,8 @@ pub(crate) fn sender(service: &Service, size: Size) -> Result<Sender, TransportE
     let sender = builder.create().map_err(|error| fail(&error))?;
     if size == Size::Small {
         let sample = sender.loan_slice_uninit(SMALL_SAMPLE_LEN).map_err(|error| fail(&error))?;
-        memory::populate_mapping(sample.payload().as_ptr().cast()).map_err(|error| fail(&error))?;
+        memory::populate_mapping(sample.payload().as_ptr().cast())
+            .map_err(|error| TransportError::system("fill a publisher's memory in", error))?;
     }
     Ok(sender)
 }
@@ -227,7 +228,7 @@ pub(crate) fn bulk_segment_len(len: usize) -> u64 {
 /// Fails if /dev/shm has no room for one more connection.
 pub(crate) fn check_room() -> Result<(), TransportError> {
     memory::check_segment(SMALL_MEMORY, SMALL_MEMORY)
-        .map_err(|error| TransportError::shared_memory("connect", error.to_string()))
+        .map_err(|error| TransportError::system("connect in shared memory", error))
 }
 
 /// iceoryx2 speaks at Info by itself, and warns of what is meant (see [`EXPIRED`]). Its records go to `log`, and only

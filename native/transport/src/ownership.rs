@@ -9,10 +9,10 @@ use crate::process::PerProcess;
 
 /// Whether one of these pages may be this process's own. Where the page map can't be read, it may.
 pub(crate) fn may_be_own(address: usize, len: usize) -> bool {
-    static PAGE_MAP: PerProcess<Option<File>> = PerProcess::new();
+    static PAGE_MAP: PerProcess<File> = PerProcess::new();
 
-    let map = PAGE_MAP.get_or_init(|| File::open("/proc/self/pagemap").ok());
-    map.as_ref().is_none_or(|map| look(map, address, len).unwrap_or(true))
+    let map = PAGE_MAP.get_or_try_init(|| File::open("/proc/self/pagemap"));
+    map.and_then(|map| look(map, address, len)).unwrap_or(true)
 }
 
 /// Looks at each page's entry.

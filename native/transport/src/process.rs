@@ -2,6 +2,7 @@
 //!
 //! A child that sends, receives or cleans up with what it inherited does so in its parent's name.
 
+use std::convert::Infallible;
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::ptr;
@@ -121,16 +122,22 @@ impl<T> PerProcess<T> {
     /// This process's, made by `make` if need be: by several threads at once, perhaps, of which one's stays. So nobody
     /// ever waits for it, as a forked child would for ever whose parent was just making it.
     pub fn get_or_init(&self, make: impl FnOnce() -> T) -> &T {
+        let Ok(value) = self.get_or_try_init(|| Ok::<T, Infallible>(make()));
+        value
+    }
+
+    /// The same of what may fail, which is not remembered.
+    pub(crate) fn get_or_try_init<E>(&self, make: impl FnOnce() -> Result<T, E>) -> Result<&T, E> {
         let known = self.0.load(Ordering::Acquire);
         // SAFETY: null or made below; freed with `self`, which is borrowed.
         if let Some((process, value)) = unsafe { known.as_ref() }
             && process.is_current()
         {
-            return value;
+            return Ok(value);
         }
         // The parent's stays where it is: it may be in use, as far as the child can tell.
-        let made = Box::into_raw(Box::new((Process::current(), make())));
-        match self.0.compare_exchange(known, made, Ordering::AcqRel, Ordering::Acquire) {
+        let made = Box::into_raw(Box::new((Process::current(), make()?)));
+        Ok(match self.0.compare_exchange(known, made, Ordering::AcqRel, Ordering::Acquire) {
             // SAFETY: just made; freed as above.
             Ok(_) => unsafe { &(*made).1 },
             Err(theirs) => {
@@ -139,7 +146,7 @@ impl<T> PerProcess<T> {
                 // SAFETY: another thread of this process has just made it; freed as above.
                 unsafe { &(*theirs).1 }
             }
-        }
+        })
     }
 }
 

@@ -5,6 +5,7 @@
 mod common;
 
 use std::fs::{self, Permissions};
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -29,7 +30,12 @@ fn is_served(place: &Place) -> bool {
 fn remove_shared_memory(prefix: &str) {
     for name in common::shared_memory(prefix) {
         let path = Path::new("/dev/shm").join(name);
-        if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
+        let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        match removed {
+            // What its owner has just removed.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            outcome => outcome.unwrap(),
+        }
     }
 }
 

@@ -9,8 +9,8 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::Shutdown;
 
 use super::{BulkOut, Connection};
-use crate::connect::short_of;
 use crate::control_socket::{self, Received};
+use crate::descriptors;
 use crate::error::{SendError, TransportError, process};
 use crate::iox::{self, Size};
 use crate::link::{Link, Side};
@@ -98,7 +98,7 @@ impl Connection {
                 state.goodbye = Some(reason);
             }
             Message::BulkOffered { service } if service == self.bulk_name(true) && !state.bulk_accepted => {
-                let answer = match self.open_bulk(&service).map_err(short_of) {
+                let answer = match descriptors::explained(|| self.open_bulk(&service)) {
                     Ok(()) => {
                         state.bulk_accepted = true;
                         Message::BulkOpened { service }
@@ -175,10 +175,9 @@ impl Connection {
         if bulk.sending.is_none() {
             memory::check_segment(iox::BULK_MEMORY, iox::bulk_segment_len(iox::FIRST_BULK_LEN))
                 .map_err(|error| no_memory(error.to_string()))?;
-            let service = self.ports.lifeline.service(&name, Size::Bulk, true);
-            let port = service
-                .and_then(|service| iox::sender(&service, Size::Bulk))
-                .map_err(|error| no_memory(short_of(error).to_string()))?;
+            let lifeline = &self.ports.lifeline;
+            let made = || iox::sender(&lifeline.service(&name, Size::Bulk, true)?, Size::Bulk);
+            let port = descriptors::explained(made).map_err(|error| no_memory(error.to_string()))?;
             bulk.sending = Some(Sending::new(port, Size::Bulk));
         }
         if !bulk.offered {

@@ -30,6 +30,7 @@ use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags};
 use rustix::process::getuid;
 
+use crate::descriptors;
 use crate::remains::SHM;
 
 /// Tells memory that is made in this way, once it is ready.
@@ -221,11 +222,12 @@ impl<T: Shared> Builder<'_, T> {
     fn make(&mut self) -> Result<Storage<T>, DynamicStorageCreateError> {
         let path = self.path();
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::open(&path, flags, Mode::WUSR).map_err(|error| match error {
-            Errno::EXIST => DynamicStorageCreateError::AlreadyExists,
-            Errno::ACCESS => DynamicStorageCreateError::InsufficientPermissions,
-            _ => DynamicStorageCreateError::InternalError,
-        })?;
+        let file =
+            rustix::fs::open(&path, flags, Mode::WUSR).map_err(|error| match descriptors::note(error) {
+                Errno::EXIST => DynamicStorageCreateError::AlreadyExists,
+                Errno::ACCESS => DynamicStorageCreateError::InsufficientPermissions,
+                _ => DynamicStorageCreateError::InternalError,
+            })?;
         self.fill(&file).inspect_err(|_| {
             let _ = std::fs::remove_file(&path);
         })
@@ -259,7 +261,10 @@ impl<T: Shared> Builder<'_, T> {
                 Ok(file) => file,
                 Err(Errno::NOENT) => return Err(DynamicStorageOpenError::DoesNotExist),
                 Err(Errno::ACCESS) => return Ok(None),
-                Err(_) => return Err(DynamicStorageOpenError::InternalError),
+                Err(error) => {
+                    descriptors::note(error);
+                    return Err(DynamicStorageOpenError::InternalError);
+                }
             };
         let found = rustix::fs::fstat(&file).map_err(failed)?;
         if found.st_uid != getuid().as_raw() {
