@@ -30,7 +30,7 @@ pub(crate) fn check(needed: u64) -> Result<(), TransportError> {
 
 /// Whether an error says that there are no descriptors.
 pub(crate) fn is_shortage(error: &io::Error) -> bool {
-    matches!(error.raw_os_error().map(Errno::from_raw_os_error), Some(Errno::MFILE | Errno::NFILE))
+    [Errno::MFILE, Errno::NFILE].iter().any(|shortage| error.raw_os_error() == Some(shortage.raw_os_error()))
 }
 
 /// What to say of such an error.
