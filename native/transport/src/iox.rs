@@ -1,6 +1,7 @@
 //! iceoryx2 as this crate uses it: explicit configuration, one node a worker's life or a connection, two
 //! small services a connection and a bulk service in each direction that needs one.
 
+pub(crate) mod gate;
 mod mapped;
 mod notes;
 mod reentrant;
@@ -119,6 +120,7 @@ impl Size {
 /// The configuration for a prefix whose files are in `root`. Never the one that iceoryx2 would load from
 /// the working directory.
 pub(crate) fn config(root: &Path, prefix: &str) -> Result<Config, TransportError> {
+    let _gate = gate::enter();
     quiet();
     let what = "name files";
     let mut config = Config::default();
@@ -139,6 +141,7 @@ pub(crate) fn config(root: &Path, prefix: &str) -> Result<Config, TransportError
 
 /// A node. Its services must be gone before it is.
 pub(crate) fn node(config: &Config) -> Result<Node<Iox>, TransportError> {
+    let _gate = gate::enter();
     NodeBuilder::new()
         .config(config)
         // Otherwise handlers for 13 signals are installed for good, and a notebook can't be interrupted.

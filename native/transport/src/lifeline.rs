@@ -9,7 +9,7 @@ use std::time::Duration;
 use iceoryx2::prelude::{Config, Node};
 
 use crate::error::{ClaimError, TransportError};
-use crate::iox::{self, Iox, Service, Size};
+use crate::iox::{self, Iox, Service, Size, gate};
 use crate::life::{self, Life};
 use crate::lockfile::LockFile;
 use crate::process::{PerProcess, Process};
@@ -101,8 +101,10 @@ impl Drop for Lifeline {
         if !self.process.is_current() {
             return;
         }
+        let gate = gate::enter();
         // SAFETY: dropped once, here, and not used after.
         unsafe { ManuallyDrop::drop(&mut self.node) };
+        drop(gate);
         if self.life.end() && *self.peer_died.get_mut() {
             let prefix = self.life.prefix().to_owned();
             let retry = move || {

@@ -9,6 +9,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 
 use crate::fork;
+use crate::iox::gate;
 
 /// Forks between the first process of this program and this one.
 static FORKS: AtomicU32 = AtomicU32::new(0);
@@ -32,20 +33,31 @@ impl Process {
     }
 }
 
-/// Has [`in_child`] called in every forked child from now on.
+/// Has [`in_child`] called in every forked child from now on, and forks wait for what they must not cut in two.
 fn watch_forks() {
     static WATCHED: AtomicBool = AtomicBool::new(false);
     if WATCHED.load(Ordering::Acquire) {
         return;
     }
     // Two threads may come here at once: being called twice does no harm, and a `Once` that is busy at a fork stays so.
-    // SAFETY: the handler makes system calls and changes atomics, nothing that a forked child may not do.
-    let watched = unsafe { libc::pthread_atfork(None, None, Some(in_child)) } == 0;
+    // SAFETY: the handlers make system calls and change atomics, nothing that a forked child may not do.
+    let watched = unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) } == 0;
     WATCHED.store(watched, Ordering::Release);
+}
+
+/// The last that a process runs before it forks.
+extern "C" fn before() {
+    gate::close();
+}
+
+/// The first that it runs after.
+extern "C" fn in_parent() {
+    gate::open();
 }
 
 /// The first that a forked child runs.
 extern "C" fn in_child() {
+    gate::open();
     FORKS.fetch_add(1, Ordering::Relaxed);
     fork::let_go();
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use iceoryx2::node::NodeView;
 use iceoryx2::prelude::{CallbackProgression, Config, Node, NodeState};
 
-use crate::iox::Iox;
+use crate::iox::{Iox, gate};
 
 /// Where Linux keeps shared memory.
 pub(crate) const SHM: &str = "/dev/shm";
@@ -17,6 +17,7 @@ pub(crate) const SHM: &str = "/dev/shm";
 /// or it is not known how they are.
 pub(crate) fn clean_dead_nodes(config: &Config) -> bool {
     let mut left = false;
+    let _gate = gate::enter();
     // iceoryx2 panics where it finds its files damaged; that must not end our thread.
     let result = catch_unwind(AssertUnwindSafe(|| {
         Node::<Iox>::list(config, |state| {

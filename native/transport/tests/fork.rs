@@ -188,3 +188,19 @@ fn a_child_connects_for_itself_and_cleans_up_after_itself_alone() {
     drop(acceptor);
     assert!(place.is_clean(&prefix));
 }
+
+#[test]
+fn children_connect_whatever_their_parent_s_threads_are_at() {
+    let place = Place::new();
+    let (acceptor, events) = place.serve();
+    let client = place.connect();
+    // After each departure the worker's thread looks for nodes of the dead, at this moment or a little later.
+    for round in 0..60 {
+        let child = in_child(|| connect(&place.runtime, &name(), "child").is_ok());
+        assert_eq!(status_of(child), 0);
+        std::thread::sleep(Duration::from_micros(50 * (round % 20)));
+    }
+    wait_until("the departures", || events.links().len() == 1);
+    drop(client);
+    acceptor.stop();
+}
