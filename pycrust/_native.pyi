@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from contextvars import Context
-from typing import Any, Literal
+from typing import Any, Literal, final
 
+@final
 class Items:
     """The arguments that a caller streams, as an iterator for a sync handler."""
 
     def __iter__(self) -> Items: ...
     def __next__(self) -> Any: ...
 
+@final
 class BaseContext:
     """The context that serving began in. Each call runs in a copy of it."""
 
@@ -18,6 +20,7 @@ class BaseContext:
     def copy(self) -> Context:
         """A context for one call."""
 
+@final
 class Buffer:
     """Bytes that came; read-only. They stay for as long as anything refers to this object."""
 
@@ -32,18 +35,21 @@ class Buffer:
     def __len__(self) -> int: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
 
+@final
 class Private:
     """Bytes that came, writable: whoever sent them does not see it. They stay while anything refers to this."""
 
     def __len__(self) -> int: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
 
+@final
 class Step:
     """Gives a value that is exactly of one class as it is, and what a function makes of any other."""
 
     def __new__(cls, class_: type, text: bool, function: Callable[[Any], Any], /) -> Step: ...
     def __call__(self, value: Any, /) -> Any: ...
 
+@final
 class Room:
     """Bytes that a handler writes its answer into; sent where they are once nothing else refers to them."""
 
@@ -53,12 +59,14 @@ class Room:
     def __len__(self) -> int: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
 
+@final
 class Printed:
     """Where output is kept with its call, or with the calls of its batch; it keeps nothing else of them."""
 
     def write(self, channel: Literal["stdout", "stderr", "display"], text: str) -> bool:
         """Keeps output: whether it was kept, which it is not where calls are not recorded."""
 
+@final
 class CurrentCall:
     """The call that a handler runs for. It may be kept beyond the call's end."""
 
@@ -107,6 +115,7 @@ class CurrentCall:
     def room(self, size: int) -> Room:
         """`size` bytes for the answer to be built in; copied where the connection has no memory for it."""
 
+@final
 class AsyncCall:
     """One call of an `async def` handler or an async generator."""
 
@@ -139,6 +148,7 @@ class AsyncCall:
     def take_argument(self) -> tuple[bool, Any] | None:
         """The next streamed argument; `(False, None)` at the end, `None` if it is not here yet."""
 
+@final
 class Inbox:
     """Calls for one event loop, and the descriptor that tells of them."""
 
@@ -152,6 +162,7 @@ class Inbox:
     def close(self) -> None:
         """Takes no more calls; those that wait are answered with UNAVAILABLE."""
 
+@final
 class Handler:
     """One immutable handler: binding, validation, function, validation and serialisation of the result."""
 
@@ -161,7 +172,7 @@ class Handler:
         *,
         mode: Literal["none", "raw", "fields", "model", "args", "items"],
         validate: Callable[[Any], Any] | None = None,
-        fields: Sequence[str] = (),
+        fields: Sequence[str] = ...,
         more: bool = False,
         validate_result: Callable[[Any], Any] | None = None,
         serialize_result: Callable[[Any], Any] | None = None,
@@ -187,6 +198,7 @@ class Handler:
     def answer(self, payload: bytes) -> bytes:
         """Everything that a dispatch thread does with a call's bytes, without a call: the result's MessagePack."""
 
+@final
 class Client:
     """Calls the handlers of one endpoint."""
 
@@ -219,6 +231,7 @@ class Client:
     def close(self) -> None:
         """Closes the connection."""
 
+@final
 class ClientFeed:
     """Where the arguments of a call are put that takes a stream of them."""
 
@@ -229,12 +242,14 @@ class ClientFeed:
     def end(self) -> None:
         """There are no more arguments."""
 
+@final
 class PendingCall:
     """A call that was started and not waited for."""
 
     def cancel(self) -> None:
         """Cancels the call; nobody is told of its result then."""
 
+@final
 class ClientStream:
     """The items of a streamed answer."""
 
@@ -243,13 +258,15 @@ class ClientStream:
     def close(self) -> None:
         """Cancels the call."""
 
+@final
 class Scrub:
     """Names of fields that are not shown; `*` in one stands for any text, case doesn't matter."""
 
-    def __init__(self, names: list[str]) -> None: ...
+    def __new__(cls, names: list[str]) -> Scrub: ...
     def hides(self, name: str) -> bool:
         """Whether a field of this name is hidden."""
 
+@final
 class Shown:
     """What is shown of a recorded call."""
 
@@ -271,9 +288,10 @@ class Shown:
     @property
     def less_response(self) -> bool:
         """Whether anything of the answer is hidden."""
-    def text(self, text: str, /) -> str:
+    def text(self, text: str) -> str:
         """A text without what is hidden of the call."""
 
+@final
 class Record:
     """One recorded call."""
 
@@ -379,6 +397,7 @@ class Record:
     def output_lost(self) -> int:
         """Bytes of output that were not kept."""
 
+@final
 class Worker:
     """Serves one endpoint: claims its name, holds its handlers, runs its dispatch threads."""
 
@@ -386,7 +405,7 @@ class Worker:
         cls,
         name: str,
         *,
-        notebook: str = "",
+        notebook: str = ...,
         max_threads: int = 32,
         max_in_flight: int = 65536,
         max_in_flight_per_client: int = 16384,
@@ -481,7 +500,7 @@ def be_punctual() -> None:
 def yield_to_others(*, enabled: bool) -> None:
     """The main thread lets every thread that wakes come first; or, with `False`, no longer."""
 
-def decode_kept(payload: bytes, arrays: Sequence[bytes] = ()) -> Any:
+def decode_kept(payload: bytes, arrays: Sequence[bytes] = ...) -> Any:
     """Like `decode`, of a recorded payload and its arrays; without them, each is a `pycrust.arrays.Absent`."""
 
 def call_lines(calls: Sequence[Record]) -> str:

@@ -1,0 +1,301 @@
+"""What each room may touch: lists of what is allowed, so that whatever else comes is seen.
+
+Each check takes the root of a tree and gives what is wrong in it, a line each.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tests.guards import rust
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Room:
+    """A crate: what it may name."""
+
+    #: Its dependencies, by the names that crates.io knows.
+    crates: set[str]
+    #: Modules of `std`, or paths below them.
+    std: set[str]
+    #: Files below `src` that may have `unsafe`; without any, the crate forbids it.
+    unsafe: set[str] = field(default_factory=set)
+    #: Files that may write down a frame's header.
+    headers: set[str] = field(default_factory=set)
+    #: Files that may turn numbers into bytes or back.
+    bytes: set[str] = field(default_factory=set)
+
+
+#: Parts of `std` that touch nothing but values.
+VALUES = {
+    "any", "borrow", "cell", "collections", "convert", "error", "fmt", "hash", "hint", "io", "iter", "marker",
+    "mem", "num", "ops", "slice", "str",
+}  # fmt: skip
+
+ROOMS = {
+    "native/protocol": Room(
+        crates={"rmp", "rmp-serde", "rmpv", "serde", "serde_bytes", "thiserror"},
+        std={"collections", "fmt", "ops", "str"},
+        headers={"attachments.rs", "header.rs", "lib.rs"},
+        bytes={
+            "attachments.rs", "bytes.rs", "control.rs", "header.rs", "integer.rs", "payload.rs", "report.rs",
+            "tensor.rs", "trace.rs",
+        },
+    ),
+    "native/transport": Room(
+        crates={
+            "iceoryx2", "iceoryx2-bb-elementary-traits", "iceoryx2-bb-memory", "iceoryx2-bb-posix",
+            "iceoryx2-bb-system-types", "iceoryx2-cal", "libc", "lock_api", "log", "loom", "pycrust-protocol",
+            "rmp-serde", "rustix", "serde", "thiserror",
+        },
+        std=VALUES | {
+            "alloc", "env", "ffi", "fs", "os::fd", "os::unix", "panic", "path", "process", "ptr", "sync", "thread",
+            "time",
+        },
+        unsafe={
+            "aligned.rs", "block.rs", "connection.rs", "descriptors.rs", "fork.rs", "iox/gate.rs", "iox/mapped.rs",
+            "iox/notes.rs", "iox/reentrant.rs", "iox/variant.rs", "iox.rs", "lifeline.rs", "memory.rs",
+            "ownership.rs", "peer.rs", "private.rs", "process.rs", "sending.rs", "view.rs", "words.rs",
+        },
+        bytes={"doorbell.rs", "ownership.rs", "sending.rs"},
+    ),
+    "native/engine": Room(
+        crates={"hdrhistogram", "log", "pycrust-protocol", "pycrust-transport", "rmp-serde", "serde", "strsim"},
+        std=VALUES | {"panic", "process::id", "sync", "thread", "time"},
+        headers={"deliver.rs", "job.rs"},
+        bytes={"items.rs", "scrub.rs"},
+    ),
+    "native": Room(
+        crates={
+            "libc", "log", "pycrust-client", "pycrust-engine", "pycrust-protocol", "pycrust-transport", "pyo3",
+            "rmp", "rmp-serde", "rustix", "serde", "serde_json",
+        },
+        std=VALUES | {"ffi", "os::fd", "panic", "path", "process::id", "ptr", "sync", "thread", "time"},
+        unsafe={
+            "beside.rs", "context.rs", "current.rs", "forked.rs", "logs.rs", "memory.rs", "plain.rs",
+            "scheduling.rs", "strided.rs",
+        },
+        bytes={"decode.rs", "encode.rs", "inbox.rs", "plain.rs", "timestamp.rs"},
+    ),
+    "client-rs": Room(
+        crates={
+            "bytemuck", "bytes", "chrono", "futures-core", "half", "log", "ndarray", "pycrust-protocol",
+            "pycrust-transport", "rmp", "rmp-serde", "serde", "serde_bytes", "time", "tokio",
+        },
+        std=VALUES | {
+            "env", "future", "os::fd", "panic", "path", "pin", "sync", "task", "thread", "time",
+        },
+        headers={"call.rs", "session.rs", "stream.rs"},
+        bytes={"codec/forms.rs", "codec/reader.rs", "codec/token.rs", "codec/writer.rs"},
+    ),
+}  # fmt: skip
+
+#: What no room's tests, benchmarks or examples may bring in either: the interpreter belongs to the binding.
+BINDING_ONLY = {"pyo3", "maturin"}
+
+_UNSAFE = re.compile(r"\bunsafe\b|\bextern\s*\"\"")
+_HEADER = r"(?:RequestHeader|ResponseHeader|Common)"
+_HEADERS = re.compile(rf"\b{_HEADER}\s*\{{")
+#: Where such a brace begins something else: what is declared, what is returned, what is taken apart.
+_NO_LITERAL = re.compile(
+    rf"\b(?:struct|impl(?:<[^>]*>)?|for)\s+{_HEADER}\s*\{{|->\s*{_HEADER}\s*\{{|{_HEADER}\s*\{{[^{{}}]*\.\.\s*\}}"
+)
+_BYTES = re.compile(r"\b(?:to|from)_(?:le|be|ne)_bytes\b")
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    return tomllib.loads(path.read_text())
+
+
+def _tables(manifest: dict[str, Any], *kinds: str) -> Iterator[tuple[str, Any]]:
+    for table in [manifest, *manifest.get("target", {}).values()]:
+        for kind in kinds:
+            yield from table.get(kind, {}).items()
+
+
+def _real(name: str, requirement: Any) -> str:
+    """The crate that is meant: a dependency may be given any other name."""
+    return requirement.get("package", name) if isinstance(requirement, dict) else name
+
+
+def manifests(root: Path) -> list[str]:
+    """Dependencies that a room may not have."""
+    workspace = _manifest(root / "Cargo.toml").get("workspace", {}).get("dependencies", {})
+    wrong = []
+    for name, requirement in workspace.items():
+        if _real(name, requirement) != name:
+            wrong.append(f"Cargo.toml: {_real(name, requirement)} goes by the name of {name}")
+        version = requirement.get("version", "") if isinstance(requirement, dict) else requirement
+        if name.startswith("iceoryx2") and version != "=0.10.0":
+            wrong.append(f"Cargo.toml: {name} is not pinned to 0.10.0 but {version!r}")
+    for folder, room in ROOMS.items():
+        where = f"{folder}/Cargo.toml"
+        manifest = _manifest(root / where)
+        needs = dict(_tables(manifest, "dependencies", "build-dependencies"))
+        if not needs:
+            wrong.append(f"{where}: no dependencies: it is not what this check takes it for")
+        for name, requirement in needs.items():
+            crate = _real(name, requirement)
+            if crate != name:
+                wrong.append(f"{where}: {crate} goes by the name of {name}")
+            if crate not in room.crates:
+                wrong.append(f"{where}: depends on {crate}")
+        for name, requirement in _tables(manifest, "dev-dependencies"):
+            if _real(name, requirement) in BINDING_ONLY and folder != "native":
+                wrong.append(f"{where}: its tests depend on {_real(name, requirement)}")
+        if manifest.get("lints") != {"workspace": True}:
+            wrong.append(f"{where}: takes the workspace's lints no longer")
+    return wrong
+
+
+def _allowed(path: str, allowed: set[str]) -> bool:
+    below = path.split("::")[1:]
+    return any("::".join(below[:length]) in allowed for length in range(1, len(below) + 1))
+
+
+def sources(root: Path, folder: str) -> list[str]:
+    """What a room's code names and may not."""
+    room = ROOMS[folder]
+    wrong = []
+    for path, text in rust.sources(root / folder):
+        where = path.relative_to(root).as_posix()
+        name = path.relative_to(root / folder / "src").as_posix()
+        for crate in ("std", "core", "alloc"):
+            named = rust.paths(text, crate)
+            wrong += [f"{where}: names {one}" for one in sorted(named) if not _allowed(one, room.std)]
+            if re.search(rf"\b(?:use|extern\s+crate)\s+(?:::)?{crate}\s*(?:as\b|;)", text):
+                wrong.append(f"{where}: gives {crate} another name")
+        if re.search(r"#!?\[\s*path\b|\binclude!", text):
+            wrong.append(f"{where}: is made of a file from elsewhere")
+        if _UNSAFE.search(re.sub(r"#!?\[[^\]]*\]", "", text)) and name not in room.unsafe:
+            wrong.append(f"{where}: has unsafe code")
+        literal = _HEADERS.search(_NO_LITERAL.sub("", text))
+        if literal and name not in room.headers:
+            wrong.append(f"{where}: makes a header by hand: {literal[0]}")
+        if _BYTES.search(text) and name not in room.bytes:
+            wrong.append(f"{where}: turns numbers into bytes by itself")
+    entry = rust.code((root / folder / "src" / "lib.rs").read_text())
+    if not room.unsafe and not re.search(r"^#!\[forbid\(unsafe_code\)\]", entry, re.MULTILINE):
+        wrong.append(f"{folder}/src/lib.rs: does not forbid unsafe code")
+    return wrong
+
+
+def locks(root: Path) -> list[str]:
+    """Locks with a state of the process's, which a fork breaks."""
+    names = {package["name"] for package in _manifest(root / "Cargo.lock")["package"]}
+    found = names & {"parking_lot", "parking_lot_core"}
+    return [f"Cargo.lock: {name}" for name in sorted(found)] + (
+        [] if "lock_api" in names else ["Cargo.lock: it has no lock_api, so it is not ours"]
+    )
+
+
+# Python ---------------------------------------------------------------------------------------------------
+
+#: The one module that imports the extension.
+DOOR = "pycrust._binding"
+EXTENSION = "pycrust._native"
+
+#: What may be imported from elsewhere, by room; by those modules only, where they are named.
+ELSEWHERE: dict[str, dict[str, set[str] | None]] = {
+    "pycrust": {
+        "pydantic": None,
+        "pydantic_core": None,
+        "IPython": {"replaying"},
+        "numpy": {"arrays", "compare"},
+        "pandas": {"traffic"},
+        "pytest": {"pytest_plugin"},
+        "safetensors": {"weights"},
+        "torch": {"arrays", "weights"},
+    },
+    "pycrust.jupyter": {"IPython": None, "anywidget": {"widget"}, "ipykernel": {"output", "publisher"}},
+}
+
+#: Parts of the standard library that run what they read, or that only few may need.
+RARE = {
+    "pickle": set(), "marshal": set(), "shelve": set(), "socket": set(), "subprocess": set(),
+    "multiprocessing": set(), "ctypes": {"arrays"}, "gc": {"holders", "models"},
+}  # fmt: skip
+
+#: What the notebook's side may import of the rest; it never sees the extension or what serves.
+OF_THE_CORE = {
+    "arrays", "capture", "errors", "events", "filters", "lifecycle", "logs", "recorded", "recording",
+    "registration", "running", "shelf", "shield", "staging", "statistics", "threads", "traffic",
+}  # fmt: skip
+
+#: Modules that may import the notebook's side, and what of it.
+OF_THE_NOTEBOOK = {
+    "capture": {"output"},
+    "display": {"view", "widget"},
+    "reloads": {"progress"},
+    "staging": {"transactions"},
+}
+
+
+def imports(path: Path, module: str) -> Iterator[tuple[str, str]]:
+    """What a module imports, as `(module, name)`; `name` is empty for a whole module."""
+    package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
+    for node in ast.walk(ast.parse(path.read_text())):
+        match node:
+            case ast.Import(names=names):
+                yield from ((alias.name, "") for alias in names)
+            case ast.ImportFrom(module=source, names=names, level=level):
+                base = package[: len(package) - level + 1] if level else []
+                source = ".".join([*base, *([source] if source else [])])
+                yield from ((source, alias.name) for alias in names)
+            case ast.Call(
+                func=ast.Name(id="__import__" | "import_module") | ast.Attribute(attr="import_module"),
+                args=[ast.Constant(value=str(source)), *_],
+            ):
+                yield (source.lstrip("."), "")
+
+
+def _modules(root: Path) -> Iterator[tuple[Path, str]]:
+    for path in sorted((root / "pycrust").rglob("*.py")):
+        if "node_modules" in path.parts:
+            continue
+        parts = path.relative_to(root).with_suffix("").parts
+        yield path, ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def python(root: Path) -> list[str]:
+    """What a Python module imports and may not."""
+    wrong = []
+    for path, module in _modules(root):
+        where = path.relative_to(root).as_posix()
+        room = "pycrust.jupyter" if module.startswith("pycrust.jupyter") else "pycrust"
+        own = path.stem
+        for source, name in imports(path, module):
+            top = source.split(".")[0]
+            full = f"{source}.{name}" if name else source
+            if top in sys.stdlib_module_names:
+                if own not in RARE.get(top, {own}):
+                    wrong.append(f"{where}: imports {top}")
+            elif top != "pycrust":
+                users = ELSEWHERE[room].get(top, set())
+                if users is not None and own not in users:
+                    wrong.append(f"{where}: imports {top}")
+            elif f"{full}.".startswith(f"{EXTENSION}."):
+                if module != DOOR:
+                    wrong.append(f"{where}: imports the extension")
+            elif not _may_import(room, own, full):
+                wrong.append(f"{where}: imports {full}")
+    return wrong
+
+
+def _may_import(room: str, own: str, full: str) -> bool:
+    parts = full.split(".")[1:]
+    if not parts:
+        return False
+    of_the_notebook = parts[0] == "jupyter"
+    if room == "pycrust.jupyter":
+        return of_the_notebook or parts[0] in OF_THE_CORE
+    return not of_the_notebook or bool(set(parts[1:2]) & OF_THE_NOTEBOOK.get(own, set()))
