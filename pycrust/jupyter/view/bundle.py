@@ -30,4 +30,5 @@ def loader() -> str:
     """
     text = (_HERE / "loader.js").read_text(encoding="utf-8").replace("@BUNDLE@", identity())
     lines = (line.strip() for line in text.splitlines())
-    return "\n".join(line for line in lines if line and not line.startswith("//"))
+    # Comments stand on lines of their own there, those that tell types with a star before each.
+    return "\n".join(line for line in lines if line and not line.startswith(("//", "/*", "*")))

@@ -76,7 +76,7 @@ export class CallList {
     }
     const top = this.list.scrollTop;
     const height = this.list.scrollHeight;
-    calls.forEach((call) => this.fill(call));
+    for (const call of calls) this.fill(call);
     wanted.forEach((key, at) => {
       const row = /** @type {HTMLElement} */ (this.rows.get(key));
       if (this.list.children[at] !== row) this.list.insertBefore(row, this.list.children[at] ?? null);

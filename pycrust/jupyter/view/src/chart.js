@@ -1,7 +1,7 @@
 // Calls a second and round trips over the last minute, one above the other on the same seconds.
 import uPlot from "uplot";
 import { attribute, element, write } from "./dom.js";
-import { LATENCY, RATE, digits, latency, single } from "./format.js";
+import { RATE, digits, latency, single } from "./format.js";
 import { SHOWN_S } from "./history.js";
 import { place } from "./marks.js";
 
@@ -17,7 +17,7 @@ const PAD_PX = 20;
  * @returns {[number, number]}
  */
 export function decades(values) {
-  const known = values.filter((value) => value !== null && value > 0);
+  const known = values.filter((value) => value !== null).filter((value) => value > 0);
   if (known.length === 0) return [1e3, 1e6];
   const low = 10 ** Math.floor(Math.log10(Math.min(...known)));
   const high = 10 ** Math.ceil(Math.log10(Math.max(...known) * 1.0001));
@@ -37,6 +37,8 @@ export function roundUp(value) {
 /** The two plots, their marks and their readout. */
 export class Chart {
   constructor() {
+    /** Both plots point at the same second. */
+    this.sync = `pycrust-${Math.random()}`;
     this.rateBox = element("div", { class: "pycrust-plot" });
     this.latencyBox = element("div", { class: "pycrust-plot" });
     this.marks = element("div", { class: "pycrust-marks" });
@@ -104,7 +106,7 @@ export class Chart {
       width: this.width,
       legend: { show: false },
       cursor: {
-        sync: { key: this.sync ??= `pycrust-${Math.random()}` },
+        sync: { key: this.sync },
         drag: { x: false, y: false },
         points: { size: 6 },
       },

@@ -15,9 +15,11 @@ import { Tiles } from "./tiles.js";
 export class Dashboard {
   /**
    * @param {HTMLElement} el what the notebook gives
+   * @param {number} number tells it from the page's other views
    * @param {(message: Record<string, unknown>) => void} say sends a message to the kernel
    */
-  constructor(el, say) {
+  constructor(el, number, say) {
+    this.number = number;
     this.header = new Header();
     this.tiles = new Tiles();
     this.chart = new Chart();

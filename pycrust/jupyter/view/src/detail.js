@@ -122,7 +122,7 @@ export class CallDetail {
     const before = this.version.value;
     this.version.replaceChildren(...versions.map((/** @type {string[]} */ [value, text]) => element("option", { value }, text)));
     // Whoever tries a function on one call tries it on the next one, too.
-    if (before === "function" && versions.some(([/** @type {string} */ value]) => value === before)) this.version.value = before;
+    if (before === "function" && versions.some((/** @type {string[]} */ [value]) => value === before)) this.version.value = before;
     this.version.hidden = running;
     const names = Array.isArray(call.functions) ? call.functions : [];
     this.names.replaceChildren(...names.map((/** @type {unknown} */ name) => element("option", { value: String(name) })));

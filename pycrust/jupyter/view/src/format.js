@@ -16,6 +16,10 @@ export const RATE = [
   { name: "M/s", scale: 1e6 },
 ];
 
+/** One way to write numbers for every reader, as the text tables do, whatever the page's language. */
+const THREE = new Intl.NumberFormat("en-US", { minimumSignificantDigits: 3, maximumSignificantDigits: 3 });
+const WHOLE = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
+
 /** What stands where nothing was measured. */
 export const NOTHING = "–";
 
@@ -34,11 +38,8 @@ export function measured(value) {
  */
 export function digits(value) {
   if (value === null || !Number.isFinite(value)) return NOTHING;
-  if (value === 0) return "0";
-  const size = Math.abs(value);
-  if (size >= 999.5) return group(Number(value.toPrecision(3)));
-  // toPrecision turns to exponents below 1e-6; nothing that is shown here is that small and means something.
-  return size < 1e-6 ? "0" : value.toPrecision(3);
+  // Nothing that is shown here is that small and means something.
+  return Math.abs(value) < 1e-6 ? "0" : THREE.format(value);
 }
 
 /**
@@ -47,7 +48,7 @@ export function digits(value) {
  */
 export function count(value) {
   if (value === null || !Number.isFinite(value)) return NOTHING;
-  if (value < 1e9) return group(Math.round(value));
+  if (value < 1e9) return WHOLE.format(value);
   const [scale, prefix] = value < 1e12 ? [1e9, "G"] : [1e12, "T"];
   return `${digits(value / scale)} ${prefix}`;
 }
@@ -60,11 +61,6 @@ export function compact(value) {
   if (value === null || !Number.isFinite(value) || value < 99_999.5) return count(value);
   const [scale, prefix] = value < 999_500 ? [1e3, "k"] : value < 999_500_000 ? [1e6, "M"] : [1e9, "G"];
   return `${digits(value / scale)} ${prefix}`;
-}
-
-/** @param {number} value */
-function group(value) {
-  return String(value).replace(/\B(?=(\d{3})+(?!\d))/g, ",");
 }
 
 /**

@@ -120,8 +120,7 @@ export function connect(model) {
     show(el) {
       numbers += 1;
       const number = numbers;
-      const view = new Dashboard(el, (message) => say(String(message.kind), { ...message, to: number }));
-      view.number = number;
+      const view = new Dashboard(el, number, (message) => say(String(message.kind), { ...message, to: number }));
       views.add(view);
       seen();
       view.inspector.watch();
