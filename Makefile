@@ -10,7 +10,10 @@ RUST_SOURCES := $(shell find native client-rs -name '*.rs' -not -path '*/target/
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 export CARGO_TERM_COLOR ?= never
 
-.PHONY: demo lab test test-rust test-loom test-memory test-python front-end lint format setup build bench bench-rust \
+# Building takes minutes, so each step says what it is about to do, and cargo what it compiles.
+SAY = @printf '\n\033[1m%s\033[0m\n'
+
+.PHONY: demo lab check test test-rust test-loom test-memory test-python front-end lint format setup build bench bench-rust \
 	soak clean chromium
 
 demo: build
@@ -21,11 +24,17 @@ lab: build
 
 test: lint test-rust test-loom test-python
 
+# For every day: the linters and the quick tests, two minutes once everything is built.
+check: lint
+	$(SAY) "Unit tests and guards"
+	$(BIN)/python -m pytest --quiet tests/unit tests/guards
+
 build: setup $(VENV)/.extension $(VENV)/.client
 
 setup: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml
+	$(SAY) "Installing what developing needs into $(VENV)"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
 	$(BIN)/pip install --quiet --group dev 'anywidget>=0.9.18' 'ipykernel>=7.2' 'ipython>=8.20' 'ipywidgets>=8.1' 'pydantic>=2.13'
@@ -37,18 +46,22 @@ $(VENV)/.installed: pyproject.toml
 	touch $@
 
 $(VENV)/.extension: $(VENV)/.installed $(RUST_SOURCES)
-	PIP_QUIET=1 $(BIN)/maturin develop --release --quiet
+	$(SAY) "Building the Python extension (two to six minutes the first time)"
+	PIP_QUIET=1 $(BIN)/maturin develop --release
 	touch $@
 
 $(VENV)/.client: $(VENV)/.installed $(RUST_SOURCES)
-	cargo build --release --quiet -p pycrust-client --examples
+	$(SAY) "Building the Rust client's examples (up to three minutes)"
+	cargo build --release -p pycrust-client --examples
 	touch $@
 
 test-rust: build
+	$(SAY) "Rust tests (building them takes up to six minutes)"
 	cargo test --release --no-fail-fast
 	cargo test --release -p pycrust-client --features ndarray --test ndarray
 
 test-loom: setup
+	$(SAY) "Models of concurrent code"
 	RUSTFLAGS="--cfg loom" cargo test --release --target-dir target/loom -p pycrust-transport --test loom
 
 # Views, lifetimes and hostile frames under AddressSanitizer, which finds what a test can't see: a use after a free, a read
@@ -65,12 +78,14 @@ else
 endif
 
 test-python: build chromium front-end
+	$(SAY) "Python, notebooks, browser: all of it together"
 	$(BIN)/python -m pytest
 
 # What builds and checks the live view's front end: only whoever changes it and the tests need this.
 front-end: pycrust/jupyter/view/node_modules/.package-lock.json
 
 pycrust/jupyter/view/node_modules/.package-lock.json: pycrust/jupyter/view/package-lock.json
+	$(SAY) "Installing what builds and checks the front end"
 	cd pycrust/jupyter/view && npm ci --silent
 	touch $@
 
@@ -79,12 +94,15 @@ ifeq ($(CHROMIUM),)
 	apt-get update -qq && apt-get install -y -qq chromium fonts-dejavu
 endif
 
-lint: build
+lint: build front-end
+	$(SAY) "Linters and types"
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps --quiet
 	$(BIN)/ruff check pycrust tests notebooks client-rs/examples
 	$(BIN)/ruff format --check pycrust tests client-rs/examples
 	$(BIN)/pyright
+	cd pycrust/jupyter/view && npm run --silent check
 
 format:
 	cargo fmt --all

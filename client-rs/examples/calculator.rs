@@ -1,5 +1,5 @@
 //! Calls the calculator of the quickstart: adds 10 and 20, and pings.
-#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stdout, reason = "a program that prints")]
 
 use std::time::Duration;
 

@@ -2,7 +2,7 @@
 //!
 //! Prints one line of JSON, `{"value": …, "version": …}` or `{"error": …}`. The arguments are JSON: an object binds
 //! by name, an array by position.
-#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stdout, reason = "a program that prints")]
 
 use clap::Parser;
 use pycrust_client::{Details, Error, RpcClient};

@@ -4,7 +4,7 @@
 //! can solve difficult learning control problems", IEEE Transactions on Systems, Man, and Cybernetics 13(5),
 //! without friction, integrated by Euler's method. The paper steps 50 times a second; here a step is one tick
 //! of the loop, 500 times a second by default, and the simulated time is the real one.
-#![allow(clippy::print_stdout, clippy::print_stderr)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints")]
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

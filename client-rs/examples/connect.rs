@@ -1,7 +1,7 @@
 //! Connects many clients, one after another, prints how long each took, and keeps them until its input ends.
 //!
 //! `connect --endpoint NAME --clients 64`
-#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stdout, reason = "a program that prints")]
 
 use std::time::Instant;
 

@@ -1,4 +1,8 @@
 //! The program that every user starts from, as it stands in the documentation.
-#![allow(unused_variables, clippy::many_single_char_names)]
+#![allow(
+    unused_variables,
+    clippy::many_single_char_names,
+    reason = "the contract's program, letter by letter"
+)]
 
 include!("../../tests/interop/contract_client.rs");

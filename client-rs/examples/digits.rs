@@ -1,7 +1,7 @@
 //! Sends images of digits to a classifier, over and over, and reports how often each version of it was right.
 //!
 //! `digits --endpoint digits --images images.json` goes on until its standard input closes, or for `--seconds`.
-#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stdout, reason = "a program that prints")]
 
 use std::collections::BTreeMap;
 use std::fs::File;

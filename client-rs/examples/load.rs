@@ -1,7 +1,7 @@
 //! Calls one method from many tasks and reports what came of it.
 //!
 //! `load --endpoint NAME --method add --args '{"a": 1, "b": 2}' --tasks 8 --seconds 10 --json`
-#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stdout, reason = "a program that prints")]
 
 mod pace;
 

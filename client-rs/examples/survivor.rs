@@ -1,7 +1,7 @@
 //! One client object through its worker's death: a call in flight, then calls until a successor answers.
 //!
 //! `survivor --endpoint NAME` calls `nap(60.0)`, prints how that ended, then calls `ping` until it is answered.
-#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stdout, reason = "a program that prints")]
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,5 +1,5 @@
 //! The client without Tokio.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a failed test panics")]
 
 mod support;
 

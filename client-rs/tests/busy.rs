@@ -1,5 +1,5 @@
 //! A runtime whose blocking pool is busy for good, and processes that get no more threads.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a failed test panics")]
 
 mod support;
 

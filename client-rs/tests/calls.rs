@@ -1,5 +1,5 @@
 //! Calls over a real connection: values, errors, options, numbers.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a failed test panics")]
 
 mod support;
 

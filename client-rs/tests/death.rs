@@ -1,5 +1,5 @@
 //! Workers that stop, die and come back under a client that stays.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a failed test panics")]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! Clients in a forked child: an error at once there, and nothing that the parent would notice.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a failed test panics")]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! Time limits: short ones, many at once, on every kind of runtime, and against workers that say nothing.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a failed test panics")]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! Calls that wait for a worker, and what is told of its connection meanwhile.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a failed test panics")]
 
 mod support;
 

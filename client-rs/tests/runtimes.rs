@@ -1,5 +1,5 @@
 //! Clients on several Tokio runtimes, of both kinds, and on ones that end.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a failed test panics")]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! What a client tells of its connection, and of its worker's readiness.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a failed test panics")]
 
 mod support;
 

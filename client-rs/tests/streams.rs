@@ -1,5 +1,5 @@
 //! Time limits of calls that stream.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a failed test panics")]
 
 mod support;
 

@@ -1,8 +1,8 @@
 //! The Python extension `pycrust._native`: it converts, calls and reports; it decides nothing.
 //!
 //! A dispatch thread asks the engine for the next call while detached from the interpreter, runs it
-//! attached ([`handler`]), and answers. MessagePack goes straight to and from Python objects
-//! ([`decode`], [`encode`]).
+//! attached (`handler`), and answers. MessagePack goes straight to and from Python objects
+//! (`decode`, `encode`).
 
 mod arguments;
 mod async_call;

@@ -43,7 +43,7 @@ VALUES = {
 
 ROOMS = {
     "native/protocol": Room(
-        crates={"rmp", "rmp-serde", "rmpv", "serde", "serde_bytes", "thiserror"},
+        crates={"rmp", "rmp-serde", "serde", "serde_bytes", "thiserror"},
         std={"collections", "fmt", "ops", "str"},
         headers={"attachments.rs", "header.rs", "lib.rs"},
         bytes={
@@ -112,11 +112,11 @@ _NO_LITERAL = re.compile(
 _BYTES = re.compile(r"\b(?:to|from)_(?:le|be|ne)_bytes\b")
 
 
-def _manifest(path: Path) -> dict[str, Any]:
+def read_manifest(path: Path) -> dict[str, Any]:
     return tomllib.loads(path.read_text())
 
 
-def _tables(manifest: dict[str, Any], *kinds: str) -> Iterator[tuple[str, Any]]:
+def tables(manifest: dict[str, Any], *kinds: str) -> Iterator[tuple[str, Any]]:
     for table in [manifest, *manifest.get("target", {}).values()]:
         for kind in kinds:
             yield from table.get(kind, {}).items()
@@ -129,7 +129,7 @@ def _real(name: str, requirement: Any) -> str:
 
 def manifests(root: Path) -> list[str]:
     """Dependencies that a room may not have."""
-    workspace = _manifest(root / "Cargo.toml").get("workspace", {}).get("dependencies", {})
+    workspace = read_manifest(root / "Cargo.toml").get("workspace", {}).get("dependencies", {})
     wrong = []
     for name, requirement in workspace.items():
         if _real(name, requirement) != name:
@@ -139,8 +139,8 @@ def manifests(root: Path) -> list[str]:
             wrong.append(f"Cargo.toml: {name} is not pinned to 0.10.0 but {version!r}")
     for folder, room in ROOMS.items():
         where = f"{folder}/Cargo.toml"
-        manifest = _manifest(root / where)
-        needs = dict(_tables(manifest, "dependencies", "build-dependencies"))
+        manifest = read_manifest(root / where)
+        needs = dict(tables(manifest, "dependencies", "build-dependencies"))
         if not needs:
             wrong.append(f"{where}: no dependencies: it is not what this check takes it for")
         for name, requirement in needs.items():
@@ -149,7 +149,7 @@ def manifests(root: Path) -> list[str]:
                 wrong.append(f"{where}: {crate} goes by the name of {name}")
             if crate not in room.crates:
                 wrong.append(f"{where}: depends on {crate}")
-        for name, requirement in _tables(manifest, "dev-dependencies"):
+        for name, requirement in tables(manifest, "dev-dependencies"):
             if _real(name, requirement) in BINDING_ONLY and folder != "native":
                 wrong.append(f"{where}: its tests depend on {_real(name, requirement)}")
         if manifest.get("lints") != {"workspace": True}:
@@ -191,7 +191,7 @@ def sources(root: Path, folder: str) -> list[str]:
 
 def locks(root: Path) -> list[str]:
     """Locks with a state of the process's, which a fork breaks."""
-    names = {package["name"] for package in _manifest(root / "Cargo.lock")["package"]}
+    names = {package["name"] for package in read_manifest(root / "Cargo.lock")["package"]}
     found = names & {"parking_lot", "parking_lot_core"}
     return [f"Cargo.lock: {name}" for name in sorted(found)] + (
         [] if "lock_api" in names else ["Cargo.lock: it has no lock_api, so it is not ours"]

@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use crate::bytes::length;
 use crate::error::Malformed;
 use crate::header::Common;
 use crate::limits::{MAX_ATTACHMENTS, MAX_BODY_LEN};
@@ -77,7 +78,7 @@ impl Common {
             return Ok(Box::default());
         }
         let parts = self.split(sample)?;
-        let table_end = self.announced() as usize;
+        let table_end = length(self.announced());
         let table_start = table_end - parts.table.len();
         let (entries, _) = parts.table.as_chunks::<ENTRY_LEN>();
         let mut ranges = Vec::with_capacity(entries.len());
@@ -132,5 +133,5 @@ fn range(entry: &[u8; ENTRY_LEN], table_end: usize, sample_len: usize) -> Result
     if !offset.is_multiple_of(ALIGNMENT as u64) {
         return Err(format!("begins at {offset}, which is no multiple of {ALIGNMENT}"));
     }
-    Ok(offset as usize..end as usize)
+    Ok(length(offset)..length(end))
 }

@@ -3,7 +3,7 @@
 //! Bytes 0 to 31 are common, the rest depends on the kind. `SPEC.md` has the table of offsets.
 
 use crate::attachments::ENTRY_LEN;
-use crate::bytes::{Raw, array, put, u16_at, u32_at, u64_at};
+use crate::bytes::{Raw, array, length, put, u16_at, u32_at, u64_at};
 use crate::error::Malformed;
 use crate::limits::{MAX_BODY_LEN, PROTOCOL_VERSION};
 use crate::report::REPORT_LEN;
@@ -291,7 +291,7 @@ impl Common {
         let (control, rest) = sample.split_at(self.body_len as usize);
         let (metadata, rest) = rest.split_at(self.metadata_len as usize);
         let table_len = self.table_len();
-        let reports_len = need as usize - control.len() - metadata.len() - table_len;
+        let reports_len = length(need) - control.len() - metadata.len() - table_len;
         let (reports, rest) = rest.split_at(reports_len);
         Ok(Parts { control, metadata, reports, table: &rest[..table_len] })
     }
@@ -362,7 +362,7 @@ pub struct Parts<'a> {
     pub control: &'a [u8],
     /// The metadata: a MessagePack map, or nothing.
     pub metadata: &'a [u8],
-    /// The round-trip reports, [`REPORT_LEN`](crate::report::REPORT_LEN) bytes each.
+    /// The round-trip reports, [`REPORT_LEN`] bytes each.
     pub reports: &'a [u8],
     /// The attachments' table, for [`Common::attachments_in`].
     pub table: &'a [u8],

@@ -42,6 +42,7 @@
 //! Nothing here trusts a byte: every length, offset, depth and count is checked before it is used,
 //! and each failure is a [`Malformed`] with the offset and the reason.
 #![forbid(unsafe_code)]
+#![deny(clippy::cast_possible_truncation)]
 
 pub mod attachments;
 mod bytes;

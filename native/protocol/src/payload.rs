@@ -2,6 +2,7 @@
 
 use rmp::Marker;
 
+use crate::bytes::length;
 use crate::error::Malformed;
 use crate::integer::{INTEGER_EXTENSION, Integer};
 use crate::limits::MAX_DEPTH;
@@ -81,12 +82,12 @@ fn number(reader: &mut Reader<'_>, len: usize) -> Result<(), Malformed> {
 }
 
 fn string(reader: &mut Reader<'_>, at: usize, len: u64) -> Result<(), Malformed> {
-    let bytes = reader.take(len as usize, "a string")?;
+    let bytes = reader.take(length(len), "a string")?;
     utf8(bytes, at, "a string").map(drop)
 }
 
 fn binary(reader: &mut Reader<'_>, len: u64) -> Result<(), Malformed> {
-    reader.take(len as usize, "a binary").map(drop)
+    reader.take(length(len), "a binary").map(drop)
 }
 
 /// The elements of an array, or the keys and values of a map.
@@ -102,8 +103,8 @@ fn elements(reader: &mut Reader<'_>, at: usize, count: u64, depth: usize) -> Res
 /// An array's descriptor, an integer, or a timestamp in its 32, 64 or 96-bit form:
 /// <https://github.com/msgpack/msgpack/blob/master/spec.md#timestamp-extension-type>.
 fn extension(reader: &mut Reader<'_>, at: usize, len: u64) -> Result<(), Malformed> {
-    let kind = (reader.be(1, "an extension's type")? as u8).cast_signed();
-    let data = reader.take(len as usize, "an extension")?;
+    let kind = reader.take(1, "an extension's type")?[0].cast_signed();
+    let data = reader.take(length(len), "an extension")?;
     if kind == TENSOR_EXTENSION {
         return Tensor::decode(data).map(drop).map_err(|error| Malformed::new(at, error.reason));
     }

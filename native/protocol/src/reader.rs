@@ -2,6 +2,7 @@
 
 use rmp::Marker;
 
+use crate::bytes::length;
 use crate::error::Malformed;
 
 /// A position in bytes that came from the other side; every read is checked against what is left.
@@ -106,7 +107,7 @@ impl<'a> Reader<'a> {
             Marker::Str32 => self.be(4, what)?,
             other => return Err(Malformed::new(at, format!("{what} must be a string, found {other:?}"))),
         };
-        self.take(len as usize, what)
+        self.take(length(len), what)
     }
 
     pub(crate) fn str(&mut self, what: &str) -> Result<&'a str, Malformed> {
@@ -134,7 +135,7 @@ impl<'a> Reader<'a> {
             Marker::Bin32 => self.be(4, what)?,
             other => return Err(Malformed::new(at, format!("{what} must be binary, found {other:?}"))),
         };
-        self.take(len as usize, what)
+        self.take(length(len), what)
     }
 
     pub(crate) fn end(&self, whole: &str) -> Result<(), Malformed> {

@@ -161,7 +161,9 @@ impl Tensor {
         if self.column_major {
             bits |= flags::COLUMN_MAJOR;
         }
-        out.extend_from_slice(&[self.dtype as u8, bits, self.shape.len() as u8, 0]);
+        // More than any reader takes, and refused as such.
+        let dimensions = u8::try_from(self.shape.len()).unwrap_or(u8::MAX);
+        out.extend_from_slice(&[self.dtype as u8, bits, dimensions, 0]);
         out.extend_from_slice(&self.attachment.to_le_bytes());
         for size in &self.shape {
             out.extend_from_slice(&size.to_le_bytes());

@@ -1,6 +1,6 @@
 //! Attachments through real shared memory: in place and copied, kept for long, and what is given back.
 #![cfg(not(loom))]
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, missing_docs, reason = "a failed test panics")]
 
 mod common;
 

@@ -1,6 +1,6 @@
 //! Names: who serves them, who may not, where the files are.
 #![cfg(not(loom))]
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, missing_docs, reason = "a failed test panics")]
 
 mod common;
 

@@ -1,6 +1,6 @@
 //! Files that somebody cleans away under a worker: it makes them again, or says what to do.
 #![cfg(not(loom))]
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, missing_docs, reason = "a failed test panics")]
 
 mod common;
 

@@ -1,6 +1,6 @@
 //! Processes that are short of file descriptors: errors that say so, and nobody else loses anything.
 #![cfg(not(loom))]
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, missing_docs, reason = "a failed test panics")]
 
 mod common;
 

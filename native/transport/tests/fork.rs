@@ -1,7 +1,7 @@
 //! Forked children, such as a data loader's workers: they keep nothing of their parent's alive and break
 //! nothing of it.
 #![cfg(not(loom))]
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, missing_docs, reason = "a failed test panics")]
 
 mod common;
 

@@ -2,7 +2,7 @@
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test -p pycrust-transport --test loom --release`
 #![cfg(loom)]
-#![allow(missing_docs, dead_code)]
+#![allow(missing_docs, dead_code, reason = "nothing but models")]
 
 #[path = "../src/parking.rs"]
 mod parking;

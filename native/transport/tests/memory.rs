@@ -1,6 +1,11 @@
 //! A small /dev/shm, as containers have: frames that don't fit are errors, and no signal comes.
 #![cfg(not(loom))]
-#![allow(clippy::print_stderr, clippy::unwrap_used, missing_docs)]
+#![allow(
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a failed test panics, and one that can't run says why"
+)]
 
 mod common;
 

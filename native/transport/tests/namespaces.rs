@@ -1,6 +1,11 @@
 //! Containers: other PID, user and mount namespaces, other views of /dev/shm, system calls that are forbidden.
 #![cfg(not(loom))]
-#![allow(clippy::print_stderr, clippy::unwrap_used, missing_docs)]
+#![allow(
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a failed test panics, and one that can't run says why"
+)]
 
 mod common;
 
