@@ -467,7 +467,10 @@ def describe_result(exc: BaseException) -> tuple[int, dict[str, Any]]:
         return int(Code.INTERNAL), _payload(exc, message, errors)
     if isinstance(exc, RpcError):
         return _of_rpc_error(exc)
-    return int(Code.INTERNAL), _payload(exc, f"the handler's result can't be sent: {message_of(exc)}")
+    # What encodes says where it is and what; anything else came out of a validator or serializer.
+    kind = "" if isinstance(exc, TypeError | ValueError) else f"{qualified_name(type(exc))}: "
+    said = f"{kind}{message_of(exc)}".removesuffix(": ")
+    return int(Code.INTERNAL), _payload(exc, f"the handler's result can't be sent: {said}")
 
 
 def _of_rpc_error(exc: RpcError) -> tuple[int, dict[str, Any]]:

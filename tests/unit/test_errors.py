@@ -179,12 +179,19 @@ def test_arguments_that_cannot_be_bound():
 
 
 @pytest.mark.parametrize(
-    "exc", [TypeError("object has no form"), ValueError("too deep"), RuntimeError("serializer")]
+    ("exc", "said"),
+    [
+        (TypeError("object has no form"), "object has no form"),
+        (ValueError("too deep"), "too deep"),
+        (RuntimeError("serializer"), "RuntimeError: serializer"),
+        (SystemExit(3), "SystemExit: 3"),
+        (KeyboardInterrupt(), "KeyboardInterrupt"),
+    ],
 )
-def test_a_result_that_cannot_be_sent_is_internal(exc):
+def test_a_result_that_cannot_be_sent_is_internal(exc, said):
     code, payload = describe_result(exc)
     assert code == 13
-    assert str(exc) in payload["message"]
+    assert payload["message"] == f"the handler's result can't be sent: {said}"
 
 
 def test_who_serves_a_name_is_said():
