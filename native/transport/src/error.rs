@@ -96,7 +96,7 @@ pub enum ClaimError {
 #[non_exhaustive]
 pub enum ConnectError {
     /// Nobody serves the name.
-    #[error("no worker serves {endpoint:?}: looked in {}, where {}", among(looked_in), lists(live))]
+    #[error("{}", not_found(endpoint, looked_in, live))]
     NotFound {
         /// The name.
         endpoint: String,
@@ -176,11 +176,22 @@ fn among(dirs: &[PathBuf]) -> String {
     dirs.iter().map(|dir| dir.display().to_string()).collect::<Vec<_>>().join(" and ")
 }
 
-/// The live endpoints, for a person.
-fn lists(live: &[Owner]) -> String {
-    if live.is_empty() {
-        return "no endpoint lives".into();
+/// Why there is nobody to connect with.
+fn not_found(endpoint: &str, looked_in: &[PathBuf], live: &[Owner]) -> String {
+    let dirs = among(looked_in);
+    if let Some(owner) = live.iter().find(|owner| owner.endpoint == endpoint) {
+        return format!(
+            "{endpoint:?} is being served by {}{}, but has no socket in {dirs}: the worker makes it again within seconds, \
+             or its log says why it can't",
+            process(owner.pid),
+            in_notebook(&owner.notebook)
+        );
     }
-    let names: Vec<_> = live.iter().map(|owner| format!("{} (pid {})", owner.endpoint, owner.pid)).collect();
-    format!("these live: {}", names.join(", "))
+    let served: Vec<_> = live.iter().map(|owner| format!("{} (pid {})", owner.endpoint, owner.pid)).collect();
+    let served = if served.is_empty() {
+        "no endpoint is being served".into()
+    } else {
+        served.join(", ") + " can be found"
+    };
+    format!("no worker serves {endpoint:?}: looked in {dirs}, where {served}")
 }

@@ -10,6 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use common::{Place, body, driven, name, receive_one, request, wait_until};
+use pycrust_protocol::name::EndpointName;
 use pycrust_transport::{Acceptor, Claim, ClaimError, Connection, ControlEvent, Limits, Link, connect};
 use std::sync::Arc;
 
@@ -74,6 +75,32 @@ fn a_socket_that_was_removed_is_made_again() {
     drop(place.connect());
     drop(client);
     acceptor.stop();
+}
+
+#[test]
+fn a_socket_whose_place_is_taken_is_told_of_on_both_sides() {
+    let place = Place::new();
+    let (acceptor, events) = place.serve();
+    let socket = place.path().join("tested.sock");
+    fs::remove_file(&socket).unwrap();
+    while let Err(error) = fs::create_dir(&socket) {
+        // The slow tick came in between.
+        assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+        fs::remove_file(&socket).unwrap();
+    }
+    events.told(&["no client finds this worker", "could not listen"]);
+    let error = connect(&place.runtime, &name(), "test").unwrap_err().to_string();
+    assert!(error.contains("is being served by") && error.contains("has no socket"), "{error}");
+    let other = EndpointName::new("other").unwrap();
+    let error = connect(&place.runtime, &other, "test").unwrap_err().to_string();
+    assert!(error.contains("where tested (pid"), "{error}");
+    fs::remove_dir(&socket).unwrap();
+    wait_until("the socket", || socket.exists());
+    drop(place.connect());
+    acceptor.stop();
+    drop(acceptor);
+    let error = connect(&place.runtime, &other, "test").unwrap_err().to_string();
+    assert!(error.contains("no endpoint is being served"), "{error}");
 }
 
 #[test]
