@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from pycrust import _binding, capture
 from pycrust.display import in_kernel
+from pycrust.shield import shielded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -110,6 +111,11 @@ class Drain:
 
     def start(self) -> None:
         """Starts the thread if it does not run."""
+        if self._thread is None and not self._ended:
+            self._begin()
+
+    @shielded
+    def _begin(self) -> None:
         with self._lock:
             if self._thread is not None or self._ended:
                 return

@@ -9,7 +9,7 @@ use pycrust_engine::{CallContext, Channel, Output, RunningCall};
 use pycrust_protocol::header::TraceContext;
 use pycrust_protocol::limits::MAX_METADATA_LEN;
 use pycrust_transport::{Connection, monotonic_ns};
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyKeyboardInterrupt, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 
@@ -48,7 +48,7 @@ impl Drop for Running<'_> {
     fn drop(&mut self) {
         finish(self.py);
         RUNNING.set(self.before);
-        vacate();
+        vacate(self.py);
     }
 }
 
@@ -70,7 +70,7 @@ impl Drop for RunningBatch<'_> {
     fn drop(&mut self) {
         finish(self.py);
         BATCH.set(self.before);
-        vacate();
+        vacate(self.py);
     }
 }
 
@@ -125,18 +125,36 @@ fn occupy(jobs: &[PyJob]) {
 }
 
 /// This dispatch thread's handler has returned.
-fn vacate() {
+fn vacate(py: Python<'_>) {
     PLACE.with(|place| {
         if let Some(place) = place.get() {
-            let mut held = place.lock();
-            held.calls.clear();
-            if std::mem::take(&mut held.interrupted) {
-                // What has not been raised yet would be raised in the next call.
-                // SAFETY: this thread is attached, as whoever makes a `Running` or a `RunningBatch` is.
-                unsafe { pyo3::ffi::PyThreadState_SetAsyncExc(place.thread, ptr::null_mut()) };
+            let interrupted = {
+                let mut held = place.lock();
+                held.calls.clear();
+                std::mem::take(&mut held.interrupted)
+            };
+            if interrupted {
+                call_off(py, place.thread);
             }
         }
     });
+}
+
+/// Takes back what this thread was to raise, if it has not been raised yet: it would be raised in the next call.
+///
+/// Taking it back, or having nothing to take back, leaves the interpreter before 3.13 with a flag that only an
+/// exception which is raised takes away (`_PyEval_SignalAsyncExc` in its `ceval_gil.c`). All its threads would look at
+/// every call and loop whether something is to be done, for good; and a profiler would never come past the first
+/// instruction of a function. So one is raised here, where nobody sees it.
+fn call_off(py: Python<'_>, thread: c_long) {
+    // SAFETY: attached, as `py` shows.
+    unsafe { pyo3::ffi::PyThreadState_SetAsyncExc(thread, ptr::null_mut()) };
+    if py.version_info() < (3, 13) {
+        let nobody_s = py.get_type::<PyKeyboardInterrupt>();
+        // SAFETY: as above.
+        unsafe { pyo3::ffi::PyThreadState_SetAsyncExc(thread, nobody_s.as_ptr()) };
+        let _raised = py.eval(c"None", None, None);
+    }
 }
 
 /// One dispatch thread, as others see it.

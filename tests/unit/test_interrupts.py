@@ -264,3 +264,32 @@ class TestInterrupts:
 
         with handlers:
             asyncio.run(main())
+
+
+PROFILED = """
+import cProfile, threading
+from concurrent.futures import ThreadPoolExecutor
+from pycrust import RpcClient, RpcEndpoint
+endpoint = RpcEndpoint("busy")
+
+@endpoint.register()
+def count() -> None:
+    running.set()
+    while True:
+        pass
+
+running = threading.Event()
+with endpoint, RpcClient("busy") as client, ThreadPoolExecutor(1) as pool:
+    call = pool.submit(client.call, "count")
+    running.wait()
+    assert endpoint.interrupt(endpoint.running()[0])
+    print(call.exception().code.name)
+    # It looks at every function's first instruction, and would stay there.
+    cProfile.Profile().runctx("sum([1, 2])", globals(), {})
+print("profiled")
+"""
+
+
+def test_an_interrupted_handler_leaves_the_interpreter_as_it_was(start):
+    program = start(sys.executable, "-c", PROFILED)
+    assert program.finish().splitlines()[-2:] == ["CANCELLED", "profiled"]

@@ -390,7 +390,7 @@ class TestEndpoint:
         endpoint.register(concurrency=100)(many)
         with endpoint, RpcClient(endpoint.name) as client, ThreadPoolExecutor(3) as pool:
             # Each waits for the other two.
-            places = [pool.submit(client.call, "meet", timeout=60) for _ in range(3)]
+            places = [pool.submit(client.request("meet", timeout=60).call) for _ in range(3)]
             assert sorted(place.result() for place in places) == [0, 1, 2]
             stats = {method["name"]: method["concurrency"] for method in endpoint.stats()["methods"]}
         assert stats == {"meet": 3, "one": 1, "many": 100}
