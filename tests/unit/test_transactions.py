@@ -322,7 +322,7 @@ class TestScripts:
 
         return write
 
-    @pytest.mark.parametrize("options", ["", "-i", "-n", "-t -N1", "-e"])
+    @pytest.mark.parametrize("options", ["", "-i", "-n", "-p", "-t -N1", "-e"])
     def test_a_script_that_fails_half_way_is_dropped(self, shell, script, options):
         path = script(HALF)
         assert shell.run(f"%run {options} {path}"), "IPython calls it a success"
