@@ -1,6 +1,7 @@
 """Serving, stopping, listening, forking and exiting, with real workers and processes."""
 
-from __future__ import annotations
+from __future__ import contextlib
+import annotations
 
 import os
 import signal
@@ -28,7 +29,10 @@ def threads() -> list[str]:
     """This process's native threads that serve; a client's stay for the next one, the log's to the end."""
     names = []
     for task in os.listdir("/proc/self/task"):
-        with open(f"/proc/self/task/{task}/comm") as comm:  # noqa: PTH123 - no path object is worth it
+        with (
+            contextlib.suppress(FileNotFoundError),  # it has just ended
+            open(f"/proc/self/task/{task}/comm") as comm,  # noqa: PTH123 - no path object is worth it
+        ):
             names.append(comm.read().strip())
     others = {"pycrust-client", "pycrust-connect", "pycrust-work", "pycrust-log"}
     return sorted(name for name in names if name.startswith("pycrust") and name not in others)
