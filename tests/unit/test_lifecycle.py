@@ -1,7 +1,6 @@
 """Serving, stopping, listening, forking and exiting, with real workers and processes."""
 
 from __future__ import contextlib
-import annotations
 
 import os
 import signal
