@@ -1,7 +1,8 @@
 """Serving, stopping, listening, forking and exiting, with real workers and processes."""
 
-from __future__ import contextlib
+from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
