@@ -6,6 +6,7 @@ import asyncio
 import math
 import os
 import sys
+import time
 from typing import TYPE_CHECKING, Any, Self
 
 from pycrust._binding import encode, make_client
@@ -71,6 +72,7 @@ class RpcClient:
         own = client_name if client_name is not None else os.path.basename(sys.argv[0] or "python")  # noqa: PTH119 - a name, not a path
         drain.start()
         self._options = TakenOptions()
+        self._timeout = timeout
         self._client = make_client(name, own, timeout, wait, wait_for_ready=wait_for_ready, lazy=lazy)
 
     def call(
@@ -105,7 +107,7 @@ class RpcClient:
                 for each.
         """
         if given := _given(timeout=timeout, idempotent=idempotent or None, metadata=metadata):
-            self._check(method, given)
+            timeout = self._check(method, given, self._timeout if timeout is None else timeout)
         return self.request(method, timeout=timeout, idempotent=idempotent, metadata=metadata).call(*args, **kwargs)
 
     async def acall(
@@ -121,7 +123,9 @@ class RpcClient:
         """Like `call`, awaited. Cancelling the task cancels the call."""
         if given := _given(timeout=timeout, idempotent=idempotent or None, metadata=metadata):
             if self._options.is_due(method):
-                self._options.learn(await self._ask())
+                began, timeout = time.monotonic(), self._timeout if timeout is None else timeout
+                self._options.learn(await self._ask(timeout))
+                timeout = _rest(timeout, began)
             self._options.check(method, given)
         request = self.request(method, timeout=timeout, idempotent=idempotent, metadata=metadata)
         return await request.acall(*args, **kwargs)
@@ -152,24 +156,35 @@ class RpcClient:
         Raises:
             RpcError: At the item where the call failed.
         """
-        if given := _given(timeout=None if timeout == math.inf else timeout, metadata=metadata):
-            self._check(method, given)
+        given = _given(
+            timeout=None if timeout == math.inf else timeout, idle_timeout=idle_timeout, metadata=metadata
+        )
+        if given:
+            timeout = self._check(method, given, timeout)
         request = self.request(method, timeout=timeout, idle_timeout=idle_timeout, metadata=metadata)
         return request.stream(*args, **kwargs)
 
-    async def _ask(self) -> Any:
+    async def _ask(self, timeout: float) -> Any:  # noqa: ASYNC109 - the worker is told of it
         try:
-            return await self.request(_METHODS).acall()
+            return await self._question(timeout).acall()
         except RpcError:
             return []  # the call itself will say so
 
-    def _check(self, method: str, given: list[str]) -> None:
+    def _check(self, method: str, given: list[str], timeout: float) -> float:
+        """Refuses options that may be meant for the handler; gives the time that the call has left."""
         if self._options.is_due(method):
+            began = time.monotonic()
             try:
-                self._options.learn(self.request(_METHODS).call())
+                self._options.learn(self._question(timeout).call())
             except RpcError:
                 self._options.learn([])  # the call itself will say so
+            timeout = _rest(timeout, began)
         self._options.check(method, given)
+        return timeout
+
+    def _question(self, timeout: float) -> Request:
+        """Asks what parameters methods have, within the time of the call that wants to know. No worker is waited for."""
+        return self.request(_METHODS, timeout=timeout, wait_for_ready=False)
 
     def request(  # noqa: PLR0913 - all but the method are keywords with defaults
         self,
@@ -394,6 +409,11 @@ class Stream:
 def _given(**options: Any) -> list[str]:
     """The options that a caller has given."""
     return [name for name, value in options.items() if value is not None]
+
+
+def _rest(timeout: float, began: float) -> float:
+    """What is left of a call's seconds."""
+    return max(0.0, timeout - (time.monotonic() - began))
 
 
 def _arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

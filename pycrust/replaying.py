@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import bdb
 import pdb  # noqa: T100 - debugging is what `debug` is for
+import signal
 import sys
 import threading
 import time
@@ -178,6 +179,7 @@ def debug(call: RecordedCall) -> Any:
     assert registration.handler is not None  # noqa: S101 - only registrations with one are visible
     args, kwargs = service.catalog.bound(registration).bound(arguments)
     function, debugger = registration.handler.function, _debugger()
+    interrupts = signal.getsignal(signal.SIGINT)
     try:
         with service.catalog.local_call(registration, call).here():
             if registration.kind == "function":
@@ -187,6 +189,10 @@ def debug(call: RecordedCall) -> Any:
                 return list(work) if registration.kind == "generator" else _drive(work)
     except bdb.BdbQuit:
         return None  # as the user asked
+    finally:
+        # `continue` makes Ctrl-C the debugger's, for good.
+        if interrupts is not None:
+            signal.signal(signal.SIGINT, interrupts)
 
 
 @contextmanager

@@ -57,6 +57,10 @@ def _meet_debugger() -> None:
         debugpy.debug_this_thread()
 
 
+def nothing() -> None:
+    """Does nothing, but looks whether this thread is to raise an exception, as every function does."""
+
+
 def leave() -> None:
     """A dispatch thread ends: before 3.12, Python would go on counting it."""
     with _private._active_limbo_lock:  # noqa: SLF001

@@ -468,3 +468,20 @@ def test_a_result_that_was_built_in_place_may_be_kept_and_returned_again(endpoin
     assert (second == 5).all()
     assert [int(array.max()) for array in client.stream("changing")] == [0, 1, 2]
     kept.clear()
+
+
+@pytest.mark.parametrize("way", ["call", "acall", "stream"])
+def test_the_question_for_a_method_s_parameters_has_the_call_s_time(make_endpoint, way):
+    """No worker is there, and the client waits for one longer than the call may."""
+    asked = []
+    with RpcClient(make_endpoint().name, lazy=True, wait_for_ready=True, timeout=600) as client:
+        question = client._question
+        client._question = lambda timeout: asked.append(timeout) or question(timeout)
+        make = {
+            "call": lambda: client.call("add", timeout=0.05),
+            "acall": lambda: asyncio.run(client.acall("add", timeout=0.05)),
+            "stream": lambda: list(client.stream("add", timeout=0.05)),
+        }[way]
+        with pytest.raises(DeadlineExceeded, match="no worker was ready"):
+            make()
+    assert asked == [0.05]

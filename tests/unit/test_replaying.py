@@ -282,6 +282,7 @@ def test_fields_that_are_dropped_are_not_stored(make_endpoint, tmp_path):
 
 DEBUGGED = """
 import asyncio
+import signal
 from pycrust import RpcClient, RpcEndpoint
 
 endpoint = RpcEndpoint("debugged")
@@ -296,12 +297,14 @@ async def wait(number: int) -> float:
     await asyncio.sleep(0)
     return number / 2
 
+interrupts = signal.getsignal(signal.SIGINT)
 endpoint.serve()
 with RpcClient("debugged") as client:
     client.call("halve", 3)
     client.call("wait", 3)
 print("got", endpoint.traffic("halve")[-1].debug())
 print("got", endpoint.traffic("wait")[-1].debug())
+print("interrupts", signal.getsignal(signal.SIGINT) is interrupts)
 endpoint.stop()
 """
 
@@ -321,6 +324,7 @@ def test_a_call_is_debugged_on_the_main_thread(tmp_path):
     assert "(Pdb) 3" in run.stdout
     assert "(Pdb) 1.5" in run.stdout
     assert "(Pdb) 7" in run.stdout
+    assert "interrupts True" in run.stdout, "Ctrl-C is the debugger's no longer"
     assert [line for line in run.stdout.splitlines() if "got" in line][-2:] == ["(Pdb) got 1.5", "(Pdb) got 1.5"]
 
 
