@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pycrust._binding import encode, make_client
 from pycrust.current import running_call
-from pycrust.errors import Cancelled, RpcError
+from pycrust.errors import Cancelled, Code, RpcError
 from pycrust.logs import drain
 from pycrust.naming import check_endpoint
 from pycrust.takenoptions import TakenOptions
@@ -167,8 +167,8 @@ class RpcClient:
     async def _ask(self, timeout: float) -> Any:  # noqa: ASYNC109 - the worker is told of it
         try:
             return await self._question(timeout).acall()
-        except RpcError:
-            return []  # the call itself will say so
+        except RpcError as error:
+            return _unanswered(error)
 
     def _check(self, method: str, given: list[str], timeout: float) -> float:
         """Refuses options that may be meant for the handler; gives the time that the call has left."""
@@ -176,14 +176,14 @@ class RpcClient:
             began = time.monotonic()
             try:
                 self._options.learn(self._question(timeout).call())
-            except RpcError:
-                self._options.learn([])  # the call itself will say so
+            except RpcError as error:
+                self._options.learn(_unanswered(error))
             timeout = _rest(timeout, began)
         self._options.check(method, given)
         return timeout
 
     def _question(self, timeout: float) -> Request:
-        """Asks what parameters methods have, within the time of the call that wants to know. No worker is waited for."""
+        """Asks for the parameters of methods within a call's own time; waits for no worker."""
         return self.request(_METHODS, timeout=timeout, wait_for_ready=False)
 
     def request(  # noqa: PLR0913 - all but the method are keywords with defaults
@@ -409,6 +409,14 @@ class Stream:
 def _given(**options: Any) -> list[str]:
     """The options that a caller has given."""
     return [name for name, value in options.items() if value is not None]
+
+
+def _unanswered(error: RpcError) -> list[Any]:
+    """What is known of the methods of a worker that has not said it: nothing, and the call will say why."""
+    if error.code is Code.DEADLINE_EXCEEDED:
+        error.may_have_run = False  # the call itself was not even sent, and there is no time left for it
+        raise error
+    return []
 
 
 def _rest(timeout: float, began: float) -> float:

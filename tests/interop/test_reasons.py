@@ -100,7 +100,11 @@ def test_a_worker_that_is_stopped(kernel, client):
     os.kill(kernel.pid, signal.SIGSTOP)
     try:
         said = reason(client, "ping")
+        # That it asks what parameters the method has takes nothing of what it says.
+        with pytest.raises(DeadlineExceeded) as missed:
+            client.request("ping", timeout=0.3).call()
     finally:
         os.kill(kernel.pid, signal.SIGCONT)
+    assert str(missed.value).partition(";")[2] == said.partition(";")[2]
     assert f"the worker (pid {kernel.pid}) is stopped, by a signal (SIGSTOP, Ctrl-Z) or a debugger" in said
     assert client.call("ping") == "pong"
