@@ -79,7 +79,8 @@ endif
 
 test-python: build chromium front-end
 	$(SAY) "Python, notebooks, browser: all of it together"
-	$(BIN)/python -m pytest
+	@# Two processes, each with files of tests of its own: most of the time a test waits for somebody.
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # What builds and checks the live view's front end: only whoever changes it and the tests need this.
 front-end: pycrust/jupyter/view/node_modules/.package-lock.json

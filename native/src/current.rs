@@ -150,7 +150,9 @@ fn call_off(py: Python<'_>, thread: c_long) {
     // SAFETY: attached, as `py` shows.
     unsafe { pyo3::ffi::PyThreadState_SetAsyncExc(thread, ptr::null_mut()) };
     if py.version_info() < (3, 13) {
-        let Ok(nothing) = py.import("pycrust.threads").and_then(|threads| threads.getattr("nothing")) else { return };
+        let Ok(nothing) = py.import("pycrust.threads").and_then(|threads| threads.getattr("nothing")) else {
+            return;
+        };
         let nobody_s = py.get_type::<PyKeyboardInterrupt>();
         // SAFETY: as above.
         unsafe { pyo3::ffi::PyThreadState_SetAsyncExc(thread, nobody_s.as_ptr()) };

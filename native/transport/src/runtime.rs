@@ -103,13 +103,14 @@ impl Runtime {
         self.look()
     }
 
-    /// Looks at every lock and every life, and removes those of the dead; gives the living.
+    /// Looks at every lock, and at every life of this user's, and removes those of the dead; gives the living. Nobody
+    /// comes back to a directory that was made for one run: what is left of that is removed from anywhere.
     pub(crate) fn look(&self) -> Vec<Owner> {
         let locks = self.places.iter().flat_map(Place::locks);
         let mut live: Vec<_> = locks.filter_map(|path| lockfile::held_or_removed(&path)).collect();
         live.sort_by(|a, b| (&a.endpoint, a.generation).cmp(&(&b.endpoint, b.generation)));
         live.dedup_by_key(|owner| owner.generation);
-        life::bury_all(&self.directory_prefix());
+        life::bury_all(&user_prefix());
         live
     }
 
@@ -126,8 +127,13 @@ impl Runtime {
 
     fn directory_prefix(&self) -> String {
         let directory = hash(self.key.as_os_str().as_encoded_bytes()) as u32;
-        format!("pyc{}_{directory:08x}_", getuid().as_raw())
+        format!("{}{directory:08x}_", user_prefix())
     }
+}
+
+/// What every prefix of this user begins with.
+fn user_prefix() -> String {
+    format!("pyc{}_", getuid().as_raw())
 }
 
 /// Whether `prefix` is one of a worker that serves `name`. It may see the directory under another path, and its user by
