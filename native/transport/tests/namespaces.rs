@@ -25,8 +25,12 @@ fn isolated(place: &Place, role: &str, namespaces: &[&str], set_up: &str) -> Opt
         return None;
     }
     let mut command = Command::new("unshare");
-    command.args(namespaces).args(["sh", "-c"]).arg(format!("{set_up} && exec \"$0\" \"$@\""));
-    command.arg(std::env::current_exe().unwrap());
+    // Opened first: what is set up may hide the folder that it lies in, from those that are started in there, too.
+    let binary = std::env::current_exe().ok().filter(|path| path.exists());
+    let binary = binary.unwrap_or_else(|| "/proc/self/fd/9".into());
+    command.args(namespaces).args(["sh", "-c"]);
+    command.arg(format!("exec 9<\"$0\" && {{ {set_up}; }} && exec /proc/self/fd/9 \"$@\""));
+    command.arg(binary);
     Some(Other::run(command, place, role))
 }
 
