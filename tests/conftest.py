@@ -58,6 +58,13 @@ def runtime_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     wait_until(lambda: not shared_memory(directory), "shared memory to be freed")
 
 
+@pytest.fixture(autouse=True)
+def interrupts() -> Iterator[None]:
+    """Ctrl-C is Python's again after a debugger's `continue`, which makes it the debugger's for good."""
+    yield
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 class Program:
     """A process that a test started; killed at the test's end if it is still there."""
 
