@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
+from IPython.terminal.interactiveshell import TerminalInteractiveShell
 from traitlets.config import Config
 
 from pycrust import RpcEndpoint
@@ -405,9 +406,11 @@ class TestScripts:
     @pytest.mark.parametrize(
         "magic", ["%%time", "%%timeit -n1 -r1", "%%capture", "%%prun -q", "%%time --no-raise-error", "%%debug"]
     )
-    def test_magics_around_a_cell_that_fails(self, shell, magic, monkeypatch):
+    def test_magics_around_a_cell_that_fails(self, shell, magic, monkeypatch, request):
         if magic == "%%debug":
             monkeypatch.setattr("sys.stdin", io.StringIO("c\n" * 9))
+            # The debugger makes a shell for itself where there is none.
+            request.addfinalizer(TerminalInteractiveShell.clear_instance)
         shell.run(f"{magic}\n{HALF}")
         assert shell.live() == {}
 
