@@ -12,10 +12,10 @@ Examples:
 
 from typing import TYPE_CHECKING
 
-from pycrust.arrays import DType, Shape, to_torch
-from pycrust.batching import Batch
-from pycrust.current import current_call, current_calls
-from pycrust.endpoint import RpcEndpoint
+from pycrust.calls.current import current_call, current_calls
+from pycrust.endpoint.endpoint import RpcEndpoint
+from pycrust.endpoint.method import Method
+from pycrust.endpoint.rpc_methods import rpc_method
 from pycrust.errors import (
     Aborted,
     AlreadyExists,
@@ -38,23 +38,23 @@ from pycrust.errors import (
     Unknown,
     UnknownMethod,
 )
-from pycrust.events import Event, EventLog
-from pycrust.filters import FilterError
-from pycrust.history import History
-from pycrust.method import Method
-from pycrust.modelhistory import ModelVersion
-from pycrust.models import ModelSlot
-from pycrust.recorded import RecordedCall
-from pycrust.reloads import ModelRefusedError, Reload
-from pycrust.services import rpc_method
-from pycrust.shadow import Shadow
-from pycrust.statistics import Stats
-from pycrust.timestamp import Timestamp
-from pycrust.traffic import Traffic
-from pycrust.trials import Trial
-from pycrust.validation import validate_arguments, validate_result
-from pycrust.versions import Version
-from pycrust.weights import load_weights
+from pycrust.handlers.batching import Batch
+from pycrust.handlers.validation import validate_arguments, validate_result
+from pycrust.models.history import ModelVersion
+from pycrust.models.reload import ModelRefusedError, Reload
+from pycrust.models.slot import ModelSlot
+from pycrust.models.weights import load_weights
+from pycrust.text.statistics import Stats
+from pycrust.traffic.filters import FilterError
+from pycrust.traffic.recorded import RecordedCall
+from pycrust.traffic.traffic import Traffic
+from pycrust.trials.shadow import Shadow
+from pycrust.trials.trial import Trial
+from pycrust.values.arrays import DType, Shape, to_torch
+from pycrust.values.timestamp import Timestamp
+from pycrust.versions.events import Event, EventLog
+from pycrust.versions.history import History
+from pycrust.versions.version import Version
 
 if TYPE_CHECKING:
     from pycrust.client import RpcClient

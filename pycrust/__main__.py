@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from pycrust._binding import live_endpoints
+from pycrust._extension import live_endpoints
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -501,7 +501,7 @@ def yield_to_others(*, enabled: bool) -> None:
     """The main thread lets every thread that wakes come first; or, with `False`, no longer."""
 
 def decode_kept(payload: bytes, arrays: Sequence[bytes] = ...) -> Any:
-    """Like `decode`, of a recorded payload and its arrays; without them, each is a `pycrust.arrays.Absent`."""
+    """Like `decode`, of a recorded payload and its arrays; without them, each is an `Absent`."""
 
 def call_lines(calls: Sequence[Record]) -> str:
     """The calls as lines of a list, in JSON; nothing of them is decoded."""

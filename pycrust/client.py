@@ -9,18 +9,18 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Self
 
-from pycrust._binding import encode, make_client
-from pycrust.current import running_call
+from pycrust._extension import encode, make_client
+from pycrust.calls.current import running_call
 from pycrust.errors import Cancelled, Code, RpcError
-from pycrust.logs import drain
-from pycrust.naming import check_endpoint
-from pycrust.takenoptions import TakenOptions
-from pycrust.threads import Thread
+from pycrust.process.logs import drain
+from pycrust.process.threads import Thread
+from pycrust.taken_options import TakenOptions
+from pycrust.text.names import check_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator
 
-    from pycrust._binding import Client, ClientFeed, ClientStream
+    from pycrust._extension import Client, ClientFeed, ClientStream
 
 
 #: What the worker answers by itself about its methods.

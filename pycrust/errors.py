@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic_core import ValidationError
 
-from pycrust.misfits import advice_of, named
+from pycrust.handlers.misfits import advice_of, named
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -475,7 +475,7 @@ def describe_result(exc: BaseException) -> tuple[int, dict[str, Any]]:
 
 def _of_rpc_error(exc: RpcError) -> tuple[int, dict[str, Any]]:
     # Imported here: the native extension imports this module while it answers.
-    from pycrust._binding import encode  # noqa: PLC0415
+    from pycrust._extension import encode  # noqa: PLC0415
 
     message, details = _clipped(str(exc.message)), exc.details
     if details is not None:

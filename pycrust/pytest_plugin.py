@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pycrust.client import RpcClient
-    from pycrust.endpoint import RpcEndpoint
+    from pycrust.endpoint.endpoint import RpcEndpoint
 
 _numbers = itertools.count(1)
 
@@ -61,7 +61,7 @@ def pycrust_serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Ser
     other's endpoints or a notebook's.
     """
     from pycrust.client import RpcClient  # noqa: PLC0415 - pytest loads this module in every run
-    from pycrust.endpoint import RpcEndpoint  # noqa: PLC0415 - as above
+    from pycrust.endpoint.endpoint import RpcEndpoint  # noqa: PLC0415 - as above
 
     own = None if "PYCRUST_RUNTIME_DIR" in os.environ else tempfile.TemporaryDirectory(prefix="pycrust-test-")
     if own is not None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pycrust.localcall import LocalCall
+from pycrust.calls.local import LocalCall
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,4 +1,4 @@
-//! A call that an event loop runs; `pycrust/eventloop.py` drives it.
+//! A call that an event loop runs; `pycrust/calls/event_loop.py` drives it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -150,7 +150,7 @@ fn call_off(py: Python<'_>, thread: c_long) {
     // SAFETY: attached, as `py` shows.
     unsafe { pyo3::ffi::PyThreadState_SetAsyncExc(thread, ptr::null_mut()) };
     if py.version_info() < (3, 13) {
-        let Ok(nothing) = py.import("pycrust.threads").and_then(|threads| threads.getattr("nothing")) else {
+        let Ok(nothing) = py.import("pycrust.process.threads").and_then(|threads| threads.getattr("nothing")) else {
             return;
         };
         let nobody_s = py.get_type::<PyKeyboardInterrupt>();
@@ -190,7 +190,7 @@ pub(crate) struct Places(Mutex<Vec<Weak<Place>>>);
 impl Places {
     /// Gives the calling thread a place.
     pub(crate) fn enter(&self, py: Python<'_>, number: u64) -> PyResult<()> {
-        let thread = py.import("pycrust.threads")?.call_method1("enter", (number,))?.extract()?;
+        let thread = py.import("pycrust.process.threads")?.call_method1("enter", (number,))?.extract()?;
         let place = Arc::new(Place { thread, held: Mutex::default() });
         let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         places.retain(|place| place.strong_count() > 0);
@@ -203,7 +203,7 @@ impl Places {
 
     /// The calling thread, which has a place, ends.
     pub(crate) fn leave(py: Python<'_>) -> PyResult<()> {
-        py.import("pycrust.threads")?.call_method0("leave").map(drop)
+        py.import("pycrust.process.threads")?.call_method0("leave").map(drop)
     }
 
     fn all(&self) -> Vec<Arc<Place>> {

@@ -152,17 +152,17 @@ fn put_other(value: &Bound<'_, PyAny>, out: &mut Out<'_>, depth: usize) -> Resul
     }
 }
 
-/// Asks `pycrust.results.fallback` for a simpler value; `None` if it knows none.
+/// Asks `pycrust.handlers.results.fallback` for a simpler value; `None` if it knows none.
 fn fallback<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
     static FALLBACK: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let simpler = FALLBACK.import(value.py(), "pycrust.results", "fallback")?.call1((value,))?;
+    let simpler = FALLBACK.import(value.py(), "pycrust.handlers.results", "fallback")?.call1((value,))?;
     Ok(if simpler.is(value) { None } else { Some(simpler) })
 }
 
-/// Why a value can't cross and what to send instead, by `pycrust.refusals.refusal`.
+/// Why a value can't cross and what to send instead, by `pycrust.values.refusals.refusal`.
 fn refusal(value: &Bound<'_, PyAny>) -> PyResult<String> {
     static REFUSAL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    REFUSAL.import(value.py(), "pycrust.refusals", "refusal")?.call1((value,))?.extract()
+    REFUSAL.import(value.py(), "pycrust.values.refusals", "refusal")?.call1((value,))?.extract()
 }
 
 fn put_str(text: &Bound<'_, PyString>, out: &mut Vec<u8>) -> Result<(), Refused> {

@@ -47,13 +47,13 @@ pub(crate) fn raised(
     code
 }
 
-/// Tells `pycrust.failures` what an exception has ended: one call, or those of a batch.
+/// Tells `pycrust.calls.failures` what an exception has ended: one call, or those of a batch.
 fn log(py: Python<'_>, error: &PyErr, code: Code, failing: &[Failing]) {
     let Some(first) = failing.first() else { return };
     let told = || -> PyResult<()> {
         let call = current::described(py, &first.call)?;
         let arguments = (&*first.endpoint, call, u8::from(code), error.value(py), failing.len());
-        py.import("pycrust.failures")?.call_method1("failed", arguments).map(drop)
+        py.import("pycrust.calls.failures")?.call_method1("failed", arguments).map(drop)
     };
     if let Err(second) = told() {
         second.write_unraisable(py, None);

@@ -11,7 +11,7 @@ use crate::batch::{self, Failed};
 use crate::inbox::{Inbox, Queue};
 use crate::{decode, encode, failure};
 
-/// How arguments reach the function; `pycrust/binding.py` chooses.
+/// How arguments reach the function; `pycrust/handlers/arguments.py` chooses.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mode {
     /// The function has no parameters.
@@ -281,11 +281,11 @@ impl Handler {
         self.fit(arguments, items).inspect_err(|error| self.explain(arguments, error))
     }
 
-    /// Lets `pycrust.misfits.explain` say what may be wrong with arguments that don't fit.
+    /// Lets `pycrust.handlers.misfits.explain` say what may be wrong with arguments that don't fit.
     fn explain(&self, arguments: &Bound<'_, PyAny>, error: &PyErr) {
         let py = arguments.py();
         let explain = || -> PyResult<()> {
-            let explain = py.import("pycrust.misfits")?.getattr("explain")?;
+            let explain = py.import("pycrust.handlers.misfits")?.getattr("explain")?;
             let fields = PyTuple::new(py, &self.fields)?;
             explain.call1((error.value(py), self.mode.name(), fields, &self.validate, arguments)).map(drop)
         };
@@ -324,7 +324,7 @@ impl Handler {
                 let items = match self.kind {
                     Kind::Function | Kind::Generator => items.try_iter()?.into_any(),
                     Kind::Coroutine | Kind::AsyncGenerator => {
-                        py.import("pycrust.eventloop")?.call_method1("each", (items,))?
+                        py.import("pycrust.calls.event_loop")?.call_method1("each", (items,))?
                     }
                 };
                 Ok(Bounded { args: PyTuple::new(py, [items])?, kwargs: None })
@@ -417,11 +417,11 @@ impl Handler {
         arguments.cast::<PyList>().is_ok_and(|values| values.len() > self.fields.len())
     }
 
-    /// The error of arguments that nothing takes: `pycrust.structs.surplus`.
+    /// The error of arguments that nothing takes: `pycrust.handlers.structs.surplus`.
     #[cold]
     fn surplus(&self, arguments: &Bound<'_, PyAny>) -> PyResult<PyErr> {
         let py = arguments.py();
-        let surplus = py.import("pycrust.structs")?.getattr("surplus")?;
+        let surplus = py.import("pycrust.handlers.structs")?.getattr("surplus")?;
         let fields: Vec<_> = self.fields.iter().map(|field| field.bind(py)).collect();
         Ok(PyErr::from_value(surplus.call1((fields, arguments, "arguments"))?))
     }
@@ -434,7 +434,7 @@ impl Handler {
             return error;
         }
         let count = || -> PyResult<PyErr> {
-            let module = py.import("pycrust.structs")?;
+            let module = py.import("pycrust.handlers.structs")?;
             let fields: Vec<_> = self.fields.iter().map(|field| field.bind(py)).collect();
             Ok(PyErr::from_value(module.call_method1("counted", (error.value(py), fields, arguments))?))
         };

@@ -51,7 +51,7 @@ pub(crate) fn shielded<'py>(
 
 /// `threading` lists this thread once somebody has asked for it, and before Python 3.13 keeps it listed.
 fn forget_this_thread(py: Python<'_>) {
-    let left = py.import("pycrust.threads").and_then(|threads| threads.call_method0("leave"));
+    let left = py.import("pycrust.process.threads").and_then(|threads| threads.call_method0("leave"));
     // Otherwise it is listed, and no more.
     let _: PyResult<Bound<'_, PyAny>> = left;
 }

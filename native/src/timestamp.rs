@@ -100,7 +100,7 @@ fn moment(py: Python<'_>, seconds: i64, nanos: u32) -> PyResult<Bound<'_, PyAny>
 
 fn class(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    CLASS.import(py, "pycrust.timestamp", "Timestamp")
+    CLASS.import(py, "pycrust.values.timestamp", "Timestamp")
 }
 
 fn epoch(py: Python<'_>) -> PyResult<&Bound<'_, PyDateTime>> {

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from pycrust import capture
+from pycrust.calls import output
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,13 +34,13 @@ class Figures:
         self._others = others
 
     def _here(self) -> _Managers:
-        if not capture.in_handler():
+        if not output.in_handler():
             return self._others
         own = _of_call.get()
         if own is None:
             own = _Managers()
             _of_call.set(own)
-            capture.at_end(functools.partial(_show, own))
+            output.at_end(functools.partial(_show, own))
         return own
 
     def __getattr__(self, name: str) -> Any:
@@ -87,7 +87,7 @@ def _show(own: _Managers) -> None:
                 pyplot.show()
             pyplot.close("all")
     except Exception:  # noqa: BLE001 - a figure that can't be drawn costs the call nothing but the figure
-        capture.keep("stderr", traceback.format_exc())
+        output.keep("stderr", traceback.format_exc())
     finally:
         own.clear()
         _of_call.set(None)

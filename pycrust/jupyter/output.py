@@ -9,7 +9,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any, cast
 
-from pycrust import capture
+from pycrust.calls import output
 from pycrust.jupyter import figures
 
 if TYPE_CHECKING:
@@ -69,10 +69,10 @@ class _WatchedWrite:
         own = cast("dict[str, Any]", vars(stream))
         passed_to = own.get("write") or functools.partial(self._write, stream)
         channel = "stderr" if getattr(stream, "name", "") == "stderr" else "stdout"
-        return capture.Writer(channel, passed_to, passes_on=False)
+        return output.Writer(channel, passed_to, passes_on=False)
 
     def __set__(self, stream: Any, write: Any) -> None:
-        vars(stream)["write"] = write.passed_to if isinstance(write, capture.Writer) else write
+        vars(stream)["write"] = write.passed_to if isinstance(write, output.Writer) else write
 
     def __delete__(self, stream: Any) -> None:
         own = cast("dict[str, Any]", vars(stream))
@@ -82,11 +82,11 @@ class _WatchedWrite:
 def _publisher(publish: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(publish)
     def watched(self: Any, data: dict[str, Any], metadata: dict[str, Any] | None = None, **options: Any) -> None:
-        if not capture.is_kept():
+        if not output.is_kept():
             publish(self, data, metadata, **options)
             return
         shown = {"data": {mime: _text(value) for mime, value in data.items()}, "metadata": metadata or {}}
-        capture.keep("display", json.dumps(shown, default=str))
+        output.keep("display", json.dumps(shown, default=str))
 
     return watched
 
@@ -94,7 +94,7 @@ def _publisher(publish: Callable[..., None]) -> Callable[..., None]:
 def _clearer(clear: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(clear)
     def watched(self: Any, *values: Any, **options: Any) -> None:
-        if not capture.in_handler():
+        if not output.in_handler():
             clear(self, *values, **options)
 
     return watched
@@ -105,7 +105,7 @@ def _shown_result(show: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(show)
     def watched(self: Any, result: Any = None) -> None:
-        if not capture.is_kept():
+        if not output.is_kept():
             show(self, result)
         elif result is not None:
             from IPython import display  # noqa: PLC0415 - only a notebook has it
@@ -121,7 +121,7 @@ def _kept_traceback(show: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(show)
     def watched(kind: Any, value: Any, lines: list[str]) -> None:
         text = "\n".join(lines)
-        if capture.keep("stderr", f"{_COLOURS.sub('', text)}\n") is None:
+        if output.keep("stderr", f"{_COLOURS.sub('', text)}\n") is None:
             show(kind, value, lines)
 
     return watched
@@ -133,7 +133,7 @@ def _output_widget(module: Any) -> Iterator[Patch]:
     def here_only(enter: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(enter)
         def watched(self: Any, *exception: Any) -> Any:
-            return None if capture.in_handler() else enter(self, *exception)
+            return None if output.in_handler() else enter(self, *exception)
 
         return watched
 

@@ -23,17 +23,17 @@ from typing import TYPE_CHECKING, Any, cast
 
 from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 
-from pycrust import lifecycle
+from pycrust.handlers.registration import Registration
 from pycrust.jupyter.scripts import Script, runs_of_ipython
-from pycrust.registration import Registration
-from pycrust.shield import shielded
+from pycrust.process.shield import shielded
+from pycrust.service import lifecycle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-    from pycrust.shelf import ModelChange
-    from pycrust.staging import Publisher
+    from pycrust.models.store import ModelChange
+    from pycrust.versions.staging import Publisher
 
 __all__ = ["Transaction", "current"]
 

@@ -13,7 +13,7 @@ import ormsgpack
 from pydantic import BaseModel
 
 from pycrust import RpcEndpoint
-from pycrust._binding import decode, encode
+from pycrust._extension import decode, encode
 from tests.benchmarks.handler import AddArgs
 from tests.benchmarks.measuring import Case, Figures, Goal, Measurement, Results
 

@@ -6,7 +6,7 @@ import time
 from functools import partial
 
 from pycrust import RpcEndpoint
-from pycrust._binding import encode
+from pycrust._extension import encode
 from tests.benchmarks.handler import AddArgs, add
 from tests.benchmarks.measuring import Case, Figures, Goal, Measurement, Results
 from tests.benchmarks.programs import load, worker

@@ -5,9 +5,9 @@ import struct
 import msgpack
 import pytest
 
-from pycrust import Code, _binding
-from pycrust.arrays import Absent
-from pycrust.naming import check_endpoint, check_method
+from pycrust import Code, _extension
+from pycrust.text.names import check_endpoint, check_method
+from pycrust.values.arrays import Absent
 from tests.conformance.vectors import file, string, unhex, value, vectors
 
 
@@ -39,20 +39,20 @@ def test_payload(vector):
     raw = unhex(vector["hex"])
     if "python_error" in vector:
         with pytest.raises(ValueError, match=vector["python_error"]["reason"]) as caught:
-            _binding.decode(raw)
+            _extension.decode(raw)
         assert f"byte {vector['python_error']['offset']}" in str(caught.value)
         return
     # As text: a float that is not a number equals nothing.
-    decoded = _binding.decode(raw)
+    decoded = _extension.decode(raw)
     assert repr(decoded) == repr(value(vector["value"]))
     if vector.get("canonical"):
-        assert _binding.encode(decoded) == raw
+        assert _extension.encode(decoded) == raw
 
 
 @pytest.mark.parametrize("vector", vectors("payloads", "error"), ids=named)
 def test_malformed_payload(vector):
     with pytest.raises(ValueError, match="byte") as caught:
-        _binding.decode(unhex(vector["hex"]))
+        _extension.decode(unhex(vector["hex"]))
     assert f"byte {vector['error']['offset']}" in str(caught.value)
     assert vector["error"]["reason"] in str(caught.value)
 
@@ -61,8 +61,8 @@ def test_malformed_payload(vector):
 def test_error_payload(vector):
     expected = dict(vector["value"])
     if "details" in expected:
-        expected["details"] = _binding.decode(unhex(expected["details"]))
-    decoded = _binding.decode(unhex(vector["hex"]))
+        expected["details"] = _extension.decode(unhex(expected["details"]))
+    decoded = _extension.decode(unhex(vector["hex"]))
     for key, field in expected.items():
         assert decoded[key] == (string(field) if isinstance(field, dict) else field)
     if "issues" in vector:
@@ -73,7 +73,7 @@ def test_error_payload(vector):
 @pytest.mark.parametrize("vector", vectors("tensors"), ids=named)
 def test_tensor(vector):
     raw, expected = unhex(vector["hex"]), vector["value"]
-    decoded = _binding.decode_kept(msgpack.packb(msgpack.ExtType(1, raw)))
+    decoded = _extension.decode_kept(msgpack.packb(msgpack.ExtType(1, raw)))
     assert decoded == Absent(expected["dtype"], tuple(expected["shape"]))
     _dtype, flags, dimensions, _reserved, attachment = struct.unpack_from("<BBBBI", raw)
     assert (flags & 1, flags >> 1) == (expected.get("big_endian", False), expected.get("column_major", False))
@@ -84,7 +84,7 @@ def test_tensor(vector):
 @pytest.mark.parametrize("vector", vectors("tensors", "error"), ids=named)
 def test_malformed_tensor(vector):
     with pytest.raises(ValueError, match="byte 0") as caught:
-        _binding.decode_kept(msgpack.packb(msgpack.ExtType(1, unhex(vector["hex"]))))
+        _extension.decode_kept(msgpack.packb(msgpack.ExtType(1, unhex(vector["hex"]))))
     assert vector["error"]["reason"] in str(caught.value)
 
 

@@ -201,7 +201,7 @@ def locks(root: Path) -> list[str]:
 # Python ---------------------------------------------------------------------------------------------------
 
 #: The one module that imports the extension.
-DOOR = "pycrust._binding"
+DOOR = "pycrust._extension"
 EXTENSION = "pycrust._native"
 
 #: What may be imported from elsewhere, by room; by those modules only, where they are named.
@@ -209,34 +209,40 @@ ELSEWHERE: dict[str, dict[str, set[str] | None]] = {
     "pycrust": {
         "pydantic": None,
         "pydantic_core": None,
-        "IPython": {"replaying"},
-        "numpy": {"arrays", "compare"},
-        "pandas": {"traffic"},
+        "IPython": {"trials.replay"},
+        "numpy": {"values.arrays", "trials.compare"},
+        "pandas": {"traffic.traffic"},
         "pytest": {"pytest_plugin"},
-        "safetensors": {"weights"},
-        "torch": {"arrays", "weights"},
+        "safetensors": {"models.weights"},
+        "torch": {"values.arrays", "models.weights"},
     },
-    "pycrust.jupyter": {"IPython": None, "anywidget": {"widget"}, "ipykernel": {"output", "publisher"}},
+    "pycrust.jupyter": {
+        "IPython": None,
+        "anywidget": {"jupyter.widget"},
+        "ipykernel": {"jupyter.output", "jupyter.view.publisher"},
+    },
 }
 
 #: Parts of the standard library that run what they read, or that only few may need.
 RARE = {
     "pickle": set(), "marshal": set(), "shelve": set(), "socket": set(), "subprocess": set(),
-    "multiprocessing": set(), "ctypes": {"arrays"}, "gc": {"holders", "models"},
+    "multiprocessing": set(), "ctypes": {"values.arrays"}, "gc": {"models.holders", "models.slot"},
 }  # fmt: skip
 
 #: What the notebook's side may import of the rest; it never sees the extension or what serves.
 OF_THE_CORE = {
-    "arrays", "capture", "errors", "events", "filters", "lifecycle", "logs", "recorded", "recording",
-    "registration", "running", "shelf", "shield", "staging", "statistics", "threads", "traffic",
+    "calls.output", "calls.running", "errors", "handlers.registration", "models.store", "process.logs",
+    "process.shield", "process.threads", "service.lifecycle", "text.statistics", "traffic.filters",
+    "traffic.recorded", "traffic.recording", "traffic.traffic", "values.arrays", "versions.events",
+    "versions.staging",
 }  # fmt: skip
 
 #: Modules that may import the notebook's side, and what of it.
 OF_THE_NOTEBOOK = {
-    "capture": {"output"},
-    "display": {"view", "widget"},
-    "reloads": {"progress"},
-    "staging": {"transactions"},
+    "calls.output": {"output"},
+    "endpoint.display": {"view", "widget"},
+    "models.reload": {"progress"},
+    "versions.staging": {"transactions"},
 }
 
 
@@ -272,7 +278,7 @@ def python(root: Path) -> list[str]:
     for path, module in _modules(root):
         where = path.relative_to(root).as_posix()
         room = "pycrust.jupyter" if module.startswith("pycrust.jupyter") else "pycrust"
-        own = path.stem
+        own = module.removeprefix("pycrust.")
         for source, name in imports(path, module):
             top = source.split(".")[0]
             full = f"{source}.{name}" if name else source
@@ -297,5 +303,7 @@ def _may_import(room: str, own: str, full: str) -> bool:
         return False
     of_the_notebook = parts[0] == "jupyter"
     if room == "pycrust.jupyter":
-        return of_the_notebook or parts[0] in OF_THE_CORE
+        return of_the_notebook or any(
+            ".".join(parts[:length]) in OF_THE_CORE for length in range(1, len(parts) + 1)
+        )
     return not of_the_notebook or bool(set(parts[1:2]) & OF_THE_NOTEBOOK.get(own, set()))

@@ -159,31 +159,35 @@ VIOLATIONS = {
         "turns numbers into bytes by itself",
     ),
     "the view past the door": Violation(
-        "pycrust/jupyter/widget.py", added("from pycrust import _binding"), "imports pycrust._binding"
+        "pycrust/jupyter/widget.py", added("from pycrust import _extension"), "imports pycrust._extension"
     ),
     "the view at what serves": Violation(
-        "pycrust/jupyter/view/publisher.py", added("from pycrust.service import Service"), "imports pycrust.service"
+        "pycrust/jupyter/view/publisher.py",
+        added("from pycrust.service.service import Service"),
+        "imports pycrust.service.service",
     ),
     "the view at the extension": Violation(
         "pycrust/jupyter/widget.py", added("from pycrust._native import Worker"), "imports the extension"
     ),
     "the extension by a second door": Violation(
-        "pycrust/catalog.py", added("from pycrust import _native"), "imports the extension"
+        "pycrust/versions/catalog.py", added("from pycrust import _native"), "imports the extension"
     ),
     "the extension by its name": Violation(
-        "pycrust/catalog.py",
+        "pycrust/versions/catalog.py",
         added('import importlib\nnative = importlib.import_module("pycrust._native")'),
         "imports the extension",
     ),
     "the extension from beside": Violation(
-        "pycrust/catalog.py", added("from ._native import Worker"), "imports the extension"
+        "pycrust/versions/catalog.py", added("from .._native import Worker"), "imports the extension"
     ),
     "upwards": Violation(
-        "pycrust/catalog.py", added("from pycrust.jupyter.widget import view"), "imports pycrust.jupyter.widget"
+        "pycrust/versions/catalog.py",
+        added("from pycrust.jupyter.widget import view"),
+        "imports pycrust.jupyter.widget",
     ),
     "upwards inside of a function": Violation(
-        "pycrust/endpoint.py",
-        added("def later():\n    from .jupyter import widget"),
+        "pycrust/endpoint/endpoint.py",
+        added("def later():\n    from ..jupyter import widget"),
         "imports pycrust.jupyter.widget",
     ),
     "pickle": Violation("pycrust/client.py", added("import pickle"), "imports pickle"),

@@ -22,8 +22,8 @@ from hypothesis.extra import numpy as hnp
 from pydantic import BaseModel, ConfigDict
 
 from pycrust import DType, InvalidArgument, RpcClient, RpcEndpoint, RpcError, Shape
-from pycrust._binding import Buffer, Room
-from pycrust.arrays import Absent
+from pycrust._extension import Buffer, Room
+from pycrust.values.arrays import Absent
 from tests.conftest import PATIENCE, shared_memory, wait_until
 
 DTYPES = ["?", "u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8", "c8", "c16"]

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 
 from pycrust import RpcEndpoint
-from pycrust.jupyter.view.events import Timeline
-from pycrust.jupyter.view.models import Models, memory
+from pycrust.jupyter.view.model_rows import Models, memory
+from pycrust.jupyter.view.timeline import Timeline
 
 
 def test_slots_show_their_live_version_its_memory_and_what_happened() -> None:

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import time
 
-from pycrust.events import EventLog
-from pycrust.jupyter.view.events import Timeline
-from pycrust.jupyter.view.history import History
+from pycrust.jupyter.view.minute import History
+from pycrust.jupyter.view.timeline import Timeline
+from pycrust.versions.events import EventLog
 
 
 def stats(*methods: dict, **more: object) -> dict:

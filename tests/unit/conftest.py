@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pycrust import RpcEndpoint, lifecycle
+from pycrust import RpcEndpoint
+from pycrust.service import lifecycle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

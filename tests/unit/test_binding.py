@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from pycrust import validate_arguments
-from pycrust._binding import Handler, decode, encode
+from pycrust._extension import Handler, decode, encode
 
 
 class AddArgs(BaseModel):
@@ -484,16 +484,16 @@ class TestFastPath:
     """A flat validated call runs pydantic-core's own methods, no Python code of this package."""
 
     def test_annotations(self):
-        from pycrust.binding import plan_arguments
-        from pycrust.signature import resolved_signature
+        from pycrust.handlers.arguments import plan_arguments
+        from pycrust.handlers.signature import resolved_signature
 
         plan = plan_arguments("add", add, resolved_signature("add", add, {}), None, {})
         assert plan.mode == "args"
         assert type(plan.validate.__self__).__name__ == "SchemaValidator"
 
     def test_model(self):
-        from pycrust.binding import plan_arguments
-        from pycrust.signature import resolved_signature
+        from pycrust.handlers.arguments import plan_arguments
+        from pycrust.handlers.signature import resolved_signature
 
         plan = plan_arguments("add", add, resolved_signature("add", add, {}), AddArgs, {})
         assert (plan.mode, plan.fields) == ("fields", ("a", "b"))

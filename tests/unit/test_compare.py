@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from pycrust.compare import Tolerance, compare
+from pycrust.trials.compare import Tolerance, compare
 
 
 def lines(expected, found, **tolerance) -> list[str]:

@@ -10,11 +10,11 @@ import pytest
 
 import pycrust
 
-MODULES = sorted(module.name for module in pkgutil.iter_modules(pycrust.__path__, "pycrust.") if not module.ispkg)
+MODULES = sorted(module.name for module in pkgutil.walk_packages(pycrust.__path__, "pycrust."))
 
 
 def test_there_are_modules():
-    assert "pycrust.endpoint" in MODULES
+    assert "pycrust.endpoint.endpoint" in MODULES
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if name not in {"pycrust.__main__", "pycrust._native"}])

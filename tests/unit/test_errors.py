@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError, field_validator
 
 import pycrust
 from pycrust import errors
-from pycrust._binding import decode, encode
+from pycrust._extension import decode, encode
 from pycrust.errors import BY_CODE, Code, RpcError, describe, describe_arguments, describe_result
 
 ROOT = Path(__file__).resolve().parents[2]

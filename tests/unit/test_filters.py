@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from pycrust.errors import Code
-from pycrust.filters import MAX_LENGTH, STAGES, FilterError, parse
+from pycrust.traffic.filters import MAX_LENGTH, STAGES, FilterError, parse
 
 
 def made(**fields):

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pycrust.callables import functions_below
+from pycrust.functions.callables import functions_below
 
 #: How a function of a notebook becomes a handler: each makes `handler`, which gives `a + OFFSET`.
 KINDS = {

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pycrust import AlreadyServed, RpcEndpoint, lifecycle
-from pycrust._binding import live_endpoints
+from pycrust import AlreadyServed, RpcEndpoint
+from pycrust._extension import live_endpoints
+from pycrust.service import lifecycle
 from tests.conftest import wait_until
 
 if TYPE_CHECKING:

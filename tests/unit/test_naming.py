@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pycrust.naming import check_endpoint, check_method
+from pycrust.text.names import check_endpoint, check_method
 
 
 @pytest.mark.parametrize("name", ["a", "A1", "0", "arm.left", "a_b-c", "x" * 128])

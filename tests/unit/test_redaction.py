@@ -14,11 +14,11 @@ import pytest
 from pydantic import BaseModel, field_validator
 
 from pycrust import RpcClient, RpcEndpoint, RpcError
-from pycrust._binding import decode, matches
+from pycrust._extension import decode, matches
 from pycrust.errors import Code
 from pycrust.jupyter.view.inspector import Inspector
-from pycrust.redaction import REDACTED, Redaction
-from pycrust.traffic import Traffic
+from pycrust.traffic.redaction import REDACTED, Redaction
+from pycrust.traffic.traffic import Traffic
 from tests.conftest import ROOT
 
 TABLE = json.loads((ROOT / "native/engine/tests/redaction.json").read_text())

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pycrust._binding import crossed, encode
+from pycrust._extension import crossed, encode
 
 
 async def coroutine() -> int:

@@ -12,8 +12,8 @@ import pytest
 
 from pycrust import RpcClient, RpcEndpoint, RpcError
 from pycrust.errors import Code
-from pycrust.traffic import Traffic
-from pycrust.trafficfile import TrafficFileError
+from pycrust.traffic.file import TrafficFileError
+from pycrust.traffic.traffic import Traffic
 from tests.conftest import wait_until
 
 HANDLERS = """

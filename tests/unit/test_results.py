@@ -24,8 +24,8 @@ from pydantic.dataclasses import dataclass as pydantic_dataclass
 from typing_extensions import TypedDict
 
 from pycrust import validate_result
-from pycrust._binding import decode, encode
-from pycrust.results import plan_result
+from pycrust._extension import decode, encode
+from pycrust.handlers.results import plan_result
 
 
 class Color(enum.Enum):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from pycrust import Timestamp, validate_arguments, validate_result
-from pycrust._binding import decode, encode
+from pycrust._extension import decode, encode
 
 FINE = Timestamp(1_772_368_215, 123_456_789)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pydantic import BaseModel
 
-from pycrust.unchanged import same
+from pycrust.functions.fingerprint import same
 
 
 def run(text: str, **names):

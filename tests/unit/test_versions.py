@@ -11,7 +11,7 @@ import pytest
 
 from pycrust import RpcClient, UnknownMethod
 from pycrust.errors import FailedPrecondition
-from pycrust.latebound import Reads
+from pycrust.functions.globals import Reads
 from tests.conftest import wait_until
 
 

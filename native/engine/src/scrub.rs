@@ -5,7 +5,7 @@ use pycrust_protocol::limits::MAX_DEPTH;
 use crate::naming::{Naming, Node, Nodes};
 use crate::secrets::Secrets;
 
-/// Stands where a field's value was, as MessagePack. `pycrust/redaction.py` writes the same text.
+/// Stands where a field's value was, as MessagePack. `pycrust/traffic/redaction.py` writes the same text.
 const REDACTED: &[u8] = b"\xaa[redacted]";
 
 /// Which fields are taken out.

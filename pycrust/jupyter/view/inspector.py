@@ -9,17 +9,17 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
-from pycrust.filters import FilterError, parse
 from pycrust.jupyter.view import functions, rates, replays
 from pycrust.jupyter.view.values import Lines
-from pycrust.threads import Thread
-from pycrust.traffic import lines_of
+from pycrust.process.threads import Thread
+from pycrust.traffic.filters import FilterError, parse
+from pycrust.traffic.traffic import lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pycrust.recorded import RecordedCall
-    from pycrust.running import RunningCall
+    from pycrust.calls.running import RunningCall
+    from pycrust.traffic.recorded import RecordedCall
 
     Send = Callable[[dict[str, Any], list[bytes]], None]
 

@@ -13,20 +13,20 @@ import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from pycrust import logs
 from pycrust.jupyter.view import rates
-from pycrust.jupyter.view.events import Timeline
-from pycrust.jupyter.view.history import History
 from pycrust.jupyter.view.inspector import Inspector
-from pycrust.jupyter.view.models import Models
+from pycrust.jupyter.view.minute import History
+from pycrust.jupyter.view.model_rows import Models
+from pycrust.jupyter.view.timeline import Timeline
 from pycrust.jupyter.view.wire import Snapshot
-from pycrust.threads import Thread
+from pycrust.process import logs
+from pycrust.process.threads import Thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pycrust.events import EventLog
-    from pycrust.recording import Recording
+    from pycrust.traffic.recording import Recording
+    from pycrust.versions.events import EventLog
 
 PERIOD_S = 0.2
 """Between two updates: 5 Hz. Past 1,000 messages a second a notebook server stops sending."""

@@ -6,12 +6,12 @@ import difflib
 from typing import TYPE_CHECKING, Any
 
 from pycrust.jupyter.view.values import Lines
-from pycrust.statistics import duration
+from pycrust.text.statistics import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pycrust.recorded import RecordedCall
+    from pycrust.traffic.recorded import RecordedCall
 
 _MOST_VERSIONS = 5
 """Earlier versions that a call can be made again on."""

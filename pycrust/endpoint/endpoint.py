@@ -1,0 +1,641 @@
+"""An endpoint: a name under which this process serves handlers."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast, overload
+
+from pycrust._extension import CurrentCall
+from pycrust.calls.current import running_call
+from pycrust.endpoint.display import PrintedLine, mimebundle, view
+from pycrust.endpoint.method import Method
+from pycrust.endpoint.rpc_methods import service_registrations
+from pycrust.handlers.registration import Options, Registration, locals_around, make_registration
+from pycrust.models.recipe import Recipe
+from pycrust.process.shield import shielded
+from pycrust.service import lifecycle
+from pycrust.service.service import Service
+from pycrust.service.settings import Settings
+from pycrust.service.termination import on_sigterm
+from pycrust.text.names import check_endpoint, check_method
+from pycrust.text.statistics import Stats, counted
+from pycrust.values import arrays
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Sequence
+    from contextlib import AbstractContextManager
+
+    from pydantic import BaseModel
+
+    from pycrust.calls.local import LocalCall
+    from pycrust.calls.running import RunningCall
+    from pycrust.handlers.batching import Batch
+    from pycrust.models.slot import ModelSlot
+    from pycrust.traffic.recorded import RecordedCall
+    from pycrust.traffic.recording import Recording
+    from pycrust.traffic.traffic import Traffic
+    from pycrust.versions.events import EventLog
+
+Function = TypeVar("Function", bound="Callable[..., Any]")
+
+
+class RpcEndpoint:
+    """A name under which this process serves handlers to clients on the same machine.
+
+    The same name again in one process is the same endpoint, with its handlers, history and clients.
+
+    Args:
+        name: 1 to 128 ASCII letters, digits, `.`, `_`, `-`.
+        traceback: Whether the text of a handler's traceback reaches the caller.
+        max_threads: Threads that run handlers, at most.
+        max_in_flight: Calls received and not yet answered, at most.
+        max_in_flight_per_client: The same for one client.
+        spin_us: Microseconds that a thread polls before it sleeps; 0 never polls, `None` lets the worker decide.
+        switch_interval: Seconds of the interpreter's thread switch interval while anything serves; `None`
+            leaves it, and how the kernel schedules the main thread, alone.
+        keep_versions: Replaced handlers of each method that are kept for rollback.
+        fresh: Removes the methods that an endpoint of this name has.
+
+    Raises:
+        ValueError: The name or an option is out of bounds, or an option is another than this endpoint has.
+
+    Examples:
+        >>> endpoint = RpcEndpoint("endpoint-doc")
+        >>> @endpoint.register
+        ... def add(a: int, b: int = 1) -> int:
+        ...     return a + b
+        >>> endpoint._dispatch("add", {"a": 10, "b": 20})
+        30
+        >>> endpoint
+        <RpcEndpoint endpoint-doc · not serving · 1 method>
+    """
+
+    name: str
+    _service: Service
+
+    def __new__(  # noqa: PLR0913 - all but the name are keywords with defaults
+        cls,
+        name: str,
+        *,
+        traceback: bool = True,
+        max_threads: int = Settings.max_threads,
+        max_in_flight: int = Settings.max_in_flight,
+        max_in_flight_per_client: int = Settings.max_in_flight_per_client,
+        spin_us: float | None = Settings.spin_us,
+        switch_interval: float | None = Settings.switch_interval,
+        keep_versions: int = Settings.keep_versions,
+        fresh: bool = False,
+    ) -> Self:
+        """A handle on the endpoint of this name, which is made if this process has none yet."""
+        settings = Settings(
+            traceback,
+            max_threads,
+            max_in_flight,
+            max_in_flight_per_client,
+            spin_us,
+            switch_interval,
+            keep_versions,
+        )
+        check_endpoint(name)
+        settings.check()
+        service, endpoint = cls._handle(name, settings)
+        service.settings.check_conflict(name, settings)
+        service.catalog.made_again()
+        if fresh:
+            service.catalog.change([Registration(method) for method in service.catalog.visible()])
+        return cast("Self", endpoint)
+
+    @classmethod
+    @shielded
+    def _handle(cls, name: str, settings: Settings) -> tuple[Service, RpcEndpoint]:
+        """The service of this name and the one handle of this class on it, made if there are none yet."""
+        with lifecycle.lock:
+            service = lifecycle.services.get(name)
+            if service is None:
+                service = lifecycle.services[name] = Service(name, settings)
+            endpoint = service.handles.get(cls)
+            if endpoint is None:
+                endpoint = super().__new__(cls)
+                endpoint.name, endpoint._service = name, service
+                service.handles[cls] = endpoint
+            return service, endpoint
+
+    # Registering ------------------------------------------------------------------------------------------
+
+    @overload
+    def register(
+        self,
+        name: Function,
+        *,
+        request_model: type[BaseModel] | None = None,
+        response_model: Any = None,
+        concurrency: int | None = None,
+        warmup: Any = None,
+        context: Callable[[], AbstractContextManager[Any]] | None = None,
+        loop: Literal["worker", "kernel"] = "worker",
+        batch: Batch | None = None,
+        record: bool = True,
+        models: Sequence[str] = (),
+        freeze: bool = False,
+        exclusive: bool = False,
+        side_effects: bool = False,
+    ) -> Function: ...
+    @overload
+    def register(
+        self,
+        name: str | None = None,
+        *,
+        request_model: type[BaseModel] | None = None,
+        response_model: Any = None,
+        concurrency: int | None = None,
+        warmup: Any = None,
+        context: Callable[[], AbstractContextManager[Any]] | None = None,
+        loop: Literal["worker", "kernel"] = "worker",
+        batch: Batch | None = None,
+        record: bool = True,
+        models: Sequence[str] = (),
+        freeze: bool = False,
+        exclusive: bool = False,
+        side_effects: bool = False,
+    ) -> Callable[[Function], Function]: ...
+    def register(  # noqa: PLR0913 - all but the name are keywords with defaults
+        self,
+        name: Any = None,
+        *,
+        request_model: type[BaseModel] | None = None,
+        response_model: Any = None,
+        concurrency: int | None = None,
+        warmup: Any = None,
+        context: Callable[[], AbstractContextManager[Any]] | None = None,
+        loop: Literal["worker", "kernel"] = "worker",
+        batch: Batch | None = None,
+        record: bool = True,
+        models: Sequence[str] = (),
+        freeze: bool = False,
+        exclusive: bool = False,
+        side_effects: bool = False,
+    ) -> Any:
+        """Registers a handler, or replaces it under live traffic.
+
+        A handler is a function, an `async def` function, or a generator of either kind, which streams its
+        answer. One whose only parameter is an `Iterator` (`AsyncIterator`) takes arguments that its caller streams.
+
+        Use it as `@endpoint.register`, `@endpoint.register()`, `@endpoint.register("name")` or
+        `endpoint.register(function)`. In a notebook it is published when its cell succeeds, elsewhere at once.
+
+        Args:
+            name: The method's name for callers, the function's own by default; or the function itself.
+            request_model: Validates the arguments. The handler gets its fields as keywords, or the model
+                itself if its one parameter is annotated with it. Without it, the annotations are the schema.
+            response_model: Validates and serialises the result, in place of the return annotation.
+            concurrency: Calls of this handler that may run at once: 1 by default, for an `async def` handler as
+                many as come. A sync handler's are at most the endpoint's `max_threads`. Of a generator, its steps
+                from one `yield` to the next count.
+            warmup: Called before the handler goes live; or the arguments of one call that is run then.
+            context: Gives a context manager that is entered around each call, such as `torch.inference_mode`. It is
+                for what belongs to a thread (`torch.set_grad_enabled`): handlers run on others than the cells do;
+                context variables, decimal's settings and NumPy's errors are each call's own without it.
+            batch: Gives the handler a list of many calls' arguments, and each caller its own of the list of
+                results; one that is an exception is raised for its caller only.
+            loop: Where an `async def` handler runs: on an event loop of the worker's own, or on the kernel's, where
+                it waits while a cell runs.
+            record: Whether its calls are recorded for `traffic()`.
+            models: Names of model slots. The handler gets their models as the keywords of these names; a call
+                keeps the ones that it started with.
+            freeze: Whether the globals that the handler reads stay as they are now.
+            exclusive: Whether a new version waits until no call of an older one runs.
+            side_effects: Whether running it changes the world: then nobody may shadow or replay it.
+
+        Returns:
+            The function unchanged, or a decorator that returns it unchanged.
+
+        Raises:
+            TypeError: The handler's kind or signature is unfit, or Pydantic can't make a validator.
+            ValueError: The name or an option is out of bounds, or the warm-up failed.
+
+        Examples:
+            >>> from pydantic import BaseModel
+            >>> endpoint = RpcEndpoint("register-doc")
+            >>> class AddArgs(BaseModel):
+            ...     a: int
+            ...     b: int
+            >>> @endpoint.register(request_model=AddArgs)
+            ... def add(a: int, b: int) -> int:
+            ...     return a + b
+            >>> endpoint._dispatch("add", [10, 20])
+            30
+        """
+        options = Options(
+            request_model=request_model,
+            response_model=response_model,
+            concurrency=concurrency,
+            warmup=warmup,
+            context=context,
+            loop=loop,
+            batch=batch,
+            record=record,
+            models=models,
+            freeze=freeze,
+            exclusive=exclusive,
+            side_effects=side_effects,
+        )
+        if name is None or isinstance(name, str):
+
+            def decorate(function: Function) -> Function:
+                registration = make_registration(function, name, options, locals_around(0), self._service)
+                self._service.catalog.change([registration])
+                return function
+
+            return decorate
+        function = cast("Callable[..., Any]", name)
+        registration = make_registration(function, None, options, locals_around(0), self._service)
+        self._service.catalog.change([registration])
+        return name
+
+    def add_service(self, service: object, *, prefix: str = "") -> list[str]:
+        """Registers the methods of an object that are marked with `@rpc_method`, all in one step.
+
+        An object of a class that was registered before, under the same prefix, takes the place of the earlier one:
+        methods that it no longer has are removed. If it has a method `__handover__(self, old)`, that is called with
+        the earlier object first, to take over its state; otherwise the line about the swap names what is let go.
+
+        Args:
+            service: The object.
+            prefix: Put before each method's name.
+
+        Returns:
+            The names that were registered.
+
+        Raises:
+            TypeError: `service` is a class and not an instance.
+            ValueError: Nothing is marked.
+            Exception: Whatever `__handover__` raises; then nothing is registered.
+
+        Examples:
+            >>> from pycrust import rpc_method
+            >>> class Arm:
+            ...     @rpc_method
+            ...     def home(self) -> str:
+            ...         return "homed"
+            >>> endpoint = RpcEndpoint("service-doc")
+            >>> endpoint.add_service(Arm(), prefix="arm.")
+            ['arm.home']
+        """
+        registrations = service_registrations(self._service, service, prefix, locals_around(0))
+        self._service.catalog.change(registrations)
+        return [registration.method for registration in registrations if registration.handler is not None]
+
+    def model(  # noqa: PLR0913 - all but the name and the function are keywords with defaults
+        self,
+        name: str,
+        load: Callable[..., Any],
+        *,
+        warmup: Callable[[Any], Any] | None = None,
+        validate: Callable[[Any], Any] | None = None,
+        unload: Callable[[Any], Any] | None = None,
+        policy: Literal["load_first", "unload_first"] = "load_first",
+        keep: int = 0,
+    ) -> ModelSlot:
+        """Makes a slot for a model that can be loaded again under live traffic, and loads it.
+
+        Handlers get the model with `register(models=[name])`. The handle that this gives never holds the model
+        itself, so that a notebook's `Out` pins nothing. In a notebook the model is live when its cell succeeds.
+        Running the cell again with the same `load` changes nothing; with another one it loads anew.
+
+        Args:
+            name: The slot's name, which is the handlers' keyword.
+            load: Gives the model. `reload()` passes its arguments on to it.
+            warmup: Called with the model before it goes live.
+            validate: Called with the model; a false result or an exception refuses it.
+            unload: Called with a replaced model once its last call has ended.
+            policy: Whether a reload loads the new model before the old one is let go, or, where there is no room
+                for two, after: callers get UNAVAILABLE meanwhile.
+            keep: Replaced models whose weights are kept for `rollback`.
+
+        Returns:
+            The slot's handle.
+
+        Raises:
+            TypeError: A function is none.
+            ValueError: The name or an option is out of bounds, or `validate` refused the model.
+            BaseException: Whatever `load` or `warmup` raises.
+        """
+        return self._service.slot(name, Recipe(load, warmup, validate, unload, policy, keep))
+
+    def unregister(self, name: str) -> None:
+        """Removes a method: calls that were received still run, later ones get UNIMPLEMENTED.
+
+        Args:
+            name: The method's name.
+
+        Raises:
+            UnknownMethod: There is none of this name.
+        """
+        self._service.catalog.registered(name)
+        self._service.catalog.change([Registration(name)])
+
+    def commit(self) -> None:
+        """Publishes at once what the running cell has registered; it then stays, even if the cell fails."""
+        self._service.catalog.commit()
+
+    def refresh(self) -> list[str]:
+        """Publishes what reloaded modules have changed (`importlib.reload`, autoreload), as new versions.
+
+        In a notebook this happens at the end of each cell.
+
+        Returns:
+            A line for each method that changed or could not be registered again.
+        """
+        return self._service.look()
+
+    # Looking ----------------------------------------------------------------------------------------------
+
+    @property
+    def models(self) -> dict[str, ModelSlot]:
+        """The model slots by their names."""
+        return dict(self._service.slots)
+
+    @property
+    def events(self) -> EventLog:
+        """What happened to handlers and models: publications, refusals, rollbacks, reloads; the oldest first."""
+        return self._service.catalog.events
+
+    @property
+    def rebound(self) -> dict[str, list[str]]:
+        """Methods whose live version is marked (`v3*`), each with the globals under it that are others now.
+
+        Looked for at the end of each cell.
+        """
+        return self._service.catalog.rebound()
+
+    def _dispatch(self, method: str, args: Any = None) -> Any:
+        """Makes one call in this process, without transport.
+
+        Args:
+            method: The method's name.
+            args: Its arguments as they would be sent: a dict binds by name, a list or tuple by position,
+                `None` is no argument, any other value is the single positional argument.
+
+        Returns:
+            What a caller would get: the result, validated and serialised.
+
+        Raises:
+            UnknownMethod: There is no such method; near matches are named.
+            pydantic.ValidationError: The arguments or the result don't validate.
+            TypeError: The arguments or the result can't be serialised.
+            Exception: Whatever the handler raises.
+        """
+        return self._service.catalog.call(method, args)
+
+    def __getitem__(self, name: str) -> Method:
+        """One method, by its name.
+
+        Raises:
+            UnknownMethod: There is and was none of this name (it is a `KeyError`, too).
+        """
+        self._service.catalog.known(name)
+        return Method(self._service, name)
+
+    def __contains__(self, name: object) -> bool:
+        """Whether a method of this name is registered."""
+        return name in self._service.catalog.visible()
+
+    def __iter__(self) -> Iterator[str]:
+        """The names of the methods, sorted."""
+        return iter(self._service.catalog.visible())
+
+    def __len__(self) -> int:
+        """How many methods are registered."""
+        return len(self._service.catalog.visible())
+
+    def __copy__(self) -> Self:
+        """Itself: a process has one endpoint of a name."""
+        return self
+
+    def __deepcopy__(self, _memo: object) -> Self:
+        """Itself, as of `copy`."""
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """By its name: in this process it is the same one, in another one that has no handlers yet."""
+        return _elsewhere, (type(self), self.name, asdict(self._service.settings), os.getpid())
+
+    def __bool__(self) -> bool:
+        """An endpoint is true, also before it has methods."""
+        return True
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return list(self)
+
+    def __dir__(self) -> list[str]:
+        """What completion offers: the public names."""
+        return [name for name in super().__dir__() if not name.startswith("_")]
+
+    def empty(self, shape: int | Sequence[int], dtype: Any = "float64") -> Any:
+        """An array to build a result in; its content is not defined.
+
+        In a handler that runs for a client it lies in that client's shared memory, and goes out without a copy
+        if it, or an array of which it is the whole, is in the result and nothing else refers to it when the
+        handler has returned. Otherwise, and anywhere else, it is an array like any other.
+
+        Args:
+            shape: Elements in each dimension.
+            dtype: A NumPy type or its name; a PyTorch type gives a tensor.
+
+        Returns:
+            A NumPy array or a PyTorch tensor.
+
+        Examples:
+            >>> import numpy as np
+            >>> endpoint = RpcEndpoint("empty-doc")
+            >>> @endpoint.register
+            ... def double(values: np.ndarray) -> np.ndarray:
+            ...     return np.multiply(values, 2.0, out=endpoint.empty(values.shape))
+            >>> endpoint._dispatch("double", [np.array([1.0, 2.0])])
+            array([2., 4.])
+        """
+        call = running_call()
+        return arrays.empty(shape, dtype, call.room if isinstance(call, CurrentCall) else None)
+
+    # Serving ----------------------------------------------------------------------------------------------
+
+    @property
+    def serving(self) -> bool:
+        """Whether clients can reach this endpoint."""
+        return self._service.serving
+
+    def serve(self, *, expect: Sequence[str] = (), takeover: bool = False) -> str:
+        """Serves from now on, on native threads; returns at once. Safe to run twice.
+
+        Publishes what the running cell has registered.
+
+        Args:
+            expect: Methods that are still to be registered: until then callers get UNAVAILABLE, not
+                UNIMPLEMENTED.
+            takeover: Whether another process that serves the name is asked to stop. Its calls have 2 s to end;
+                clients go on with this one.
+
+        Returns:
+            The line that it prints.
+
+        Raises:
+            AlreadyServed: Another live process serves this name, and was not asked to hand it over or did not.
+        """
+        expected = [check_method(name) for name in expect]
+        self.commit()
+        before = self.serving
+        try:
+            self._service.start(expected, takeover=takeover)
+            line = PrintedLine(f"serving {self._state()}")
+            print(line, flush=True)  # noqa: T201 - the line is what a user runs this for
+        except BaseException:
+            if not before:
+                self.stop(0.0)
+            raise
+        return line
+
+    def listen(self, *, expect: Sequence[str] = (), takeover: bool = False) -> None:
+        """Serves until interrupted (Ctrl-C, SIGTERM) or stopped, then stops cleanly and returns.
+
+        Args:
+            expect: As in `serve`.
+            takeover: As in `serve`.
+
+        Raises:
+            AlreadyServed: Another live process serves this name.
+        """
+        # The signal is heard before the line is printed: who reads it may send one at once.
+        with on_sigterm() as terminated:
+            try:
+                self.serve(expect=expect, takeover=takeover)
+                self._service.wait(terminated)
+            except KeyboardInterrupt:
+                pass  # how a user ends it
+            finally:
+                self.stop()
+
+    def stop(self, grace: float = 2.0) -> bool:
+        """Stops serving: refuses new calls, waits for running ones. Handlers stay registered.
+
+        Args:
+            grace: Seconds to wait for running calls.
+
+        Returns:
+            Whether every call ended in time; one that did not runs on, its answer is dropped.
+        """
+        return self._service.stop(grace)[0]
+
+    def __enter__(self) -> Self:
+        """Serves."""
+        self.serve()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        """Stops."""
+        self.stop()
+
+    def stats(self) -> Stats:
+        """What was called and how long it took, as `pycrust.stats` answers it; `str` of it is a table."""
+        return Stats(self._service.worker.stats())
+
+    def glance(self) -> dict[str, Any]:
+        """The numbers of `stats()` that the live view shows five times a second, flat, at a fraction of its cost.
+
+        `names` of the methods and `rows` of them: version, calls, errors, calls in flight; p50, p90, p99, p999 and
+        maximum of the round trip, then the p50 of each stage, in nanoseconds. Of all methods: `trip`, `wait` for
+        the interpreter and the `latest` second's round trips, each p50 and p99; `up` in milliseconds; counts.
+        """
+        return self._service.worker.glance()
+
+    def traffic(self, filter: str = "", *, limit: int | None = 1_000, since: int = 0) -> Traffic:  # noqa: A002 - what users call it
+        """The last calls, recorded as they ended: what they brought, what they were answered, where time went.
+
+        Args:
+            filter: Which calls, such as `add status:error >5ms`; `pycrust.traffic.filters` has the grammar.
+            limit: The newest so many that match; `None` is all that are held.
+            since: Only calls that were recorded after the one with this number (`call.seq`).
+
+        Raises:
+            FilterError: The filter can't be read; the message points at what is wrong.
+
+        Examples:
+            >>> endpoint = RpcEndpoint("traffic-doc")
+            >>> endpoint.traffic("add status:error", limit=10)
+            <Traffic of traffic-doc: 0 calls that match add status:error>
+        """
+        return self._service.tap.calls(filter, limit, since)
+
+    def follow(self, filter: str = "", *, since: int | None = None) -> Generator[RecordedCall]:  # noqa: A002 - as in traffic
+        """Calls as they are recorded, for a `for` loop: it waits for the next one until it is interrupted.
+
+        Args:
+            filter: As in `traffic`.
+            since: Begins after the call with this number; `None` begins now.
+
+        Raises:
+            FilterError: The filter can't be read.
+        """
+        return self._service.tap.follow(filter, since)
+
+    @property
+    def recording(self) -> Recording:
+        """What of the traffic is recorded: shows it, and called with settings changes it."""
+        return self._service.recording
+
+    def running(self, *, least: float = 0.0) -> list[RunningCall]:
+        """The calls that run now, the longest first; a stream counts while it makes an item.
+
+        Args:
+            least: Only those that were sent so many seconds ago or earlier.
+        """
+        return self._service.running(round(least * 1e9))
+
+    def interrupt(self, call: RunningCall | CurrentCall | LocalCall) -> bool:
+        """Ends a running call, where Python can; its caller gets CANCELLED.
+
+        In a sync handler it raises `pycrust.errors.Interrupted`, a `KeyboardInterrupt`, at the next step of its
+        Python code: not before `time.sleep` or another call into C returns. An async handler's task is cancelled.
+
+        Args:
+            call: One of `running()`, or what `current_call()` gave.
+
+        Returns:
+            Whether the call was still running.
+        """
+        return self._service.interrupt(call.connection, call.id)
+
+    def summary(self) -> str:
+        """The endpoint and its methods as a small text table."""
+        text = f"{'serving ' if self.serving else ''}{self._state()}\n{self.stats()}"
+        stale = self._service.catalog.stale
+        return f"{text}\nnot registered since the endpoint was made again: {', '.join(stale)}" if stale else text
+
+    def _state(self) -> str:
+        """`calculator · pid 4711 · 2 methods · 0 clients` while serving."""
+        methods = counted(len(self), "method")
+        if not self.serving:
+            return f"{self.name} · not serving · {methods}"
+        clients = counted(len(self.stats()["clients"]), "client")
+        return f"{self.name} · pid {os.getpid()} · {methods} · {clients}"
+
+    def __repr__(self) -> str:
+        """One line."""
+        return f"<{type(self).__name__} {self._state()}>"
+
+    def _display_(self) -> Any:
+        """The live view in marimo."""
+        return view(self)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+        """The live view in a notebook; always text."""
+        return mimebundle(self, include=include, exclude=exclude)
+
+
+def _elsewhere(cls: type[RpcEndpoint], name: str, settings: dict[str, Any], process: int) -> RpcEndpoint:
+    """The endpoint of this name in the process that unpickles it."""
+    known = lifecycle.services.get(name)
+    endpoint = cls(name, **(settings if known is None else asdict(known.settings)))
+    if known is None:
+        lifecycle.services[name].catalog.origin = f"; it came from process {process}, and handlers do not travel"
+    return endpoint

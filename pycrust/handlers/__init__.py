@@ -1,0 +1,1 @@
+"""From a function to a handler: its signature, its arguments and results, their schemas and errors."""

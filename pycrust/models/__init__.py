@@ -1,0 +1,1 @@
+"""Model slots: models that are loaded again while handlers answer with them."""

@@ -1,0 +1,1 @@
+"""What the package does with the process and its threads."""

@@ -1,0 +1,1 @@
+"""Recorded calls: which are kept, how they are found, shown and saved."""

@@ -1,0 +1,307 @@
+"""Making a recorded call again: on the live version, on a candidate, under the debugger, as a test."""
+
+from __future__ import annotations
+
+import asyncio
+import bdb
+import pdb  # noqa: T100 - debugging is what `debug` is for
+import signal
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, cast
+
+from pycrust.calls.output import collected
+from pycrust.errors import Code, UnknownMethod, describe, describe_arguments
+from pycrust.service import lifecycle
+from pycrust.text.statistics import duration
+from pycrust.text.values import brief
+from pycrust.traffic.recorded import RecordedError
+from pycrust.traffic.redaction import Redaction
+from pycrust.trials.compare import compare
+from pycrust.trials.trial import candidate_of, check_harmless, raise_interrupt
+from pycrust.values.arrays import arguments_again
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from pycrust.service.service import Service
+    from pycrust.traffic.recorded import RecordedCall
+
+
+#: Ends a difference of which nobody can tell whether it is one.
+_UNCOMPARED = "can't be compared, it is redacted"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one run of a call gave.
+
+    Attributes:
+        of: What ran: `v3`, or the candidate's name.
+        result: The result; of a stream, the list of its items. `None` if it failed.
+        error: Why it failed; `None` if it did not.
+        duration_ns: Nanoseconds that it took: decoding, validating, the handler, encoding.
+        output: What it printed.
+    """
+
+    of: str
+    result: Any
+    error: RecordedError | None
+    duration_ns: int
+    output: str = ""
+
+    @property
+    def duration(self) -> float:
+        """Seconds that it took."""
+        return self.duration_ns / 1e9
+
+    def __repr__(self) -> str:
+        """One line."""
+        answer = str(self.error) if self.error else brief(self.result)
+        return f"<{self.of}: {answer} · {duration(self.duration_ns)}>"
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A recorded call beside one that was made again with its arguments.
+
+    Attributes:
+        call: The recorded call.
+        recorded: What was answered then.
+        live: What the live version gives now; `None` where a candidate was asked for and none is live.
+        candidate: What the candidate gives; `None` without one.
+    """
+
+    call: RecordedCall
+    recorded: Outcome
+    live: Outcome | None
+    candidate: Outcome | None = None
+    #: Where the newest differs from what was recorded, each as a line of text.
+    differences: list[str] = field(default_factory=list[str])
+
+    @property
+    def new(self) -> Outcome:
+        """What is compared with the recorded answer: the candidate's, or without one the live version's."""
+        new = self.candidate or self.live
+        assert new is not None  # noqa: S101 - there is always one of them
+        return new
+
+    @property
+    def same(self) -> bool:
+        """Whether the new answer is the recorded one, as far as that can be told: see `uncompared`."""
+        return not self.differences
+
+    @property
+    def uncompared(self) -> bool:
+        """Whether all that may differ is something that was not kept, so that nobody can tell."""
+        return bool(self.differences) and all(one.endswith(_UNCOMPARED) for one in self.differences)
+
+    def __repr__(self) -> str:
+        """One line for each run, and one for each difference."""
+        runs = [run for run in (self.recorded, self.live, self.candidate) if run is not None]
+        width = max(len(run.of) for run in runs)
+        lines = [
+            f"  {run.of.ljust(width)}  {duration(run.duration_ns):>8}  {run.error or brief(run.result)}"
+            for run in runs
+        ]
+        verdict = "the same answer" if self.same else "another answer"
+        if self.uncompared:
+            verdict = "an answer that can't be compared"
+        return "\n".join(
+            [f"<replay of call {self.call.seq}, {self.call.method}: {verdict}>", *lines]
+            + [f"  ≠ {difference}" for difference in self.differences]
+        )
+
+
+def replay(call: RecordedCall, candidate: Callable[..., Any] | None = None) -> Replay:
+    """Makes a call again in this process, on the calling thread, outside of statistics.
+
+    Raises:
+        LookupError: Its endpoint is not in this process, has no such method, or its arguments were not kept whole;
+            where fields were dropped, they were not.
+        ValueError: The method has side effects.
+    """
+    service, arguments = _service(call), _arguments(call)
+    live = None
+    try:
+        version = service.catalog.version(call.method)
+    except UnknownMethod:
+        if candidate is None:
+            raise
+    else:
+        check_harmless(call.method, service.catalog.registered(call.method))
+        registered = service.catalog.registered(call.method)
+        live = _run(f"v{version}", lambda: service.catalog.call_registered(registered, arguments, call))
+    tried = None
+    if candidate is not None:
+        registration = candidate_of(service, call.method, candidate, {}, {})
+        name = getattr(candidate, "__name__", "candidate")
+        tried = _run(name, lambda: service.catalog.call_registered(registration, arguments, call))
+    handler_ns = sum(call.stages_ns.get(stage, 0) for stage in ("decode", "handler", "encode"))
+    recorded = Outcome(f"recorded v{call.version}", call.unredacted_result, call.error, handler_ns, call.output)
+    new = tried or live
+    assert new is not None  # noqa: S101 - without a candidate, the live version ran
+    shown = _redacted(call, recorded)
+    differences = _differences(replace(recorded, error=shown.error), replace(new, error=_redacted(call, new).error))
+    told = any(not one.endswith(_UNCOMPARED) for one in differences)
+    if told and call.redaction != Redaction():
+        differences = _differences(shown, _redacted(call, new)) or ["what differs is redacted"]
+    return Replay(call, shown, live and _redacted(call, live), tried and _redacted(call, tried), differences)
+
+
+def _redacted(call: RecordedCall, run: Outcome) -> Outcome:
+    """As it may be shown."""
+    hide, text, error = call.redaction, call.shown_text, run.error
+    result = hide.apply(call.method, "result", run.result, text)
+    if error is not None and hide.fields:
+        error = replace(
+            error,
+            message=text(error.message),
+            details=hide.apply(call.method, "error", error.details, text),
+            traceback=text(error.traceback),
+        )
+    return replace(run, result=result, error=error, output=text(run.output))
+
+
+def debug(call: RecordedCall) -> Any:
+    """Makes a call again under the debugger, which stops at the handler's first line.
+
+    Raises:
+        RuntimeError: This is not the main thread: the debugger could not ask.
+        LookupError: As in `replay`.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        raise RuntimeError("debug() asks at the keyboard: call it from a cell or a script's main thread")
+    service, arguments = _service(call), _arguments(call)
+    registration = service.catalog.registered(call.method)
+    assert registration.handler is not None  # noqa: S101 - only registrations with one are visible
+    args, kwargs = service.catalog.bound(registration).bound(arguments)
+    function, debugger = registration.handler.function, _debugger()
+    interrupts = signal.getsignal(signal.SIGINT)
+    try:
+        with service.catalog.local_call(registration, call).here():
+            if registration.kind == "function":
+                return debugger.runcall(function, *args, **kwargs)
+            work = function(*args, **kwargs)
+            with _stopping_in(work, debugger):
+                return list(work) if registration.kind == "generator" else _drive(work)
+    except bdb.BdbQuit:
+        return None  # as the user asked
+    finally:
+        # `continue` makes Ctrl-C the debugger's, for good.
+        if interrupts is not None:
+            signal.signal(signal.SIGINT, interrupts)
+
+
+@contextmanager
+def _stopping_in(work: Any, debugger: pdb.Pdb) -> Generator[None]:
+    """Stops where the body of a coroutine or generator begins, not in what drives it."""
+    frame = next(
+        (getattr(work, name) for name in ("cr_frame", "gi_frame", "ag_frame") if hasattr(work, name)), None
+    )
+    if frame is None:
+        yield
+        return
+    debugger.reset()
+    debugger.set_next(frame)
+    sys.settrace(debugger.trace_dispatch)
+    try:
+        yield
+    finally:
+        debugger.quitting = True
+        sys.settrace(None)
+
+
+def _debugger() -> pdb.Pdb:
+    """IPython's debugger where IPython runs: it has colours, and asks through the notebook."""
+    if "IPython" in sys.modules:
+        from IPython.core.getipython import get_ipython  # noqa: PLC0415 - only where it is loaded already
+
+        shell = cast("Any", get_ipython)()
+        if shell is not None:
+            return shell.debugger_cls()
+    return pdb.Pdb()
+
+
+async def _collected(items: Any) -> list[Any]:
+    return [item async for item in items]
+
+
+def _drive(work: Any) -> Any:
+    """Runs a coroutine or an async generator to its end on this thread, where a notebook's loop may run already."""
+    if hasattr(work, "__anext__"):
+        work = _collected(work)
+    running = asyncio._get_running_loop()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - put back below
+    asyncio._set_running_loop(None)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - it waits for this cell
+    try:
+        return asyncio.run(work)
+    finally:
+        asyncio._set_running_loop(running)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+
+
+def _service(call: RecordedCall) -> Service:
+    service = lifecycle.services.get(call.endpoint)
+    if service is None:
+        raise LookupError(
+            f"no endpoint {call.endpoint!r} is in this process: make it with RpcEndpoint({call.endpoint!r}) and "
+            f"register {call.method!r} first"
+        )
+    return service
+
+
+def _arguments(call: RecordedCall) -> Any:
+    if "upload" in call.kinds and not call.payload:
+        raise LookupError(f"call {call.seq} streamed its arguments, and none of them was recorded")
+    if call.arguments_lost:
+        raise LookupError(
+            f"the arguments of call {call.seq} were not kept whole; "
+            "endpoint.recording(max_payload=...) keeps more of later calls"
+        )
+    if call.arguments_dropped:
+        raise LookupError(
+            f"fields of the arguments of call {call.seq} were dropped before they were stored "
+            "(endpoint.recording(drop=...)); redact= hides fields and keeps them for replays"
+        )
+    return arguments_again(call.unredacted_arguments)
+
+
+def _run(of: str, work: Callable[[], Any]) -> Outcome:
+    result, told = None, None
+    with collected() as printed:
+        begun = time.perf_counter_ns()
+        try:
+            result = work()
+            if hasattr(result, "__next__"):
+                result = list(result)
+        except BaseException as error:  # noqa: BLE001 - whatever a handler raises is its answer
+            raise_interrupt(error)
+            result, told = None, _told(error)
+        took_ns = time.perf_counter_ns() - begun
+    return Outcome(of, result, told, took_ns, "".join(printed))
+
+
+def _told(error: BaseException) -> RecordedError:
+    """As its caller would be told."""
+    from pydantic import ValidationError  # noqa: PLC0415 - loaded long ago
+
+    how = describe_arguments if isinstance(error, ValidationError) else describe
+    code, told = how(error)
+    return RecordedError(
+        Code(code),
+        message=told["message"],
+        type=told["type"],
+        details=told.get("details"),
+        traceback=told.get("traceback", ""),
+    )
+
+
+def _differences(recorded: Outcome, new: Outcome) -> list[str]:
+    before, now = recorded.error, new.error
+    if before or now:
+        if before and now and (before.code, before.type, before.message) == (now.code, now.type, now.message):
+            return []
+        return [f"{before or brief(recorded.result)} → {now or brief(new.result)}"]
+    return [str(difference) for difference in compare(recorded.result, new.result)]

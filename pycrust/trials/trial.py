@@ -1,0 +1,285 @@
+"""Trying a candidate on calls that were answered already: results compared, latencies side by side."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from pycrust._extension import crossed
+from pycrust.calls import output
+from pycrust.errors import Code, describe, describe_arguments, describe_result
+from pycrust.handlers.registration import Options, call_here, make_registration
+from pycrust.text.statistics import duration
+from pycrust.text.table import Table
+from pycrust.traffic.redaction import Redaction
+from pycrust.trials.compare import Difference, Tolerance, compare, shown
+from pycrust.values.arrays import arguments_again, without_elements
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pycrust.handlers.registration import Registration
+    from pycrust.service.service import Service
+    from pycrust.traffic.recorded import RecordedCall
+
+#: Calls that differ and are kept, the newest ones.
+_KEPT = 100
+#: Latencies that are kept, the newest ones.
+_LATENCIES = 10_000
+#: Ends of calls that say nothing about a handler.
+_NOT_THE_HANDLERS = frozenset({
+    Code.CANCELLED,
+    Code.DEADLINE_EXCEEDED,
+    Code.RESOURCE_EXHAUSTED,
+    Code.UNAVAILABLE,
+    Code.UNIMPLEMENTED,
+    Code.FAILED_PRECONDITION,
+})  # fmt: skip
+#: In place of differences of which nothing may be shown.
+_REDACTED = Difference("what is redacted", "value", "one value", "another")
+#: How the exception of a candidate is described, by how the recorded call ended; else as the handler's own.
+_EXPLAIN = {Code.INVALID_ARGUMENT: describe_arguments, Code.INTERNAL: describe_result}
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """A call that the candidate answered otherwise.
+
+    Attributes:
+        call: The recorded call.
+        differences: What differs in the results; empty where one of the two failed.
+        expected: How the recorded call ended, in a few words.
+        found: How the candidate's ended.
+    """
+
+    call: RecordedCall = field(repr=False)
+    differences: tuple[Difference, ...]
+    expected: str
+    found: str
+
+    @property
+    def uncompared(self) -> bool:
+        """Whether all that may differ was dropped from what was recorded."""
+        return bool(self.differences) and all(one.kind == "redacted" for one in self.differences)
+
+    def __str__(self) -> str:
+        """One line for each difference."""
+        said = [str(one) for one in self.differences] or [f"{self.expected} → {self.found}"]
+        return f"call {self.call.seq} ({shown(self.call.arguments)}): " + "; ".join(said)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one call of the candidate ended."""
+
+    code: Code
+    #: The result, as a caller would get it.
+    result: Any
+    #: The exception's qualified name and its message, if it failed.
+    error: str
+    seconds: float
+
+
+class Trial:
+    """What came of running a candidate on recorded calls; it shows itself as a table.
+
+    Attributes:
+        method: The method's name.
+        calls: Calls that were compared.
+        agreed: Those that ended alike: equal results within the tolerance, or the same error.
+        failed: Those that the candidate failed and the live handler did not.
+        skipped: Those that could not be run: arguments that were not kept whole, also for fields that were dropped,
+            and calls that ended by something else than the handler.
+        uncompared: Those that ran, and of which nobody can tell whether they agree, since what may differ was
+            dropped from the recorded answer. They are not among `calls`.
+        mismatches: The newest hundred calls that differ.
+    """
+
+    def __init__(self, service: Service, candidate: Registration, tolerance: Tolerance) -> None:
+        """Made by `shadow` and `replay`."""
+        self.method = candidate.method
+        self.calls = self.agreed = self.failed = self.skipped = self.uncompared = 0
+        self.mismatches: deque[Mismatch] = deque(maxlen=_KEPT)
+        self._service = service
+        self._candidate = candidate
+        self._tolerance = tolerance
+        self._lock = threading.Lock()
+        #: Seconds that the live handler and the candidate took: decoding, validating, running and encoding.
+        self._took: tuple[deque[float], deque[float]] = (deque(maxlen=_LATENCIES), deque(maxlen=_LATENCIES))
+
+    @property
+    def differing(self) -> int:
+        """Calls that ended otherwise."""
+        with self._lock:
+            return self.calls - self.agreed
+
+    def run(self, call: RecordedCall) -> None:
+        """Runs the candidate on a recorded call and notes how that compares."""
+        if not can_run(call):
+            self.skipped += 1
+            return
+        outcome = self._attempt(call)
+        stages = call.stages
+        with self._lock:
+            self._took[0].append(sum(stages.get(name, 0.0) for name in ("decode", "handler", "encode")))
+            self._took[1].append(outcome.seconds)
+            mismatch = self._compared(call, outcome)
+            if mismatch is not None and mismatch.uncompared:
+                self.uncompared += 1
+                return
+            if mismatch is None:
+                self.agreed += 1
+            else:
+                self.failed += outcome.code is not Code.OK and call.code is Code.OK
+                self.mismatches.append(mismatch)
+            # Last: whoever sees the call counted sees how it compared.
+            self.calls += 1
+
+    def _attempt(self, call: RecordedCall) -> Outcome:
+        candidate = self._candidate
+        begun = time.perf_counter()
+        try:
+            with output.collected():  # what a candidate prints belongs into no cell
+                handler = self._service.catalog.bound(candidate)
+                arguments = arguments_again(call.unredacted_arguments)
+                as_recorded = self._service.catalog.local_call(candidate, call)
+                result = call_here(handler, candidate.kind, arguments, as_recorded)
+                if candidate.kind in {"generator", "async_generator"}:
+                    result = list(result)
+                sent = without_elements(crossed(result))
+        except BaseException as error:  # noqa: BLE001 - the candidate is what is tried
+            took = time.perf_counter() - begun
+            raise_interrupt(error)
+            explain = _EXPLAIN.get(call.code, describe)
+            code, told = explain(error)
+            return Outcome(Code(code), None, f"{told['type']}: {told['message']}", took)
+        took = time.perf_counter() - begun
+        return Outcome(Code.OK, sent, "", took)
+
+    def _compared(self, call: RecordedCall, outcome: Outcome) -> Mismatch | None:
+        error = call.error
+        if error is None and outcome.code is Code.OK:
+            differences = compare(call.unredacted_result, outcome.result, self._tolerance)
+            if not differences:
+                return None
+            redaction = self._service.recording.redaction
+            found = redaction.apply(self.method, "result", outcome.result, call.shown_text)
+            if redaction != Redaction() and any(one.kind != "redacted" for one in differences):
+                differences = compare(call.result, found, self._tolerance) or [_REDACTED]
+            return Mismatch(call, tuple(differences), shown(call.result), shown(found))
+        expected = f"{error.type}: {error.message}" if error is not None else shown(call.result)
+        if error is not None and call.code is outcome.code and outcome.error.split(": ", 1)[0] == error.type:
+            return None
+        redaction = self._service.recording.redaction
+        found = shown(redaction.apply(self.method, "result", outcome.result, call.shown_text))
+        return Mismatch(call, (), expected, call.shown_text(outcome.error) or found)
+
+    def latencies(self) -> dict[str, dict[str, float]]:
+        """Seconds at p50, p90, p99 and at most, of the `live` handler and of the `candidate`."""
+        with self._lock:
+            took = [sorted(one) for one in self._took]
+        return {
+            name: {
+                "p50": _at(seconds, 0.5),
+                "p90": _at(seconds, 0.9),
+                "p99": _at(seconds, 0.99),
+                "max": seconds[-1] if seconds else 0.0,
+            }
+            for name, seconds in zip(("live", "candidate"), took, strict=True)
+        }
+
+    def _table(self) -> Table:
+        rows = [
+            (name, *(duration(seconds * 1e9) for seconds in times.values()))
+            for name, times in self.latencies().items()
+        ]
+        return Table((self.method, "p50", "p90", "p99", "max"), rows, left={0})
+
+    def summary(self) -> str:
+        """What came of it, in one line."""
+        text = f"{self.method}: {self.calls} calls, {self.agreed} agree, {self.differing} differ"
+        text += f", {self.failed} of them fail" if self.failed else ""
+        text += f"; {self.uncompared} can't be compared: their answers are redacted" if self.uncompared else ""
+        return text + (f"; {self.skipped} skipped" if self.skipped else "")
+
+    def __str__(self) -> str:
+        """The summary, the latencies side by side, and the newest differences."""
+        newest = [f"  {one}" for one in list(self.mismatches)[-5:]]
+        return "\n".join([self.summary(), str(self._table()), *newest])
+
+    def __repr__(self) -> str:
+        """The same: it is shown as a cell's value."""
+        return str(self)
+
+
+def raise_interrupt(error: BaseException) -> None:
+    """Lets the user's Ctrl-C through; what else a handler raises, and on other threads anything, is its answer.
+
+    Raises:
+        KeyboardInterrupt: It was that.
+    """
+    if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+        raise error
+
+
+def can_run(call: RecordedCall) -> bool:
+    """Whether a recorded call can be run again and compared."""
+    whole = not call.truncated and not call.arguments_dropped
+    return call.ran and whole and call.code not in _NOT_THE_HANDLERS and "one-way" not in call.kinds
+
+
+def check_harmless(method: str, *registrations: Registration) -> None:
+    """Refuses handlers that change the world.
+
+    Raises:
+        ValueError: One is marked as having side effects.
+    """
+    if any(one.side_effects for one in registrations):
+        raise ValueError(
+            f"{method} is registered with side_effects=True: running it again would change the world, so it is "
+            "neither shadowed nor replayed"
+        )
+
+
+def candidate_of(
+    service: Service,
+    method: str,
+    candidate: Callable[..., Any] | int | None,
+    options: Mapping[str, Any],
+    names: Mapping[str, Any],
+) -> Registration:
+    """What is tried in place of a method's live handler.
+
+    Args:
+        service: The endpoint.
+        method: The method's name.
+        candidate: A function, the number of a version whose handler is kept, or `None` for the live handler.
+        options: As in `register`, where they are others than the live handler's.
+        names: Names that annotations may use.
+
+    Raises:
+        UnknownMethod: Nothing is live, and there is no function.
+        ValueError: The method or the candidate has side effects, or the version's handler was let go.
+        TypeError: The candidate's kind or signature is unfit.
+    """
+    live = service.catalog.visible().get(method)
+    if live is None and not callable(candidate):
+        live = service.catalog.registered(method)
+    if candidate is None and live is not None:
+        made = live
+    elif isinstance(candidate, int):
+        made = service.catalog.archive.handler(method, candidate)
+    else:
+        assert candidate is not None  # noqa: S101 - without one, the live handler is taken
+        wanted = replace(live.options if live is not None else Options(), **{"warmup": None, **options})
+        made = make_registration(candidate, method, wanted, names, service)
+        made = replace(made, service=live.service if live is not None else "")
+    check_harmless(method, *[one for one in (live, made) if one is not None])
+    return made
+
+
+def _at(seconds: list[float], quantile: float) -> float:
+    return seconds[min(int(quantile * len(seconds)), len(seconds) - 1)] if seconds else 0.0

@@ -1,0 +1,1 @@
+"""What is live and what it was before: the catalog, and the steps that change it."""
