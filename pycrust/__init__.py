@@ -40,6 +40,7 @@ from pycrust.errors import (
 )
 from pycrust.handlers.batching import Batch
 from pycrust.handlers.validation import validate_arguments, validate_result
+from pycrust.jupyter import hooks as _hooks
 from pycrust.models.history import ModelVersion
 from pycrust.models.reload import ModelRefusedError, Reload
 from pycrust.models.slot import ModelSlot
@@ -60,6 +61,8 @@ if TYPE_CHECKING:
     from pycrust.client import RpcClient
 
 __version__ = "0.1.0"
+
+_hooks.install()
 
 __all__ = [
     "Aborted",

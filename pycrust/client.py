@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pycrust._extension import encode, make_client
 from pycrust.calls.current import running_call
 from pycrust.errors import Cancelled, Code, RpcError
-from pycrust.process.logs import drain
+from pycrust.logs import drain
 from pycrust.process.threads import Thread
 from pycrust.taken_options import TakenOptions
 from pycrust.text.names import check_endpoint

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic_core import ValidationError
 
-from pycrust.handlers.misfits import advice_of, named
+from pycrust.values.misfits import advice_of, named
 
 if TYPE_CHECKING:
     from types import TracebackType

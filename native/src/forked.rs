@@ -17,11 +17,11 @@ pub(crate) fn leave_if_forked(py: Python<'_>, job: &PyJob, raised: Option<&PyErr
     }
 }
 
-/// Ends this process as a program ends: `pycrust.process.forking.leave`.
+/// Ends this process as a program ends: `pycrust.calls.forking.leave`.
 #[cold]
 pub(crate) fn leave(py: Python<'_>, raised: Option<&PyErr>) -> ! {
     let raised = raised.map(|error| error.value(py));
-    let left = py.import("pycrust.process.forking").and_then(|forking| forking.call_method1("leave", (raised,)));
+    let left = py.import("pycrust.calls.forking").and_then(|forking| forking.call_method1("leave", (raised,)));
     if let Err(error) = left {
         error.print(py);
     }

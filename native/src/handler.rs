@@ -281,11 +281,11 @@ impl Handler {
         self.fit(arguments, items).inspect_err(|error| self.explain(arguments, error))
     }
 
-    /// Lets `pycrust.handlers.misfits.explain` say what may be wrong with arguments that don't fit.
+    /// Lets `pycrust.values.misfits.explain` say what may be wrong with arguments that don't fit.
     fn explain(&self, arguments: &Bound<'_, PyAny>, error: &PyErr) {
         let py = arguments.py();
         let explain = || -> PyResult<()> {
-            let explain = py.import("pycrust.handlers.misfits")?.getattr("explain")?;
+            let explain = py.import("pycrust.values.misfits")?.getattr("explain")?;
             let fields = PyTuple::new(py, &self.fields)?;
             explain.call1((error.value(py), self.mode.name(), fields, &self.validate, arguments)).map(drop)
         };

@@ -1,7 +1,7 @@
 //! Log lines on their way to Python's `logging`.
 //!
 //! Whoever logs, natively or in Python, leaves a note in a bounded queue and goes on: nobody waits for the interpreter,
-//! or for a handler of the user's. One thread (`pycrust/process/logs.py`) takes the notes out.
+//! or for a handler of the user's. One thread (`pycrust/logs.py`) takes the notes out.
 
 use std::collections::VecDeque;
 use std::ptr;

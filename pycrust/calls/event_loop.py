@@ -7,15 +7,16 @@ import contextlib
 import inspect
 import threading
 import time
-from contextvars import ContextVar, copy_context
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, cast
 
 from pycrust._extension import be_punctual, make_inbox
 from pycrust.calls import loop_guard
 from pycrust.calls.contexts import base_context
+from pycrust.calls.forking import leave_loop
 from pycrust.calls.output import endings
+from pycrust.calls.tasks import current
 from pycrust.errors import Interrupted
-from pycrust.process.forking import leave_loop
 from pycrust.process.shield import shielded
 from pycrust.process.threads import Thread
 
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from pycrust._extension import AsyncCall, BaseContext, CurrentCall, Inbox
     from pycrust.calls.loop_guard import Say
 
-#: The call that the running task belongs to.
-current: ContextVar[CurrentCall] = ContextVar("pycrust_call")
 
 #: Seconds that the tasks of a loop may take to end once they are cancelled.
 _LAST_MOMENT = 1.0
@@ -141,7 +140,7 @@ class Tasks:
 
     def forked(self) -> None:
         """In a forked child: what runs is the parent's."""
-        if self._loop is not None and self._thread == threading.get_ident() and current.get(None) is not None:
+        if self._loop is not None and self._thread == threading.get_ident() and current.get() is not None:
             # A handler has forked, and what it awaits nobody sees to: the loop's next step is the child's last.
             self._loop.call_soon(leave_loop)
         # Not freed: that would close coroutines, whose `finally` blocks are the parent's to run.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import ValidationError
 
+from pycrust import logs
 from pycrust.errors import (
     Code,
     RpcError,
@@ -21,7 +22,6 @@ from pycrust.errors import (
     qualified_name,
     traceback_text,
 )
-from pycrust.process import logs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

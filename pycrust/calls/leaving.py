@@ -11,8 +11,7 @@ from pycrust.calls.current import in_call
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    #: An object, the attribute of it that is replaced, and what makes the replacement of what was there.
-    Patch = tuple[Any, str, Callable[[Any], Any]]
+    from pycrust.calls.output import Patch
 
 
 def refuse(what: str) -> NoReturn:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, cast
 
 from pycrust import _extension
 from pycrust._extension import decode, encode_metadata
-from pycrust.calls import loops
 from pycrust.calls.contexts import context_here
+from pycrust.calls.tasks import current_task_call
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -189,4 +189,4 @@ def innermost() -> LocalCall | None:
 
 def enclosing() -> CurrentCall | LocalCall | None:
     """The call that the code belongs to: one of this process, or a client's."""
-    return _innermost.get() or _extension.current_call() or loops.current_task_call()
+    return _innermost.get() or _extension.current_call() or current_task_call()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -94,9 +93,3 @@ class Loops:
         for loop in (self._own, self._kernel):
             if loop is not None:
                 loop.forked()
-
-
-def current_task_call() -> CurrentCall | None:
-    """The call that the running task of an event loop belongs to."""
-    event_loop = sys.modules.get("pycrust.calls.event_loop")
-    return event_loop.current.get(None) if event_loop is not None else None

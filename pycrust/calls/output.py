@@ -23,8 +23,9 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
 
 from pycrust import _extension
-from pycrust.calls import leaving, loops
-from pycrust.endpoint.display import in_kernel
+from pycrust.calls import leaving
+from pycrust.calls.tasks import current_task_call
+from pycrust.process.environment import in_kernel
 from pycrust.process.imports import Awaited
 from pycrust.process.shield import shielded
 
@@ -34,7 +35,20 @@ if TYPE_CHECKING:
     from pycrust._extension import Printed
 
     Channel = Literal["stdout", "stderr", "display"]
+    #: An object, the attribute of it that is replaced, and what makes the replacement of what was there.
+    Patch = tuple[Any, str, Callable[[Any], Any]]
+    #: What is watched in modules that may be imported later, by their names.
+    Later = Mapping[str, Callable[[Any], Iterable[Patch]]]
+    #: Makes, of what asks the user, what makes its replacement.
+    Question = Callable[[str], Callable[[Any], Any]]
 
+
+def _nothing(_question: Question) -> tuple[Iterable[Patch], Later]:
+    return (), {}
+
+
+#: What is watched in a kernel, now and later; `pycrust.jupyter` has its own put here.
+of_kernel: Callable[[Question], tuple[Iterable[Patch], Later]] = _nothing
 
 #: Takes what is printed, in place of a call's record.
 _collector: ContextVar[list[str] | None] = ContextVar("pycrust_collector", default=None)
@@ -59,7 +73,7 @@ def keep(channel: Channel, text: str) -> bool | None:
     kept = _extension.write_output(channel, text)
     if kept is not None:
         return kept
-    call = loops.current_task_call()
+    call = current_task_call()
     if call is not None:
         return call.write_output(channel, text)
     printed = _printed.get()
@@ -105,7 +119,7 @@ def at_end(then: Callable[[], object]) -> bool:
 
 def in_handler() -> bool:
     """Whether a handler runs here: on this thread, in this task, or on a thread that it started."""
-    if _extension.write_output("stdout", "") is not None or loops.current_task_call() is not None:
+    if _extension.write_output("stdout", "") is not None or current_task_call() is not None:
         return True
     return _printed.get() is not None
 
@@ -121,7 +135,7 @@ def refuse(what: str) -> NoReturn:
     Raises:
         RuntimeError: Always; it names the way that works.
     """
-    call = _extension.current_call() or loops.current_task_call()
+    call = _extension.current_call() or current_task_call()
     method = call.method if call else "…"
     raise RuntimeError(
         f"{what} waits for a person, and a handler's caller is a program. To debug this call, make it again on the "
@@ -212,14 +226,13 @@ class Capture:
         self._patch(ThreadPoolExecutor, "submit", _submitter)
         if not self._kernel:
             return
-        from pycrust.jupyter import output  # noqa: PLC0415 - it imports IPython
-
-        for owner, name, make in output.patches(_question):
+        now, later = of_kernel(_question)
+        for owner, name, make in now:
             self._patch(owner, name, make)
-        for module, patches in output.LATER.items():
+        for module, patches in later.items():
             self._awaited.append(Awaited(module, lambda found, patches=patches: self._patch_all(patches(found))))
 
-    def _patch_all(self, patches: Iterable[tuple[Any, str, Callable[[Any], Any]]]) -> None:
+    def _patch_all(self, patches: Iterable[Patch]) -> None:
         for owner, name, make in patches:
             self._patch(owner, name, make)
 
@@ -361,7 +374,7 @@ def _printer(printed: Callable[..., None]) -> Callable[..., None]:
 
 def _here() -> tuple[Printed | None, list[str] | None] | None:
     """Where this thread prints, for others to do the same; `None` if no handler runs here."""
-    call = loops.current_task_call()
+    call = current_task_call()
     printed = _extension.printed() or (call.printed() if call is not None else _printed.get())
     collector = _collector.get()
     if printed is None and collector is None:

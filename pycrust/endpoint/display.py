@@ -4,40 +4,17 @@ from __future__ import annotations
 
 import html
 import importlib.util
-import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from pycrust.process.environment import in_kernel
+from pycrust.text.lines import Form
 
 if TYPE_CHECKING:
     from pycrust.endpoint.endpoint import RpcEndpoint
 
 
-@dataclass(frozen=True)
-class Form:
-    """What is shown, as its MIME type and its data; marimo asks for it."""
-
-    mime: str
-    data: str
-
-    def _mime_(self) -> tuple[str, str]:
-        return self.mime, self.data
-
-
 #: What brings the live view to a notebook that has none.
 _INSTALL = "pip install 'pycrust[notebook]', then restart the kernel"
-
-
-class PrintedLine(str):
-    """A line that was printed already: a notebook doesn't show it again as its cell's value."""
-
-    __slots__ = ()
-
-    def _ipython_display_(self) -> None:
-        """Shows nothing."""
-
-    def _display_(self) -> Form:
-        """Shows nothing in marimo, which asks for this."""
-        return Form("text/plain", "")
 
 
 def mimebundle(endpoint: RpcEndpoint, **options: Any) -> Any:
@@ -77,9 +54,3 @@ def _table(endpoint: RpcEndpoint) -> str:
 
     table = static.html(endpoint.stats(), serving=endpoint.serving)
     return f"{table}<p>The numbers of this moment; for the live view: <code>{html.escape(_INSTALL)}</code></p>"
-
-
-def in_kernel() -> bool:
-    """Whether this process is a Jupyter kernel, whose front end may show widgets."""
-    kernelbase: Any = sys.modules.get("ipykernel.kernelbase")
-    return kernelbase is not None and kernelbase.Kernel.initialized()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast, overload
 
 from pycrust._extension import CurrentCall
 from pycrust.calls.current import running_call
-from pycrust.endpoint.display import PrintedLine, mimebundle, view
+from pycrust.endpoint.display import mimebundle, view
 from pycrust.endpoint.method import Method
 from pycrust.endpoint.rpc_methods import service_registrations
 from pycrust.handlers.registration import Options, Registration, locals_around, make_registration
@@ -18,6 +18,7 @@ from pycrust.service import lifecycle
 from pycrust.service.service import Service
 from pycrust.service.settings import Settings
 from pycrust.service.termination import on_sigterm
+from pycrust.text.lines import PrintedLine
 from pycrust.text.names import check_endpoint, check_method
 from pycrust.text.statistics import Stats, counted
 from pycrust.values import arrays

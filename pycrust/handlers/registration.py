@@ -13,11 +13,12 @@ from pycrust.functions.callables import CannotFreezeError, Copies, frozen_copy
 from pycrust.functions.fingerprint import Fingerprint
 from pycrust.functions.frozen import snapshot
 from pycrust.functions.globals import Reads
-from pycrust.functions.origin import Origin
+from pycrust.functions.text import doc_line, signature_text, source_of
 from pycrust.handlers import batching
 from pycrust.handlers.arguments import complete_model, plan_arguments, plan_items
 from pycrust.handlers.batching import Batch
 from pycrust.handlers.field_names import field_naming
+from pycrust.handlers.origin import Origin
 from pycrust.handlers.references import resolve_references
 from pycrust.handlers.results import plan_result
 from pycrust.handlers.schema import schema_hash, schema_text
@@ -32,8 +33,6 @@ from pycrust.handlers.signature import (
 from pycrust.models.arguments import by_position, check_models, model_first, without_models
 from pycrust.models.large import warn_of_large
 from pycrust.text.names import check_method
-from pycrust.versions import staging
-from pycrust.versions.version import doc_line, signature_text, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
 
     from pycrust._extension import Inbox
     from pycrust.handlers.signature import Kind
-    from pycrust.service.settings import Settings
 
 
 #: More calls than may be in flight.
@@ -181,7 +179,16 @@ class Host(Protocol):
     """What a registration needs of its endpoint."""
 
     name: str
-    settings: Settings
+
+    @property
+    def max_threads(self) -> int:
+        """Threads that run its sync handlers, at most."""
+        ...
+
+    @property
+    def cell(self) -> tuple[int | None, str | None]:
+        """The number and the id of the notebook cell that the calling code belongs to, as far as there are any."""
+        ...
 
     def inbox(self, loop: str) -> Inbox:
         """Where calls for a handler on this event loop are left."""
@@ -218,7 +225,7 @@ def make_registration(
     method = method_name(function, name)
     kind = check_callable(method, function)
     options.check(method, kind)
-    _check_threads(method, kind, options.limit(kind), host.settings.max_threads)
+    _check_threads(method, kind, options.limit(kind), host.max_threads)
     models = host.models(options.models)
     copy = _frozen(method, function) if options.freeze else frozen_copy(function)
     whole = _with_defaults_of(copy, resolved_signature(method, function, names))
@@ -302,7 +309,7 @@ def make_registration(
         schema=schema,
         schema_hash=schema_hash(schema),
         signature=signature_text(method, function),
-        cell=staging.cell(),
+        cell=host.cell,
         reads=None if options.freeze else reads,
         origin=None if options.freeze else Origin.of(function, name, options, names),
     )

@@ -15,8 +15,7 @@ from pycrust.jupyter import figures
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    #: An object, the attribute of it that is replaced, and what makes the replacement of what was there.
-    Patch = tuple[Any, str, Callable[[Any], Any]]
+    from pycrust.calls.output import Patch
 
 #: Colours of a terminal, which IPython puts into tracebacks.
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")

@@ -12,6 +12,14 @@ from pycrust.errors import Cancelled
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+
+def _unseen(_thing: object) -> Callable[[], None]:
+    return lambda: None
+
+
+#: Shows a thing in the running cell, and gives what shows it there again; `pycrust.jupyter` has its own put here.
+follow: Callable[[object], Callable[[], None]] = _unseen
+
 State = Literal["waiting", "loading", "warming up", "validating", "draining", "done", "failed", "cancelled"]
 
 
@@ -115,8 +123,6 @@ class Reload:
 
     def _ipython_display_(self) -> None:
         """Its line, which a notebook keeps up to date."""
-        from pycrust.jupyter.progress import follow  # noqa: PLC0415 - it imports IPython
-
         self._changed = follow(self)
         self._changed()  # what happened while it was shown for the first time
 

@@ -24,7 +24,7 @@ from pycrust.models.reload import Reload, without_frames
 from pycrust.models.store import SUSPENDED, ModelChange
 from pycrust.process.shield import shielded
 from pycrust.process.threads import Thread
-from pycrust.versions.version import now
+from pycrust.text.clock import now
 
 if TYPE_CHECKING:
     from collections.abc import Callable

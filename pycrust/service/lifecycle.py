@@ -11,9 +11,10 @@ import time
 from typing import TYPE_CHECKING
 
 from pycrust import _extension
+from pycrust.calls import forking
 from pycrust.calls.output import capture
-from pycrust.process import forking, threads
-from pycrust.process.logs import drain
+from pycrust.logs import drain
+from pycrust.process import threads
 from pycrust.service import termination
 
 if TYPE_CHECKING:

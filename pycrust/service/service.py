@@ -10,9 +10,9 @@ import time
 import weakref
 from dataclasses import asdict, replace
 from traceback import format_exception
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from pycrust import _extension
+from pycrust import _extension, logs
 from pycrust.calls.contexts import base_context
 from pycrust.calls.loops import Loops
 from pycrust.calls.output import capture
@@ -20,23 +20,21 @@ from pycrust.calls.running import RunningCall
 from pycrust.errors import AlreadyServed, Interrupted, RpcError
 from pycrust.handlers.registration import make_registration
 from pycrust.models.slot import ModelSlot
-from pycrust.process import logs
 from pycrust.process.shield import shielded
 from pycrust.service import lifecycle
 from pycrust.text.names import check_method
 from pycrust.text.statistics import counted
 from pycrust.traffic.recording import Recording
 from pycrust.traffic.traffic import Tap
+from pycrust.versions import staging
 from pycrust.versions.catalog import Catalog
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pycrust._extension import BaseContext, Change, Inbox, Worker
-    from pycrust.endpoint.endpoint import RpcEndpoint
     from pycrust.models.recipe import Recipe
     from pycrust.service.settings import Settings
-    from pycrust.trials.shadow import Shadow
 
 #: Seconds between looks at signals while `wait` waits.
 _SLICE = 0.1
@@ -44,6 +42,19 @@ _SLICE = 0.1
 _TAKEOVER_S = 10.0
 #: Seconds between looks whether it has.
 _TAKEOVER_PAUSE_S = 0.02
+
+
+class Beside(Protocol):
+    """A candidate that runs on live calls."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether its thread has."""
+        ...
+
+    def discard(self) -> object:
+        """Ends it."""
+        ...
 
 
 class Service:
@@ -63,12 +74,12 @@ class Service:
         #: The model slots by their names.
         self.slots: dict[str, ModelSlot] = {}
         #: Candidates that run on live calls.
-        self.shadows: weakref.WeakSet[Shadow] = weakref.WeakSet()
+        self.shadows: weakref.WeakSet[Beside] = weakref.WeakSet()
         self.loops = Loops(name, lambda: self.serving, self._said)
         self.recording = Recording(name, lambda: self.worker)
         self.tap = Tap(name, lambda: self.worker, lambda: self.recording.redaction)
         #: The one object of each class that users hold for this endpoint.
-        self.handles: dict[type, RpcEndpoint] = {}
+        self.handles: dict[type, Any] = {}
         #: One begins or ends serving at a time.
         self._lock = threading.RLock()
         #: Set while this does not serve.
@@ -93,6 +104,16 @@ class Service:
     def inbox(self, loop: str) -> Inbox:
         """Where calls for a handler on this event loop are left."""
         return self.loops.inbox(loop)
+
+    @property
+    def max_threads(self) -> int:
+        """Threads that run its sync handlers, at most."""
+        return self.settings.max_threads
+
+    @property
+    def cell(self) -> tuple[int | None, str | None]:
+        """The number and the id of the notebook cell that the calling code belongs to."""
+        return staging.cell()
 
     def models(self, names: Sequence[str]) -> dict[str, Any]:
         """The models that the calling code sees, by the names of their slots."""

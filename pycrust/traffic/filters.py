@@ -33,7 +33,7 @@ from pycrust.errors import Code
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pycrust.traffic.traffic import RecordedCall
+    from pycrust.traffic.recorded import RecordedCall
 
     Test = Callable[[RecordedCall], bool]
 

@@ -8,20 +8,21 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from pycrust import logs
 from pycrust._extension import crossed, release_pending
 from pycrust.calls.local import LocalCall
-from pycrust.endpoint.display import PrintedLine
 from pycrust.errors import UnknownMethod
 from pycrust.handlers.registration import Registration, call_here
 from pycrust.models.store import ModelChange, Shelf
-from pycrust.process import logs
 from pycrust.process.shield import shielded
+from pycrust.text.clock import now
+from pycrust.text.lines import PrintedLine
 from pycrust.text.names import near_matches
 from pycrust.versions import staging
 from pycrust.versions.archive import Archive, Entry
 from pycrust.versions.events import EventLog
 from pycrust.versions.history import Text
-from pycrust.versions.version import Version, now
+from pycrust.versions.version import Version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -1,15 +1,14 @@
 """Where a registration goes first: to the running notebook cell's transaction, or straight to publication.
 
-IPython is never imported here: without it there is no cell, and every registration publishes at once.
+Without a notebook there is no cell, and every registration publishes at once.
 """
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pycrust.handlers.registration import Registration
     from pycrust.models.store import ModelChange
@@ -50,6 +49,14 @@ class Stage(Protocol):
         ...
 
 
+def _no_cell() -> Stage | None:
+    return None
+
+
+#: Gives the stage of the cell that the calling code belongs to; `pycrust.jupyter` has its own put here.
+of_notebook: Callable[[], Stage | None] = _no_cell
+
+
 def cell() -> tuple[int | None, str | None]:
     """The number and the id of the notebook cell that this code belongs to, as far as there are any."""
     stage = current()
@@ -58,8 +65,4 @@ def cell() -> tuple[int | None, str | None]:
 
 def current() -> Stage | None:
     """The stage of the cell that this code belongs to; `None` outside of one: publish at once."""
-    if "IPython" not in sys.modules:
-        return None
-    from pycrust.jupyter import transactions  # noqa: PLC0415 - it imports IPython
-
-    return transactions.current()
+    return of_notebook()

@@ -1,20 +1,13 @@
-"""What a version of a handler is: frozen code, and the record that its history keeps."""
+"""What a version of a handler is: the record that its history keeps."""
 
 from __future__ import annotations
 
-import datetime as dt
-import functools
-import inspect
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
-
-from pycrust.functions.callables import plain_function
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-#: Characters of a signature in a history.
-_SIGNATURE = 100
+    import datetime as dt
+    from collections.abc import Mapping
 
 State = Literal["staged", "live", "draining", "retired", "removed"]
 
@@ -72,31 +65,3 @@ class Version:
         where = f", cell [{self.cell}]" if self.cell is not None else ""
         what = "removed" if self.removed else self.label
         return f"{self.method} {what}, {self.published:%Y-%m-%d %H:%M:%S}{where}"
-
-
-def now() -> dt.datetime:
-    """The time of a publication, in the local zone."""
-    return dt.datetime.now().astimezone()
-
-
-def source_of(function: Callable[..., Any]) -> str:
-    """A handler's source text, or `""` where there is none to read."""
-    try:
-        return inspect.getsource(plain_function(function) or function)
-    except (OSError, TypeError):
-        return ""
-
-
-def signature_text(method: str, function: Callable[..., Any]) -> str:
-    """A method's name with its parameters as they are written, shortened to one line."""
-    try:
-        text = f"{method}{inspect.signature(function)}"
-    except (TypeError, ValueError):
-        text = method
-    return text if len(text) <= _SIGNATURE else f"{text[: _SIGNATURE - 1]}…"
-
-
-def doc_line(function: Callable[..., Any]) -> str:
-    """The first line of a handler's docstring."""
-    text = inspect.getdoc(function) if not isinstance(function, functools.partial) else None
-    return text.strip().splitlines()[0] if text and text.strip() else ""

@@ -231,7 +231,7 @@ RARE = {
 
 #: What the notebook's side may import of the rest; it never sees the extension or what serves.
 OF_THE_CORE = {
-    "calls.output", "calls.running", "errors", "handlers.registration", "models.store", "process.logs",
+    "calls.output", "calls.running", "errors", "handlers.registration", "models.store", "logs",
     "process.shield", "process.threads", "service.lifecycle", "text.statistics", "traffic.filters",
     "traffic.recorded", "traffic.recording", "traffic.traffic", "values.arrays", "versions.events",
     "versions.staging",
@@ -239,32 +239,31 @@ OF_THE_CORE = {
 
 #: Modules that may import the notebook's side, and what of it.
 OF_THE_NOTEBOOK = {
-    "calls.output": {"output"},
+    "": {"hooks"},
     "endpoint.display": {"view", "widget"},
-    "models.reload": {"progress"},
-    "versions.staging": {"transactions"},
 }
 
 
-def imports(path: Path, module: str) -> Iterator[tuple[str, str]]:
-    """What a module imports, as `(module, name)`; `name` is empty for a whole module."""
+def imports(tree: ast.Module, path: Path, module: str) -> Iterator[tuple[ast.AST, str, str]]:
+    """What a module imports, as `(statement, module, name)`; `name` is empty for a whole module."""
     package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree):
         match node:
             case ast.Import(names=names):
-                yield from ((alias.name, "") for alias in names)
+                yield from ((node, alias.name, "") for alias in names)
             case ast.ImportFrom(module=source, names=names, level=level):
                 base = package[: len(package) - level + 1] if level else []
                 source = ".".join([*base, *([source] if source else [])])
-                yield from ((source, alias.name) for alias in names)
+                yield from ((node, source, alias.name) for alias in names)
             case ast.Call(
                 func=ast.Name(id="__import__" | "import_module") | ast.Attribute(attr="import_module"),
                 args=[ast.Constant(value=str(source)), *_],
             ):
-                yield (source.lstrip("."), "")
+                yield (node, source.lstrip("."), "")
 
 
-def _modules(root: Path) -> Iterator[tuple[Path, str]]:
+def python_modules(root: Path) -> Iterator[tuple[Path, str]]:
+    """Every module of the package, with its name."""
     for path in sorted((root / "pycrust").rglob("*.py")):
         if "node_modules" in path.parts:
             continue
@@ -275,11 +274,11 @@ def _modules(root: Path) -> Iterator[tuple[Path, str]]:
 def python(root: Path) -> list[str]:
     """What a Python module imports and may not."""
     wrong = []
-    for path, module in _modules(root):
+    for path, module in python_modules(root):
         where = path.relative_to(root).as_posix()
         room = "pycrust.jupyter" if module.startswith("pycrust.jupyter") else "pycrust"
-        own = module.removeprefix("pycrust.")
-        for source, name in imports(path, module):
+        own = module.removeprefix("pycrust").removeprefix(".")
+        for _, source, name in imports(ast.parse(path.read_text()), path, module):
             top = source.split(".")[0]
             full = f"{source}.{name}" if name else source
             if top in sys.stdlib_module_names:

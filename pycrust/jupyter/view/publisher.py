@@ -13,13 +13,13 @@ import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from pycrust import logs
 from pycrust.jupyter.view import rates
 from pycrust.jupyter.view.inspector import Inspector
 from pycrust.jupyter.view.minute import History
 from pycrust.jupyter.view.model_rows import Models
 from pycrust.jupyter.view.timeline import Timeline
 from pycrust.jupyter.view.wire import Snapshot
-from pycrust.process import logs
 from pycrust.process.threads import Thread
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import traceback
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pycrust import _extension
-from pycrust.calls import loops
+from pycrust.calls.tasks import current_task_call
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ def in_handler() -> bool:
     return (
         _extension.current_call() is not None
         or _extension.current_calls() is not None
-        or loops.current_task_call() is not None
+        or current_task_call() is not None
     )
 
 

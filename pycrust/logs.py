@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from pycrust import _extension
 from pycrust.calls import output
-from pycrust.endpoint.display import in_kernel
+from pycrust.process.environment import in_kernel
 from pycrust.process.shield import shielded
 
 if TYPE_CHECKING:
