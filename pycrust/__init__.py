@@ -12,6 +12,8 @@ Examples:
 
 from typing import TYPE_CHECKING
 
+from pycrust.arrays.annotations import DType, Shape
+from pycrust.arrays.incoming import to_torch
 from pycrust.calls.current import current_call, current_calls
 from pycrust.endpoint.endpoint import RpcEndpoint
 from pycrust.endpoint.method import Method
@@ -51,7 +53,6 @@ from pycrust.traffic.recorded import RecordedCall
 from pycrust.traffic.traffic import Traffic
 from pycrust.trials.shadow import Shadow
 from pycrust.trials.trial import Trial
-from pycrust.values.arrays import DType, Shape, to_torch
 from pycrust.values.timestamp import Timestamp
 from pycrust.versions.events import Event, EventLog
 from pycrust.versions.history import History

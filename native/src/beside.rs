@@ -64,7 +64,7 @@ impl Beside {
     pub(crate) fn put(&mut self, value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<Option<()>> {
         static DESCRIBE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let py = value.py();
-        let described = DESCRIBE.import(py, "pycrust.values.arrays", "describe")?.call1((value,))?;
+        let described = DESCRIBE.import(py, "pycrust.arrays.outgoing", "describe")?.call1((value,))?;
         if described.is_none() {
             return Ok(None);
         }

@@ -65,7 +65,7 @@ pub(crate) fn decode_with<'py>(py: Python<'py>, bytes: &[u8], attachments: &Atta
     decode_from(Decoder { py, bytes, at: 0, items: Vec::new(), attachments, absent: false })
 }
 
-/// Reads the one value that `bytes` holds, of a record: arrays that were not kept are `pycrust.values.arrays.Absent`.
+/// Reads the one value that `bytes` holds, of a record: arrays that were not kept are `pycrust.arrays.absent.Absent`.
 pub(crate) fn decode_kept<'py>(py: Python<'py>, bytes: &[u8], arrays: &Attachments) -> Read<'py> {
     let absent = arrays.is_empty();
     decode_from(Decoder { py, bytes, at: 0, items: Vec::new(), attachments: arrays, absent })
@@ -321,7 +321,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
         Ok(timestamp::read(self.py, seconds, nanos)?)
     }
 
-    /// An array, as `pycrust.values.arrays.view` makes it of the attachment.
+    /// An array, as `pycrust.arrays.incoming.view` makes it of the attachment.
     fn tensor(&self, at: usize, data: &[u8]) -> Decoded<'py> {
         static VIEW: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let tensor = Tensor::decode(data).map_err(|error| self.refuse(at, error.reason))?;
@@ -329,7 +329,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
         if self.absent {
             static ABSENT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
             let shape = PyTuple::new(self.py, tensor.shape)?;
-            let absent = ABSENT.import(self.py, "pycrust.values.arrays", "Absent")?;
+            let absent = ABSENT.import(self.py, "pycrust.arrays.absent", "Absent")?;
             return Ok(absent.call1((tensor.dtype.name(), shape))?);
         }
         let Some(bytes) = self.attachments.get(number as usize) else {
@@ -343,7 +343,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
         }
         let Tensor { dtype, big_endian, column_major, shape, .. } = tensor;
         let shape = PyTuple::new(self.py, shape)?;
-        let view = VIEW.import(self.py, "pycrust.values.arrays", "view")?;
+        let view = VIEW.import(self.py, "pycrust.arrays.incoming", "view")?;
         let buffer = Bound::new(self.py, Buffer(bytes))?;
         Ok(view.call1((buffer, dtype.name(), shape, big_endian, column_major))?)
     }

@@ -108,7 +108,7 @@ mod _native {
     }
 
     /// Like `decode`, of a recorded payload and the arrays that were kept of it; without them, each is a
-    /// `pycrust.values.arrays.Absent`.
+    /// `pycrust.arrays.absent.Absent`.
     #[pyfunction]
     #[allow(clippy::needless_pass_by_value, reason = "PyO3 gives it by value")]
     #[pyo3(signature = (payload, arrays=Vec::new()))]

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast, overload
 
 from pycrust._extension import CurrentCall
+from pycrust.arrays.in_place import empty
 from pycrust.calls.current import running_call
 from pycrust.endpoint.display import mimebundle, view
 from pycrust.endpoint.method import Method
@@ -21,7 +22,6 @@ from pycrust.service.termination import on_sigterm
 from pycrust.text.lines import PrintedLine
 from pycrust.text.names import check_endpoint, check_method
 from pycrust.text.statistics import Stats, counted
-from pycrust.values import arrays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -457,7 +457,7 @@ class RpcEndpoint:
             array([2., 4.])
         """
         call = running_call()
-        return arrays.empty(shape, dtype, call.room if isinstance(call, CurrentCall) else None)
+        return empty(shape, dtype, call.room if isinstance(call, CurrentCall) else None)
 
     # Serving ----------------------------------------------------------------------------------------------
 

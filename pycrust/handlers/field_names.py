@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, cast
 
-from pycrust.values.arrays import is_array_class
+from pycrust.arrays.annotations import is_array_class
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

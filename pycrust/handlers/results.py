@@ -25,10 +25,10 @@ from pydantic import BaseModel, PydanticUserError, TypeAdapter
 from pydantic.errors import PydanticSchemaGenerationError
 from pydantic_core import MultiHostUrl, PydanticSerializationError, Url, to_jsonable_python
 
+from pycrust.arrays.absent import Absent
 from pycrust.handlers.arguments import ARBITRARY
 from pycrust.handlers.schema import response_schema
 from pycrust.text.kinds import kind_of
-from pycrust.values.arrays import Absent
 from pycrust.values.numpy_scalars import pandas_time, scalar
 
 #: Core schemas whose values the native encoder takes as they are, or `fallback` turns into what Pydantic would.

@@ -10,8 +10,8 @@ from pydantic.errors import PydanticInvalidForJsonSchema
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticSerializationError
 
+from pycrust.arrays.annotations import is_array_class
 from pycrust.handlers.structs import extra_behavior
-from pycrust.values.arrays import is_array_class
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter

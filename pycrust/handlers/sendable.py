@@ -7,7 +7,7 @@ from inspect import Parameter
 from typing import TYPE_CHECKING, Any, cast
 
 from pycrust._extension import Buffer
-from pycrust.values.arrays import is_array_class
+from pycrust.arrays.annotations import is_array_class
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

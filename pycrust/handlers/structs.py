@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from pydantic_core import PydanticCustomError, ValidationError
 
+from pycrust.arrays.annotations import array_schema, is_array_class
 from pycrust.handlers import wire_forms
-from pycrust.values.arrays import array_schema, is_array_class
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
 
 from pycrust._extension import encode
+from pycrust.arrays.absent import without_elements
 from pycrust.traffic.recorded import RecordedCall, Truncated
 from pycrust.traffic.redaction import Redaction
-from pycrust.values.arrays import without_elements
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,10 +9,10 @@ import re
 from typing import TYPE_CHECKING, Any, cast
 
 from pycrust._extension import decode, encode
+from pycrust.arrays.absent import arguments_again
 from pycrust.errors import Code
 from pycrust.traffic.recorded import Truncated
 from pycrust.traffic.redaction import REDACTED, Redaction
-from pycrust.values.arrays import arguments_again
 
 if TYPE_CHECKING:
     from pycrust.traffic.recorded import RecordedCall

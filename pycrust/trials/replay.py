@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
+from pycrust.arrays.absent import arguments_again
 from pycrust.calls.output import collected
 from pycrust.errors import Code, UnknownMethod, describe, describe_arguments
 from pycrust.service import lifecycle
@@ -22,7 +23,6 @@ from pycrust.traffic.recorded import RecordedError
 from pycrust.traffic.redaction import Redaction
 from pycrust.trials.compare import compare
 from pycrust.trials.trial import candidate_of, check_harmless, raise_interrupt
-from pycrust.values.arrays import arguments_again
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

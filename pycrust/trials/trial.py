@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pycrust._extension import crossed
+from pycrust.arrays.absent import arguments_again, without_elements
 from pycrust.calls import output
 from pycrust.errors import Code, describe, describe_arguments, describe_result
 from pycrust.handlers.registration import Options, call_here, make_registration
@@ -16,7 +17,6 @@ from pycrust.text.statistics import duration
 from pycrust.text.table import Table
 from pycrust.traffic.redaction import Redaction
 from pycrust.trials.compare import Difference, Tolerance, compare, shown
-from pycrust.values.arrays import arguments_again, without_elements
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

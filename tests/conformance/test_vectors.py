@@ -6,8 +6,8 @@ import msgpack
 import pytest
 
 from pycrust import Code, _extension
+from pycrust.arrays.absent import Absent
 from pycrust.text.names import check_endpoint, check_method
-from pycrust.values.arrays import Absent
 from tests.conformance.vectors import file, string, unhex, value, vectors
 
 

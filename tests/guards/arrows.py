@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 #: The folders and files of `pycrust`, from the ground up: each imports what stands before it.
 FLOORS = (
-    "text", "_unbuilt", "taken_options", "functions", "_extension", "values", "process", "logs", "errors", "models",
-    "traffic", "calls", "handlers", "client", "versions", "testing", "service", "trials", "jupyter", "endpoint",
-    "pytest_plugin", "", "__main__",
+    "text", "_unbuilt", "taken_options", "functions", "_extension", "values", "process", "arrays", "logs", "errors",
+    "models", "traffic", "calls", "handlers", "client", "versions", "testing", "service", "trials", "jupyter",
+    "endpoint", "pytest_plugin", "", "__main__",
 )  # fmt: skip
 
 #: What points upwards all the same, and why.

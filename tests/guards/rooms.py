@@ -210,11 +210,11 @@ ELSEWHERE: dict[str, dict[str, set[str] | None]] = {
         "pydantic": None,
         "pydantic_core": None,
         "IPython": {"trials.replay"},
-        "numpy": {"values.arrays", "trials.compare"},
+        "numpy": {"arrays.incoming", "arrays.in_place", "arrays.outgoing", "trials.compare"},
         "pandas": {"traffic.traffic"},
         "pytest": {"pytest_plugin"},
         "safetensors": {"models.weights"},
-        "torch": {"values.arrays", "models.weights"},
+        "torch": {"arrays.incoming", "models.weights"},
     },
     "pycrust.jupyter": {
         "IPython": None,
@@ -226,14 +226,14 @@ ELSEWHERE: dict[str, dict[str, set[str] | None]] = {
 #: Parts of the standard library that run what they read, or that only few may need.
 RARE = {
     "pickle": set(), "marshal": set(), "shelve": set(), "socket": set(), "subprocess": set(),
-    "multiprocessing": set(), "ctypes": {"values.arrays"}, "gc": {"models.holders", "models.slot"},
+    "multiprocessing": set(), "ctypes": {"arrays.incoming"}, "gc": {"models.holders", "models.slot"},
 }  # fmt: skip
 
 #: What the notebook's side may import of the rest; it never sees the extension or what serves.
 OF_THE_CORE = {
-    "calls.output", "calls.running", "errors", "handlers.registration", "models.store", "logs",
+    "arrays.absent", "calls.output", "calls.running", "errors", "handlers.registration", "models.store", "logs",
     "process.shield", "process.threads", "service.lifecycle", "text.statistics", "traffic.filters",
-    "traffic.recorded", "traffic.recording", "traffic.traffic", "values.arrays", "versions.events",
+    "traffic.recorded", "traffic.recording", "traffic.traffic", "versions.events",
     "versions.staging",
 }  # fmt: skip
 

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pycrust import DType, InvalidArgument, RpcClient, RpcEndpoint, RpcError, Shape
 from pycrust._extension import Buffer, Room
-from pycrust.values.arrays import Absent
+from pycrust.arrays.absent import Absent
 from tests.conftest import PATIENCE, shared_memory, wait_until
 
 DTYPES = ["?", "u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8", "c8", "c16"]

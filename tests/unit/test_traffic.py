@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from pycrust import Batch, RpcClient, RpcError, current_call
+from pycrust.arrays.absent import Absent
 from pycrust.errors import Code
 from pycrust.traffic.filters import STAGES, FilterError
 from pycrust.traffic.recorded import Truncated
 from pycrust.traffic.traffic import Traffic, lines_of
-from pycrust.values.arrays import Absent
 from tests.conftest import wait_until
 
 

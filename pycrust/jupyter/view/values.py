@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from pycrust.values.arrays import Absent
+from pycrust.arrays.absent import Absent
 
 _MOST_LINES = 400
 _MOST_ELEMENTS = 60
