@@ -5,15 +5,16 @@ The fixtures `pycrust_endpoint` and `pycrust_serve`, which serve a test's endpoi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from pycrust._extension import decode
 from pycrust.calls.local import LocalCall
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextlib import AbstractContextManager
 
-__all__ = ["LocalCall", "calling"]
+__all__ = ["LocalCall", "calling", "unpacked"]
 
 
 def calling(  # noqa: PLR0913 - all of them are keywords with defaults
@@ -73,3 +74,22 @@ def calling(  # noqa: PLR0913 - all of them are keywords with defaults
     )
     call.stands_for_client = True
     return call.here()
+
+
+def unpacked(payload: bytes) -> Any:
+    """A value of a recorded call that has no literal in Python, in a test that `as_test()` wrote.
+
+    Args:
+        payload: Its MessagePack.
+
+    Returns:
+        What a handler is given for it.
+
+    Raises:
+        ValueError: It is no MessagePack.
+
+    Examples:
+        >>> unpacked(bytes.fromhex("d6ff00000000"))
+        datetime.datetime(1970, 1, 1, 0, 0, tzinfo=datetime.timezone.utc)
+    """
+    return decode(payload)

@@ -17,6 +17,8 @@ from pycrust.traffic.redaction import REDACTED, Redaction
 if TYPE_CHECKING:
     from pycrust.traffic.recorded import RecordedCall
 
+#: Begins a value that has no literal, in a test.
+_UNPACKED = "unpacked("
 #: Characters of a line, beyond which a list or dict is broken up.
 _WIDTH = 100
 
@@ -59,7 +61,7 @@ def source_of(call: RecordedCall) -> str:
     lines = [
         *imports,
         "from pycrust import RpcEndpoint",
-        "from pycrust.testing import calling",
+        f"from pycrust.testing import calling{', unpacked' if any(_UNPACKED in line for line in body) else ''}",
         "",
         "",
         f"def test_{name}_call_{call.seq}():",
@@ -132,7 +134,7 @@ def literal(value: Any, indent: int = 0) -> str:
         return f"__import__('datetime').datetime.fromisoformat({value.isoformat()!r})"
     # Whatever else came by MessagePack goes back by it.
     try:
-        return f"__import__('pycrust')._binding.decode({encode(value)!r})"
+        return f"{_UNPACKED}{encode(value)!r})"
     except (TypeError, ValueError) as error:
         raise ValueError(f"a {type(value).__name__} can't be written into a test: {error}") from error
 

@@ -10,7 +10,7 @@ import sys
 import pandas as pd
 import pytest
 
-from pycrust import RpcClient, RpcEndpoint, RpcError
+from pycrust import RpcClient, RpcEndpoint, RpcError, Timestamp
 from pycrust.errors import Code
 from pycrust.traffic.file import TrafficFileError
 from pycrust.traffic.traffic import Traffic
@@ -19,7 +19,7 @@ from tests.conftest import wait_until
 HANDLERS = """
 import asyncio
 import datetime as dt
-from pycrust import RpcEndpoint, RpcError
+from pycrust import RpcEndpoint, RpcError, Timestamp
 
 endpoint = RpcEndpoint("{name}")
 
@@ -53,6 +53,10 @@ async def slowly(data: bytes) -> bytes:
     return data * 2
 
 @endpoint.register
+def tick(at: Timestamp) -> Timestamp:
+    return at
+
+@endpoint.register
 def refuse(number: int):
     raise RpcError("not_found", f"no {{number}}")
 """
@@ -75,6 +79,7 @@ def served(make_endpoint):
         client.call("when", dt.datetime(2024, 2, 29, tzinfo=dt.UTC))
         list(client.stream("count", 3))
         client.call("slowly", b"ab")
+        client.call("tick", Timestamp.from_ns(1_700_000_000_123_456_789))
     # What the client measured of its last calls comes as it leaves.
     wait_until(lambda: not endpoint.stats()["clients"], "the client to be gone")
     return endpoint
@@ -83,14 +88,14 @@ def served(make_endpoint):
 def test_every_call_becomes_a_test_that_passes(served, tmp_path):
     (tmp_path / "conftest.py").write_text(HANDLERS.format(name=served.name))
     sources = [call.as_test() for call in served.traffic()]
-    assert len(sources) == 10
+    assert len(sources) == 11
     for number, source in enumerate(sources):
         (tmp_path / f"test_{number}.py").write_text(source)
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tmp_path],
         capture_output=True, text=True, check=False, cwd=tmp_path,
     )  # fmt: skip
-    assert "10 passed" in run.stdout, run.stdout
+    assert "11 passed" in run.stdout, run.stdout
     assert "def test_price_call_1():" in sources[0]
     assert "endpoint._dispatch('price', [2.5, ['a', 'b']])" in sources[0]
     assert all(len(line) < 130 for source in sources for line in source.splitlines())
