@@ -40,7 +40,7 @@ def wait_until(condition: Callable[[], object], what: str) -> None:
 def shared_memory(runtime_dir: str | Path | None = None) -> set[str]:
     """Names of the files in /dev/shm that belong to a runtime directory, by default the test's own."""
     directory = os.path.realpath(runtime_dir or os.environ["PYCRUST_RUNTIME_DIR"])
-    # FNV-1a of the path and a zero, its lower 32 bits, as `native/transport/src/runtime.rs` names them.
+    # FNV-1a of the path and a zero, its lower 32 bits, as `native/transport/src/claiming/runtime_dir.rs` has it.
     digest = 0xCBF2_9CE4_8422_2325
     for byte in [*os.fsencode(directory), 0]:
         digest = (digest ^ byte) * 0x0100_0000_01B3 & 0xFFFF_FFFF_FFFF_FFFF

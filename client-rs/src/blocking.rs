@@ -27,12 +27,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::builder::{Builder, Options};
-use crate::driver;
+use crate::connection::driver;
+use crate::connection::state::{ConnectionState, StateChanges};
+use crate::connection::thread::Thread;
 use crate::error::Error;
 use crate::shared::{Call, Shared};
-use crate::state::{ConnectionState, StateChanges};
 use crate::tensor::{Arena, Element, TensorMut};
-use crate::thread::Thread;
 
 pub use self::streaming::Streaming;
 

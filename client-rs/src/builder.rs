@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::client::RpcClient;
+use crate::connection::spin::Spin;
 use crate::error::Error;
-use crate::spin::Spin;
 
 /// How structs are written, outermost and nested. Tuples are arrays in either case.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

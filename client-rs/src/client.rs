@@ -8,16 +8,16 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::builder::{Builder, Options};
+use crate::call::items::Items;
+use crate::call::request::Request;
+use crate::call::stream::Arguments;
+use crate::call::streaming::Streaming;
+use crate::connection::state::{ConnectionState, StateChanges};
+use crate::connection::waiting::Tokio;
 use crate::error::Error;
-use crate::items::Items;
-use crate::request::Request;
 use crate::shared::{Call, Encoded, Shared};
-use crate::state::{ConnectionState, StateChanges};
-use crate::stream::Arguments;
-use crate::streaming::Streaming;
 use crate::tensor::{Arena, Element, TensorMut};
-use crate::waiting::Tokio;
-use crate::{hands, timer};
+use crate::{connection::threads, connection::timer};
 
 /// Calls the handlers of one endpoint.
 ///
@@ -220,7 +220,7 @@ impl RpcClient {
     pub async fn close(&self) {
         let Some(session) = self.shared.connector.close() else { return };
         // It takes milliseconds. Where there is no thread for it, it was done here, on the way out.
-        if let Ok(mut taking_down) = hands::start(move || drop(session)) {
+        if let Ok(mut taking_down) = threads::start(move || drop(session)) {
             let limit_ns = timer::after(self.shared.options.timeout);
             timer::until(Some(limit_ns), taking_down.outcome()).await;
         }

@@ -6,10 +6,10 @@ use std::io;
 use pycrust_protocol::{Code, ErrorPayload, ValidationIssue};
 use serde::de::DeserializeOwned;
 
-use crate::call::Finished;
+use crate::call::attempt::Finished;
+use crate::call::metadata::{self, Metadata};
+use crate::call::reply::Timing;
 use crate::codec;
-use crate::metadata::{self, Metadata};
-use crate::reply::Timing;
 
 /// Why a call, or a connection, failed.
 ///

@@ -66,54 +66,31 @@
 //! `std::time::Duration` or `SystemTime` can't.
 #![forbid(unsafe_code)]
 
-mod arrays;
-mod beside;
-#[cfg(feature = "binding")]
 pub mod binding;
 pub mod blocking;
-mod buffers;
 mod builder;
+#[cfg(feature = "binding")]
 mod call;
-mod calls;
 mod client;
 mod codec;
-mod connector;
-mod descriptor;
-mod driver;
+mod connection;
 mod error;
-mod hands;
-mod home;
-mod items;
-mod large;
-mod metadata;
-mod reply;
-mod request;
-mod retries;
-mod session;
 mod shared;
-mod spin;
-mod state;
-mod stream;
-mod streaming;
 mod tensor;
-mod thread;
-mod timer;
 mod timestamp;
-mod turn;
-mod waiting;
 
 pub use builder::{Builder, Encoding, Retry, WhenFull};
+pub use call::metadata::{Metadata, MetadataValue};
+pub use call::reply::{Reply, Timing};
+pub use call::request::Request;
+pub use call::streaming::Streaming;
 pub use client::RpcClient;
+pub use connection::spin::{MAX_SPIN, Spin};
+pub use connection::state::{ConnectionState, StateChanges};
 pub use error::{Details, Error};
-pub use metadata::{Metadata, MetadataValue};
 pub use pycrust_protocol::error::Location;
 pub use pycrust_protocol::header::TraceContext;
 pub use pycrust_protocol::trace::InvalidTrace;
 pub use pycrust_protocol::{Code, ValidationIssue};
-pub use reply::{Reply, Timing};
-pub use request::Request;
-pub use spin::{MAX_SPIN, Spin};
-pub use state::{ConnectionState, StateChanges};
-pub use streaming::Streaming;
 pub use tensor::{Arena, DType, Element, Tensor, TensorError, TensorMut, TensorView, attached};
 pub use timestamp::{Timestamp, TimestampError};

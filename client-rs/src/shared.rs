@@ -12,25 +12,25 @@ use pycrust_transport::{Link, monotonic_ns};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::arrays::Arrays;
-use crate::beside;
-use crate::buffers;
 use crate::builder::{Encoding, Options};
-use crate::call::{self, Attempt, Failure, Finished, Outgoing};
-use crate::calls::Body;
+use crate::call::arrays::Arrays;
+use crate::call::attached;
+use crate::call::attempt::{self, Attempt, Failure, Finished, Outgoing};
+use crate::call::in_flight::Body;
+use crate::call::items::{Items, Opening};
+use crate::call::large;
+use crate::call::metadata::{self, Metadata};
+use crate::call::reply::Reply;
+use crate::call::retries::Retries;
+use crate::call::stream::{Arguments, Event, Open, Opened};
 use crate::codec;
-use crate::connector::Connector;
+use crate::connection::buffers;
+use crate::connection::connector::Connector;
+use crate::connection::session::Session;
+use crate::connection::state::ConnectionState;
+use crate::connection::waiting::Waiting;
 use crate::error::Error;
-use crate::items::{Items, Opening};
-use crate::large;
-use crate::metadata::{self, Metadata};
-use crate::reply::Reply;
-use crate::retries::Retries;
-use crate::session::Session;
-use crate::state::ConnectionState;
-use crate::stream::{Arguments, Event, Open, Opened};
 use crate::tensor::{Arena, Element, TensorMut};
-use crate::waiting::Waiting;
 
 /// The first pause of a connection that waits for its worker; each next one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
@@ -244,7 +244,7 @@ impl Shared {
     /// Makes a call on the connection of the moment.
     async fn attempt<W: Waiting>(&self, waiting: &W, call: &mut Outgoing<'_>) -> Result<Finished, Failure> {
         let session = self.session(waiting, call).await?;
-        let finished = call::run(waiting, &session, call).await?;
+        let finished = attempt::run(waiting, &session, call).await?;
         call.taken(&session, finished)
     }
 
@@ -280,7 +280,7 @@ impl Shared {
         loop {
             let sent = async {
                 let session = self.session(waiting, &call).await?;
-                call::notify(waiting, &session, &mut call).await
+                attempt::notify(waiting, &session, &mut call).await
             };
             match sent.await {
                 Ok(()) => return Ok(()),
@@ -478,7 +478,7 @@ pub(crate) fn write<A: Serialize + ?Sized>(
     args: &A,
 ) -> Result<Encoded, Error> {
     let mut payload = buffers::take();
-    let (written, arrays) = beside::collecting(|| codec::write(&mut payload, args, encoding));
+    let (written, arrays) = attached::collecting(|| codec::write(&mut payload, args, encoding));
     written.map_err(|error| {
         let name = std::any::type_name::<A>();
         let reason = format!("the arguments, of type {name}, can't be encoded: {error}");
@@ -490,7 +490,7 @@ pub(crate) fn write<A: Serialize + ?Sized>(
 /// Reads a result.
 pub(crate) fn decode<R: DeserializeOwned>(method: &str, body: &Body) -> Result<R, Error> {
     let payload = &body.payload;
-    beside::giving(&body.attachments, || codec::read(payload)).map_err(|error| {
+    attached::giving(&body.attachments, || codec::read(payload)).map_err(|error| {
         let name = std::any::type_name::<R>();
         let reason = format!("the result is no {name}: {error}");
         let error = ErrorPayload { may_have_run: true, ..ErrorPayload::message(reason) };

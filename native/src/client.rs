@@ -9,9 +9,9 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::beside::Beside;
-use crate::current::{encoded_metadata, lend};
-use crate::{decode, encode};
+use crate::calls::current::{encoded_metadata, lend};
+use crate::values::attached::Beside;
+use crate::{values::decode, values::encode};
 
 /// Calls the handlers of one endpoint.
 #[pyclass(frozen, module = "pycrust._native", name = "Client")]
@@ -270,7 +270,7 @@ fn raised(py: Python<'_>, error: &Error) -> PyErr {
     let make = || -> PyResult<PyErr> {
         let details = match error.details() {
             Details::Raw(bytes) => decode::decode(py, bytes)?,
-            Details::Validation(issues) => crate::snapshot::to_python(py, issues)?,
+            Details::Validation(issues) => crate::shown::snapshot::to_python(py, issues)?,
             _ => py.None().into_bound(py),
         };
         let received = py.import("pycrust.errors")?.getattr("received")?;

@@ -4,32 +4,12 @@
 //! attached (`handler`), and answers. MessagePack goes straight to and from Python objects
 //! (`decode`, `encode`).
 
-mod arguments;
-mod async_call;
-mod batch;
-mod beside;
+mod calls;
 mod client;
-mod context;
-mod current;
-mod decode;
-mod dispatch;
-mod encode;
-mod failure;
-mod forked;
-mod handler;
-mod inbox;
-mod keys;
-mod logs;
-mod memory;
-mod plain;
-mod record;
 mod scheduling;
 mod shield;
-mod snapshot;
-mod step;
-mod stream;
-mod strided;
-mod timestamp;
+mod shown;
+mod values;
 mod worker;
 
 use pyo3::prelude::*;
@@ -45,36 +25,36 @@ mod _native {
     use pyo3::types::{PyBytes, PyDict};
 
     #[pymodule_export]
-    use crate::arguments::Items;
+    use crate::calls::arguments::Items;
     #[pymodule_export]
-    use crate::async_call::AsyncCall;
+    use crate::calls::async_call::AsyncCall;
+    #[pymodule_export]
+    use crate::calls::context::BaseContext;
+    #[pymodule_export]
+    use crate::calls::current::{CurrentCall, Printed};
+    #[pymodule_export]
+    use crate::calls::handler::Handler;
+    #[pymodule_export]
+    use crate::calls::inbox::Inbox;
     #[pymodule_export]
     use crate::client::{Client, ClientFeed, ClientStream, PendingCall};
     #[pymodule_export]
-    use crate::context::BaseContext;
-    #[pymodule_export]
-    use crate::current::{CurrentCall, Printed};
-    #[pymodule_export]
-    use crate::handler::Handler;
-    #[pymodule_export]
-    use crate::inbox::Inbox;
-    #[pymodule_export]
-    use crate::logs::{log_close, log_forked, log_level, log_put, log_take};
-    #[pymodule_export]
-    use crate::memory::{Buffer, Private, Room};
-    #[pymodule_export]
-    use crate::record::{PyRecord, PyScrub, Shown, call_lines, matches};
-    #[pymodule_export]
     use crate::shield::shielded;
     #[pymodule_export]
-    use crate::step::Step;
+    use crate::shown::logs::{log_close, log_forked, log_level, log_put, log_take};
+    #[pymodule_export]
+    use crate::shown::record::{PyRecord, PyScrub, Shown, call_lines, matches};
+    #[pymodule_export]
+    use crate::values::memory::{Buffer, Private, Room};
+    #[pymodule_export]
+    use crate::values::step::Step;
     #[pymodule_export]
     use crate::worker::Worker;
 
     #[pymodule_init]
     #[allow(clippy::unnecessary_wraps, reason = "PyO3 wants it")]
     fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-        crate::logs::install();
+        crate::shown::logs::install();
         Ok(())
     }
 
@@ -92,7 +72,7 @@ mod _native {
     fn encode<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
         let mut out = SCRATCH.take();
         out.clear();
-        crate::encode::encode(value, &mut out)?;
+        crate::values::encode::encode(value, &mut out)?;
         let bytes = PyBytes::new(value.py(), &out);
         if out.capacity() <= MAX_SCRATCH {
             SCRATCH.set(out);
@@ -104,7 +84,7 @@ mod _native {
     #[pyfunction]
     #[pyo3(signature = (payload, /))]
     fn decode<'py>(py: Python<'py>, payload: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-        Ok(crate::decode::decode(py, payload)?)
+        Ok(crate::values::decode::decode(py, payload)?)
     }
 
     /// Like `decode`, of a recorded payload and the arrays that were kept of it; without them, each is a
@@ -118,54 +98,54 @@ mod _native {
         arrays: Vec<Bound<'py, PyBytes>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let arrays = Attachments::of(&arrays.iter().map(PyBytesMethods::as_bytes).collect::<Vec<_>>());
-        Ok(crate::decode::decode_kept(py, payload, &arrays)?)
+        Ok(crate::values::decode::decode_kept(py, payload, &arrays)?)
     }
 
     /// What a caller makes of `value`: encoded and decoded again; its arrays are copied once.
     #[pyfunction]
     fn crossed<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        let (mut out, mut beside) = (Vec::new(), crate::beside::Beside::default());
-        crate::encode::encode_with(value, &mut out, &mut beside)?;
+        let (mut out, mut beside) = (Vec::new(), crate::values::attached::Beside::default());
+        crate::values::encode::encode_with(value, &mut out, &mut beside)?;
         let attachments = Attachments::copies(&beside.attachments());
-        Ok(crate::decode::decode_with(value.py(), &out, &attachments)?)
+        Ok(crate::values::decode::decode_with(value.py(), &out, &attachments)?)
     }
 
     /// The call that this thread runs a sync handler for; `None` if it runs none.
     #[pyfunction]
     fn current_call() -> Option<CurrentCall> {
-        crate::current::current()
+        crate::calls::current::current()
     }
 
     /// A call's metadata as MessagePack, checked: strings to strings or bytes, no more than may travel.
     #[pyfunction]
     fn encode_metadata<'py>(metadata: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyBytes>> {
-        Ok(PyBytes::new(metadata.py(), &crate::current::encoded_metadata(metadata)?))
+        Ok(PyBytes::new(metadata.py(), &crate::calls::current::encoded_metadata(metadata)?))
     }
 
     /// The calls that this thread runs a batch handler for, in the order of its list; `None` if it runs none.
     #[pyfunction]
     fn current_calls() -> Option<Vec<CurrentCall>> {
-        crate::current::current_batch()
+        crate::calls::current::current_batch()
     }
 
     /// Keeps output of the sync handler that this thread runs, on channel `stdout`, `stderr` or `display`: whether it
     /// was kept, `None` if the thread runs none.
     #[pyfunction]
     fn write_output(channel: &str, text: &str) -> PyResult<Option<bool>> {
-        Ok(crate::current::write_output(crate::record::channel(channel)?, text))
+        Ok(crate::calls::current::write_output(crate::shown::record::channel(channel)?, text))
     }
 
     /// Calls `callback` when the sync handler that this thread runs has returned, before its caller is answered; of a
     /// generator, after the step that runs. Whether the thread runs one.
     #[pyfunction]
     fn at_end(callback: Py<PyAny>) -> bool {
-        crate::current::at_end(callback)
+        crate::calls::current::at_end(callback)
     }
 
     /// Where output of the sync handler that this thread runs is kept; `None` if the thread runs none.
     #[pyfunction]
     fn printed() -> Option<Printed> {
-        crate::current::printed()
+        crate::calls::current::printed()
     }
 
     /// The calling thread, which answers calls, comes before threads that compute.
@@ -187,7 +167,7 @@ mod _native {
         let live =
             py.detach(|| pycrust_transport::Runtime::discover().map(|runtime| runtime.live_endpoints()));
         match live {
-            Ok(live) => crate::snapshot::to_python(py, &live),
+            Ok(live) => crate::shown::snapshot::to_python(py, &live),
             Err(error) => Err(PyOSError::new_err(error.to_string())),
         }
     }

@@ -12,12 +12,12 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 
-use crate::context::BaseContext;
-use crate::current::{self, Places};
-use crate::dispatch::{self, PyEngine};
-use crate::handler::Handler;
-use crate::record::{self, PyRecord};
-use crate::snapshot;
+use crate::calls::context::BaseContext;
+use crate::calls::current::{self, Places};
+use crate::calls::dispatch::{self, PyEngine};
+use crate::calls::handler::Handler;
+use crate::shown::record::{self, PyRecord};
+use crate::shown::snapshot;
 
 /// How long threads without a call may take to end, however short the grace.
 const LAST_MOMENT: Duration = Duration::from_millis(200);

@@ -2,7 +2,7 @@
 
 What is hidden by its name is found by these where the bytes have none. They are read from the core schemas that
 arguments and results are validated by, and go to the native side as a list of nodes that refer to each other by
-their places (`native/engine/src/naming.rs`).
+their places (`native/engine/src/recording/naming.rs`).
 """
 
 from __future__ import annotations

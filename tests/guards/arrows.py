@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.guards import rust
 from tests.guards.rooms import imports, python_modules
 
 if TYPE_CHECKING:
@@ -19,6 +20,25 @@ FLOORS = (
     "models", "traffic", "calls", "handlers", "client", "versions", "testing", "service", "trials", "jupyter",
     "endpoint", "pytest_plugin", "", "__main__",
 )  # fmt: skip
+
+#: The same of the crates; a crate's own `lib.rs` stands above all of them.
+RUST_FLOORS = {
+    "native/transport": (
+        "error", "clock", "process", "fork", "sync", "stack", "descriptors", "sleeping", "memory", "iceoryx",
+        "claiming", "connection", "handshake",
+    ),
+    "native/engine": (
+        "config", "measuring", "recording", "queueing", "running", "answering", "receiving", "engine",
+    ),
+    "client-rs": (
+        "timestamp", "error", "codec", "tensor", "connection", "call", "builder", "shared", "client", "blocking",
+        "binding",
+    ),
+    "native": ("values", "shown", "scheduling", "calls", "client", "shield", "worker"),
+}  # fmt: skip
+
+#: How many point upwards there: never more than this, and fewer as cuts are made.
+RUST_UPWARDS = {"native/transport": 19, "native/engine": 29, "client-rs": 24, "native": 0}
 
 #: What points upwards all the same, and why.
 UPWARDS = {
@@ -70,9 +90,33 @@ def _module(full: str, known: Mapping[str, Path]) -> str | None:
     """The module that an imported name is, or is of; `None` for what is not ours or the package itself."""
     if not full.startswith("pycrust."):
         return None
-    parts = full.removeprefix("pycrust.").split(".")
+    return _longest(full.removeprefix("pycrust."), known)
+
+
+def _longest(path: str, known: Iterable[str]) -> str | None:
+    """The longest beginning of a dotted path that is a module."""
+    parts = path.split(".")
     names = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
     return next((name for name in names if name in known), None)
+
+
+def rust_arrows(root: Path, crate: str) -> list[Arrow]:
+    """Every module of a crate that another one names, without what only tests compile."""
+    source = root / crate / "src"
+    texts = {
+        ".".join(path.relative_to(source).with_suffix("").parts): text for path, text in rust.sources(root / crate)
+    }
+    del texts["lib"]
+    found = set()
+    for own, text in texts.items():
+        paths = {one.removeprefix("crate::").replace("::", ".") for one in rust.paths(text, "crate")}
+        around = own.rpartition(".")[0]
+        paths |= {one.replace("super::", f"{around}.", 1).replace("::", ".") for one in rust.paths(text, "super")}
+        for path in paths:
+            target = _longest(path.lstrip("."), texts)
+            if target not in {own, None}:
+                found.add((own, target))
+    return [Arrow(source, target, types_only=False) for source, target in sorted(found)]
 
 
 def floor(module: str) -> str:
@@ -125,14 +169,20 @@ def _connected(targets: Mapping[str, list[str]]) -> Iterator[list[str]]:
             yield from visit(name)
 
 
-def main() -> None:
-    """Prints them."""
-    arrows = python_arrows(Path())
-    print(f"pycrust: {len(between(arrows))} imports from folder to folder")
-    for one in upwards(arrows, FLOORS):
+def show(what: str, arrows: list[Arrow], floors: tuple[str, ...]) -> None:
+    """Prints what points upwards and what runs in circles."""
+    print(f"{what}: {len(between(arrows))} from folder to folder")
+    for one in upwards(arrows, floors):
         print(f"  upwards: {one.source} -> {one.target}{' (types)' if one.types_only else ''}")
     for group in circles(arrows):
         print(f"  circle of {len(group)}: {', '.join(group)}")
+
+
+def main() -> None:
+    """Prints them of the package and of the crates."""
+    show("pycrust", python_arrows(Path()), FLOORS)
+    for crate, floors in RUST_FLOORS.items():
+        show(crate, rust_arrows(Path(), crate), floors)
 
 
 if __name__ == "__main__":

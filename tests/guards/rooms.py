@@ -58,21 +58,25 @@ ROOMS = {
             "rmp-serde", "rustix", "serde", "thiserror",
         },
         std=VALUES | {
-            "alloc", "env", "ffi", "fs", "os::fd", "os::unix", "panic", "path", "process", "ptr", "sync", "thread",
+            "alloc", "env", "ffi", "fs", "os::fd", "os::unix", "panic", "path", "process", "ptr", "sync",
+            "thread",
             "time",
         },
         unsafe={
-            "aligned.rs", "block.rs", "connection.rs", "descriptors.rs", "fork.rs", "iox/gate.rs", "iox/mapped.rs",
-            "iox/notes.rs", "iox/reentrant.rs", "iox/variant.rs", "iox.rs", "lifeline.rs", "memory.rs",
-            "ownership.rs", "peer.rs", "private.rs", "process.rs", "sending.rs", "view.rs", "words.rs",
+            "memory/aligned.rs", "memory/block.rs", "connection/established.rs", "descriptors.rs", "fork.rs",
+            "iceoryx/iox/gate.rs", "iceoryx/iox/mapped.rs",
+            "iceoryx/iox/notes.rs", "iceoryx/iox/reentrant.rs", "iceoryx/iox/variant.rs", "iceoryx/iox.rs",
+            "iceoryx/node.rs", "memory/reserve.rs",
+            "memory/ownership.rs", "handshake/peer.rs", "memory/private_mapping.rs", "process.rs",
+            "connection/sending.rs", "memory/view.rs", "sleeping/shared_flags.rs",
         },
-        bytes={"doorbell.rs", "ownership.rs", "sending.rs"},
+        bytes={"sleeping/doorbell.rs", "memory/ownership.rs", "connection/sending.rs"},
     ),
     "native/engine": Room(
         crates={"hdrhistogram", "log", "pycrust-protocol", "pycrust-transport", "rmp-serde", "serde", "strsim"},
         std=VALUES | {"panic", "process::id", "sync", "thread", "time"},
-        headers={"deliver.rs", "job.rs"},
-        bytes={"items.rs", "scrub.rs"},
+        headers={"answering/deliver.rs", "running/job.rs"},
+        bytes={"running/items.rs", "recording/scrub.rs"},
     ),
     "native": Room(
         crates={
@@ -81,10 +85,11 @@ ROOMS = {
         },
         std=VALUES | {"ffi", "os::fd", "panic", "path", "process::id", "ptr", "sync", "thread", "time"},
         unsafe={
-            "beside.rs", "context.rs", "current.rs", "forked.rs", "logs.rs", "memory.rs", "plain.rs",
-            "scheduling.rs", "strided.rs",
+            "values/attached.rs", "calls/context.rs", "calls/current.rs", "calls/forked.rs", "shown/logs.rs",
+            "values/memory.rs", "values/plain.rs",
+            "scheduling.rs", "values/strided.rs",
         },
-        bytes={"decode.rs", "encode.rs", "inbox.rs", "plain.rs", "timestamp.rs"},
+        bytes={"values/decode.rs", "values/encode.rs", "calls/inbox.rs", "values/plain.rs", "values/timestamp.rs"},
     ),
     "client-rs": Room(
         crates={
@@ -94,7 +99,7 @@ ROOMS = {
         std=VALUES | {
             "env", "future", "os::fd", "panic", "path", "pin", "sync", "task", "thread", "time",
         },
-        headers={"call.rs", "session.rs", "stream.rs"},
+        headers={"call/attempt.rs", "connection/session.rs", "call/stream.rs"},
         bytes={"codec/forms.rs", "codec/reader.rs", "codec/token.rs", "codec/writer.rs"},
     ),
 }  # fmt: skip

@@ -26,6 +26,14 @@ def test_no_large_circle(found):
     assert [group for group in arrows.circles(found) if len(group) > arrows.LARGEST] == []
 
 
+@pytest.mark.parametrize("crate", arrows.RUST_FLOORS)
+def test_a_crate_gets_no_worse(crate):
+    floors = arrows.RUST_FLOORS[crate]
+    found = arrows.rust_arrows(ROOT, crate)
+    assert {arrows.floor(one) for arrow in found for one in (arrow.source, arrow.target)} <= set(floors)
+    assert len(arrows.upwards(found, floors)) == arrows.RUST_UPWARDS[crate]
+
+
 def test_an_arrow_upwards_is_seen():
     made = [
         Arrow("text.table", "endpoint.method", types_only=True),

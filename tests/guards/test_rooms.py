@@ -124,13 +124,13 @@ VIOLATIONS = {
         "native/protocol/src/name.rs", added("use std as base;"), "gives std another name"
     ),
     "a socket in the engine": Violation(
-        "native/engine/src/queue.rs", added("use std::net::TcpStream;"), "names std::net::TcpStream"
+        "native/engine/src/queueing/queue.rs", added("use std::net::TcpStream;"), "names std::net::TcpStream"
     ),
     "a process that the engine starts": Violation(
-        "native/engine/src/queue.rs", added("use std::process::Command;"), "names std::process::Command"
+        "native/engine/src/queueing/queue.rs", added("use std::process::Command;"), "names std::process::Command"
     ),
     "a file of another room": Violation(
-        "native/engine/src/queue.rs",
+        "native/engine/src/queueing/queue.rs",
         added('#[path = "../../transport/src/words.rs"]\nmod words;'),
         "made of a file from elsewhere",
     ),
@@ -149,12 +149,12 @@ VIOLATIONS = {
         "native/src/worker.rs", added("fn peek(at: *const u8) -> u8 { unsafe { *at } }"), "has unsafe code"
     ),
     "a header by hand": Violation(
-        "native/engine/src/queue.rs",
+        "native/engine/src/queueing/queue.rs",
         added("fn header(id: u64) -> ResponseHeader { ResponseHeader { id, ..Default::default() } }"),
         "makes a header by hand",
     ),
     "bytes of a frame by hand": Violation(
-        "client-rs/src/retries.rs",
+        "client-rs/src/call/retries.rs",
         added("fn id(id: u64) -> [u8; 8] { id.to_le_bytes() }"),
         "turns numbers into bytes by itself",
     ),

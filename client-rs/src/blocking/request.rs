@@ -9,11 +9,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Request, Streaming};
+use crate::call::reply::Reply;
+use crate::call::request::written;
+use crate::call::stream::Arguments;
 use crate::error::Error;
-use crate::reply::Reply;
-use crate::request::written;
 use crate::shared::{Encoded, reply};
-use crate::stream::Arguments;
 
 impl Request<'_> {
     /// Makes the call and waits for its answer.

@@ -9,19 +9,19 @@ use std::time::{Duration, Instant};
 use pycrust_transport::sync::{Condvar, Mutex};
 use pycrust_transport::{Link, Process, Waiter, monotonic_ns};
 
-use crate::admission::Admission;
+use crate::answering::deliver::Patience;
+use crate::answering::refusals;
+use crate::answering::sender::{self, Courier};
 use crate::config::Config;
-use crate::courier::{self, Courier};
-use crate::deliver::Patience;
-use crate::intake::Desk;
-use crate::metrics::Metrics;
-use crate::recorder::Recorder;
-use crate::registry::{Change, Version};
-use crate::roster::{Alive, DispatchThread, Roster};
-use crate::scheduler::{Phase, Scheduler, Unstarted, unstarted};
-use crate::text;
-use crate::visits::Visits;
-use crate::watchdog::{self, Watchdog};
+use crate::measuring::connection_log::Visits;
+use crate::measuring::metrics::Metrics;
+use crate::queueing::admission::Admission;
+use crate::queueing::registry::{Change, Version};
+use crate::queueing::scheduler::{Phase, Scheduler, Unstarted, unstarted};
+use crate::receiving::intake::Desk;
+use crate::recording::recorder::Recorder;
+use crate::running::roster::{Alive, DispatchThread, Roster};
+use crate::running::watchdog::{self, Watchdog};
 
 /// How often a stop looks whether the outboxes are empty.
 const STOP_SLICE: Duration = Duration::from_millis(5);
@@ -60,7 +60,7 @@ pub struct Engine<H: Send + Sync + 'static, L: Link> {
     pub(crate) topology: AtomicU64,
     /// The recent wait for the interpreter, an average in nanoseconds.
     pub(crate) interpreter_ns: AtomicU64,
-    /// How long the leader last polled before it slept; see [`Spin`](crate::spin::Spin).
+    /// How long the leader last polled before it slept; see [`Spin`](crate::running::spin::Spin).
     pub(crate) spin_ns: AtomicU64,
     pub(crate) visits: Visits,
     /// When it was started; 0 while it does not serve.
@@ -234,7 +234,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         let (me, bag, presence) = (self.me.clone(), Arc::clone(&self.courier), self.alive.enter());
         Builder::new().name("pycrust-courier".into()).spawn(move || {
             let _presence = presence;
-            courier::run(&me, &bag, life);
+            sender::run(&me, &bag, life);
         })?;
         Ok(())
     }
@@ -300,7 +300,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         let refused = left.len();
         for (index, call) in left {
             self.admission.unqueue(call.weight());
-            self.refuse(index, &call, &text::stopping(&self.config.endpoint), Patience::Hurries);
+            self.refuse(index, &call, &refusals::stopping(&self.config.endpoint), Patience::Hurries);
         }
         for job in resumable {
             job.give_up();
@@ -417,7 +417,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
     pub(crate) fn settle_unstarted(
         &self,
         index: usize,
-        call: &crate::call::Call<L>,
+        call: &crate::running::call::Call<L>,
         reason: Unstarted,
         now_ns: u64,
         patience: Patience,
@@ -429,16 +429,16 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         };
         let refusal = match reason {
             Unstarted::Gone => return self.forget(index, call),
-            Unstarted::Cancelled => text::cancelled(&method()),
-            Unstarted::Expired => text::expired(&method(), now_ns.saturating_sub(call.sent_ns)),
-            Unstarted::Superseded => text::superseded(&method()),
+            Unstarted::Cancelled => refusals::cancelled(&method()),
+            Unstarted::Expired => refusals::expired(&method(), now_ns.saturating_sub(call.sent_ns)),
+            Unstarted::Superseded => refusals::superseded(&method()),
             Unstarted::OtherSchema { live, version } => {
                 let change = {
                     let scheduler = self.scheduler.lock();
                     let version = scheduler.registry.to_start(index);
                     version.and_then(|version| version.change_since(call.schema_pin)).map(str::to_owned)
                 };
-                text::schema_mismatch(&method(), call.schema_pin, live, version, change.as_deref())
+                refusals::schema_mismatch(&method(), call.schema_pin, live, version, change.as_deref())
             }
         };
         self.refuse(index, call, &refusal, patience);

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use pycrust_protocol::Code;
 use thiserror::Error;
 
+use crate::claiming::runtime_dir::Owner;
 use crate::descriptors::{self, PER_CONNECTION};
-use crate::runtime::Owner;
 
 /// The transport could not do its work.
 #[derive(Debug, Error)]

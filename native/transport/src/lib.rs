@@ -7,68 +7,37 @@
 // The model checker compiles `parking.rs` alone, as part of its test.
 #![cfg(all(target_os = "linux", not(loom)))]
 
-mod acceptor;
-mod alarm;
-mod aligned;
-mod block;
-mod cgroup;
-mod claim;
+mod claiming;
 mod clock;
-mod connect;
 mod connection;
-mod control_socket;
-mod control_thread;
 mod descriptors;
-mod doorbell;
 mod error;
 mod fork;
-mod frame;
 mod handshake;
-mod inode;
-mod iox;
-mod life;
-mod lifeline;
-mod link;
-mod listener;
-mod lockfile;
+mod iceoryx;
 mod memory;
-mod ownership;
-mod pages;
-mod parking;
-mod peer;
-mod place;
-mod private;
-mod private_dir;
 mod process;
-mod receiving;
-mod remains;
-mod runtime;
-mod seat;
-mod sending;
+mod sleeping;
 mod stack;
 pub mod sync;
-mod time;
-mod view;
-mod waiter;
-mod words;
 
 pub use self::{
-    acceptor::{Acceptor, AcceptorEvents, Limits},
-    alarm::Alarm,
-    block::{Attachment, Block, Piece, Source},
-    claim::Claim,
+    claiming::claim::Claim,
+    claiming::runtime_dir::{Owner, Runtime},
     clock::monotonic_ns,
-    connect::{Connecting, Progress, connect},
-    connection::{Connection, ControlEvent},
+    connection::established::{Connection, ControlEvent},
+    connection::frame::{Attachments, Frame},
+    connection::link::{CallProgress, Link, Memory, Peer, Side},
     error::{ClaimError, ConnectError, LinkError, SendError, TransportError},
     fork::Descriptor,
-    frame::{Attachments, Frame},
-    lifeline::clean_up,
-    link::{CallProgress, Link, Memory, Peer, Side},
-    private::Private,
+    handshake::acceptor::{Acceptor, AcceptorEvents, Limits},
+    handshake::connect::{Connecting, Progress, connect},
+    iceoryx::node::clean_up,
+    memory::block::{Attachment, Block, Piece, Source},
+    memory::private_mapping::Private,
+    memory::view::View,
     process::{PerProcess, Process, ProcessLocal},
-    runtime::{Owner, Runtime},
+    sleeping::alarm::Alarm,
+    sleeping::waiter::Waiter,
     stack::stack_size,
-    view::View,
-    waiter::Waiter,
 };

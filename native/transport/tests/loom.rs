@@ -4,7 +4,7 @@
 #![cfg(loom)]
 #![allow(missing_docs, dead_code, reason = "nothing but models")]
 
-#[path = "../src/parking.rs"]
+#[path = "../src/sleeping/parking.rs"]
 mod parking;
 
 use loom::sync::atomic::{AtomicU64, Ordering};

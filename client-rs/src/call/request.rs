@@ -1,0 +1,255 @@
+//! A call with options.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use futures_core::Stream;
+use pycrust_protocol::header::{TraceContext, flags};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::builder::Encoding;
+#[cfg(feature = "binding")]
+use crate::call::in_flight::Body;
+use crate::call::metadata::MetadataValue;
+use crate::call::reply::Reply;
+use crate::call::stream::Arguments;
+use crate::call::streaming::{Streaming, decode};
+use crate::client::RpcClient;
+use crate::connection::waiting::Tokio;
+use crate::error::Error;
+use crate::shared::{Call, Encoded, reply, write};
+
+/// A call with options; see [`RpcClient::request`].
+///
+/// # Examples
+/// ```no_run
+/// use std::time::Duration;
+///
+/// # async fn ask(client: pycrust_client::RpcClient) -> Result<(), pycrust_client::Error> {
+/// let reply = client
+///     .request("price")
+///     .timeout(Duration::from_millis(2))
+///     .idempotent(true)
+///     .send::<_, f64>(&("BUND", 2.5))
+///     .await?;
+/// println!("{} from version {} in {:?}", reply.value(), reply.version(), reply.timing().round_trip);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "a request does nothing before `send`"]
+pub struct Request<'a, C = &'a RpcClient> {
+    pub(crate) client: C,
+    pub(crate) call: Call<'a>,
+}
+
+/// What a call says, on either client.
+impl<'a, C> Request<'a, C> {
+    pub(crate) fn new(client: C, method: &'a str) -> Self {
+        Self { client, call: Call::new(method) }
+    }
+
+    /// The time that the call has, from now to its answer; of one that streams, to the end of its stream.
+    /// [`Duration::MAX`] is no limit.
+    ///
+    /// Without it a call has the client's [usual time](crate::Builder::timeout), and one whose arguments or answer
+    /// stream has no limit: those take as long as they take. [`idle_timeout`](Self::idle_timeout) is for them.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.call.timeout = Some(timeout);
+        self
+    }
+
+    /// The longest that a call which streams may be silent while its caller waits: neither an item of the answer comes
+    /// nor an argument goes. Then it ends in `DEADLINE_EXCEEDED` and is cancelled. Without limit by default.
+    pub fn idle_timeout(mut self, longest: Duration) -> Self {
+        self.call.idle_timeout = Some(longest);
+        self
+    }
+
+    /// Whether the call waits, within its time, while it certainly did not run: there is no worker, the connection ended
+    /// before the call was sent, or the worker did not take it (it stops, or the method is expected and not
+    /// registered yet). Otherwise it fails with `UNAVAILABLE` at once. By default as
+    /// [the client's builder](crate::Builder::wait_for_ready) says.
+    ///
+    /// A call that may have run is never made again for it: that is for [`idempotent`](Self::idempotent) ones.
+    pub fn wait_for_ready(mut self, wait: bool) -> Self {
+        self.call.wait_for_ready = Some(wait);
+        self
+    }
+
+    /// The time at which the call's time is over.
+    pub fn deadline(self, at: Instant) -> Self {
+        self.timeout(at.saturating_duration_since(Instant::now()))
+    }
+
+    /// Whether running the call twice does no harm. If so, it is made again within its time when the worker
+    /// goes away, or is not there yet.
+    pub fn idempotent(mut self, idempotent: bool) -> Self {
+        self.set(flags::IDEMPOTENT, idempotent);
+        self
+    }
+
+    /// Whether a newer such call of this method takes the place of older ones that this client has waiting in
+    /// the worker's queue; those end in `ABORTED`. For observations of which only the last one counts.
+    pub fn latest(mut self, latest: bool) -> Self {
+        self.set(flags::LATEST, latest);
+        self
+    }
+
+    fn set(&mut self, flag: u8, on: bool) {
+        self.call.set(flag, on);
+    }
+
+    /// Adds metadata: text or bytes that the handler finds in `current_call().metadata`.
+    pub fn metadata(mut self, name: impl Into<String>, value: impl Into<MetadataValue>) -> Self {
+        self.call.metadata.insert(name.into(), value.into());
+        self
+    }
+
+    /// Items of a streamed answer that may come before they are taken; 64 by default, at least 1.
+    pub fn window(mut self, items: u32) -> Self {
+        self.call.window = items.max(1);
+        self
+    }
+
+    /// The schema that the caller was built against ([`Reply::schema_hash`]): a handler with another one
+    /// refuses the call instead of misreading it.
+    pub fn schema(mut self, hash: u64) -> Self {
+        self.call.schema_pin = hash;
+        self
+    }
+
+    /// The trace that the call belongs to.
+    pub fn trace(mut self, context: TraceContext) -> Self {
+        self.call.trace = context;
+        self
+    }
+
+    /// Prepares for arguments that stream.
+    pub(crate) fn uploads(&mut self, streams: bool) {
+        self.set(flags::UPLOAD, true);
+        self.set(flags::STREAM, streams);
+    }
+}
+
+impl<'a> Request<'a> {
+    /// Makes the call. The arguments are encoded before this returns.
+    ///
+    /// # Errors
+    /// Those of [`RpcClient::call`].
+    pub fn send<A, R>(self, args: &A) -> impl Future<Output = Result<Reply<R>, Error>> + Send + use<'a, A, R>
+    where
+        A: Serialize + ?Sized,
+        R: DeserializeOwned,
+    {
+        let shared = &self.client.shared;
+        let encoded = shared.encode(&self.call, args);
+        shared.send(&Tokio, encoded)
+    }
+
+    /// Makes the call and expects a stream: see [`RpcClient::stream`].
+    pub fn stream<A, R>(mut self, args: &A) -> Streaming<R>
+    where
+        A: Serialize + ?Sized,
+        R: DeserializeOwned,
+    {
+        self.set(flags::STREAM, true);
+        let encoded = self.client.shared.write(&self.call, args);
+        Streaming::new(self.client.items(&self.call, encoded, None), decode)
+    }
+
+    /// Makes the call with a stream of arguments, for a handler that takes an iterator, and waits for its result.
+    ///
+    /// Arguments are taken from the stream as the handler takes them.
+    ///
+    /// # Errors
+    /// Those of [`RpcClient::call`].
+    pub async fn upload<S, R>(mut self, arguments: S) -> Result<Reply<R>, Error>
+    where
+        S: Stream<Item: Serialize> + Send + 'static,
+        R: DeserializeOwned,
+    {
+        self.uploads(false);
+        let arguments = written(self.client.shared.options.encoding, self.call.method, arguments);
+        reply(self.call.method, &self.client.shared.upload(&Tokio, &self.call, arguments).await?)
+    }
+
+    /// Makes the call with a stream of arguments and expects a stream: both go on at once.
+    pub fn exchange<S, R>(mut self, arguments: S) -> Streaming<R>
+    where
+        S: Stream<Item: Serialize> + Send + 'static,
+        R: DeserializeOwned,
+    {
+        self.uploads(true);
+        let arguments = written(self.client.shared.options.encoding, self.call.method, arguments);
+        Streaming::new(self.client.items(&self.call, Ok(Encoded::nothing()), Some(arguments)), decode)
+    }
+
+    /// Sends the call and wants no answer: it returns once the call is on its way. Whether it ran is not told.
+    ///
+    /// # Errors
+    /// Those of [`RpcClient::call`] that the client itself finds: arguments that can't be encoded, no worker, no
+    /// room in time.
+    pub async fn notify<A: Serialize + ?Sized>(mut self, args: &A) -> Result<(), Error> {
+        self.set(flags::ONE_WAY, true);
+        let call = self.client.shared.encode(&self.call, args)?;
+        self.client.shared.notify(&Tokio, call).await
+    }
+
+    /// Makes the call with arguments that are MessagePack already; the result stays MessagePack.
+    #[cfg(feature = "binding")]
+    pub(crate) async fn send_raw(self, arguments: Encoded) -> Result<Body, Error> {
+        let call = self.client.shared.outgoing(&self.call, Ok(arguments))?;
+        let finished = self.client.shared.make(&Tokio, call).await?;
+        Ok(finished.body)
+    }
+
+    /// The same with a streamed answer.
+    #[cfg(feature = "binding")]
+    pub(crate) fn stream_raw(mut self, arguments: Encoded) -> Streaming<Body> {
+        self.set(flags::STREAM, true);
+        Streaming::new(self.client.items(&self.call, Ok(arguments), None), |_, item| Ok(item))
+    }
+
+    /// The same with arguments that are a stream, each MessagePack already.
+    #[cfg(feature = "binding")]
+    pub(crate) fn exchange_raw(mut self, arguments: Arguments<'static>) -> Streaming<Body> {
+        self.uploads(true);
+        let items = self.client.items(&self.call, Ok(Encoded::nothing()), Some(arguments));
+        Streaming::new(items, |_, item| Ok(item))
+    }
+
+    /// The same without an answer.
+    #[cfg(feature = "binding")]
+    pub(crate) async fn notify_raw(mut self, arguments: Encoded) -> Result<(), Error> {
+        self.set(flags::ONE_WAY, true);
+        let call = self.client.shared.outgoing(&self.call, Ok(arguments))?;
+        self.client.shared.notify(&Tokio, call).await
+    }
+}
+
+/// A stream of arguments as they are sent.
+pub(crate) fn written<'u, S>(encoding: Encoding, method: &str, arguments: S) -> Arguments<'u>
+where
+    S: Stream<Item: Serialize> + Send + 'u,
+{
+    Box::pin(Writing { arguments: Box::pin(arguments), encoding, method: method.to_owned() })
+}
+
+/// Such a stream.
+struct Writing<S> {
+    arguments: Pin<Box<S>>,
+    encoding: Encoding,
+    method: String,
+}
+
+impl<S: Stream<Item: Serialize>> Stream for Writing<S> {
+    type Item = Result<Encoded, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let next = std::task::ready!(self.arguments.as_mut().poll_next(cx));
+        Poll::Ready(next.map(|argument| write(self.encoding, &self.method, &argument)))
+    }
+}

@@ -1,0 +1,108 @@
+//! Where a client stands with its worker, for those who want to be told.
+
+use pycrust_transport::Process;
+use tokio::sync::watch;
+
+use crate::connection::thread::Thread;
+
+/// What is wrong with a client in a forked child.
+pub(crate) const INHERITED: &str =
+    "this client is its parent's: this process was forked from the one that made it; make a new one here";
+
+/// Where a client stands with its worker; see [`RpcClient::state`](crate::RpcClient::state).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConnectionState {
+    /// There is no connection; the next call makes one.
+    Disconnected {
+        /// Why the last one ended, or could not be made; empty before the first.
+        reason: String,
+    },
+    /// A connection is being made. Attempts that follow a failed one are not told: it stays [`Disconnected`](Self::Disconnected) until one
+    /// succeeds, or fails for another reason.
+    Connecting,
+    /// Calls go to this worker.
+    Connected {
+        /// Its process.
+        pid: u32,
+        /// Tells its life from any other's.
+        generation: u64,
+        /// Its number for the connection.
+        connection: u64,
+    },
+    /// The client was closed.
+    Closed,
+}
+
+/// Tells of every change of a client's [`ConnectionState`]; see
+/// [`RpcClient::state_changes`](crate::RpcClient::state_changes).
+#[derive(Debug, Clone)]
+pub struct StateChanges {
+    states: watch::Receiver<ConnectionState>,
+    /// The process that the client was made in.
+    process: Process,
+}
+
+impl StateChanges {
+    /// The next state. Of changes that follow each other faster than this is awaited, the last one is told; `None`
+    /// once the client is closed and that was told, every clone of it is gone, or in a forked child.
+    pub async fn next(&mut self) -> Option<ConnectionState> {
+        if !self.process.is_current() {
+            return None;
+        }
+        self.states.changed().await.ok()?;
+        Some(self.states.borrow_and_update().clone())
+    }
+
+    /// The same, for a thread without Tokio: it blocks until then.
+    pub fn wait(&mut self) -> Option<ConnectionState> {
+        Thread::default().block_on(self.next())
+    }
+}
+
+/// The state of a client and its clones.
+#[derive(Debug)]
+pub(crate) struct States {
+    states: watch::Sender<ConnectionState>,
+    process: Process,
+}
+
+impl States {
+    pub(crate) fn new() -> Self {
+        let states = watch::Sender::new(ConnectionState::Disconnected { reason: String::new() });
+        Self { states, process: Process::current() }
+    }
+
+    pub(crate) fn now(&self) -> ConnectionState {
+        if !self.process.is_current() {
+            return ConnectionState::Disconnected { reason: INHERITED.into() };
+        }
+        self.states.borrow().clone()
+    }
+
+    pub(crate) fn changes(&self) -> StateChanges {
+        StateChanges { states: self.states.subscribe(), process: self.process }
+    }
+
+    pub(crate) fn set(&self, state: ConnectionState) {
+        self.states.send_if_modified(|now| {
+            let changes = *now != ConnectionState::Closed && *now != state;
+            if changes {
+                *now = state;
+            }
+            changes
+        });
+    }
+
+    /// This connection has ended; whether a newer one was made meanwhile is seen here.
+    pub(crate) fn ended(&self, generation: u64, connection: u64, reason: &str) {
+        self.states.send_if_modified(|now| {
+            let ours = matches!(now, ConnectionState::Connected { generation: of, connection: number, .. }
+                if (*of, *number) == (generation, connection));
+            if ours {
+                *now = ConnectionState::Disconnected { reason: reason.into() };
+            }
+            ours
+        });
+    }
+}

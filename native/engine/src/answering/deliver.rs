@@ -1,0 +1,214 @@
+//! Sending answers.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use pycrust_protocol::Code;
+use pycrust_protocol::attachments::{ALIGNMENT, ENTRY_LEN};
+use pycrust_protocol::control::put_response_head;
+use pycrust_protocol::header::{Credit, ResponseHeader, flags};
+use pycrust_protocol::limits::{MAX_BODY_LEN, SMALL_SAMPLE_LEN};
+use pycrust_transport::{Attachment, Link, SendError};
+
+use crate::answering::outbox::{Answer, Outgoing, Tried};
+use crate::answering::refusals::{self, Refusal};
+use crate::engine::Engine;
+use crate::receiving::receiver::{Client, named};
+use crate::running::call::Call;
+
+/// Bytes of a response's control message around its payload, at most.
+const HEAD_LEN: usize = 1 + 9 + 2 + 5;
+
+/// Whether the sending thread may wait for the peer, as the first large frame of a connection does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// A thread of its own: it sends everything.
+    Waits,
+    /// The leader and the control thread: large frames are left to the courier.
+    Hurries,
+}
+
+impl Patience {
+    /// Whether a payload of `len` bytes is sent by this thread itself.
+    fn takes(self, len: usize) -> bool {
+        self == Self::Waits || len <= SMALL_SAMPLE_LEN - HEAD_LEN
+    }
+}
+
+/// What an answer says.
+pub(crate) struct Body<'a> {
+    /// The result or the error as MessagePack.
+    pub(crate) payload: &'a [u8],
+    /// The answer's metadata.
+    pub(crate) metadata: &'a [u8],
+    /// The arrays in the result.
+    pub(crate) attachments: Vec<Attachment>,
+}
+
+impl<'a> Body<'a> {
+    /// A payload and nothing else.
+    pub(crate) fn plain(payload: &'a [u8]) -> Self {
+        Self { payload, metadata: &[], attachments: Vec::new() }
+    }
+
+    /// Bytes beyond the header.
+    fn len(&self) -> usize {
+        self.payload.len() + self.metadata.len() + attached_len(&self.attachments)
+    }
+}
+
+/// Bytes that attachments take in a sample, at most.
+pub(crate) fn attached_len(attachments: &[Attachment]) -> usize {
+    attachments.iter().map(|attachment| attachment.len() + ENTRY_LEN + ALIGNMENT).sum()
+}
+
+impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
+    /// Sends an answer, or leaves it in the outbox.
+    pub(crate) fn deliver(
+        &self,
+        client: &Arc<Client<L>>,
+        header: ResponseHeader,
+        id: u64,
+        status: Code,
+        mut body: Body<'_>,
+        patience: Patience,
+    ) {
+        // Behind what waits already, so that nobody waits for ever.
+        let len = body.len();
+        // Written into its sample here, or else copied to the heap here and into its sample later.
+        let at_once = |client: &Client<L>| client.link.sends_at_once(len + HEAD_LEN);
+        if client.outbox.is_empty() && (patience.takes(len) || at_once(client)) {
+            match send(client, &header, id, status, [body.payload, body.metadata], &mut body.attachments) {
+                Err(SendError::Full) => {}
+                _ => return,
+            }
+        }
+        let Body { payload, metadata, attachments } = body;
+        // What others could still change, or hold on to, must not wait.
+        let attachments = attachments.into_iter().map(Attachment::settled).collect();
+        let (payload, metadata) = (payload.to_vec(), metadata.to_vec());
+        let answer = Answer { header, id, status, payload, metadata, attachments };
+        self.keep(client, Outgoing::Answer(answer), patience);
+    }
+
+    /// Lets a client send more of the arguments that it streams.
+    pub(crate) fn grant(&self, client: &Arc<Client<L>>, credit: Credit) {
+        if !client.outbox.is_empty() || client.send(&credit.encode(), &[]) == Err(SendError::Full) {
+            self.keep(client, Outgoing::Credit(credit), Patience::Hurries);
+        }
+    }
+
+    /// Leaves a frame in the outbox.
+    fn keep(&self, client: &Arc<Client<L>>, frame: Outgoing, patience: Patience) {
+        // It keeps counting as in flight until it is sent.
+        self.admission.hold(&client.account);
+        if !client.outbox.push(frame) {
+            self.admission.release(&client.account);
+            return;
+        }
+        // Once more: had the client made room before this frame lay there, its ring found nothing.
+        self.flush(client, patience);
+    }
+
+    /// Sends what waits in a client's outbox, as far as there is room.
+    pub(crate) fn flush(&self, client: &Arc<Client<L>>, patience: Patience) {
+        let attempt = |frame: &mut Outgoing| {
+            let sent = match frame {
+                Outgoing::Answer(Answer { header, id, status, payload, metadata, attachments }) => {
+                    send(client, header, *id, *status, [payload, metadata], attachments)
+                }
+                Outgoing::Credit(credit) => client.send(&credit.encode(), &[]),
+            };
+            if sent == Err(SendError::Full) { Tried::Full } else { Tried::Done }
+        };
+        client.outbox.empty(|len| patience.takes(len), attempt, || self.admission.release(&client.account));
+        if client.outbox.starts_with(|len| !patience.takes(len)) {
+            self.courier.call(client);
+        }
+    }
+
+    /// Answers a received call that is not started.
+    pub(crate) fn refuse(&self, index: usize, call: &Call<L>, refusal: &Refusal, patience: Patience) {
+        self.admission.release(&call.client.account);
+        if let Some(metrics) = self.metrics.method(index) {
+            metrics.refused(refusal.code);
+        }
+        let payload = refusal.error.encode();
+        self.record_unstarted(index, call, refusal.code, &payload);
+        if !call.one_way() {
+            let header = ResponseHeader { method_key: index as u32 + 1, ..ResponseHeader::default() };
+            self.deliver(&call.client, header, call.id, refusal.code, Body::plain(&payload), patience);
+        }
+    }
+
+    /// Forgets a received call whose client is gone, but for its record.
+    pub(crate) fn forget(&self, index: usize, call: &Call<L>) {
+        self.dropped(index, call);
+        let refusal = refusals::gone();
+        self.record_unstarted(index, call, refusal.code, &refusal.error.encode());
+    }
+
+    /// Counts a received call as neither answered nor in flight any more.
+    pub(crate) fn dropped(&self, index: usize, call: &Call<L>) {
+        self.admission.release(&call.client.account);
+        if let Some(metrics) = self.metrics.method(index) {
+            metrics.dropped();
+        }
+    }
+
+    /// A frame broke the specification.
+    pub(crate) fn count_malformed(&self) {
+        self.metrics.malformed_frames.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Sends one answer, or the error that takes its place. Only `Full` is left to the caller.
+fn send<L: Link>(
+    client: &Client<L>,
+    header: &ResponseHeader,
+    id: u64,
+    status: Code,
+    body: [&[u8]; 2],
+    attachments: &mut Vec<Attachment>,
+) -> Result<(), SendError> {
+    let instead = match send_frame(client, *header, id, status, body, attachments) {
+        Err(SendError::TooLarge { len, max }) => refusals::too_large(len, max),
+        Err(SendError::NoMemory { len, reason }) => refusals::no_memory(len, &reason),
+        Err(SendError::Failed(reason)) => refusals::send_failed(&reason),
+        sent => return sent,
+    };
+    log::warn!("an answer to {}: {}", named(&client.peer), instead.error.message);
+    let mut header = *header;
+    if header.common.flags & flags::STREAM_ITEM != 0 {
+        // It ends the stream in the item's place.
+        header.common.flags = flags::STREAM;
+    }
+    attachments.clear();
+    let sent = send_frame(client, header, id, instead.code, [&instead.error.encode(), &[]], attachments);
+    if let Err(error) = &sent
+        && *error != SendError::Full
+    {
+        log::error!("call {id:#x} of {} stays unanswered: {error}", client.peer.name);
+    }
+    sent
+}
+
+fn send_frame<L: Link>(
+    client: &Client<L>,
+    mut header: ResponseHeader,
+    id: u64,
+    status: Code,
+    [payload, metadata]: [&[u8]; 2],
+    attachments: &mut Vec<Attachment>,
+) -> Result<(), SendError> {
+    let max = MAX_BODY_LEN - HEAD_LEN - metadata.len();
+    if payload.len() > max {
+        return Err(SendError::TooLarge { len: payload.len(), max });
+    }
+    let mut head = Vec::with_capacity(HEAD_LEN);
+    put_response_head(&mut head, id, status, payload.len());
+    header.common.body_len = (head.len() + payload.len()) as u32;
+    header.common.metadata_len = metadata.len() as u32;
+    header.common.attachments = attachments.len() as u32;
+    client.send_with(&header.encode(), &[&head, payload, metadata], attachments)
+}

@@ -1,0 +1,152 @@
+//! The engine's own error answers: what happened, where, and what to do about it.
+
+use pycrust_protocol::{Code, ErrorPayload, Malformed};
+
+use crate::queueing::admission::Full;
+
+/// An error answer: its code and its payload.
+#[derive(Debug, Clone)]
+pub(crate) struct Refusal {
+    /// The status of the answer.
+    pub(crate) code: Code,
+    /// The message, and whether the handler may have run.
+    pub(crate) error: ErrorPayload,
+}
+
+impl Refusal {
+    fn new(code: Code, message: String) -> Self {
+        Self { code, error: ErrorPayload::message(message) }
+    }
+
+    fn after_start(mut self) -> Self {
+        self.error.may_have_run = true;
+        self
+    }
+}
+
+pub(crate) fn malformed(error: &Malformed) -> Refusal {
+    Refusal::new(Code::InvalidArgument, error.to_string())
+}
+
+/// For its record only: nobody is there to be answered.
+pub(crate) fn gone() -> Refusal {
+    Refusal::new(Code::Cancelled, "the client went away before the call was started".to_owned())
+}
+
+pub(crate) fn superseded(method: &str) -> Refusal {
+    Refusal::new(Code::Aborted, format!("a newer call of {method:?} took the place of this one in the queue"))
+}
+
+pub(crate) fn full(full: Full) -> Refusal {
+    let message = match full {
+        Full::Client { held, bound } => format!(
+            "the worker holds {held} unanswered calls of this client, at most {bound} are allowed \
+             (max_in_flight_per_client); wait for answers before calling again"
+        ),
+        Full::Worker { held, bound } => format!(
+            "the worker holds {held} unanswered calls of all clients, at most {bound} are allowed \
+             (max_in_flight); try again later"
+        ),
+        Full::Bytes { held, bound, asked } => format!(
+            "{held} bytes of arguments wait in the worker's queues and this call brings {asked} more, \
+             at most {bound} are allowed (max_queued_bytes); try again later"
+        ),
+    };
+    Refusal::new(Code::ResourceExhausted, message)
+}
+
+pub(crate) fn expired(method: &str, waited_ns: u64) -> Refusal {
+    Refusal::new(
+        Code::DeadlineExceeded,
+        format!(
+            "the deadline passed before {method:?} was started; the call was {:.3} ms old",
+            std::time::Duration::from_nanos(waited_ns).as_secs_f64() * 1e3
+        ),
+    )
+}
+
+pub(crate) fn cancelled(method: &str) -> Refusal {
+    Refusal::new(Code::Cancelled, format!("the call of {method:?} was cancelled before it was started"))
+}
+
+pub(crate) fn stopping(endpoint: &str) -> Refusal {
+    Refusal::new(
+        Code::Unavailable,
+        format!("the worker of {endpoint:?} is stopping; the call was not started"),
+    )
+}
+
+pub(crate) fn expected(method: &str, endpoint: &str) -> Refusal {
+    Refusal::new(
+        Code::Unavailable,
+        format!(
+            "{method:?} is expected on {endpoint:?} but not registered yet; try again when its cell has run"
+        ),
+    )
+}
+
+pub(crate) fn unknown(method: &str, endpoint: &str, near: &[&str]) -> Refusal {
+    let message = format!("{endpoint:?} has no method {method:?}");
+    let quoted: Vec<_> = near.iter().map(|name| format!("{name:?}")).collect();
+    let message = match quoted.split_last() {
+        None => format!("{message}; pycrust.methods lists what it has"),
+        Some((only, [])) => format!("{message}; did you mean {only}?"),
+        Some((last, others)) => format!("{message}; did you mean {} or {last}?", others.join(", ")),
+    };
+    Refusal::new(Code::Unimplemented, message)
+}
+
+pub(crate) fn schema_mismatch(
+    method: &str,
+    pinned: u64,
+    live: u64,
+    version: u32,
+    change: Option<&str>,
+) -> Refusal {
+    let change = change.map_or_else(String::new, |change| format!(": {change}"));
+    Refusal::new(
+        Code::FailedPrecondition,
+        format!(
+            "the caller was built against schema {pinned:#018x} of {method:?}, version {version} has schema \
+             {live:#018x}{change}; generate the client again"
+        ),
+    )
+}
+
+pub(crate) fn stopped(method: &str) -> Refusal {
+    Refusal::new(Code::Unavailable, format!("the worker stopped while {method:?} ran")).after_start()
+}
+
+pub(crate) fn unanswered(method: &str) -> Refusal {
+    Refusal::new(
+        Code::Internal,
+        format!("the worker dropped the call of {method:?} without an answer; its log tells of it"),
+    )
+    .after_start()
+}
+
+pub(crate) fn too_large(len: usize, max: usize) -> Refusal {
+    Refusal::new(
+        Code::ResourceExhausted,
+        format!("the answer has {len} bytes, at most {max} fit into one frame; return less, or in pieces"),
+    )
+    .after_start()
+}
+
+pub(crate) fn no_memory(len: usize, reason: &str) -> Refusal {
+    Refusal::new(
+        Code::ResourceExhausted,
+        format!(
+            "there is no shared memory for the answer's {len} bytes ({reason}); enlarge or empty /dev/shm"
+        ),
+    )
+    .after_start()
+}
+
+pub(crate) fn send_failed(reason: &str) -> Refusal {
+    Refusal::new(Code::Internal, format!("the answer could not be sent: {reason}")).after_start()
+}
+
+pub(crate) fn unencodable(reason: &str) -> Refusal {
+    Refusal::new(Code::Internal, format!("the worker could not encode an answer about itself: {reason}"))
+}

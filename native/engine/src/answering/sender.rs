@@ -1,0 +1,76 @@
+//! Sends what the leader must not wait for.
+//!
+//! The first large frame of a connection waits for its peer to open the bulk service, for up to
+//! seconds. A dispatch thread may wait with its own answer; the leader, which answers everybody's
+//! calls to the worker itself, gives such a frame to this thread.
+
+use std::sync::{Arc, Weak};
+
+use pycrust_transport::Link;
+use pycrust_transport::sync::{Condvar, Mutex};
+
+use crate::answering::deliver::Patience;
+use crate::engine::Engine;
+use crate::receiving::receiver::Client;
+
+/// The clients whose outboxes the courier is to empty.
+pub(crate) struct Courier<L> {
+    inner: Mutex<Inner<L>>,
+    /// Tells the thread of an errand, or that it should end.
+    changed: Condvar,
+}
+
+/// What the lock of [`Courier`] protects.
+struct Inner<L> {
+    /// The clients; each is in here once.
+    errands: Vec<Arc<Client<L>>>,
+    /// The life of the engine that the thread works for; it ends when this is another.
+    life: u64,
+}
+
+impl<L: Link> Courier<L> {
+    pub(crate) fn new() -> Self {
+        Self { inner: Mutex::new(Inner { errands: Vec::new(), life: 0 }), changed: Condvar::new() }
+    }
+
+    /// Asks for a client's outbox to be emptied.
+    pub(crate) fn call(&self, client: &Arc<Client<L>>) {
+        let mut inner = self.inner.lock();
+        if !inner.errands.iter().any(|known| Arc::ptr_eq(known, client)) {
+            inner.errands.push(Arc::clone(client));
+            self.changed.notify_one();
+        }
+    }
+
+    /// Ends the thread of any earlier life; 0 ends every one.
+    pub(crate) fn set_life(&self, life: u64) {
+        let mut inner = self.inner.lock();
+        inner.life = life;
+        inner.errands.clear();
+        self.changed.notify_all();
+    }
+
+    /// The next errand; `None` when the thread should end.
+    fn next(&self, life: u64) -> Option<Arc<Client<L>>> {
+        let mut inner = self.inner.lock();
+        while inner.life == life {
+            if let Some(client) = inner.errands.pop() {
+                return Some(client);
+            }
+            inner = self.changed.wait(inner);
+        }
+        None
+    }
+}
+
+/// The courier thread.
+pub(crate) fn run<H: Send + Sync + 'static, L: Link>(
+    engine: &Weak<Engine<H, L>>,
+    courier: &Courier<L>,
+    life: u64,
+) {
+    while let Some(client) = courier.next(life) {
+        let Some(engine) = engine.upgrade() else { return };
+        engine.flush(&client, Patience::Waits);
+    }
+}

@@ -1,0 +1,5 @@
+//! What is counted and timed.
+
+pub(crate) mod average;
+pub(crate) mod connection_log;
+pub(crate) mod metrics;

@@ -1,0 +1,6 @@
+//! Calls that wait: whether they are admitted, where they lie, and which is next on which thread.
+
+pub(crate) mod admission;
+pub(crate) mod queue;
+pub(crate) mod registry;
+pub(crate) mod scheduler;

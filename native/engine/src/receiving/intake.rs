@@ -1,0 +1,360 @@
+//! Receiving: from the bytes of a frame to a call in the queue, an answer or a refusal.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use pycrust_protocol::control::Request;
+use pycrust_protocol::header::{Header, Kind, MAGIC, RequestHeader, ResponseHeader, flags};
+use pycrust_protocol::report::Report;
+use pycrust_protocol::reserved::{self, READY};
+use pycrust_protocol::{Code, Malformed};
+use pycrust_transport::{Attachments, CallProgress, Frame, Link, monotonic_ns};
+
+use crate::answering::deliver::{Body, Patience};
+use crate::answering::refusals::{self, Refusal};
+use crate::engine::Engine;
+use crate::measuring::metrics::MAX_REPORTS;
+use crate::queueing::registry::Lookup;
+use crate::queueing::scheduler::{HAND_OVER_NS, Unstarted};
+use crate::receiving::builtin::Native;
+use crate::receiving::receiver::Client;
+use crate::recording::record_calls::Turned;
+use crate::running::call::Call;
+use crate::running::ongoing::{Amount, Ongoing};
+use crate::running::spin::Spin;
+
+/// Frames that are received from one client before it is the next one's turn.
+const BATCH: usize = 32;
+/// How often a client's flag may announce a frame that is not there before only its doorbell counts.
+const MAX_FALSE_ALARMS: u32 = 1000;
+
+/// What the leader receives with.
+pub(crate) struct Desk<L: Link> {
+    /// The clients as of `topology`, each with its false alarms in a row.
+    pub(crate) clients: Vec<(Arc<Client<L>>, u32)>,
+    /// The state of the engine's list that `clients` was copied from.
+    pub(crate) topology: u64,
+    /// Whose turn is first.
+    turn: usize,
+    /// When to poll.
+    pub(crate) spin: Spin,
+    /// Whether nobody has received for a while: what has come meanwhile was held up by what the leader ran.
+    pub(crate) returned: bool,
+    /// Calls that were received in this round, with their methods' indices.
+    arrived: Vec<(usize, Call<L>)>,
+    /// Answers to frames of this round that don't become calls.
+    replies: Vec<Reply<L>>,
+}
+
+/// An answer that is given without a call.
+struct Reply<L> {
+    client: Arc<Client<L>>,
+    id: u64,
+    what: Say,
+    /// For its record, if there is to be one.
+    turned: Option<Box<Turned>>,
+    /// Whether its caller wants no answer.
+    silent: bool,
+}
+
+/// What a [`Reply`] says.
+enum Say {
+    /// The answer to a question about the worker.
+    Native(Native),
+    /// Why there is no call.
+    Refusal(Refusal),
+    /// Which method there is not.
+    Unknown(String),
+}
+
+/// A request that does not become a call: what is said instead, and what its record is made of.
+type Away = (Say, Option<Box<Turned>>);
+
+impl<L: Link> Desk<L> {
+    pub(crate) fn new(spin: Option<Duration>) -> Self {
+        Self {
+            clients: Vec::new(),
+            topology: 0,
+            turn: 0,
+            spin: Spin::new(spin),
+            returned: false,
+            arrived: Vec::new(),
+            replies: Vec::new(),
+        }
+    }
+}
+
+impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
+    /// Copies the list of clients if it changed.
+    pub(crate) fn refresh(&self, desk: &mut Desk<L>) {
+        let topology = self.topology.load(Ordering::Acquire);
+        if topology != desk.topology {
+            desk.topology = topology;
+            // Swapped, then dropped without the lock: the last reference to a connection may be here.
+            let clients = self.scheduler.lock().clients.clone();
+            desk.clients = clients.into_iter().map(|client| (client, 0)).collect();
+        }
+    }
+
+    /// Whether some client has something to receive.
+    pub(crate) fn anything_ready(&self, desk: &Desk<L>) -> bool {
+        desk.clients.iter().any(|(client, false_alarms)| {
+            (*false_alarms < MAX_FALSE_ALARMS && client.link.ready() && client.receivable(&self.admission))
+                || client.has_cancelled()
+        })
+    }
+
+    /// Receives a round from every client that has something, queues the calls and answers the rest.
+    /// Gives how many frames there were.
+    pub(crate) fn receive_round(&self, desk: &mut Desk<L>) -> usize {
+        let count = desk.clients.len();
+        if count == 0 {
+            return 0;
+        }
+        let Desk { clients, turn, spin, returned, arrived, replies, .. } = desk;
+        let (mut frames, mut now_ns) = (0, 0);
+        *turn = (*turn + 1) % count;
+        for at in 0..count {
+            let (client, false_alarms) = &mut clients[(*turn + at) % count];
+            if client.has_cancelled() {
+                client.pass_on_cancels();
+            }
+            if !client.link.ready() || !client.receivable(&self.admission) {
+                continue;
+            }
+            now_ns = monotonic_ns();
+            let received = client.receive(BATCH, &mut |frame| {
+                self.take(client, now_ns, frame, arrived, replies);
+            });
+            *false_alarms = if received == 0 { false_alarms.saturating_add(1) } else { 0 };
+            frames += received;
+        }
+        if frames > 0 {
+            spin.arrived(now_ns, frames);
+            self.queue(arrived, replies, returned.then_some(now_ns));
+            for reply in replies.drain(..) {
+                self.reply(reply);
+            }
+        }
+        frames
+    }
+
+    /// Sends what waits in outboxes, as far as there is room.
+    pub(crate) fn flush_outboxes(&self, desk: &Desk<L>) {
+        for (client, _) in &desk.clients {
+            if !client.outbox.is_empty() {
+                self.flush(client, Patience::Hurries);
+            }
+        }
+    }
+
+    /// Reads one frame.
+    fn take(
+        &self,
+        client: &Arc<Client<L>>,
+        now_ns: u64,
+        frame: &Frame<'_>,
+        arrived: &mut Vec<(usize, Call<L>)>,
+        replies: &mut Vec<Reply<L>>,
+    ) {
+        let (raw, sample) = (frame.header(), frame.sample());
+        let mut malformed = |error: &Malformed, id: Option<u64>| {
+            self.count_malformed();
+            if let Some(id) = id {
+                let what = Say::Refusal(refusals::malformed(error));
+                replies.push(Reply { client: Arc::clone(client), id, what, turned: None, silent: false });
+            }
+        };
+        let header = match Header::decode(raw) {
+            Ok(header) => header,
+            Err(error) => {
+                let request = raw[..MAGIC.len()] == MAGIC && raw[6] == Kind::Request as u8;
+                return malformed(&error, request.then(|| Request::decode_id(sample)).flatten());
+            }
+        };
+        let parts = match header.common().split(sample) {
+            Ok(parts) => parts,
+            Err(error) => return malformed(&error, answerable(&header, sample)),
+        };
+        match header {
+            Header::Credit(credit) => {
+                // One for a call that has ended is late, not wrong.
+                if let Some(ongoing) = client.ongoing(credit.id) {
+                    ongoing.grant(Amount { items: credit.granted, bytes: credit.bytes });
+                }
+            }
+            Header::Report(_) => self.reported(client, parts.reports, now_ns),
+            Header::Response(_) => self.count_malformed(),
+            Header::Request(request_header) => {
+                if !parts.reports.is_empty() {
+                    self.reported(client, parts.reports, now_ns);
+                }
+                let request = match Request::decode(parts.control).and_then(to_run) {
+                    Ok(request) => request,
+                    Err(error) => return malformed(&error, answerable(&header, parts.control)),
+                };
+                let ranges = match header.common().attachments_in(sample) {
+                    Ok(ranges) => ranges,
+                    Err(error) => return malformed(&error, answerable(&header, parts.control)),
+                };
+                if request_header.continues() {
+                    if let Some(ongoing) = client.ongoing(request.id) {
+                        match request_header.common.flags & flags::UPLOAD_END {
+                            0 => {
+                                let attachments = frame.attachments(ranges);
+                                ongoing.push(request_header.stream_seq, request.payload, attachments);
+                            }
+                            _ => ongoing.end(request_header.stream_seq),
+                        }
+                    }
+                    return;
+                }
+                let keep = || frame.attachments(ranges);
+                let reply = match self.admit(client, now_ns, &request_header, &request, parts.metadata, keep)
+                {
+                    Ok((index, call)) => return arrived.push((index, call)),
+                    Err(reply) => reply,
+                };
+                let (what, turned) = reply;
+                let silent = request_header.common.flags & flags::ONE_WAY != 0;
+                if !silent || turned.is_some() {
+                    replies.push(Reply { client: Arc::clone(client), id: request.id, what, turned, silent });
+                }
+            }
+        }
+    }
+
+    /// Takes what a client measured of its calls.
+    fn reported(&self, client: &Client<L>, reports: &[u8], now_ns: u64) {
+        self.metrics.reported(reports, now_ns);
+        self.recorder.reported(client.id, Report::read_all(reports).take(MAX_REPORTS));
+    }
+
+    /// Makes a call of a request, if it may become one. Its bytes are copied only then.
+    fn admit(
+        &self,
+        client: &Arc<Client<L>>,
+        now_ns: u64,
+        header: &RequestHeader,
+        request: &Request<'_>,
+        metadata: &[u8],
+        keep: impl FnOnce() -> Attachments,
+    ) -> Result<(usize, Call<L>), Away> {
+        let turn_away = |index| self.turn_away(client, header, request, metadata, index, now_ns);
+        if let Some(native) = Native::named(request.method) {
+            return Err((Say::Native(native), None));
+        }
+        let Lookup::Live(index) = self.scheduler.lock().registry.lookup(request.method) else {
+            return Err((Say::Unknown(request.method.to_owned()), turn_away(None)));
+        };
+        let attachments = keep();
+        self.admission
+            .reserve(&client.account, request.payload.len() + metadata.len() + attachments.copied_len())
+            .map_err(|full| (Say::Refusal(refusals::full(full)), turn_away(Some(index))))?;
+        if let Some(metrics) = self.metrics.method(index) {
+            metrics.received();
+        }
+        let mut call = Call::new(client, header, request, metadata, attachments, now_ns);
+        let uploads = call.flags & flags::UPLOAD != 0;
+        if call.streams() || uploads {
+            let granted = Amount { items: header.stream_credit.into(), bytes: header.stream_bytes };
+            call.follow(Ongoing::new(granted, uploads));
+        }
+        client.link.note(call.id, CallProgress::Queued);
+        Ok((index, call))
+    }
+
+    /// Queues what arrived. If nobody received before, that ended at `away_until_ns`.
+    fn queue(
+        &self,
+        arrived: &mut Vec<(usize, Call<L>)>,
+        replies: &mut Vec<Reply<L>>,
+        away_until_ns: Option<u64>,
+    ) {
+        if arrived.is_empty() {
+            return;
+        }
+        let (mut refused, mut superseded) = (Vec::new(), Vec::new());
+        {
+            let mut scheduler = self.scheduler.lock();
+            if let Some(now_ns) = away_until_ns
+                && arrived.iter().any(|(_, call)| call.sent_ns + HAND_OVER_NS < now_ns)
+            {
+                scheduler.held_up(now_ns);
+            }
+            for (index, call) in arrived.drain(..) {
+                // Under the lock: a client that goes after this finds its call in the queue.
+                let mut older = Vec::new();
+                let queued = if call.client.is_gone() {
+                    Err(call)
+                } else {
+                    scheduler.enqueue(index, call, &mut older)
+                };
+                superseded.extend(older.into_iter().map(|call| (index, call)));
+                if let Err(call) = queued {
+                    refused.push((index, call, scheduler.phase));
+                }
+            }
+        }
+        for (index, call) in superseded {
+            self.settle_unstarted(index, &call, Unstarted::Superseded, monotonic_ns(), Patience::Hurries);
+        }
+        for (index, call, phase) in refused {
+            self.admission.unqueue(call.weight());
+            if call.client.is_gone() {
+                self.forget(index, &call);
+            } else if phase == crate::queueing::scheduler::Phase::Serving {
+                // Removed between its lookup and now.
+                self.dropped(index, &call);
+                let method = self.scheduler.lock().registry.name(index).cloned().unwrap_or_default();
+                if !call.one_way() {
+                    let what = Say::Unknown(method.to_string());
+                    let (client, id) = (Arc::clone(&call.client), call.id);
+                    replies.push(Reply { client, id, what, turned: None, silent: false });
+                }
+            } else {
+                self.refuse(index, &call, &refusals::stopping(&self.config.endpoint), Patience::Hurries);
+            }
+        }
+    }
+
+    fn reply(&self, reply: Reply<L>) {
+        let (status, payload) = match reply.what {
+            Say::Native(native) => self.answer(native),
+            Say::Refusal(refusal) => (refusal.code, refusal.error.encode()),
+            Say::Unknown(method) => {
+                let refusal = self.refusal_of(&method);
+                if refusal.code == Code::Unimplemented {
+                    self.metrics.unknown_method_calls.fetch_add(1, Ordering::Relaxed);
+                }
+                (refusal.code, refusal.error.encode())
+            }
+        };
+        if let Some(turned) = reply.turned {
+            self.record_turned(*turned, status, &payload);
+        }
+        if reply.silent {
+            return;
+        }
+        let header = ResponseHeader::default();
+        self.deliver(&reply.client, header, reply.id, status, Body::plain(&payload), Patience::Hurries);
+    }
+}
+
+/// The request that a question whether the worker is ready stands for; any other stands for itself.
+fn to_run(request: Request<'_>) -> Result<Request<'_>, Malformed> {
+    if request.method != READY {
+        return Ok(request);
+    }
+    let (method, payload) = reserved::ready_arguments(request.payload)?;
+    Ok(Request { id: request.id, method, payload })
+}
+
+/// The id to answer to, if the frame is a request that wants an answer.
+fn answerable(header: &Header, control: &[u8]) -> Option<u64> {
+    match header {
+        Header::Request(request) if request.common.flags & flags::ONE_WAY == 0 => Request::decode_id(control),
+        _ => None,
+    }
+}

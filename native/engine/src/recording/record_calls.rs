@@ -1,0 +1,141 @@
+//! From a call that ends to its record.
+
+use std::sync::Arc;
+
+use pycrust_protocol::Code;
+use pycrust_protocol::control::Request;
+use pycrust_protocol::header::{RequestHeader, Stages};
+use pycrust_transport::{Attachments, Link, monotonic_ns};
+
+use crate::engine::Engine;
+use crate::queueing::registry::MethodRecording;
+use crate::receiving::receiver::Client;
+use crate::recording::recorder::{Answered, Ended, Origin, Side, sides, unix_ns};
+use crate::recording::sampler::{Offer, Plan};
+use crate::running::call::Call;
+
+/// A call that gets an answer without being queued, until it is known which.
+pub(crate) struct Turned {
+    method: Arc<str>,
+    recording: Arc<MethodRecording>,
+    flags: u8,
+    id: u64,
+    origin: Arc<Origin>,
+    sent_ns: u64,
+    deadline_ns: u64,
+    request: Side,
+    plan: Plan,
+}
+
+impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
+    /// How the calls of a method are recorded now; `None` if they are not.
+    fn recorded(&self, index: Option<usize>) -> Option<Arc<MethodRecording>> {
+        if !self.recorder.is_on() {
+            return None;
+        }
+        let Some(index) = index else { return Some(Arc::default()) };
+        let scheduler = self.scheduler.lock();
+        let recording = scheduler.registry.to_start(index).map(|version| Arc::clone(&version.recording));
+        recording.map_or_else(|| Some(Arc::default()), |recording| (!recording.off).then_some(recording))
+    }
+
+    /// Keeps what a request brought that does not become a call; `index` is its method's, if there is one.
+    pub(crate) fn turn_away(
+        &self,
+        client: &Client<L>,
+        header: &RequestHeader,
+        request: &Request<'_>,
+        metadata: &[u8],
+        index: Option<usize>,
+        now_ns: u64,
+    ) -> Option<Box<Turned>> {
+        let recording = self.recorded(index)?;
+        let sent_ns = header.common.sent_ns.min(now_ns);
+        let bytes = request.payload.len() + metadata.len();
+        let offer = Offer { bytes, arrays: 0, took_ns: now_ns - sent_ns, failed: true };
+        let plan = self.recorder.sample(offer, now_ns)?;
+        Some(Box::new(Turned {
+            method: request.method.into(),
+            flags: header.common.flags,
+            id: request.id,
+            origin: Arc::clone(&client.origin),
+            sent_ns,
+            deadline_ns: header.deadline_ns,
+            request: Side::copied(request.payload, metadata, &plan),
+            recording,
+            plan,
+        }))
+    }
+
+    /// Records a request that did not become a call.
+    pub(crate) fn record_turned(&self, turned: Turned, status: Code, payload: &[u8]) {
+        let answer = Answered { payload, metadata: &[], failed: status != Code::Ok, cut: false };
+        let (request, response) = sides(turned.request, answer, &turned.recording.naming, None, &turned.plan);
+        let ended = Ended {
+            method: turned.method,
+            recording: turned.recording,
+            version: 0,
+            status,
+            flags: turned.flags,
+            id: turned.id,
+            origin: turned.origin,
+            sent_ns: turned.sent_ns,
+            ended_ns: monotonic_ns(),
+            ended_unix_ns: unix_ns(),
+            deadline_ns: turned.deadline_ns,
+            stages: Stages::default(),
+            started: false,
+            streamed: false,
+            items: 0,
+            items_kept: 0,
+            uploaded: 0,
+            uploaded_kept: 0,
+            arrays: Attachments::none(),
+            output: None,
+        };
+        self.recorder.push(ended, request, response);
+    }
+
+    /// Records a received call that is not started.
+    pub(crate) fn record_unstarted(&self, index: usize, call: &Call<L>, status: Code, payload: &[u8]) {
+        let Some(recording) = self.recorded(Some(index)) else { return };
+        let now_ns = monotonic_ns();
+        let offer = Offer {
+            bytes: call.weight(),
+            arrays: 0,
+            took_ns: now_ns.saturating_sub(call.sent_ns),
+            failed: true,
+        };
+        let Some(plan) = self.recorder.sample(offer, now_ns) else { return };
+        let request = Side::copied(call.payload(), call.metadata(), &plan);
+        let answer = Answered { payload, metadata: &[], failed: status != Code::Ok, cut: false };
+        let (request, response) = sides(request, answer, &recording.naming, None, &plan);
+        let ended = Ended {
+            method: self.scheduler.lock().registry.name(index).cloned().unwrap_or_default(),
+            recording,
+            version: 0,
+            status,
+            flags: call.flags,
+            id: call.id,
+            origin: Arc::clone(&call.client.origin),
+            sent_ns: call.sent_ns,
+            ended_ns: now_ns,
+            ended_unix_ns: unix_ns(),
+            deadline_ns: call.deadline_ns(),
+            stages: Stages {
+                transit_ns: call.received_ns.saturating_sub(call.sent_ns),
+                queue_ns: now_ns.saturating_sub(call.received_ns),
+                ..Stages::default()
+            },
+            started: false,
+            streamed: false,
+            items: 0,
+            items_kept: 0,
+            uploaded: 0,
+            uploaded_kept: 0,
+            arrays: Attachments::none(),
+            output: None,
+        };
+        self.recorder.push(ended, request, response);
+    }
+}

@@ -1,0 +1,139 @@
+//! A call that was received: everything of its frame that is kept.
+
+use std::sync::Arc;
+
+use pycrust_protocol::control::Request;
+use pycrust_protocol::header::{RequestHeader, TraceContext, flags};
+use pycrust_transport::{Attachments, Link};
+
+use crate::receiving::receiver::Client;
+use crate::running::ongoing::Ongoing;
+
+/// One received call. Its bytes are copied out of shared memory: the caller can't change them after
+/// they were checked, and the slot is free for the next call. Large arrays stay where they are.
+pub(crate) struct Call<L: Link> {
+    /// Who called.
+    pub(crate) client: Arc<Client<L>>,
+    /// The caller's number for it.
+    pub(crate) id: u64,
+    /// Bits of [`flags`].
+    pub(crate) flags: u8,
+    /// `CLOCK_MONOTONIC` when it was published, at most `received_ns`.
+    pub(crate) sent_ns: u64,
+    /// `CLOCK_MONOTONIC` when it was received.
+    pub(crate) received_ns: u64,
+    /// When it expires; `None` is never.
+    pub(crate) expires_ns: Option<u64>,
+    /// The schema hash that the caller was built against; 0 is any.
+    pub(crate) schema_pin: u64,
+    /// The caller's trace context.
+    pub(crate) trace: TraceContext,
+    /// What the caller says later, for a call that streams or outlasts its thread's turn.
+    pub(crate) ongoing: Option<Arc<Ongoing>>,
+    /// The arguments, and behind them the metadata.
+    bytes: Box<[u8]>,
+    /// Bytes of the arguments.
+    payload_len: u32,
+    /// The arrays among the arguments.
+    attachments: Attachments,
+}
+
+impl<L: Link> Call<L> {
+    pub(crate) fn new(
+        client: &Arc<Client<L>>,
+        header: &RequestHeader,
+        request: &Request<'_>,
+        metadata: &[u8],
+        attachments: Attachments,
+        received_ns: u64,
+    ) -> Self {
+        // A frame from the future would never expire.
+        let sent_ns = header.common.sent_ns.min(received_ns);
+        Self {
+            client: Arc::clone(client),
+            id: request.id,
+            flags: header.common.flags,
+            sent_ns,
+            received_ns,
+            expires_ns: (header.deadline_ns != 0).then(|| sent_ns.saturating_add(header.deadline_ns)),
+            schema_pin: header.schema_pin,
+            trace: header.trace,
+            ongoing: None,
+            bytes: [request.payload, metadata].concat().into_boxed_slice(),
+            payload_len: request.payload.len() as u32,
+            attachments,
+        }
+    }
+
+    /// The arguments as MessagePack.
+    pub(crate) fn payload(&self) -> &[u8] {
+        &self.bytes[..self.payload_len as usize]
+    }
+
+    /// The metadata as MessagePack.
+    pub(crate) fn metadata(&self) -> &[u8] {
+        &self.bytes[self.payload_len as usize..]
+    }
+
+    /// The arrays among the arguments.
+    pub(crate) fn attachments(&self) -> &Attachments {
+        &self.attachments
+    }
+
+    /// The arguments and the metadata behind them, for whoever keeps them; the call then has none.
+    pub(crate) fn take_bytes(&mut self) -> (Box<[u8]>, usize) {
+        (std::mem::take(&mut self.bytes), std::mem::take(&mut self.payload_len) as usize)
+    }
+
+    /// How long after its publishing it expires, in nanoseconds; 0 is never.
+    pub(crate) fn deadline_ns(&self) -> u64 {
+        self.expires_ns.map_or(0, |expires| expires.saturating_sub(self.sent_ns))
+    }
+
+    /// Bytes of the heap that it holds while it waits.
+    pub(crate) fn weight(&self) -> usize {
+        self.bytes.len() + self.attachments.copied_len()
+    }
+
+    /// Whether the caller wants no answer.
+    pub(crate) fn one_way(&self) -> bool {
+        self.flags & flags::ONE_WAY != 0
+    }
+
+    /// Whether the caller takes a stream as answer.
+    pub(crate) fn streams(&self) -> bool {
+        self.flags & flags::STREAM != 0
+    }
+
+    /// Follows what the caller says of this call from now on.
+    pub(crate) fn follow(&mut self, ongoing: Arc<Ongoing>) {
+        self.client.ongoing.lock().insert(self.id, Arc::clone(&ongoing));
+        // What was said before is not said again.
+        if self.client.is_gone() || self.client.link.cancelled(self.id) {
+            ongoing.cancel();
+        }
+        self.ongoing = Some(ongoing);
+    }
+
+    /// What the caller says of it from now on concerns nobody.
+    pub(crate) fn unfollow(&mut self) {
+        if let Some(ongoing) = self.ongoing.take() {
+            let mut calls = self.client.ongoing.lock();
+            // The id may be another call's by now, should a client use it twice.
+            if calls.get(&self.id).is_some_and(|known| Arc::ptr_eq(known, &ongoing)) {
+                calls.remove(&self.id);
+            }
+        }
+    }
+
+    /// Whether its deadline has passed.
+    pub(crate) fn expired(&self, now_ns: u64) -> bool {
+        self.expires_ns.is_some_and(|expires| expires <= now_ns)
+    }
+}
+
+impl<L: Link> Drop for Call<L> {
+    fn drop(&mut self) {
+        self.unfollow();
+    }
+}

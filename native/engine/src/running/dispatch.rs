@@ -1,0 +1,155 @@
+//! Leader and followers: what a dispatch thread does between two calls.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use pycrust_transport::sync::MutexGuard;
+use pycrust_transport::{Link, monotonic_ns};
+
+use crate::answering::deliver::Patience;
+use crate::engine::Engine;
+use crate::queueing::scheduler::{Fallout, Start};
+use crate::receiving::intake::Desk;
+use crate::running::job::Job;
+use crate::running::roster::DispatchThread;
+
+/// What the leader found.
+enum Found<H: Send + Sync + 'static, L: Link> {
+    /// A call for it to run.
+    Start(Start<H, L>),
+    /// Something was done, look again.
+    More,
+    /// Nothing to do at the moment, or before a batch is due, on `CLOCK_MONOTONIC`.
+    Nothing(Option<u64>),
+    /// The engine has stopped.
+    Over,
+}
+
+impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
+    /// The next call for this thread to run; waits for one, detached from the interpreter. `None` when
+    /// the engine has stopped: the thread should end.
+    ///
+    /// The thread calls [`Job::attached`] once it has the interpreter, and answers with
+    /// [`Job::respond`] before it comes back.
+    pub fn next(self: &Arc<Self>, thread: &mut DispatchThread) -> Option<Job<H, L>> {
+        let mut fallout = Fallout::new();
+        loop {
+            let mut scheduler = self.scheduler.lock();
+            if scheduler.over(thread.life) {
+                return None;
+            }
+            if scheduler.take_lead(thread.token) {
+                drop(scheduler);
+                match self.lead(thread) {
+                    Some(start) => return Some(Job::begin(self, start)),
+                    None => continue,
+                }
+            }
+            let start = scheduler.pop(monotonic_ns(), &mut fallout);
+            if start.is_none() && fallout.is_empty() {
+                if scheduler.superfluous() {
+                    return None;
+                }
+                // Woken for one thing, and it looks itself what that was.
+                scheduler.sit(thread.token, &thread.seat);
+                while scheduler.sits(thread.token) {
+                    scheduler = thread.seat.wait(scheduler);
+                }
+                continue;
+            }
+            drop(scheduler);
+            self.settle(&mut fallout, Patience::Waits);
+            if let Some(start) = start {
+                return Some(Job::begin(self, start));
+            }
+        }
+    }
+
+    /// Leads until there is a call to run; `None` when the engine has stopped.
+    fn lead(&self, thread: &DispatchThread) -> Option<Start<H, L>> {
+        let mut desk = self.desk.lock();
+        let mut fallout = Fallout::new();
+        desk.returned = true;
+        loop {
+            self.attention.store(false, Ordering::Relaxed);
+            self.refresh(&mut desk);
+            let frames = self.receive_round(&mut desk);
+            desk.returned = false;
+            let found = self.find(thread, &mut fallout);
+            self.settle(&mut fallout, Patience::Hurries);
+            self.flush_outboxes(&desk);
+            match found {
+                Found::Start(start) => return Some(start),
+                Found::Over => return None,
+                Found::Nothing(batch_ns) if frames == 0 => self.rest(thread, &mut desk, batch_ns),
+                Found::Nothing(_) | Found::More => {}
+            }
+        }
+    }
+
+    /// Looks for a call to start, and leaves the lead in order if there is one.
+    fn find(&self, thread: &DispatchThread, fallout: &mut Fallout<H, L>) -> Found<H, L> {
+        let mut scheduler = self.scheduler.lock();
+        if scheduler.over(thread.life) {
+            return Found::Over;
+        }
+        let now_ns = monotonic_ns();
+        let Some(start) = scheduler.pop(now_ns, fallout) else {
+            return if fallout.is_empty() { Found::Nothing(scheduler.next_batch_ns()) } else { Found::More };
+        };
+        let hire = scheduler.run_as_leader(thread.token, start.index, now_ns);
+        drop(scheduler);
+        self.watchdog.arm();
+        self.hire(hire, thread.life);
+        Found::Start(start)
+    }
+
+    /// Polls, then sleeps, until something may have changed or a batch is due.
+    fn rest(&self, thread: &DispatchThread, desk: &mut MutexGuard<'_, Desk<L>>, batch_ns: Option<u64>) {
+        let budget_ns = desk.spin.budget_ns(self.interpreter_ns.load(Ordering::Relaxed));
+        self.spin_ns.store(budget_ns, Ordering::Relaxed);
+        if budget_ns > 0 {
+            let until = monotonic_ns().saturating_add(budget_ns).min(batch_ns.unwrap_or(u64::MAX));
+            while monotonic_ns() < until {
+                if self.attention.load(Ordering::Acquire) || self.anything_ready(desk) {
+                    return;
+                }
+                std::hint::spin_loop();
+            }
+        }
+        // The order matters: announce, then look once more, then sleep. Whoever changes something after
+        // that look sees the announcement (a client) or `asleep` (a thread of this worker) and rings.
+        for (client, _) in &desk.clients {
+            client.link.announce_sleep();
+        }
+        let quiet = {
+            let mut scheduler = self.scheduler.lock();
+            scheduler.asleep = !(scheduler.over(thread.life)
+                || scheduler.wants_a_look()
+                || self.attention.load(Ordering::Acquire)
+                || self.topology.load(Ordering::Acquire) != desk.topology);
+            scheduler.asleep
+        };
+        if quiet && !self.anything_ready(desk) {
+            let left = batch_ns.map(|at| Duration::from_nanos(at.saturating_sub(monotonic_ns())));
+            self.waiter.wait(left);
+        }
+        self.scheduler.lock().asleep = false;
+        for (client, _) in &desk.clients {
+            client.link.announce_awake();
+        }
+    }
+
+    /// Answers what left the queues without being started.
+    fn settle(&self, fallout: &mut Fallout<H, L>, patience: Patience) {
+        if fallout.is_empty() {
+            return;
+        }
+        let now_ns = monotonic_ns();
+        for (index, call, reason) in fallout.calls.drain(..) {
+            self.settle_unstarted(index, &call, reason, now_ns, patience);
+        }
+        fallout.retired.clear();
+    }
+}

@@ -1,0 +1,13 @@
+//! Calls: taken by a dispatch thread or an event loop, run attached, answered.
+
+pub(crate) mod arguments;
+pub(crate) mod async_call;
+pub(crate) mod batch;
+pub(crate) mod context;
+pub(crate) mod current;
+pub(crate) mod dispatch;
+pub(crate) mod failure;
+pub(crate) mod forked;
+pub(crate) mod handler;
+pub(crate) mod inbox;
+pub(crate) mod stream;

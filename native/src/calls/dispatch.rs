@@ -1,0 +1,179 @@
+//! What a dispatch thread does: ask for a call while detached, run it attached, answer.
+
+use std::sync::Arc;
+
+use pycrust_engine::{DispatchThread, Engine, Job, Lent};
+use pycrust_protocol::Code;
+use pycrust_transport::{Attachment, Connection};
+use pyo3::prelude::*;
+
+use crate::calls::arguments::Items;
+use crate::calls::batch::Answer;
+use crate::calls::context::BaseContext;
+use crate::calls::current::{Places, Running, take_rooms};
+use crate::calls::failure::Failing;
+use crate::calls::forked::leave_if_forked;
+use crate::calls::handler::{Handler, Kind};
+use crate::calls::stream::{self, Streaming};
+use crate::values::attached::Beside;
+use crate::values::memory::Rooms;
+use crate::{calls::batch, calls::failure, scheduling, values::decode, values::encode};
+
+pub(crate) type PyEngine = Engine<Py<Handler>, Connection>;
+pub(crate) type PyJob = Job<Py<Handler>, Connection>;
+pub(crate) type PyLent = Lent<Py<Handler>, Connection>;
+
+/// What became of a call.
+enum Outcome {
+    /// It is to be answered with this status, the payload that was written, and its arrays.
+    Answer(Code, Vec<Attachment>),
+    /// It called a generator, which streams.
+    Stream(Streaming),
+}
+
+/// Runs calls until the engine stops.
+///
+/// The thread attaches once for its life and detaches only to wait: attaching anew for every call
+/// makes and destroys a Python thread state each time, which costs 17 µs.
+/// Each call runs in a copy of `base`.
+pub(crate) fn run(
+    engine: &Arc<PyEngine>,
+    mut thread: DispatchThread,
+    traceback: bool,
+    places: &Places,
+    base: &BaseContext,
+) {
+    scheduling::be_punctual();
+    let number = thread.number();
+    Python::attach(|py| {
+        if let Err(error) = places.enter(py, number) {
+            // Its calls can't be interrupted then.
+            error.write_unraisable(py, None);
+        }
+        let mut payload = Vec::new();
+        let mut answer: Option<(PyJob, Code, Vec<Attachment>)> = None;
+        let mut answers: Vec<Answer> = Vec::new();
+        loop {
+            let job = py.detach(|| {
+                if let Some((job, status, attachments)) = answer.take() {
+                    job.respond_with(status, &payload, attachments);
+                }
+                for (job, status, payload, attachments) in answers.drain(..) {
+                    job.respond_with(status, &payload, attachments);
+                }
+                next(engine, &mut thread, traceback)
+            });
+            let Some(mut job) = job else { break };
+            if job.handler().get().batches() {
+                let _entered = base.enter(py);
+                answers = batch::run(py, job, traceback);
+                continue;
+            }
+            job.attached();
+            payload.clear();
+            let outcome = match job.take_state() {
+                Some(state) => Outcome::Stream(stream::resumed(py, state)),
+                None => begin(py, &mut job, traceback, &mut payload, base),
+            };
+            answer = match outcome {
+                Outcome::Answer(status, attachments) => Some((job, status, attachments)),
+                Outcome::Stream(streaming) => stream::run(py, job, streaming, traceback, &mut payload)
+                    .map(|(job, status)| (job, status, Vec::new())),
+            };
+        }
+        if let Err(error) = Places::leave(py) {
+            error.write_unraisable(py, None);
+        }
+    });
+}
+
+/// The next call for this thread. Calls of async handlers are left to their event loop on the way, without
+/// the interpreter.
+fn next(engine: &Arc<PyEngine>, thread: &mut DispatchThread, traceback: bool) -> Option<PyJob> {
+    loop {
+        let mut job = engine.next(thread)?;
+        let Some(inbox) = job.handler().get().inbox().cloned() else { return Some(job) };
+        job.hand_off();
+        inbox.call(job, traceback);
+    }
+}
+
+/// Runs one call, up to its result, which is left in `out`, or up to the generator that it made.
+fn begin(py: Python<'_>, job: &mut PyJob, traceback: bool, out: &mut Vec<u8>, base: &BaseContext) -> Outcome {
+    let entered = base.enter(py);
+    let handler = job.handler().clone_ref(py);
+    let bound = bind(py, job, &handler);
+    leave_if_forked(py, job, bound.as_ref().err());
+    let bound = match bound {
+        Ok(bound) => bound,
+        Err(error) => {
+            job.decoded();
+            job.ran();
+            return Outcome::Answer(failure::arguments(py, &error, &Failing::of(job), out), Vec::new());
+        }
+    };
+    let handler = handler.get();
+    job.decoded();
+    let result = {
+        let _running = Running::new(py, job);
+        handler.call(&bound)
+    };
+    leave_if_forked(py, job, result.as_ref().err());
+    let generates = handler.kind() == Kind::Generator;
+    if !generates {
+        job.ran();
+    }
+    let result = match result {
+        Ok(generator) if generates => {
+            return Outcome::Stream(Streaming::new(generator, entered.as_ref()));
+        }
+        Ok(result) => result,
+        Err(error) => {
+            let status = failure::raised(py, &error, traceback, &[Failing::of(job)], out);
+            return Outcome::Answer(status, Vec::new());
+        }
+    };
+    let encoded = encoded(handler, result, out, take_rooms(), || drop(bound));
+    leave_if_forked(py, job, encoded.as_ref().err());
+    match encoded {
+        Ok(attachments) => Outcome::Answer(Code::Ok, attachments),
+        Err(error) => Outcome::Answer(failure::result(py, &error, &[Failing::of(job)], out), Vec::new()),
+    }
+}
+
+/// Writes a result, or an item of a streamed one; gives its arrays. `let_go` drops what may refer to them
+/// beside the result itself.
+pub(crate) fn encoded(
+    handler: &Handler,
+    result: Bound<'_, PyAny>,
+    out: &mut Vec<u8>,
+    rooms: Option<Arc<Rooms>>,
+    let_go: impl FnOnce(),
+) -> PyResult<Vec<Attachment>> {
+    let result = handler.finished(result)?;
+    let mut beside = Beside::with(rooms);
+    encode::encode_with(&result, out, &mut beside)?;
+    if beside.is_empty() {
+        return Ok(Vec::new());
+    }
+    // First every reference to the result, then the look whether there are others.
+    drop(result);
+    let_go();
+    Ok(beside.attachments())
+}
+
+fn bind<'py>(
+    py: Python<'py>,
+    job: &mut PyJob,
+    handler: &Py<Handler>,
+) -> PyResult<crate::calls::handler::Bounded<'py>> {
+    if let Some(reason) = handler.get().misfit(job.streams()) {
+        return Err(failure::precondition(py, reason));
+    }
+    let arguments = decode::decode_with(py, job.payload(), job.attachments())?;
+    if !job.uploads() {
+        return handler.get().bind(&arguments, None);
+    }
+    let items = Items::new(job.arguments(), handler.clone_ref(py));
+    handler.get().bind(&arguments, Some(Bound::new(py, items)?.as_any()))
+}

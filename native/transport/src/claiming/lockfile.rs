@@ -1,0 +1,157 @@
+//! Lock files: who holds one serves the name. The lock is the kernel's, so it ends with its holder.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use rustix::fs::{FlockOperation, OFlags, Timespec, Timestamps, UTIME_NOW, flock};
+use rustix::io::Errno;
+
+use crate::claiming::inode::is_at;
+use crate::claiming::runtime_dir::Owner;
+use crate::error::{ClaimError, TransportError};
+use crate::fork;
+use crate::handshake::listener::answers;
+use crate::process::Process;
+
+/// Bytes of a lock file that are read, at most.
+const MAX_LEN: u64 = 4096;
+
+/// How often a held lock is tried again, ten milliseconds apart: someone who only looks holds it too, for
+/// an instant.
+const TRIES: u32 = 5;
+
+/// A lock file's mode. What cleans old files away (systemd's `tmpfiles`) spares those with the sticky bit.
+const MODE: u32 = 0o1600;
+
+/// The present, for both times of a file.
+pub(crate) const NOW: Timestamps = {
+    let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+    Timestamps { last_access: now, last_modification: now }
+};
+
+/// A lock that this process holds.
+#[derive(Debug)]
+pub(crate) struct LockFile {
+    /// The locked file.
+    file: File,
+    /// Where it is.
+    path: PathBuf,
+    /// The process that took it; a forked child must not release it.
+    process: Process,
+}
+
+impl LockFile {
+    /// Takes the lock and writes `owner` into the file.
+    pub(crate) fn take(path: &Path, owner: &Owner) -> Result<Self, ClaimError> {
+        let fail = |error: io::Error| {
+            ClaimError::Transport(TransportError::system(format!("lock {}", path.display()), error))
+        };
+        for attempt in 0.. {
+            let file = open(path, true).map_err(fail)?;
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => {}
+                Err(Errno::WOULDBLOCK) if attempt < TRIES => {
+                    thread::sleep(Duration::from_millis(10));
+                    continue;
+                }
+                Err(Errno::WOULDBLOCK) => return Err(ClaimError::Served(read(&file))),
+                Err(error) => return Err(fail(error.into())),
+            }
+            // The holder before us may have unlinked this very file after we opened it; whoever comes
+            // next would then lock another one. Only the file that is still at the path counts.
+            if !is_at(&file, path) {
+                continue;
+            }
+            fork::register(&file);
+            let mut lock = Self { file, path: path.into(), process: Process::current() };
+            lock.write(owner).map_err(fail)?;
+            return Ok(lock);
+        }
+        unreachable!("the attempts are not bounded")
+    }
+
+    /// Whether the file has not been cleaned away.
+    pub(crate) fn is_there(&self) -> bool {
+        is_at(&self.file, &self.path)
+    }
+
+    /// Makes the file look new to whoever cleans old ones away.
+    pub(crate) fn touch(&self) {
+        let _ = rustix::fs::futimens(&self.file, &NOW);
+    }
+
+    /// Replaces what the file says.
+    fn write(&mut self, owner: &Owner) -> io::Result<()> {
+        let text = rmp_serde::to_vec_named(owner).map_err(io::Error::other)?;
+        self.file.rewind()?;
+        self.file.write_all(&text)?;
+        self.file.set_len(text.len() as u64)
+    }
+}
+
+impl Drop for LockFile {
+    fn drop(&mut self) {
+        fork::forget(&self.file);
+        if self.process.is_current() && self.is_there() {
+            // While the lock is still held: later it could be the next holder's file.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Who holds the lock at `path`, if someone does.
+pub(crate) fn held_by(path: &Path) -> Option<Owner> {
+    holder(&open(path, false).ok()?, path)
+}
+
+/// Who holds the lock at `path`. If nobody does, the file goes, and the socket beside it.
+pub(crate) fn held_or_removed(path: &Path) -> Option<Owner> {
+    let file = open(path, false).ok()?;
+    let owner = holder(&file, path);
+    if owner.is_none() {
+        remove_stale(&file, path);
+    }
+    owner
+}
+
+fn holder(file: &File, path: &Path) -> Option<Owner> {
+    match flock(file, FlockOperation::NonBlockingLockShared) {
+        // Or somebody has just found it to be nobody's, and removes it.
+        Err(Errno::WOULDBLOCK) if is_at(file, path) => Some(read(file)),
+        _ => None,
+    }
+}
+
+/// Removes a lock file that nobody holds, and the socket beside it.
+fn remove_stale(file: &File, path: &Path) {
+    let socket = path.with_extension("sock");
+    let locked = flock(file, FlockOperation::NonBlockingLockExclusive).is_ok();
+    // A worker whose lock file was cleaned away still answers, and makes it again.
+    if locked && is_at(file, path) && !answers(&socket) {
+        let _ = fs::remove_file(socket);
+        let _ = fs::remove_file(path);
+    }
+}
+
+/// Opens a lock file, never through a symbolic link.
+fn open(path: &Path, create: bool) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(create)
+        .create(create)
+        .truncate(false)
+        .mode(MODE)
+        .custom_flags((OFlags::NOFOLLOW | OFlags::CLOEXEC).bits().cast_signed())
+        .open(path)
+}
+
+/// What a lock file says; a holder that has not written yet leaves it empty.
+fn read(file: &File) -> Owner {
+    let mut text = Vec::new();
+    let _ = file.take(MAX_LEN).read_to_end(&mut text);
+    rmp_serde::from_slice(&text).unwrap_or_default()
+}

@@ -1,0 +1,70 @@
+//! One directory in which workers and clients find each other: a lock and a socket for each name.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use pycrust_protocol::name::EndpointName;
+
+use crate::claiming::private_dir::{check_private, private_dir};
+use crate::claiming::runtime_dir::hash;
+
+/// Bytes of a Unix socket's path, without its final zero.
+const MAX_SOCKET_PATH: usize = 107;
+
+/// The directory, with its absolute path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place(PathBuf);
+
+impl Place {
+    /// Uses this directory, which is made if it is not there; or says why it can't be used.
+    pub(crate) fn new(dir: &Path) -> Result<Self, String> {
+        private_dir(dir).map(Self)
+    }
+
+    /// The directory.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.0
+    }
+
+    /// Makes the directory again if it is gone; says why it can't be used.
+    pub(crate) fn restore(&self) -> Result<(), String> {
+        if self.is_gone() { private_dir(&self.0).map(drop) } else { check_private(&self.0) }
+    }
+
+    /// Says why the directory can't be trusted, if it is there.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if self.is_gone() { Ok(()) } else { check_private(&self.0) }
+    }
+
+    fn is_gone(&self) -> bool {
+        matches!(self.0.symlink_metadata(), Err(error) if error.kind() == std::io::ErrorKind::NotFound)
+    }
+
+    /// The lock files that there are.
+    pub(crate) fn locks(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(&self.0).into_iter().flatten().flatten();
+        let paths = entries.map(|entry| entry.path());
+        paths.filter(|path| path.extension().is_some_and(|extension| extension == "lock")).collect()
+    }
+
+    /// The lock file of a name.
+    pub(crate) fn lock_path(&self, name: &EndpointName) -> PathBuf {
+        self.0.join(format!("{}.lock", self.stem(name)))
+    }
+
+    /// The control socket of a name.
+    pub(crate) fn socket_path(&self, name: &EndpointName) -> PathBuf {
+        self.0.join(format!("{}.sock", self.stem(name)))
+    }
+
+    /// The name, or its hash where the socket's path would become too long.
+    fn stem(&self, name: &EndpointName) -> String {
+        let name = name.as_str();
+        if self.0.as_os_str().len() + 1 + name.len() + ".sock".len() <= MAX_SOCKET_PATH {
+            name.into()
+        } else {
+            // A name begins with a letter or a digit, so no name looks like this.
+            format!("_{:016x}", hash(name.as_bytes()))
+        }
+    }
+}

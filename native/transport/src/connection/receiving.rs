@@ -1,0 +1,99 @@
+//! The receiving half of one service: look, take, hand over, free.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::connection::frame::Frame;
+use crate::error::LinkError;
+use crate::memory::view::{InPort, View};
+use crate::sync::Mutex;
+
+/// The receiving half of one service.
+pub(crate) struct Receiving {
+    /// The value of the sender's word up to which everything was received.
+    seen: AtomicU64,
+    /// The port, once there is one; held while frames are taken, so that they stay in order.
+    port: Mutex<Port>,
+}
+
+/// The port and its count.
+struct Port {
+    /// The port; the bulk service's is made late.
+    receiver: Option<Arc<InPort>>,
+    /// Frames whose slot is free again. Our own count: the shared word is only written.
+    consumed: u64,
+}
+
+impl Receiving {
+    /// Receives from `receiver`, or from nothing yet.
+    pub(crate) fn new(receiver: Option<Arc<InPort>>) -> Self {
+        Self { seen: AtomicU64::new(0), port: Mutex::new(Port { receiver, consumed: 0 }) }
+    }
+
+    /// Gives it the port that it had to wait for.
+    pub(crate) fn open(&self, receiver: Arc<InPort>) {
+        self.port.lock().receiver = Some(receiver);
+    }
+
+    /// Uses the port, if there is one.
+    pub(crate) fn with_port<T>(&self, use_it: impl FnOnce(&InPort) -> T) -> Option<T> {
+        self.port.lock().receiver.as_deref().map(use_it)
+    }
+
+    /// Has the sender published something that was not received?
+    pub(crate) fn ready(&self, published: &AtomicU64) -> bool {
+        published.load(Ordering::Acquire) != self.seen.load(Ordering::Relaxed)
+    }
+
+    /// Receives at most `max` frames and counts them in `consumed`. Up to `views` samples may be kept.
+    pub(crate) fn receive(
+        &self,
+        max: usize,
+        views: usize,
+        published: &AtomicU64,
+        consumed: &AtomicU64,
+        sink: &mut dyn FnMut(&Frame<'_>),
+    ) -> Result<usize, LinkError> {
+        let mut port = self.port.lock();
+        let Port { receiver, consumed: count } = &mut *port;
+        let target = published.load(Ordering::Acquire);
+        let mut seen = self.seen.load(Ordering::Relaxed);
+        let mut received = 0;
+        // Every round takes a frame or ends the loop, whatever the sender's word says.
+        while received < max && seen != target {
+            let sample = match receiver.as_ref().map(|port| port.receiver().receive()) {
+                Some(Ok(Some(sample))) => sample,
+                // The word announces what is not there: take it as it is, until it changes.
+                Some(Ok(None)) | None => {
+                    self.seen.store(target, Ordering::Relaxed);
+                    break;
+                }
+                Some(Err(error)) => {
+                    self.seen.store(target, Ordering::Relaxed);
+                    return Err(LinkError::Failed(error.to_string()));
+                }
+            };
+            seen = seen.wrapping_add(1);
+            self.seen.store(seen, Ordering::Relaxed);
+            *count = count.wrapping_add(1);
+            received += 1;
+            match receiver.as_ref() {
+                Some(port) if port.pinned() < views => {
+                    let header = sample.user_header().0;
+                    sink(&Frame::viewed(&header, &View::pin(sample, port)));
+                }
+                port => {
+                    let (header, bytes) = (&sample.user_header().0, sample.payload());
+                    match port {
+                        Some(port) if views > 0 => sink(&Frame::at_bound(header, bytes, port)),
+                        _ => sink(&Frame::new(header, bytes)),
+                    }
+                    // First the slot, then the word that says so.
+                    drop(sample);
+                }
+            }
+            consumed.store(*count, Ordering::Release);
+        }
+        Ok(received)
+    }
+}

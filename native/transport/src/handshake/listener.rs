@@ -1,0 +1,92 @@
+//! The socket at which a worker waits for clients.
+
+use std::fs;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
+use crate::claiming::inode::Inode;
+use crate::claiming::lockfile::NOW;
+use crate::error::TransportError;
+use crate::fork::Guarded;
+use crate::handshake::peer;
+use crate::process::Process;
+
+/// Clients that may wait to be accepted.
+const BACKLOG: i32 = 256;
+
+/// The listening socket and its path.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    /// The socket.
+    fd: Guarded,
+    /// Its path.
+    path: PathBuf,
+    /// What it has made there.
+    inode: Inode,
+    /// The process that made it.
+    process: Process,
+}
+
+impl Listener {
+    /// Listens at `path`, in place of a dead owner's socket. Only the lock's holder may.
+    pub(crate) fn bind(path: PathBuf) -> Result<Self, TransportError> {
+        let fail = |error: Errno| TransportError::system(format!("listen at {}", path.display()), error);
+        let _ = fs::remove_file(&path);
+        let fd = socket().map_err(fail)?;
+        rustix::net::bind(&fd, &SocketAddrUnix::new(&path).map_err(fail)?).map_err(fail)?;
+        rustix::net::listen(&fd, BACKLOG).map_err(fail)?;
+        let inode = Inode::at(&path).map_err(fail)?;
+        Ok(Self { fd: fd.into(), path, inode, process: Process::current() })
+    }
+
+    /// Whether the socket has not been cleaned away.
+    pub(crate) fn is_there(&self) -> bool {
+        Inode::at(&self.path) == Ok(self.inode)
+    }
+
+    /// Makes the socket look new to whoever cleans old files away.
+    pub(crate) fn touch(&self) {
+        let _ = rustix::fs::utimensat(CWD, &self.path, &NOW, AtFlags::SYMLINK_NOFOLLOW);
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if self.process.is_current() && self.is_there() {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Whether somebody listens at `path`, or may: what can't be told counts as somebody.
+pub(crate) fn answers(path: &Path) -> bool {
+    who_answers(path).is_some()
+}
+
+/// The process that listens at `path`, 0 if somebody may and it is not known who.
+pub(crate) fn who_answers(path: &Path) -> Option<u32> {
+    let tried = socket().and_then(|fd| {
+        rustix::net::connect(&fd, &SocketAddrUnix::new(path)?)?;
+        Ok(peer::credentials(&fd).map_or(0, |found| found.pid))
+    });
+    match tried {
+        Err(Errno::NOENT | Errno::CONNREFUSED | Errno::NOTSOCK) => None,
+        tried => Some(tried.unwrap_or(0)),
+    }
+}
+
+/// A socket of the kind that both sides use.
+pub(crate) fn socket() -> rustix::io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
+}

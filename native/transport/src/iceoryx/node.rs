@@ -1,0 +1,156 @@
+//! A process's node in one worker's life, and the clean-up when it goes.
+
+use std::mem::ManuallyDrop;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::Duration;
+
+use iceoryx2::prelude::{Config, Node};
+
+use crate::claiming::lockfile::LockFile;
+use crate::claiming::runtime_dir::Owner;
+use crate::error::{ClaimError, TransportError};
+use crate::iceoryx::iox::{self, Iox, Service, Size, gate};
+use crate::iceoryx::leftovers;
+use crate::iceoryx::life::{self, Life};
+use crate::process::{PerProcess, Process};
+use crate::sync::{Mutex, MutexGuard};
+
+/// How often, and how long apart, a clean-up is tried again: the kernel closes a dead process's files one after the
+/// other, and the lock may be the last.
+const RETRIES: u32 = 20;
+/// See [`RETRIES`].
+const RETRY_AFTER: Duration = Duration::from_millis(25);
+
+/// This process's node in a life: of the worker and all its connections, or of all its clients in this process.
+pub(crate) struct Lifeline {
+    /// The node. Not dropped in a forked child.
+    node: ManuallyDrop<Node<Iox>>,
+    /// iceoryx2's configuration for the life.
+    config: Config,
+    /// The life.
+    life: Life,
+    /// The process that made the node.
+    process: Process,
+    /// Set when the other side died: it may look alive for a moment more.
+    peer_died: AtomicBool,
+}
+
+impl Lifeline {
+    /// Begins the life of a worker, which keeps the lock for as long as it serves.
+    pub(crate) fn begin(prefix: &str, owner: &Owner) -> Result<(Arc<Self>, LockFile), ClaimError> {
+        let (life, lock) = Life::begin(prefix, owner)?;
+        let lifeline = Self::new(life)?;
+        lives().push(Arc::downgrade(&lifeline));
+        Ok((lifeline, lock))
+    }
+
+    /// Joins the life of a worker, as all clients of this process do together.
+    pub(crate) fn join(prefix: &str) -> Result<Arc<Self>, TransportError> {
+        life::check(prefix)?;
+        let mut lives = lives();
+        lives.retain(|lifeline| lifeline.strong_count() > 0);
+        let ours = lives.iter().filter_map(Weak::upgrade).find(|lifeline| lifeline.prefix() == prefix);
+        if let Some(lifeline) = ours {
+            return Ok(lifeline);
+        }
+        let lifeline = Self::new(Life::join(prefix)?)?;
+        lives.push(Arc::downgrade(&lifeline));
+        Ok(lifeline)
+    }
+
+    fn new(life: Life) -> Result<Arc<Self>, TransportError> {
+        let config = iox::config(&life::root(life.prefix()), life.prefix())?;
+        let node = iox::node(&config)?;
+        clean_up_at_exit();
+        let (node, process) = (ManuallyDrop::new(node), Process::current());
+        Ok(Arc::new(Self { node, config, life, process, peer_died: false.into() }))
+    }
+
+    /// Makes a service (`create`), or opens the one that the other side has made.
+    pub(crate) fn service(&self, name: &str, size: Size, create: bool) -> Result<Service, TransportError> {
+        self.life.restore()?;
+        iox::service(&self.node, name, size, create)
+    }
+
+    /// The prefix of the life.
+    pub(crate) fn prefix(&self) -> &str {
+        self.life.prefix()
+    }
+
+    /// Whether the life's directory has not been cleaned away.
+    pub(crate) fn is_there(&self) -> bool {
+        self.life.is_there()
+    }
+
+    /// Cleans up after dead clients. Whether some could not be cleaned up yet.
+    pub(crate) fn clean_dead_nodes(&self) -> bool {
+        leftovers::clean_dead_nodes(&self.config)
+    }
+
+    /// Remembers that the other side died.
+    pub(crate) fn peer_died(&self) {
+        self.peer_died.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Lifeline {
+    fn drop(&mut self) {
+        // A forked child must not touch what belongs to its parent.
+        if !self.process.is_current() {
+            return;
+        }
+        let gate = gate::enter();
+        // SAFETY: dropped once, here, and not used after.
+        unsafe { ManuallyDrop::drop(&mut self.node) };
+        drop(gate);
+        if self.life.end() && *self.peer_died.get_mut() {
+            let prefix = self.life.prefix().to_owned();
+            let retry = move || {
+                for _ in 0..RETRIES {
+                    thread::sleep(RETRY_AFTER);
+                    if !life::bury(&prefix) {
+                        break;
+                    }
+                }
+            };
+            // Should no thread be had, the next look of anybody cleans up.
+            let _ = thread::Builder::new().name("pycrust-cleanup".into()).spawn(retry);
+        }
+    }
+}
+
+/// The lives that this process uses. A forked child has a list of its own: its parent's may have been locked at the fork.
+static LIVES: PerProcess<Mutex<Vec<Weak<Lifeline>>>> = PerProcess::new();
+
+fn lives() -> MutexGuard<'static, Vec<Weak<Lifeline>>> {
+    LIVES.get().lock()
+}
+
+/// Call when this process is about to end without dropping everything: removes what it has in shared memory in every
+/// life that no other process uses. It happens by itself at an ordinary exit, but not before `_exit`.
+///
+/// What stays otherwise is what somebody still looks at: a view that is never dropped, such as an array in a variable of
+/// a module, keeps its node.
+pub fn clean_up() {
+    // Somebody may be stopped in the middle of a change; then whoever looks next cleans up.
+    let Some(lives) = LIVES.get().try_lock() else { return };
+    for lifeline in lives.iter().filter_map(Weak::upgrade) {
+        // What this process has mapped stays mapped, and nobody else needs the names.
+        lifeline.life.end();
+    }
+}
+
+/// Has [`clean_up`] called at an ordinary exit.
+fn clean_up_at_exit() {
+    extern "C" fn at_exit() {
+        clean_up();
+    }
+    // Not a `Once`, which a fork at this moment would leave taken in the child.
+    static ADDED: AtomicBool = AtomicBool::new(false);
+    if !ADDED.swap(true, Ordering::AcqRel) {
+        // SAFETY: it only adds the function to a list; the function needs nothing that ends before the process does.
+        let _ = unsafe { libc::atexit(at_exit) };
+    }
+}
