@@ -24,10 +24,10 @@ lab: build
 
 test: lint test-rust test-loom test-python
 
-# For every day: the linters and the quick tests, two minutes once everything is built.
+# For every day: the linters and the quick tests.
 check: lint
 	$(SAY) "Unit tests and guards"
-	$(BIN)/python -m pytest --quiet tests/unit tests/guards
+	$(BIN)/python -m pytest --quiet -n 2 --dist loadfile tests/unit tests/guards
 
 build: setup $(VENV)/.extension $(VENV)/.client
 

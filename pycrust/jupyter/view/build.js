@@ -1,11 +1,13 @@
 // Bundles src/ and uPlot into dist/live.js, styles included as text: one file, nothing fetched from anywhere.
 import { createHash } from "node:crypto";
 import { readFileSync, readdirSync } from "node:fs";
+import { join } from "node:path";
 import { build } from "esbuild";
 
 // The tests compare this with the sources, so that a bundle can't be forgotten.
 const hash = createHash("sha256");
-for (const name of [...readdirSync("src").sort().map((each) => `src/${each}`), "package-lock.json"]) {
+const sources = readdirSync("src", { recursive: true, withFileTypes: true }).filter((each) => each.isFile());
+for (const name of [...sources.map((each) => join(each.parentPath, each.name)).sort(), "package-lock.json"]) {
   hash.update(readFileSync(name));
 }
 

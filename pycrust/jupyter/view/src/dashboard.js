@@ -1,15 +1,15 @@
 // One view: header, tiles, charts, events and table, drawn from the same state.
 import plotStyles from "uplot/dist/uPlot.min.css";
 import styles from "./live.css";
-import { Chart } from "./chart.js";
-import { element } from "./dom.js";
-import { EventLog } from "./events.js";
-import { Header } from "./header.js";
-import { Inspector } from "./inspector.js";
-import { Models } from "./models.js";
-import { Table } from "./table.js";
-import { Theme } from "./theme.js";
-import { Tiles } from "./tiles.js";
+import { Chart } from "./parts/chart.js";
+import { element } from "./base/dom.js";
+import { EventLog } from "./parts/events.js";
+import { Header } from "./parts/header.js";
+import { Inspector } from "./calls/inspector.js";
+import { Models } from "./parts/models.js";
+import { Table } from "./parts/table.js";
+import { Theme } from "./base/theme.js";
+import { Tiles } from "./parts/tiles.js";
 
 /** The whole view in one element. */
 export class Dashboard {
@@ -40,14 +40,14 @@ export class Dashboard {
     this.theme = new Theme(this.root);
     el.classList.add("pycrust-host");
     el.replaceChildren(element("style", {}, plotStyles, styles), this.root);
-    /** @type {import("./state.js").Endpoint | null} What was drawn last. */
+    /** @type {import("./base/state.js").Endpoint | null} What was drawn last. */
     this.drawn = null;
   }
 
   /**
-   * @param {import("./state.js").Endpoint | null} endpoint
-   * @param {import("./history.js").History} history
-   * @param {ReturnType<typeof import("./state.js").condition>} condition
+   * @param {import("./base/state.js").Endpoint | null} endpoint
+   * @param {import("./base/history.js").History} history
+   * @param {ReturnType<typeof import("./base/state.js").condition>} condition
    * @param {number} silentMs
    */
   draw(endpoint, history, condition, silentMs) {

@@ -1,6 +1,6 @@
 // Entry point: one store for each widget model, any number of views of it.
-import { History } from "./history.js";
-import { State, condition, events, points } from "./state.js";
+import { History } from "./base/history.js";
+import { State, condition, events, points } from "./base/state.js";
 import { Dashboard } from "./dashboard.js";
 
 /** How often an open view tells the kernel that somebody still looks. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { LATENCY, RATE, compact, count, digits, latency, measured, single, span, unitFor } from "../src/format.js";
-import { memory } from "../src/models.js";
+import { LATENCY, RATE, compact, count, digits, latency, measured, single, span, unitFor } from "../src/base/format.js";
+import { memory } from "../src/parts/models.js";
 
 test("three significant digits, whatever the size", () => {
   const shown = [0.00512, 0.0512, 5.123, 51.23, 512.3, 999.4, 999.6, 5123, 51234, 0].map(digits);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { health } from "../src/health.js";
+import { health } from "../src/parts/health.js";
 
 const endpoint = (more) => ({
   endpoint: "e", methods: [{ name: "a", calls: 5 }], recent: [5, 0], wait: [1e3, 2e3], trip: [1e4, 2e4], ...more,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { History, LINES, SHOWN_S } from "../src/history.js";
+import { History, LINES, SHOWN_S } from "../src/base/history.js";
 
 const method = (name, calls, version = 1) => ({
   name, version, calls, errors: 0, inFlight: 0, p50: 10_000, p90: 20_000, p99: 30_000, p999: 40_000, max: 50_000, stages: [],

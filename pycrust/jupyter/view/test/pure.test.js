@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { LANES, place } from "../src/marks.js";
-import { number } from "../src/recording.js";
-import { longest, shares } from "../src/stages.js";
-import { luminance } from "../src/theme.js";
+import { LANES, place } from "../src/parts/marks.js";
+import { number } from "../src/calls/recording.js";
+import { longest, shares } from "../src/base/stages.js";
+import { luminance } from "../src/base/theme.js";
 
 test("stages share the whole", () => {
   const parts = shares([1, 0, 0, 1, 6, NaN, -5]);

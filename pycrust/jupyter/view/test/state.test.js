@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { State, condition, events, points } from "../src/state.js";
+import { State, condition, events, points } from "../src/base/state.js";
 
 const row = (version, calls) => [version, calls, 1, 2, 50, 90, 99, 999, 1000, 1, 2, 3, 4, 5, 6, 7];
 const head = { serving: true, at: 5000, up: 7000, clients: 2, spin: 0, trip: [1, 2], wait: [3, 4], recent: [5, 6], unknown: 0, malformed: 0 };

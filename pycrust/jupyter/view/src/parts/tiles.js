@@ -1,6 +1,6 @@
 // Six numbers that answer "is it well?" at a glance.
-import { element, write, attribute } from "./dom.js";
-import { LATENCY, NOTHING, RATE, compact, measured, single } from "./format.js";
+import { element, write, attribute } from "../base/dom.js";
+import { LATENCY, NOTHING, RATE, compact, measured, single } from "../base/format.js";
 
 const TILES = [
   { key: "calls", label: "calls/s", title: "Calls answered a second, over the last second, all methods" },
@@ -43,8 +43,8 @@ export class Tiles {
   }
 
   /**
-   * @param {import("./state.js").Endpoint} endpoint
-   * @param {import("./history.js").History} history
+   * @param {import("../base/state.js").Endpoint} endpoint
+   * @param {import("../base/history.js").History} history
    */
   draw(endpoint, history) {
     const last = history.shown[history.shown.length - 1];

@@ -1,5 +1,5 @@
 // What is recorded: in full up to which rates, and the fields that change it.
-import { element, write, attribute } from "./dom.js";
+import { element, write, attribute } from "../base/dom.js";
 
 /**
  * As the kernel sends them.

@@ -1,7 +1,7 @@
 // One row a method: numbers, and where the time went.
-import { element, write, attribute } from "./dom.js";
-import { LATENCY, NOTHING, RATE, compact, count, digits, latency, measured, unitFor } from "./format.js";
-import { STAGES, longest, shares } from "./stages.js";
+import { element, write, attribute } from "../base/dom.js";
+import { LATENCY, NOTHING, RATE, compact, count, digits, latency, measured, unitFor } from "../base/format.js";
+import { STAGES, longest, shares } from "../base/stages.js";
 
 const COLUMNS = [
   { key: "name", label: "method", title: "" },
@@ -62,7 +62,7 @@ export class Table {
     this.rows = new Map();
     /** @type {Record<string, HTMLElement>} */
     this.units = {};
-    /** @type {Record<string, import("./format.js").Unit | null>} */
+    /** @type {Record<string, import("../base/format.js").Unit | null>} */
     this.in = { rate: null, p50: null, p99: null };
     const heads = COLUMNS.map(({ key, label, unit, title }) => {
       this.units[key] = element("span", { class: "pycrust-unit" }, unit ?? "");
@@ -91,8 +91,8 @@ export class Table {
   }
 
   /**
-   * @param {import("./state.js").Endpoint} endpoint
-   * @param {import("./history.js").History} history
+   * @param {import("../base/state.js").Endpoint} endpoint
+   * @param {import("../base/history.js").History} history
    */
   draw(endpoint, history) {
     this.arrange(endpoint);
@@ -116,7 +116,7 @@ export class Table {
 
   /**
    * @param {Row} row
-   * @param {{method: import("./state.js").Method, rate: number | null, p50: number | null, p99: number | null}} each
+   * @param {{method: import("../base/state.js").Method, rate: number | null, p50: number | null, p99: number | null}} each
    * @param {string[]} rebound globals under the live version that are others now
    */
   fill(row, { method, rate, p50, p99 }, rebound) {
@@ -142,7 +142,7 @@ export class Table {
 
   /**
    * Makes and removes rows so that they stand in the endpoint's order.
-   * @param {import("./state.js").Endpoint} endpoint
+   * @param {import("../base/state.js").Endpoint} endpoint
    */
   arrange(endpoint) {
     const names = new Set(endpoint.methods.map((method) => method.name));

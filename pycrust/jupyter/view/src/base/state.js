@@ -33,9 +33,9 @@ import { STAGES } from "./stages.js";
  * @property {number} unknown calls to names that no method has
  * @property {number} malformed frames that broke the specification
  * @property {Method[]} methods
- * @property {import("./models.js").Slot[]} models
+ * @property {import("../parts/models.js").Slot[]} models
  * @property {Record<string, string[]>} rebound by method: globals under its live version that are others now
- * @property {import("./recording.js").Settings | null} recording
+ * @property {import("../calls/recording.js").Settings | null} recording
  */
 
 /**
@@ -137,8 +137,8 @@ export class State {
 const NOTHING = {
   serving: false, at: 0, up: 0, clients: 0, spin: 0, unknown: 0, malformed: 0,
   trip: /** @type {[number, number]} */ ([0, 0]), wait: /** @type {[number, number]} */ ([0, 0]), recent: /** @type {[number, number]} */ ([0, 0]),
-  models: /** @type {import("./models.js").Slot[]} */ ([]), rebound: /** @type {Record<string, string[]>} */ ({}),
-  recording: /** @type {import("./recording.js").Settings | null} */ (null),
+  models: /** @type {import("../parts/models.js").Slot[]} */ ([]), rebound: /** @type {Record<string, string[]>} */ ({}),
+  recording: /** @type {import("../calls/recording.js").Settings | null} */ (null),
 };
 
 /**

@@ -1,6 +1,6 @@
 // The lines above the tiles: which endpoint, in which state, whether it is well, and what the view knows about itself.
-import { element, write, attribute } from "./dom.js";
-import { span } from "./format.js";
+import { element, write, attribute } from "../base/dom.js";
+import { span } from "../base/format.js";
 import { health } from "./health.js";
 
 /** What each condition is called. */
@@ -36,7 +36,7 @@ export class Header {
   }
 
   /**
-   * @param {import("./state.js").Endpoint | null} endpoint
+   * @param {import("../base/state.js").Endpoint | null} endpoint
    * @param {keyof typeof WORDS} condition
    * @param {number} silentMs
    */

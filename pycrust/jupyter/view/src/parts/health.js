@@ -1,12 +1,12 @@
 // One sentence that says whether the endpoint is well, and what to do where it is not.
-import { count, latency, span } from "./format.js";
+import { count, latency, span } from "../base/format.js";
 
 /** From here on a wait for the interpreter is worth a word, nanoseconds. */
 const LONG_WAIT_NS = 5e6;
 
 /**
- * @param {import("./state.js").Endpoint | null} endpoint
- * @param {ReturnType<typeof import("./state.js").condition>} condition
+ * @param {import("../base/state.js").Endpoint | null} endpoint
+ * @param {ReturnType<typeof import("../base/state.js").condition>} condition
  * @param {number} silentMs
  * @returns {{health: "unknown" | "bad" | "slow" | "empty" | "idle" | "well", words: string}}
  */

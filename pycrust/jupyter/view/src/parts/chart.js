@@ -1,8 +1,8 @@
 // Calls a second and round trips over the last minute, one above the other on the same seconds.
 import uPlot from "uplot";
-import { attribute, element, write } from "./dom.js";
-import { RATE, digits, latency, single } from "./format.js";
-import { SHOWN_S } from "./history.js";
+import { attribute, element, write } from "../base/dom.js";
+import { RATE, digits, latency, single } from "../base/format.js";
+import { SHOWN_S } from "../base/history.js";
 import { place } from "./marks.js";
 
 /** Pixels that the value axis takes, the same in both plots so that their seconds line up. */
@@ -167,8 +167,8 @@ export class Chart {
   }
 
   /**
-   * @param {import("./state.js").Endpoint} endpoint
-   * @param {import("./history.js").History} history
+   * @param {import("../base/state.js").Endpoint} endpoint
+   * @param {import("../base/history.js").History} history
    */
   draw(endpoint, history) {
     const { shown } = history;
@@ -231,7 +231,7 @@ export class Chart {
   }
 }
 
-/** @param {import("./state.js").Endpoint} endpoint */
+/** @param {import("../base/state.js").Endpoint} endpoint */
 function note({ endpoint, methods }) {
   if (methods.some((method) => method.calls > 0)) return "No calls in the last 60 s";
   return `No calls yet. In Rust: RpcClient::connect("${endpoint}").await?`;

@@ -1,7 +1,7 @@
 // The list of the last calls, the newest first.
-import { element, write, attribute } from "./dom.js";
-import { clock } from "./events.js";
-import { latency } from "./format.js";
+import { element, write, attribute } from "../base/dom.js";
+import { clock } from "../parts/events.js";
+import { latency } from "../base/format.js";
 
 /**
  * One call in the list, as the kernel sends it.

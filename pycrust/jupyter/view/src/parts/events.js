@@ -1,5 +1,5 @@
 // The event log: what happened, the newest first.
-import { element, write, attribute } from "./dom.js";
+import { element, write, attribute } from "../base/dom.js";
 
 /** What each kind of event is called: words beside the colour. */
 const KINDS = /** @type {Record<string, string>} */ ({
@@ -35,7 +35,7 @@ export class EventLog {
     this.lines = new Map();
   }
 
-  /** @param {import("./history.js").History} history */
+  /** @param {import("../base/history.js").History} history */
   draw(history) {
     const wanted = [...history.events.values()].sort((a, b) => b.at - a.at || b.number - a.number);
     for (const [number, line] of this.lines) {

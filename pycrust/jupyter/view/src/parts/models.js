@@ -1,6 +1,6 @@
 // Model slots: which version is live, how it is doing, what memory it takes.
-import { element, write, attribute } from "./dom.js";
-import { digits } from "./format.js";
+import { element, write, attribute } from "../base/dom.js";
+import { digits } from "../base/format.js";
 
 /**
  * One slot, as the kernel sends it.

@@ -1,5 +1,5 @@
 // The inspector: the last calls with their filter, and everything about the one that is chosen.
-import { element, write, attribute } from "./dom.js";
+import { element, write, attribute } from "../base/dom.js";
 import { CallDetail } from "./detail.js";
 import { CallList } from "./calls.js";
 import { Recording } from "./recording.js";

@@ -1,8 +1,8 @@
 // Everything about one call: what came, what went, where the time went, and what can be done with it.
-import { element, write, attribute } from "./dom.js";
-import { clock } from "./events.js";
-import { digits, latency } from "./format.js";
-import { STAGES } from "./stages.js";
+import { element, write, attribute } from "../base/dom.js";
+import { clock } from "../parts/events.js";
+import { digits, latency } from "../base/format.js";
+import { STAGES } from "../base/stages.js";
 
 /** A section with a heading, hidden while it has nothing to say. */
 class Part {
