@@ -123,7 +123,7 @@ fn a_connected_client_that_breaks_the_protocol_is_dropped_alone() {
     acceptor.stop();
 }
 
-/// Where in the flag words a value is, from `words.rs`: one line of 64 bytes each.
+/// Where in the flag words a value is, from `shared_flags.rs`: one line of 64 bytes each.
 #[derive(Clone, Copy)]
 enum Line {
     SmallPublished = 0,

@@ -75,7 +75,7 @@ class Running:
         return time.time_ns()
 
     def line(self) -> list[Any]:
-        """As the list shows it, in the order that `src/calls.js` reads."""
+        """As the list shows it, in the order that `src/calls/calls.js` reads."""
         ended_ms = self.ended_unix_ns // 1_000_000
         return [self.key, self.method, self.version, "RUNNING", self.client, ended_ms, self.took_ns, ""]
 

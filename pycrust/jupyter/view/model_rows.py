@@ -21,7 +21,7 @@ class Models:
         self._bytes: dict[str, tuple[int, int | None]] = {}
 
     def rows(self, slots: Mapping[str, Any]) -> list[list[Any]]:
-        """One row a slot, in the order that `src/models.js` reads.
+        """One row a slot, in the order that `src/parts/models.js` reads.
 
         Args:
             slots: The endpoint's slots by their names.
