@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::calls::current::{encoded_metadata, lend};
-use crate::values::attached::Beside;
+use crate::values::attached::Attached;
 use crate::{values::decode, values::encode};
 
 /// Calls the handlers of one endpoint.
@@ -213,9 +213,9 @@ fn interruptible<T: Send>(
 }
 
 fn encoded(arguments: &Bound<'_, PyAny>) -> PyResult<Value> {
-    let (mut payload, mut beside) = (Vec::new(), Beside::default());
-    encode::encode_with(arguments, &mut payload, &mut beside)?;
-    Ok(Value { payload, attachments: beside.attachments() })
+    let (mut payload, mut attached) = (Vec::new(), Attached::default());
+    encode::encode_with(arguments, &mut payload, &mut attached)?;
+    Ok(Value { payload, attachments: attached.attachments() })
 }
 
 fn decoded<'py>(py: Python<'py>, answer: &Answer) -> PyResult<Bound<'py, PyAny>> {

@@ -104,9 +104,9 @@ mod _native {
     /// What a caller makes of `value`: encoded and decoded again; its arrays are copied once.
     #[pyfunction]
     fn crossed<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        let (mut out, mut beside) = (Vec::new(), crate::values::attached::Beside::default());
-        crate::values::encode::encode_with(value, &mut out, &mut beside)?;
-        let attachments = Attachments::copies(&beside.attachments());
+        let (mut out, mut attached) = (Vec::new(), crate::values::attached::Attached::default());
+        crate::values::encode::encode_with(value, &mut out, &mut attached)?;
+        let attachments = Attachments::copies(&attached.attachments());
         Ok(crate::values::decode::decode_with(value.py(), &out, &attachments)?)
     }
 

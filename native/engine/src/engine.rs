@@ -11,23 +11,23 @@ use pycrust_transport::{Link, Process, Waiter, monotonic_ns};
 
 use crate::answering::deliver::Patience;
 use crate::answering::refusals;
-use crate::answering::sender::{self, Courier};
+use crate::answering::sender::{self, Sender};
 use crate::config::Config;
-use crate::measuring::connection_log::Visits;
+use crate::measuring::connection_log::ConnectionLog;
 use crate::measuring::metrics::Metrics;
 use crate::queueing::admission::Admission;
 use crate::queueing::registry::{Change, Version};
 use crate::queueing::scheduler::{Phase, Scheduler, Unstarted, unstarted};
-use crate::receiving::intake::Desk;
+use crate::receiving::receiver::Receiver;
 use crate::recording::recorder::Recorder;
-use crate::running::roster::{Alive, DispatchThread, Roster};
+use crate::running::threads::{Alive, DispatchThread, Threads};
 use crate::running::watchdog::{self, Watchdog};
 
 /// How often a stop looks whether the outboxes are empty.
 const STOP_SLICE: Duration = Duration::from_millis(5);
 
 /// How long a stop waits for the leader to leave; it has been woken.
-const DESK_PATIENCE: Duration = Duration::from_secs(1);
+const RECEIVER_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Told how a worker's name came to be another's.
 pub type NameLost = Box<dyn Fn(&str) + Send + Sync>;
@@ -51,7 +51,7 @@ pub struct Engine<H: Send + Sync + 'static, L: Link> {
     /// anything is sent, received or dropped.
     pub(crate) scheduler: Mutex<Scheduler<H, L>>,
     /// The receiving side: the leader holds it while it leads.
-    pub(crate) desk: Mutex<Desk<L>>,
+    pub(crate) receiver: Mutex<Receiver<L>>,
     /// Where the leader sleeps.
     pub(crate) waiter: Waiter,
     /// Something changed that the leader should look at, for one that polls.
@@ -62,11 +62,11 @@ pub struct Engine<H: Send + Sync + 'static, L: Link> {
     pub(crate) interpreter_ns: AtomicU64,
     /// How long the leader last polled before it slept; see [`Spin`](crate::running::spin::Spin).
     pub(crate) spin_ns: AtomicU64,
-    pub(crate) visits: Visits,
+    pub(crate) connection_log: ConnectionLog,
     /// When it was started; 0 while it does not serve.
     pub(crate) started_ns: AtomicU64,
     pub(crate) watchdog: Arc<Watchdog>,
-    pub(crate) courier: Arc<Courier<L>>,
+    pub(crate) sender: Arc<Sender<L>>,
     /// Told when a call ends while the engine stops.
     pub(crate) quiet: Condvar,
     /// Stops the worker, whose name another one has; must not block.
@@ -94,16 +94,16 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             metrics: Metrics::default(),
             recorder: Recorder::default(),
             scheduler: Mutex::new(Scheduler::new(config.max_running(), config.thread_limit())),
-            desk: Mutex::new(Desk::new(config.spin)),
+            receiver: Mutex::new(Receiver::new(config.spin)),
             waiter,
             attention: AtomicBool::new(false),
             topology: AtomicU64::new(0),
             interpreter_ns: AtomicU64::new(0),
             spin_ns: AtomicU64::new(0),
-            visits: Visits::default(),
+            connection_log: ConnectionLog::default(),
             started_ns: AtomicU64::new(0),
             watchdog: Arc::new(Watchdog::new()),
-            courier: Arc::new(Courier::new()),
+            sender: Arc::new(Sender::new()),
             quiet: Condvar::new(),
             name_lost: OnceLock::new(),
             alive: Arc::default(),
@@ -213,7 +213,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         self.recorder.begin_life();
         self.started_ns.store(monotonic_ns(), Ordering::Relaxed);
         self.watchdog.set_life(life);
-        self.courier.set_life(life);
+        self.sender.set_life(life);
         if let Err(error) = self.make_helpers(life) {
             self.stop(Duration::ZERO);
             return Err(error);
@@ -224,15 +224,15 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         Ok(())
     }
 
-    /// Makes the watchdog and the courier.
+    /// Makes the watchdog and the sender.
     fn make_helpers(&self, life: u64) -> io::Result<()> {
         let (me, bell, presence) = (self.me.clone(), Arc::clone(&self.watchdog), self.alive.enter());
         Builder::new().name("pycrust-watchdog".into()).spawn(move || {
             let _presence = presence;
             watchdog::run(&me, &bell, life);
         })?;
-        let (me, bag, presence) = (self.me.clone(), Arc::clone(&self.courier), self.alive.enter());
-        Builder::new().name("pycrust-courier".into()).spawn(move || {
+        let (me, bag, presence) = (self.me.clone(), Arc::clone(&self.sender), self.alive.enter());
+        Builder::new().name("pycrust-sender".into()).spawn(move || {
             let _presence = presence;
             sender::run(&me, &bag, life);
         })?;
@@ -294,9 +294,9 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         self.started_ns.store(0, Ordering::Relaxed);
         self.topology.fetch_add(1, Ordering::Release);
         self.watchdog.set_life(0);
-        self.courier.set_life(0);
+        self.sender.set_life(0);
         self.nudge();
-        self.clear_desk();
+        self.clear_receiver();
         let refused = left.len();
         for (index, call) in left {
             self.admission.unqueue(call.weight());
@@ -326,10 +326,10 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
 
     /// Lets go of the connections that the last leader received from. One that found the engine stopped has
     /// left without looking at the list of clients again.
-    fn clear_desk(&self) {
-        let Some(mut desk) = self.desk.try_lock_for(DESK_PATIENCE) else { return };
-        let clients = std::mem::take(&mut desk.clients);
-        drop(desk);
+    fn clear_receiver(&self) {
+        let Some(mut receiver) = self.receiver.try_lock_for(RECEIVER_PATIENCE) else { return };
+        let clients = std::mem::take(&mut receiver.clients);
+        drop(receiver);
         drop(clients);
     }
 
@@ -372,9 +372,9 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             scheduler.hire(count)
         };
         for token in tokens {
-            let roster: Weak<dyn Roster> = self.me.clone();
+            let threads: Weak<dyn Threads> = self.me.clone();
             let thread =
-                DispatchThread { token, life, seat: Arc::default(), roster, _presence: self.alive.enter() };
+                DispatchThread { token, life, seat: Arc::default(), threads, _presence: self.alive.enter() };
             (self.spawn)(Arc::clone(&me), thread);
         }
     }
@@ -445,7 +445,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
     }
 }
 
-impl<H: Send + Sync + 'static, L: Link> Roster for Engine<H, L> {
+impl<H: Send + Sync + 'static, L: Link> Threads for Engine<H, L> {
     fn signed_off(self: Arc<Self>, token: u64, life: u64) {
         let hire = self.scheduler.lock().sign_off(token);
         self.hire(hire, life);
@@ -455,7 +455,7 @@ impl<H: Send + Sync + 'static, L: Link> Roster for Engine<H, L> {
 impl<H: Send + Sync + 'static, L: Link> Drop for Engine<H, L> {
     fn drop(&mut self) {
         self.watchdog.set_life(0);
-        self.courier.set_life(0);
+        self.sender.set_life(0);
     }
 }
 

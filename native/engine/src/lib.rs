@@ -34,4 +34,4 @@ pub use self::running::context::CallContext;
 pub use self::running::job::{Job, Lent, RunningCall};
 pub use self::running::ongoing::{Argument, Listener, Ongoing};
 pub use self::running::output::{Channel, Output};
-pub use self::running::roster::DispatchThread;
+pub use self::running::threads::DispatchThread;

@@ -15,7 +15,7 @@ use crate::calls::failure::Failing;
 use crate::calls::forked::leave_if_forked;
 use crate::calls::handler::{Handler, Kind};
 use crate::calls::stream::{self, Streaming};
-use crate::values::attached::Beside;
+use crate::values::attached::Attached;
 use crate::values::memory::Rooms;
 use crate::{calls::batch, calls::failure, scheduling, values::decode, values::encode};
 
@@ -151,15 +151,15 @@ pub(crate) fn encoded(
     let_go: impl FnOnce(),
 ) -> PyResult<Vec<Attachment>> {
     let result = handler.finished(result)?;
-    let mut beside = Beside::with(rooms);
-    encode::encode_with(&result, out, &mut beside)?;
-    if beside.is_empty() {
+    let mut attached = Attached::with(rooms);
+    encode::encode_with(&result, out, &mut attached)?;
+    if attached.is_empty() {
         return Ok(Vec::new());
     }
     // First every reference to the result, then the look whether there are others.
     drop(result);
     let_go();
-    Ok(beside.attachments())
+    Ok(attached.attachments())
 }
 
 fn bind<'py>(

@@ -16,7 +16,7 @@ use crate::values::strided::Strided;
 
 /// The arrays of one value, in the order of their attachments.
 #[derive(Default)]
-pub(crate) struct Beside {
+pub(crate) struct Attached {
     /// Where arrays of the answer may have been built.
     rooms: Option<Arc<Rooms>>,
     found: Vec<Found>,
@@ -54,7 +54,7 @@ impl Source for Exported {
     }
 }
 
-impl Beside {
+impl Attached {
     /// For an answer whose arrays may have been built in place.
     pub(crate) fn with(rooms: Option<Arc<Rooms>>) -> Self {
         Self { rooms, ..Self::default() }

@@ -11,7 +11,7 @@ use pyo3::types::{
 };
 use rmp::encode as write;
 
-use crate::values::attached::Beside;
+use crate::values::attached::Attached;
 use crate::{values::plain, values::timestamp};
 
 /// A value that can't cross: where it is and why.
@@ -38,7 +38,7 @@ impl From<PyErr> for Refused {
 struct Out<'a> {
     bytes: &'a mut Vec<u8>,
     /// Where its arrays go, if it may have some.
-    beside: Option<&'a mut Beside>,
+    attached: Option<&'a mut Attached>,
 }
 
 /// Appends MessagePack of `value`, which has no arrays; leaves `out` as it was if that fails.
@@ -48,21 +48,29 @@ pub(crate) fn encode(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<()
     encode_into(value, out, None)
 }
 
-/// The same of a value that may have arrays, which are left in `beside`.
-pub(crate) fn encode_with(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, beside: &mut Beside) -> PyResult<()> {
-    encode_into(value, out, Some(beside))
+/// The same of a value that may have arrays, which are left in `attached`.
+pub(crate) fn encode_with(
+    value: &Bound<'_, PyAny>,
+    out: &mut Vec<u8>,
+    attached: &mut Attached,
+) -> PyResult<()> {
+    encode_into(value, out, Some(attached))
 }
 
-fn encode_into(value: &Bound<'_, PyAny>, bytes: &mut Vec<u8>, beside: Option<&mut Beside>) -> PyResult<()> {
+fn encode_into(
+    value: &Bound<'_, PyAny>,
+    bytes: &mut Vec<u8>,
+    attached: Option<&mut Attached>,
+) -> PyResult<()> {
     if plain::put(value, bytes) {
         return Ok(());
     }
     let before = bytes.len();
-    let mut out = Out { bytes, beside };
+    let mut out = Out { bytes, attached };
     put(value, &mut out, 0).map_err(|refused| {
         out.bytes.truncate(before);
-        if let Some(beside) = &mut out.beside {
-            beside.clear();
+        if let Some(attached) = &mut out.attached {
+            attached.clear();
         }
         let path: String = refused.path.into_iter().rev().collect();
         let text = refused.reason.value(value.py()).to_string();
@@ -113,8 +121,8 @@ fn put_other(value: &Bound<'_, PyAny>, out: &mut Out<'_>, depth: usize) -> Resul
     if timestamp::write(value, out.bytes)? {
         return Ok(());
     }
-    let array = match &mut out.beside {
-        Some(beside) => beside.put(value, out.bytes)?,
+    let array = match &mut out.attached {
+        Some(attached) => attached.put(value, out.bytes)?,
         None => None,
     };
     if array.is_some() {

@@ -2,7 +2,7 @@
 //!
 //! Frames travel in iceoryx2 publish-subscribe services, one pair a connection; beside them, a Unix
 //! socket carries the handshake and tells either side of the other's death, eventfds ring sleepers, and
-//! a sealed memfd holds the flag words. The worker [claims](Claim) a name and [accepts](Acceptor)
+//! a sealed memfd holds the shared flags. The worker [claims](Claim) a name and [accepts](Acceptor)
 //! clients; a client [connects](connect()); both then hold a [`Connection`], which is a [`Link`].
 // The model checker compiles `parking.rs` alone, as part of its test.
 #![cfg(all(target_os = "linux", not(loom)))]

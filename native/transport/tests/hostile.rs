@@ -123,7 +123,7 @@ fn a_connected_client_that_breaks_the_protocol_is_dropped_alone() {
     acceptor.stop();
 }
 
-/// Where in the flag words a value is, from `shared_flags.rs`: one line of 64 bytes each.
+/// Where in the shared flags a value is, from `shared_flags.rs`: one line of 64 bytes each.
 #[derive(Clone, Copy)]
 enum Line {
     SmallPublished = 0,
@@ -134,16 +134,16 @@ enum Line {
     WorkerAsleep = 11,
 }
 
-/// Writes over the words of the only connection of this process's memory, as a hostile peer could.
+/// Writes over the flags of the only connection of this process's memory, as a hostile peer could.
 fn lie(line: Line, value: u64) {
     let maps = std::fs::read_to_string("/proc/thread-self/maps").unwrap();
-    let mapped = maps.lines().find(|line| line.contains("memfd:pycrust-words")).unwrap();
+    let mapped = maps.lines().find(|line| line.contains("memfd:pycrust-flags")).unwrap();
     let start = u64::from_str_radix(mapped.split_once('-').unwrap().0, 16).unwrap();
     let memory = OpenOptions::new().write(true).open("/proc/self/mem").unwrap();
     memory.write_all_at(&value.to_ne_bytes(), start + line as u64 * 64).unwrap();
 }
 
-/// Everything in one test: it finds the words by their mapping, of which there must be one pair.
+/// Everything in one test: it finds the flags by their mapping, of which there must be one pair.
 #[test]
 fn lying_flag_words_cost_a_look_and_nothing_else() {
     let place = Place::new();

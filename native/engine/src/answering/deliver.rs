@@ -13,8 +13,8 @@ use pycrust_transport::{Attachment, Link, SendError};
 use crate::answering::outbox::{Answer, Outgoing, Tried};
 use crate::answering::refusals::{self, Refusal};
 use crate::engine::Engine;
-use crate::receiving::receiver::{Client, named};
 use crate::running::call::Call;
+use crate::running::client::{Client, named};
 
 /// Bytes of a response's control message around its payload, at most.
 const HEAD_LEN: usize = 1 + 9 + 2 + 5;
@@ -24,7 +24,7 @@ const HEAD_LEN: usize = 1 + 9 + 2 + 5;
 pub(crate) enum Patience {
     /// A thread of its own: it sends everything.
     Waits,
-    /// The leader and the control thread: large frames are left to the courier.
+    /// The leader and the control thread: large frames are left to the sender.
     Hurries,
 }
 
@@ -123,7 +123,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         };
         client.outbox.empty(|len| patience.takes(len), attempt, || self.admission.release(&client.account));
         if client.outbox.starts_with(|len| !patience.takes(len)) {
-            self.courier.call(client);
+            self.sender.call(client);
         }
     }
 

@@ -11,16 +11,16 @@ use pycrust_transport::sync::{Condvar, Mutex};
 
 use crate::answering::deliver::Patience;
 use crate::engine::Engine;
-use crate::receiving::receiver::Client;
+use crate::running::client::Client;
 
-/// The clients whose outboxes the courier is to empty.
-pub(crate) struct Courier<L> {
+/// The clients whose outboxes the sender is to empty.
+pub(crate) struct Sender<L> {
     inner: Mutex<Inner<L>>,
     /// Tells the thread of an errand, or that it should end.
     changed: Condvar,
 }
 
-/// What the lock of [`Courier`] protects.
+/// What the lock of [`Sender`] protects.
 struct Inner<L> {
     /// The clients; each is in here once.
     errands: Vec<Arc<Client<L>>>,
@@ -28,7 +28,7 @@ struct Inner<L> {
     life: u64,
 }
 
-impl<L: Link> Courier<L> {
+impl<L: Link> Sender<L> {
     pub(crate) fn new() -> Self {
         Self { inner: Mutex::new(Inner { errands: Vec::new(), life: 0 }), changed: Condvar::new() }
     }
@@ -63,13 +63,13 @@ impl<L: Link> Courier<L> {
     }
 }
 
-/// The courier thread.
+/// The sender thread.
 pub(crate) fn run<H: Send + Sync + 'static, L: Link>(
     engine: &Weak<Engine<H, L>>,
-    courier: &Courier<L>,
+    sender: &Sender<L>,
     life: u64,
 ) {
-    while let Some(client) = courier.next(life) {
+    while let Some(client) = sender.next(life) {
         let Some(engine) = engine.upgrade() else { return };
         engine.flush(&client, Patience::Waits);
     }

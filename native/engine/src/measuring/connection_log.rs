@@ -13,9 +13,9 @@ const REASON: usize = 400;
 
 /// The last ones, the oldest first.
 #[derive(Default)]
-pub(crate) struct Visits(Mutex<VecDeque<Visit>>);
+pub(crate) struct ConnectionLog(Mutex<VecDeque<Visit>>);
 
-impl Visits {
+impl ConnectionLog {
     pub(crate) fn came(&self, connection: u64, peer: &Peer) {
         self.note(connection, peer, true, "");
     }

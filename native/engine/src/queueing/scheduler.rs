@@ -17,8 +17,8 @@ use pycrust_transport::{Link, monotonic_ns};
 
 use crate::queueing::queue::Queue;
 use crate::queueing::registry::{Registry, Version};
-use crate::receiving::receiver::Client;
 use crate::running::call::Call;
+use crate::running::client::Client;
 use crate::running::job::Job;
 
 pub(crate) use self::threads::HAND_OVER_NS;

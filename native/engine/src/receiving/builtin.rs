@@ -142,7 +142,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
                     }
                 })
                 .collect(),
-            visits: self.visits.all(),
+            visits: self.connection_log.all(),
             unknown_method_calls: self.metrics.unknown_method_calls.load(Ordering::Relaxed),
             malformed_frames: self.metrics.malformed_frames.load(Ordering::Relaxed),
             recorder: self.recorder.stats(),

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use pycrust_protocol::control::Request;
 use pycrust_protocol::header::{Header, Kind, MAGIC, RequestHeader, ResponseHeader, flags};
@@ -12,94 +11,37 @@ use pycrust_protocol::{Code, Malformed};
 use pycrust_transport::{Attachments, CallProgress, Frame, Link, monotonic_ns};
 
 use crate::answering::deliver::{Body, Patience};
-use crate::answering::refusals::{self, Refusal};
+use crate::answering::refusals;
 use crate::engine::Engine;
 use crate::measuring::metrics::MAX_REPORTS;
 use crate::queueing::registry::Lookup;
 use crate::queueing::scheduler::{HAND_OVER_NS, Unstarted};
 use crate::receiving::builtin::Native;
-use crate::receiving::receiver::Client;
-use crate::recording::record_calls::Turned;
+use crate::receiving::receiver::{Away, Note, Receiver, Reply};
 use crate::running::call::Call;
+use crate::running::client::Client;
 use crate::running::ongoing::{Amount, Ongoing};
-use crate::running::spin::Spin;
 
 /// Frames that are received from one client before it is the next one's turn.
 const BATCH: usize = 32;
 /// How often a client's flag may announce a frame that is not there before only its doorbell counts.
 const MAX_FALSE_ALARMS: u32 = 1000;
 
-/// What the leader receives with.
-pub(crate) struct Desk<L: Link> {
-    /// The clients as of `topology`, each with its false alarms in a row.
-    pub(crate) clients: Vec<(Arc<Client<L>>, u32)>,
-    /// The state of the engine's list that `clients` was copied from.
-    pub(crate) topology: u64,
-    /// Whose turn is first.
-    turn: usize,
-    /// When to poll.
-    pub(crate) spin: Spin,
-    /// Whether nobody has received for a while: what has come meanwhile was held up by what the leader ran.
-    pub(crate) returned: bool,
-    /// Calls that were received in this round, with their methods' indices.
-    arrived: Vec<(usize, Call<L>)>,
-    /// Answers to frames of this round that don't become calls.
-    replies: Vec<Reply<L>>,
-}
-
-/// An answer that is given without a call.
-struct Reply<L> {
-    client: Arc<Client<L>>,
-    id: u64,
-    what: Say,
-    /// For its record, if there is to be one.
-    turned: Option<Box<Turned>>,
-    /// Whether its caller wants no answer.
-    silent: bool,
-}
-
-/// What a [`Reply`] says.
-enum Say {
-    /// The answer to a question about the worker.
-    Native(Native),
-    /// Why there is no call.
-    Refusal(Refusal),
-    /// Which method there is not.
-    Unknown(String),
-}
-
-/// A request that does not become a call: what is said instead, and what its record is made of.
-type Away = (Say, Option<Box<Turned>>);
-
-impl<L: Link> Desk<L> {
-    pub(crate) fn new(spin: Option<Duration>) -> Self {
-        Self {
-            clients: Vec::new(),
-            topology: 0,
-            turn: 0,
-            spin: Spin::new(spin),
-            returned: false,
-            arrived: Vec::new(),
-            replies: Vec::new(),
-        }
-    }
-}
-
 impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
     /// Copies the list of clients if it changed.
-    pub(crate) fn refresh(&self, desk: &mut Desk<L>) {
+    pub(crate) fn refresh(&self, receiver: &mut Receiver<L>) {
         let topology = self.topology.load(Ordering::Acquire);
-        if topology != desk.topology {
-            desk.topology = topology;
+        if topology != receiver.topology {
+            receiver.topology = topology;
             // Swapped, then dropped without the lock: the last reference to a connection may be here.
             let clients = self.scheduler.lock().clients.clone();
-            desk.clients = clients.into_iter().map(|client| (client, 0)).collect();
+            receiver.clients = clients.into_iter().map(|client| (client, 0)).collect();
         }
     }
 
     /// Whether some client has something to receive.
-    pub(crate) fn anything_ready(&self, desk: &Desk<L>) -> bool {
-        desk.clients.iter().any(|(client, false_alarms)| {
+    pub(crate) fn anything_ready(&self, receiver: &Receiver<L>) -> bool {
+        receiver.clients.iter().any(|(client, false_alarms)| {
             (*false_alarms < MAX_FALSE_ALARMS && client.link.ready() && client.receivable(&self.admission))
                 || client.has_cancelled()
         })
@@ -107,12 +49,12 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
 
     /// Receives a round from every client that has something, queues the calls and answers the rest.
     /// Gives how many frames there were.
-    pub(crate) fn receive_round(&self, desk: &mut Desk<L>) -> usize {
-        let count = desk.clients.len();
+    pub(crate) fn receive_round(&self, receiver: &mut Receiver<L>) -> usize {
+        let count = receiver.clients.len();
         if count == 0 {
             return 0;
         }
-        let Desk { clients, turn, spin, returned, arrived, replies, .. } = desk;
+        let Receiver { clients, turn, spin, returned, arrived, replies, .. } = receiver;
         let (mut frames, mut now_ns) = (0, 0);
         *turn = (*turn + 1) % count;
         for at in 0..count {
@@ -141,8 +83,8 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
     }
 
     /// Sends what waits in outboxes, as far as there is room.
-    pub(crate) fn flush_outboxes(&self, desk: &Desk<L>) {
-        for (client, _) in &desk.clients {
+    pub(crate) fn flush_outboxes(&self, receiver: &Receiver<L>) {
+        for (client, _) in &receiver.clients {
             if !client.outbox.is_empty() {
                 self.flush(client, Patience::Hurries);
             }
@@ -162,8 +104,8 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         let mut malformed = |error: &Malformed, id: Option<u64>| {
             self.count_malformed();
             if let Some(id) = id {
-                let what = Say::Refusal(refusals::malformed(error));
-                replies.push(Reply { client: Arc::clone(client), id, what, turned: None, silent: false });
+                let what = Note::Refusal(refusals::malformed(error));
+                replies.push(Reply { client: Arc::clone(client), id, what, refused: None, silent: false });
             }
         };
         let header = match Header::decode(raw) {
@@ -216,10 +158,10 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
                     Ok((index, call)) => return arrived.push((index, call)),
                     Err(reply) => reply,
                 };
-                let (what, turned) = reply;
+                let (what, refused) = reply;
                 let silent = request_header.common.flags & flags::ONE_WAY != 0;
-                if !silent || turned.is_some() {
-                    replies.push(Reply { client: Arc::clone(client), id: request.id, what, turned, silent });
+                if !silent || refused.is_some() {
+                    replies.push(Reply { client: Arc::clone(client), id: request.id, what, refused, silent });
                 }
             }
         }
@@ -241,17 +183,17 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         metadata: &[u8],
         keep: impl FnOnce() -> Attachments,
     ) -> Result<(usize, Call<L>), Away> {
-        let turn_away = |index| self.turn_away(client, header, request, metadata, index, now_ns);
+        let keep_refused = |index| self.keep_refused(client, header, request, metadata, index, now_ns);
         if let Some(native) = Native::named(request.method) {
-            return Err((Say::Native(native), None));
+            return Err((Note::Native(native), None));
         }
         let Lookup::Live(index) = self.scheduler.lock().registry.lookup(request.method) else {
-            return Err((Say::Unknown(request.method.to_owned()), turn_away(None)));
+            return Err((Note::Unknown(request.method.to_owned()), keep_refused(None)));
         };
         let attachments = keep();
         self.admission
             .reserve(&client.account, request.payload.len() + metadata.len() + attachments.copied_len())
-            .map_err(|full| (Say::Refusal(refusals::full(full)), turn_away(Some(index))))?;
+            .map_err(|full| (Note::Refusal(refusals::full(full)), keep_refused(Some(index))))?;
         if let Some(metrics) = self.metrics.method(index) {
             metrics.received();
         }
@@ -309,9 +251,9 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
                 self.dropped(index, &call);
                 let method = self.scheduler.lock().registry.name(index).cloned().unwrap_or_default();
                 if !call.one_way() {
-                    let what = Say::Unknown(method.to_string());
+                    let what = Note::Unknown(method.to_string());
                     let (client, id) = (Arc::clone(&call.client), call.id);
-                    replies.push(Reply { client, id, what, turned: None, silent: false });
+                    replies.push(Reply { client, id, what, refused: None, silent: false });
                 }
             } else {
                 self.refuse(index, &call, &refusals::stopping(&self.config.endpoint), Patience::Hurries);
@@ -321,9 +263,9 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
 
     fn reply(&self, reply: Reply<L>) {
         let (status, payload) = match reply.what {
-            Say::Native(native) => self.answer(native),
-            Say::Refusal(refusal) => (refusal.code, refusal.error.encode()),
-            Say::Unknown(method) => {
+            Note::Native(native) => self.answer(native),
+            Note::Refusal(refusal) => (refusal.code, refusal.error.encode()),
+            Note::Unknown(method) => {
                 let refusal = self.refusal_of(&method);
                 if refusal.code == Code::Unimplemented {
                     self.metrics.unknown_method_calls.fetch_add(1, Ordering::Relaxed);
@@ -331,8 +273,8 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
                 (refusal.code, refusal.error.encode())
             }
         };
-        if let Some(turned) = reply.turned {
-            self.record_turned(*turned, status, &payload);
+        if let Some(refused) = reply.refused {
+            self.record_refused(*refused, status, &payload);
         }
         if reply.silent {
             return;

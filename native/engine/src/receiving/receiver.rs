@@ -1,205 +1,69 @@
-//! The connected clients: their coming and going.
+//! What the leader receives with.
 
-use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use pycrust_protocol::header::HEADER_LEN;
-use pycrust_transport::sync::Mutex;
-use pycrust_transport::{AcceptorEvents, Attachment, Frame, Link, Peer, SendError};
+use pycrust_transport::Link;
 
-use crate::answering::outbox::Outbox;
-use crate::engine::Engine;
-use crate::queueing::admission::{Account, Admission};
-use crate::recording::recorder::Origin;
-use crate::running::ongoing::Ongoing;
+use crate::answering::refusals::Refusal;
+use crate::receiving::builtin::Native;
+use crate::recording::record_calls::Refused;
+use crate::running::call::Call;
+use crate::running::client::Client;
+use crate::running::spin::Spin;
 
-/// Shared memory for arrays that was not used for this long is given back.
-const IDLE: Duration = Duration::from_secs(5);
-
-/// One connected client.
-pub(crate) struct Client<L> {
-    /// Its connection.
-    pub(crate) link: Arc<L>,
-    /// The connection's number.
-    pub(crate) id: u64,
-    /// Its process.
-    pub(crate) peer: Peer,
-    /// The same, for records, which outlive the connection.
-    pub(crate) origin: Arc<Origin>,
-    /// Its calls in flight.
-    pub(crate) account: Account,
-    /// Answers that wait for room.
-    pub(crate) outbox: Outbox,
-    /// Calls of which the client says more later, by their ids.
-    pub(crate) ongoing: Mutex<HashMap<u64, Arc<Ongoing>>>,
-    /// Cancelled calls that were looked for.
-    cancels: AtomicU64,
-    /// The connection failed or the client is gone: nothing is received or sent any more.
-    gone: AtomicBool,
+/// What the leader receives with.
+pub(crate) struct Receiver<L: Link> {
+    /// The clients as of `topology`, each with its false alarms in a row.
+    pub(crate) clients: Vec<(Arc<Client<L>>, u32)>,
+    /// The state of the engine's list that `clients` was copied from.
+    pub(crate) topology: u64,
+    /// Whose turn is first.
+    pub(super) turn: usize,
+    /// When to poll.
+    pub(crate) spin: Spin,
+    /// Whether nobody has received for a while: what has come meanwhile was held up by what the leader ran.
+    pub(crate) returned: bool,
+    /// Calls that were received in this round, with their methods' indices.
+    pub(super) arrived: Vec<(usize, Call<L>)>,
+    /// Answers to frames of this round that don't become calls.
+    pub(super) replies: Vec<Reply<L>>,
 }
 
-impl<L: Link> Client<L> {
-    fn new(link: Arc<L>) -> Self {
-        let (id, peer) = (link.id(), link.peer());
-        let origin = Origin { name: peer.name.clone(), pid: peer.pid, connection: id };
+/// An answer that is given without a call.
+pub(super) struct Reply<L> {
+    pub(super) client: Arc<Client<L>>,
+    pub(super) id: u64,
+    pub(super) what: Note,
+    /// For its record, if there is to be one.
+    pub(super) refused: Option<Box<Refused>>,
+    /// Whether its caller wants no answer.
+    pub(super) silent: bool,
+}
+
+/// What a [`Reply`] says.
+pub(super) enum Note {
+    /// The answer to a question about the worker.
+    Native(Native),
+    /// Why there is no call.
+    Refusal(Refusal),
+    /// Which method there is not.
+    Unknown(String),
+}
+
+/// A request that does not become a call: what is said instead, and what its record is made of.
+pub(super) type Away = (Note, Option<Box<Refused>>);
+
+impl<L: Link> Receiver<L> {
+    pub(crate) fn new(spin: Option<Duration>) -> Self {
         Self {
-            id,
-            peer,
-            origin: Arc::new(origin),
-            link,
-            account: Account::default(),
-            outbox: Outbox::default(),
-            ongoing: Mutex::default(),
-            cancels: AtomicU64::new(0),
-            gone: AtomicBool::new(false),
-        }
-    }
-
-    pub(crate) fn is_gone(&self) -> bool {
-        self.gone.load(Ordering::Acquire)
-    }
-
-    /// Whether it has cancelled calls since the last look.
-    pub(crate) fn has_cancelled(&self) -> bool {
-        self.link.cancels() != self.cancels.load(Ordering::Relaxed)
-    }
-
-    /// Tells the calls that it has cancelled since the last look.
-    pub(crate) fn pass_on_cancels(&self) {
-        // Read first: a cancel that comes during the look asks for another one.
-        self.cancels.store(self.link.cancels(), Ordering::Relaxed);
-        self.pass_on(|id| self.link.cancelled(id));
-    }
-
-    /// Cancels the calls that `condemned` names.
-    pub(crate) fn pass_on(&self, condemned: impl Fn(u64) -> bool) {
-        let calls: Vec<_> = {
-            let ongoing = self.ongoing.lock();
-            ongoing.iter().filter(|(id, _)| condemned(**id)).map(|(_, call)| Arc::clone(call)).collect()
-        };
-        // Not under the lock: a call that ends takes it.
-        for call in calls {
-            call.cancel();
-        }
-    }
-
-    /// What belongs to a call of this client that goes on.
-    pub(crate) fn ongoing(&self, id: u64) -> Option<Arc<Ongoing>> {
-        self.ongoing.lock().get(&id).cloned()
-    }
-
-    /// Whether frames may be received from it: not while it leaves its answers lying.
-    pub(crate) fn receivable(&self, admission: &Admission) -> bool {
-        !self.is_gone()
-            && (self.outbox.is_empty()
-                || (self.outbox.len() < admission.outbox_bound()
-                    && self.outbox.bytes() < admission.outbox_bytes_bound()))
-    }
-
-    /// Receives up to `max` frames. A connection that fails is closed; its clean-up follows when the
-    /// control thread reports it.
-    pub(crate) fn receive(&self, max: usize, sink: &mut dyn FnMut(&Frame<'_>)) -> usize {
-        // iceoryx2 ends in a panic where it finds an invariant broken: that costs this connection only.
-        match catch_unwind(AssertUnwindSafe(|| self.link.receive(max, sink))) {
-            Ok(Ok(count)) => count,
-            Ok(Err(error)) => self.fail(&error.to_string()),
-            Err(_) => self.fail("receiving panicked"),
-        }
-    }
-
-    /// Sends one frame; see [`Client::receive`] for panics.
-    pub(crate) fn send(&self, header: &[u8; HEADER_LEN], parts: &[&[u8]]) -> Result<(), SendError> {
-        self.send_with(header, parts, &mut Vec::new())
-    }
-
-    /// Sends one frame with attachments.
-    pub(crate) fn send_with(
-        &self,
-        header: &[u8; HEADER_LEN],
-        parts: &[&[u8]],
-        attachments: &mut Vec<Attachment>,
-    ) -> Result<(), SendError> {
-        if self.is_gone() {
-            return Err(SendError::Gone);
-        }
-        catch_unwind(AssertUnwindSafe(|| self.link.send_with(header, parts, attachments))).unwrap_or_else(
-            |_| {
-                self.fail("sending panicked");
-                Err(SendError::Gone)
-            },
-        )
-    }
-
-    fn fail(&self, reason: &str) -> usize {
-        log::error!("closing connection {} of {}: {reason}", self.id, named(&self.peer));
-        self.gone.store(true, Ordering::Release);
-        self.link.close();
-        0
-    }
-}
-
-/// A client as the log names it. It chose its name itself: no line of the log may begin in it.
-pub(crate) fn named(peer: &Peer) -> String {
-    format!("{} (pid {})", peer.name.escape_debug(), peer.pid)
-}
-
-impl<H: Send + Sync + 'static, L: Link> AcceptorEvents<L> for Engine<H, L> {
-    fn connected(&self, link: Arc<L>) {
-        let client = Arc::new(Client::new(link));
-        if let Err(error) = self.waiter.add(client.link.doorbell(), client.id) {
-            client.fail(&format!("its doorbell can't be watched: {error}"));
-            return;
-        }
-        self.visits.came(client.id, &client.peer);
-        log::info!("{}: {} connected", self.config.endpoint, named(&client.peer));
-        self.scheduler.lock().clients.push(client);
-        self.topology.fetch_add(1, Ordering::Release);
-        self.nudge();
-    }
-
-    fn disconnected(&self, connection: u64, reason: &str) {
-        let (client, dropped) = {
-            let mut scheduler = self.scheduler.lock();
-            let Some(at) = scheduler.clients.iter().position(|client| client.id == connection) else {
-                return;
-            };
-            let client = scheduler.clients.swap_remove(at);
-            // Before the queues are searched: from here on the leader drops what it still holds.
-            client.gone.store(true, Ordering::Release);
-            (client, scheduler.remove_queued(|call| call.client.id == connection))
-        };
-        log::info!("{}: {} disconnected: {reason}", self.config.endpoint, named(&client.peer));
-        self.visits.went(connection, &client.peer, reason);
-        self.topology.fetch_add(1, Ordering::Release);
-        for (index, call) in dropped {
-            self.admission.unqueue(call.weight());
-            self.forget(index, &call);
-        }
-        client.pass_on(|_| true);
-        for _ in 0..client.outbox.close() {
-            self.admission.release(&client.account);
-        }
-        self.waiter.remove(client.link.doorbell());
-        self.nudge();
-    }
-
-    fn noticed(&self, what: &str) {
-        log::warn!("{what}");
-        self.visits.noticed(what);
-    }
-
-    fn name_lost(&self, reason: &str) {
-        self.lose_name(reason);
-    }
-
-    fn tick(&self) {
-        self.sweep();
-        let clients = self.scheduler.lock().clients.clone();
-        for client in clients {
-            client.link.give_back(IDLE);
+            clients: Vec::new(),
+            topology: 0,
+            turn: 0,
+            spin: Spin::new(spin),
+            returned: false,
+            arrived: Vec::new(),
+            replies: Vec::new(),
         }
     }
 }

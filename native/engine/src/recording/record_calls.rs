@@ -9,13 +9,13 @@ use pycrust_transport::{Attachments, Link, monotonic_ns};
 
 use crate::engine::Engine;
 use crate::queueing::registry::MethodRecording;
-use crate::receiving::receiver::Client;
 use crate::recording::recorder::{Answered, Ended, Origin, Side, sides, unix_ns};
 use crate::recording::sampler::{Offer, Plan};
 use crate::running::call::Call;
+use crate::running::client::Client;
 
 /// A call that gets an answer without being queued, until it is known which.
-pub(crate) struct Turned {
+pub(crate) struct Refused {
     method: Arc<str>,
     recording: Arc<MethodRecording>,
     flags: u8,
@@ -40,7 +40,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
     }
 
     /// Keeps what a request brought that does not become a call; `index` is its method's, if there is one.
-    pub(crate) fn turn_away(
+    pub(crate) fn keep_refused(
         &self,
         client: &Client<L>,
         header: &RequestHeader,
@@ -48,13 +48,13 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         metadata: &[u8],
         index: Option<usize>,
         now_ns: u64,
-    ) -> Option<Box<Turned>> {
+    ) -> Option<Box<Refused>> {
         let recording = self.recorded(index)?;
         let sent_ns = header.common.sent_ns.min(now_ns);
         let bytes = request.payload.len() + metadata.len();
         let offer = Offer { bytes, arrays: 0, took_ns: now_ns - sent_ns, failed: true };
         let plan = self.recorder.sample(offer, now_ns)?;
-        Some(Box::new(Turned {
+        Some(Box::new(Refused {
             method: request.method.into(),
             flags: header.common.flags,
             id: request.id,
@@ -68,21 +68,22 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
     }
 
     /// Records a request that did not become a call.
-    pub(crate) fn record_turned(&self, turned: Turned, status: Code, payload: &[u8]) {
+    pub(crate) fn record_refused(&self, refused: Refused, status: Code, payload: &[u8]) {
         let answer = Answered { payload, metadata: &[], failed: status != Code::Ok, cut: false };
-        let (request, response) = sides(turned.request, answer, &turned.recording.naming, None, &turned.plan);
+        let (request, response) =
+            sides(refused.request, answer, &refused.recording.naming, None, &refused.plan);
         let ended = Ended {
-            method: turned.method,
-            recording: turned.recording,
+            method: refused.method,
+            recording: refused.recording,
             version: 0,
             status,
-            flags: turned.flags,
-            id: turned.id,
-            origin: turned.origin,
-            sent_ns: turned.sent_ns,
+            flags: refused.flags,
+            id: refused.id,
+            origin: refused.origin,
+            sent_ns: refused.sent_ns,
             ended_ns: monotonic_ns(),
             ended_unix_ns: unix_ns(),
-            deadline_ns: turned.deadline_ns,
+            deadline_ns: refused.deadline_ns,
             stages: Stages::default(),
             started: false,
             streamed: false,

@@ -7,7 +7,7 @@ use pycrust_protocol::header::Credit;
 use pycrust_transport::Link;
 
 use crate::engine::Engine;
-use crate::receiving::receiver::Client;
+use crate::running::client::Client;
 use crate::running::ongoing::{Amount, Argument, Ongoing};
 
 /// The arguments of one call that its caller streams. They may be taken on any thread.

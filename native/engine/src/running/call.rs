@@ -6,7 +6,7 @@ use pycrust_protocol::control::Request;
 use pycrust_protocol::header::{RequestHeader, TraceContext, flags};
 use pycrust_transport::{Attachments, Link};
 
-use crate::receiving::receiver::Client;
+use crate::running::client::Client;
 use crate::running::ongoing::Ongoing;
 
 /// One received call. Its bytes are copied out of shared memory: the caller can't change them after

@@ -7,7 +7,7 @@ use pycrust_protocol::header::TraceContext;
 use pycrust_transport::sync::Mutex;
 use pycrust_transport::{Block, Link, Peer, SendError, monotonic_ns};
 
-use crate::receiving::receiver::Client;
+use crate::running::client::Client;
 use crate::running::output::Output;
 
 /// A call as its handler sees it. It may be kept beyond the call's end.

@@ -10,9 +10,9 @@ use pycrust_transport::{Link, monotonic_ns};
 use crate::answering::deliver::Patience;
 use crate::engine::Engine;
 use crate::queueing::scheduler::{Fallout, Start};
-use crate::receiving::intake::Desk;
+use crate::receiving::receiver::Receiver;
 use crate::running::job::Job;
-use crate::running::roster::DispatchThread;
+use crate::running::threads::DispatchThread;
 
 /// What the leader found.
 enum Found<H: Send + Sync + 'static, L: Link> {
@@ -68,21 +68,21 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
 
     /// Leads until there is a call to run; `None` when the engine has stopped.
     fn lead(&self, thread: &DispatchThread) -> Option<Start<H, L>> {
-        let mut desk = self.desk.lock();
+        let mut receiver = self.receiver.lock();
         let mut fallout = Fallout::new();
-        desk.returned = true;
+        receiver.returned = true;
         loop {
             self.attention.store(false, Ordering::Relaxed);
-            self.refresh(&mut desk);
-            let frames = self.receive_round(&mut desk);
-            desk.returned = false;
+            self.refresh(&mut receiver);
+            let frames = self.receive_round(&mut receiver);
+            receiver.returned = false;
             let found = self.find(thread, &mut fallout);
             self.settle(&mut fallout, Patience::Hurries);
-            self.flush_outboxes(&desk);
+            self.flush_outboxes(&receiver);
             match found {
                 Found::Start(start) => return Some(start),
                 Found::Over => return None,
-                Found::Nothing(batch_ns) if frames == 0 => self.rest(thread, &mut desk, batch_ns),
+                Found::Nothing(batch_ns) if frames == 0 => self.rest(thread, &mut receiver, batch_ns),
                 Found::Nothing(_) | Found::More => {}
             }
         }
@@ -106,13 +106,18 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
     }
 
     /// Polls, then sleeps, until something may have changed or a batch is due.
-    fn rest(&self, thread: &DispatchThread, desk: &mut MutexGuard<'_, Desk<L>>, batch_ns: Option<u64>) {
-        let budget_ns = desk.spin.budget_ns(self.interpreter_ns.load(Ordering::Relaxed));
+    fn rest(
+        &self,
+        thread: &DispatchThread,
+        receiver: &mut MutexGuard<'_, Receiver<L>>,
+        batch_ns: Option<u64>,
+    ) {
+        let budget_ns = receiver.spin.budget_ns(self.interpreter_ns.load(Ordering::Relaxed));
         self.spin_ns.store(budget_ns, Ordering::Relaxed);
         if budget_ns > 0 {
             let until = monotonic_ns().saturating_add(budget_ns).min(batch_ns.unwrap_or(u64::MAX));
             while monotonic_ns() < until {
-                if self.attention.load(Ordering::Acquire) || self.anything_ready(desk) {
+                if self.attention.load(Ordering::Acquire) || self.anything_ready(receiver) {
                     return;
                 }
                 std::hint::spin_loop();
@@ -120,7 +125,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         }
         // The order matters: announce, then look once more, then sleep. Whoever changes something after
         // that look sees the announcement (a client) or `asleep` (a thread of this worker) and rings.
-        for (client, _) in &desk.clients {
+        for (client, _) in &receiver.clients {
             client.link.announce_sleep();
         }
         let quiet = {
@@ -128,15 +133,15 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             scheduler.asleep = !(scheduler.over(thread.life)
                 || scheduler.wants_a_look()
                 || self.attention.load(Ordering::Acquire)
-                || self.topology.load(Ordering::Acquire) != desk.topology);
+                || self.topology.load(Ordering::Acquire) != receiver.topology);
             scheduler.asleep
         };
-        if quiet && !self.anything_ready(desk) {
+        if quiet && !self.anything_ready(receiver) {
             let left = batch_ns.map(|at| Duration::from_nanos(at.saturating_sub(monotonic_ns())));
             self.waiter.wait(left);
         }
         self.scheduler.lock().asleep = false;
-        for (client, _) in &desk.clients {
+        for (client, _) in &receiver.clients {
             client.link.announce_awake();
         }
     }

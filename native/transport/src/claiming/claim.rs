@@ -12,7 +12,7 @@ use crate::claiming::runtime_dir::{Owner, Runtime};
 use crate::claiming::seat::Seat;
 use crate::error::ClaimError;
 use crate::iceoryx::life;
-use crate::iceoryx::node::Lifeline;
+use crate::iceoryx::node::Node;
 
 /// The claim of a name: while it lives, no other process serves it.
 ///
@@ -25,7 +25,7 @@ pub struct Claim {
     /// What the prefixes of all lives of this endpoint begin with.
     common_prefix: String,
     /// This worker's life in shared memory.
-    lifeline: Arc<Lifeline>,
+    node: Arc<Node>,
     /// Says in that life that this is its worker.
     life_lock: LockFile,
     /// What was last told of a seat that can't be kept.
@@ -64,13 +64,13 @@ impl Claim {
         }
         runtime.look();
         life::bury_nameless(&common_prefix);
-        let (lifeline, life_lock) = Lifeline::begin(&life_prefix(&common_prefix, owner.generation), &owner)?;
+        let (node, life_lock) = Node::begin(&life_prefix(&common_prefix, owner.generation), &owner)?;
         for seat in &mut seats {
             seat.listen()?;
         }
         let told = vec![None; seats.len()];
         let runtime = runtime.clone();
-        Ok(Self { owner, runtime, common_prefix, lifeline, life_lock, told, rival: None, seats })
+        Ok(Self { owner, runtime, common_prefix, node, life_lock, told, rival: None, seats })
     }
 
     /// What the lock file says about this process.
@@ -84,18 +84,17 @@ impl Claim {
     }
 
     /// This worker's life in shared memory.
-    pub(crate) fn lifeline(&self) -> &Arc<Lifeline> {
-        &self.lifeline
+    pub(crate) fn node(&self) -> &Arc<Node> {
+        &self.node
     }
 
     /// Begins another life if shared memory was cleaned under this one, for clients that come from now on; what was
     /// done, if anything was.
     pub(crate) fn renew_life(&mut self) -> Result<Option<String>, ClaimError> {
-        if self.lifeline.is_there() {
+        if self.node.is_there() {
             return Ok(None);
         }
-        (self.lifeline, self.life_lock) =
-            Lifeline::begin(&life_prefix(&self.common_prefix, random()), &self.owner)?;
+        (self.node, self.life_lock) = Node::begin(&life_prefix(&self.common_prefix, random()), &self.owner)?;
         let endpoint = &self.owner.endpoint;
         Ok(Some(format!(
             "somebody removed the shared memory of {endpoint} from /dev/shm (systemd does at a user's last logout: see \

@@ -24,13 +24,13 @@ use crate::error::{LinkError, SendError, TransportError};
 use crate::fork::{Descriptor, Guarded};
 use crate::handshake::control_socket;
 use crate::iceoryx::iox::{self, Size};
-use crate::iceoryx::node::Lifeline;
+use crate::iceoryx::node::Node;
 use crate::memory::block::{Attachment, Block, HEADROOM};
 use crate::memory::reserve::{OWN_PAGES, PAGE};
 use crate::memory::view::InPort;
 use crate::process::Process;
 use crate::sleeping::parking::{Ringer, Sleeper};
-use crate::sleeping::shared_flags::Words;
+use crate::sleeping::shared_flags::SharedFlags;
 use crate::sync::Mutex;
 use crate::{sleeping::doorbell, sleeping::polling};
 
@@ -54,10 +54,10 @@ pub(crate) struct Parts {
     pub(crate) own_bell: Descriptor,
     /// The doorbell that this side rings.
     pub(crate) peer_bell: Guarded,
-    /// The flag words.
-    pub(crate) words: Words,
+    /// The shared flags.
+    pub(crate) flags: SharedFlags,
     /// The node that the ports belong to.
-    pub(crate) lifeline: Arc<Lifeline>,
+    pub(crate) node: Arc<Node>,
 }
 
 /// One end of an established connection.
@@ -95,7 +95,7 @@ struct Ports {
     /// Bulk frames from the peer.
     bulk_in: Receiving,
     /// The node: last, since ports need it.
-    lifeline: Arc<Lifeline>,
+    node: Arc<Node>,
 }
 
 /// The sending end of the bulk service, which is made at its first use.
@@ -114,16 +114,16 @@ struct BulkOut {
 impl Connection {
     /// A connection that sends through one small port and receives through another.
     pub(crate) fn new(parts: Parts, out: iox::Sender, inn: iox::Receiver) -> Self {
-        let lifeline = Arc::clone(&parts.lifeline);
+        let node = Arc::clone(&parts.node);
         Self {
             parts,
             ports: ManuallyDrop::new(Ports {
                 small_out: Mutex::new(Sending::new(out, Size::Small)),
                 bulk_out: Mutex::default(),
                 sent_in_place: AtomicU64::new(0),
-                small_in: Receiving::new(Some(InPort::new(inn, Arc::clone(&lifeline)))),
+                small_in: Receiving::new(Some(InPort::new(inn, Arc::clone(&node)))),
                 bulk_in: Receiving::new(None),
-                lifeline,
+                node,
             }),
             process: Process::current(),
             open: AtomicBool::new(true),
@@ -171,7 +171,7 @@ impl Connection {
     pub(crate) fn exits_within(&self, time: Duration) -> bool {
         let exited = polling::poll_until(self.parts.pidfd.as_fd(), Instant::now() + time);
         if exited {
-            self.parts.lifeline.peer_died();
+            self.parts.node.peer_died();
         }
         exited
     }
@@ -181,15 +181,15 @@ impl Connection {
         if !self.process.is_current() {
             return;
         }
-        self.parts.words.cancel(id);
-        if self.ringer.must_ring(self.parts.words.peer_sleep()) {
+        self.parts.flags.cancel(id);
+        if self.ringer.must_ring(self.parts.flags.peer_sleep()) {
             doorbell::ring(self.parts.peer_bell.as_fd());
         }
     }
 
     /// How far a call of this side's is.
     pub fn progress(&self, id: u64) -> CallProgress {
-        self.parts.words.progress(id)
+        self.parts.flags.progress(id)
     }
 
     /// The descriptor that becomes readable at the peer's exit.
@@ -220,7 +220,7 @@ impl Connection {
     /// The announcement is never taken back, since another sender's would go with it; the receiver rings
     /// once for each.
     fn still_full(&self, has_room: impl Fn() -> bool) -> bool {
-        self.waiter.announce(&self.parts.words.outgoing().space_wanted.0);
+        self.waiter.announce(&self.parts.flags.outgoing().space_wanted.0);
         !has_room()
     }
 }
@@ -240,29 +240,29 @@ impl Link for Connection {
     }
 
     fn ready(&self) -> bool {
-        let words = self.parts.words.incoming();
-        self.ports.small_in.ready(&words.small_published.0)
-            || self.ports.bulk_in.ready(&words.bulk_published.0)
+        let flags = self.parts.flags.incoming();
+        self.ports.small_in.ready(&flags.small_published.0)
+            || self.ports.bulk_in.ready(&flags.bulk_published.0)
     }
 
     fn receive(&self, max: usize, sink: &mut dyn FnMut(&Frame<'_>)) -> Result<usize, LinkError> {
         if !self.process.is_current() {
             return Err(LinkError::Inherited);
         }
-        let words = self.parts.words.incoming();
+        let flags = self.parts.flags.incoming();
         // One place is kept for a bulk frame, which would otherwise starve behind a flood of small ones.
-        let bulk = usize::from(max > 0 && self.ports.bulk_in.ready(&words.bulk_published.0));
-        let (published, consumed) = (&words.small_published.0, &words.small_consumed.0);
+        let bulk = usize::from(max > 0 && self.ports.bulk_in.ready(&flags.bulk_published.0));
+        let (published, consumed) = (&flags.small_published.0, &flags.small_consumed.0);
         let small = self.ports.small_in.receive(max - bulk, 0, published, consumed, sink);
         let large = match small {
             Ok(small) if bulk > 0 => {
-                let (published, consumed) = (&words.bulk_published.0, &words.bulk_consumed.0);
+                let (published, consumed) = (&flags.bulk_published.0, &flags.bulk_consumed.0);
                 let large = self.ports.bulk_in.receive(max - small, BULK_VIEWS, published, consumed, sink);
                 large.map(|large| small + large)
             }
             other => other,
         };
-        if !matches!(large, Ok(0)) && self.room_ringer.must_ring(&words.space_wanted.0) {
+        if !matches!(large, Ok(0)) && self.room_ringer.must_ring(&flags.space_wanted.0) {
             doorbell::ring(self.parts.peer_bell.as_fd());
         }
         large
@@ -284,23 +284,23 @@ impl Link for Connection {
             return Err(SendError::Gone);
         }
         if plan.len() <= SMALL_SAMPLE_LEN {
-            let words = self.parts.words.outgoing();
+            let flags = self.parts.flags.outgoing();
             let mut sending = self.ports.small_out.lock();
-            let consumed = &words.small_consumed.0;
+            let consumed = &flags.small_consumed.0;
             if !sending.has_room(consumed) && self.still_full(|| sending.has_room(consumed)) {
                 return Err(SendError::Full);
             }
             let fill = |target: &mut [u8]| plan.fill(parts, attachments, target);
-            let sent = sending.publish(header, plan.len(), fill, &words.small_published.0);
+            let sent = sending.publish(header, plan.len(), fill, &flags.small_published.0);
             if sent == Err(SendError::Full) {
-                self.waiter.announce(&words.space_wanted.0);
+                self.waiter.announce(&flags.space_wanted.0);
             }
             sent?;
         } else {
             self.send_bulk(header, parts, attachments, plan)?;
         }
         attachments.clear();
-        if self.ringer.must_ring(self.parts.words.peer_sleep()) {
+        if self.ringer.must_ring(self.parts.flags.peer_sleep()) {
             doorbell::ring(self.parts.peer_bell.as_fd());
         }
         Ok(())
@@ -325,7 +325,7 @@ impl Link for Connection {
         // Room for each large piece to begin at a page of its own; what is not used has no pages.
         let pages = (len / OWN_PAGES + 2) * PAGE;
         let room = (HEADROOM + len + pages).min(MAX_BODY_LEN.max(HEADROOM + len));
-        let loan = sending.loan(room, false, &self.ports.lifeline)?;
+        let loan = sending.loan(room, false, &self.ports.node)?;
         drop(bulk);
         // Its head is written by whoever sends it, its pieces are made one by one.
         loan.populate(HEADROOM)?;
@@ -351,11 +351,11 @@ impl Link for Connection {
     }
 
     fn announce_sleep(&self) {
-        self.sleeper.announce(self.parts.words.own_sleep());
+        self.sleeper.announce(self.parts.flags.own_sleep());
     }
 
     fn announce_awake(&self) {
-        Sleeper::awake(self.parts.words.own_sleep());
+        Sleeper::awake(self.parts.flags.own_sleep());
     }
 
     fn doorbell(&self) -> BorrowedFd<'_> {
@@ -363,15 +363,15 @@ impl Link for Connection {
     }
 
     fn cancelled(&self, id: u64) -> bool {
-        self.parts.words.cancelled(id)
+        self.parts.flags.cancelled(id)
     }
 
     fn cancels(&self) -> u64 {
-        self.parts.words.cancels()
+        self.parts.flags.cancels()
     }
 
     fn note(&self, id: u64, progress: CallProgress) {
-        self.parts.words.note(id, progress);
+        self.parts.flags.note(id, progress);
     }
 
     fn close(&self) {
@@ -390,7 +390,7 @@ impl Drop for Connection {
         }
         if !self.peer_exited() && self.control.lock().hung_up {
             // A hang-up without an exit: the process may be on its way out.
-            self.parts.lifeline.peer_died();
+            self.parts.node.peer_died();
         }
         // SAFETY: dropped once, here, and not used after.
         unsafe { ManuallyDrop::drop(&mut self.ports) };

@@ -9,7 +9,7 @@ use crate::connection::frame::Frame;
 use crate::error::{LinkError, SendError};
 use crate::memory::block::{Attachment, Block};
 
-/// Which end of a connection this process is; it decides which flag words it writes.
+/// Which end of a connection this process is; it decides which shared flags it writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
     /// Sends requests, receives responses.

@@ -11,7 +11,7 @@ use crate::clock::monotonic_ns;
 use crate::descriptors;
 use crate::error::SendError;
 use crate::iceoryx::iox::{self, Size};
-use crate::iceoryx::node::Lifeline;
+use crate::iceoryx::node::Node;
 use crate::memory::block::{Inner as BlockInner, Origin};
 use crate::memory::prefault::Pages;
 use crate::memory::reserve;
@@ -106,12 +106,7 @@ impl Sending {
 
     /// Loans a bulk sample. Few can be had at a time, so that the pool never runs out of chunks: it would grow
     /// past what the bookkeeping of its connection has room for.
-    pub(crate) fn loan(
-        &self,
-        len: usize,
-        spare: bool,
-        lifeline: &Arc<Lifeline>,
-    ) -> Result<BlockInner, SendError> {
+    pub(crate) fn loan(&self, len: usize, spare: bool, node: &Arc<Node>) -> Result<BlockInner, SendError> {
         let bound = if spare { BULK_LOANS + iox::SPARE_LOANS } else { BULK_LOANS };
         let taken = self
             .loans
@@ -130,7 +125,7 @@ impl Sending {
             pages: Arc::clone(&self.pages),
             number: self.number,
             loans: Arc::clone(&self.loans),
-            lifeline: Arc::clone(lifeline),
+            node: Arc::clone(node),
         };
         Ok(BlockInner::new(loan, origin))
     }

@@ -17,9 +17,9 @@ use crate::fork::Descriptor;
 use crate::handshake::control_socket::{self, Received};
 use crate::handshake::peer::PeerProcess;
 use crate::iceoryx::iox::{self, Size};
-use crate::iceoryx::node::Lifeline;
+use crate::iceoryx::node::Node;
 use crate::sleeping::doorbell;
-use crate::sleeping::shared_flags::Words;
+use crate::sleeping::shared_flags::SharedFlags;
 
 /// How long a client may take for the whole handshake.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -34,7 +34,7 @@ pub(crate) struct Terms {
     /// Calls that a connection may have in flight.
     pub(crate) max_in_flight: u32,
     /// The worker's node.
-    pub(crate) lifeline: Arc<Lifeline>,
+    pub(crate) node: Arc<Node>,
 }
 
 /// A client that has connected and not said hello yet.
@@ -129,18 +129,18 @@ impl Caller {
         name.truncate(name.floor_char_boundary(MAX_CLIENT_NAME));
         let prepared = descriptors::explained(|| {
             iox::check_room()?;
-            let create = |name: &str| terms.lifeline.service(name, Size::Small, true);
+            let create = |name: &str| terms.node.service(name, Size::Small, true);
             let inn = iox::receiver(&create(&welcome.request_service)?, Size::Small)?;
             let out = iox::sender(&create(&welcome.response_service)?, Size::Small)?;
-            let io = |error| TransportError::system("make doorbells and flag words", error);
+            let io = |error| TransportError::system("make doorbells and shared flags", error);
             let (own_bell, peer_bell) = (doorbell::create().map_err(io)?, doorbell::create().map_err(io)?);
-            let (words, memfd) = Words::create().map_err(io)?;
+            let (flags, memfd) = SharedFlags::create().map_err(io)?;
             let fds = [own_bell.as_fd(), peer_bell.as_fd(), memfd.as_fd()];
             control_socket::send(&self.control, &Message::Welcome(welcome.clone()), &fds).map_err(io)?;
-            Ok((inn, out, own_bell, peer_bell, words))
+            Ok((inn, out, own_bell, peer_bell, flags))
         });
         match prepared {
-            Ok((inn, out, own_bell, peer_bell, words)) => {
+            Ok((inn, out, own_bell, peer_bell, flags)) => {
                 let parts = Parts {
                     side: Side::Worker,
                     peer: Peer { pid: self.process.pid, name },
@@ -149,8 +149,8 @@ impl Caller {
                     pidfd: self.process.pidfd,
                     own_bell: own_bell.into(),
                     peer_bell: peer_bell.into(),
-                    words,
-                    lifeline: Arc::clone(&terms.lifeline),
+                    flags,
+                    node: Arc::clone(&terms.node),
                 };
                 Ok(Connection::new(parts, out, inn))
             }
@@ -198,7 +198,7 @@ impl Terms {
             pid: self.owner.pid,
             generation: self.owner.generation,
             connection: number,
-            prefix: self.lifeline.prefix().into(),
+            prefix: self.node.prefix().into(),
             request_service: format!("{number}/request"),
             response_service: format!("{number}/response"),
             max_in_flight: self.max_in_flight,

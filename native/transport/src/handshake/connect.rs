@@ -20,9 +20,9 @@ use crate::handshake::control_socket::{self, Received};
 use crate::handshake::listener;
 use crate::handshake::peer::PeerProcess;
 use crate::iceoryx::iox::{self, Size};
-use crate::iceoryx::node::Lifeline;
+use crate::iceoryx::node::Node;
 use crate::sleeping::polling;
-use crate::sleeping::shared_flags::Words;
+use crate::sleeping::shared_flags::SharedFlags;
 
 /// How long the worker may take for each step.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -192,7 +192,7 @@ struct Offer {
     welcome: Welcome,
     peer_bell: OwnedFd,
     own_bell: OwnedFd,
-    words: Words,
+    flags: SharedFlags,
 }
 
 /// A message and the descriptors beside it.
@@ -213,18 +213,18 @@ fn offered(peer: PeerProcess, heard: Option<Heard>, name: &EndpointName) -> Resu
         rustix::fs::fcntl_setfl(bell, rustix::fs::OFlags::NONBLOCK)
             .map_err(|error| TransportError::system("set up a doorbell", error))?;
     }
-    let words =
-        Words::open(memfd.as_fd()).map_err(|error| TransportError::system("map the flag words", error))?;
-    Ok(Offer { peer, name: name.to_string(), welcome, peer_bell, own_bell, words })
+    let flags = SharedFlags::open(memfd.as_fd())
+        .map_err(|error| TransportError::system("map the shared flags", error))?;
+    Ok(Offer { peer, name: name.to_string(), welcome, peer_bell, own_bell, flags })
 }
 
 /// Opens what the worker has made in shared memory.
 fn open_ports(offer: Offer, control: &Descriptor) -> Result<Connection, TransportError> {
-    let Offer { peer, name, welcome, peer_bell, own_bell, words } = offer;
-    let lifeline = Lifeline::join(&welcome.prefix)?;
+    let Offer { peer, name, welcome, peer_bell, own_bell, flags } = offer;
+    let node = Node::join(&welcome.prefix)?;
     iox::check_room()?;
-    let out = iox::sender(&lifeline.service(&welcome.request_service, Size::Small, false)?, Size::Small)?;
-    let inn = iox::receiver(&lifeline.service(&welcome.response_service, Size::Small, false)?, Size::Small)?;
+    let out = iox::sender(&node.service(&welcome.request_service, Size::Small, false)?, Size::Small)?;
+    let inn = iox::receiver(&node.service(&welcome.response_service, Size::Small, false)?, Size::Small)?;
     let parts = Parts {
         side: Side::Client,
         peer: Peer { pid: peer.pid, name },
@@ -233,8 +233,8 @@ fn open_ports(offer: Offer, control: &Descriptor) -> Result<Connection, Transpor
         pidfd: peer.pidfd,
         own_bell: own_bell.into(),
         peer_bell: peer_bell.into(),
-        words,
-        lifeline,
+        flags,
+        node,
     };
     let connection = Connection::new(parts, out, inn);
     // Dropped, it says goodbye, with this reason and not another.

@@ -14,7 +14,7 @@ use rustix::net::{
 
 use crate::descriptors::{self, PER_CONNECTION};
 
-/// Descriptors that may come with one message: two doorbells and the flag words.
+/// Descriptors that may come with one message: two doorbells and the shared flags.
 pub(crate) const MAX_FDS: usize = 3;
 
 /// What was read.

@@ -116,8 +116,8 @@ impl ControlThread {
         events: Arc<dyn AcceptorEvents<Connection>>,
         stop: Arc<Stop>,
     ) -> Self {
-        let lifeline = Arc::clone(claim.lifeline());
-        let terms = Terms { owner: claim.owner().clone(), max_in_flight, lifeline };
+        let node = Arc::clone(claim.node());
+        let terms = Terms { owner: claim.owner().clone(), max_in_flight, node };
         Self {
             clients: BTreeMap::new(),
             next: 1,
@@ -211,7 +211,7 @@ impl ControlThread {
             Ok(None) => {}
             Err(error) => log::error!("{error}"),
         }
-        self.terms.lifeline = Arc::clone(self.claim.lifeline());
+        self.terms.node = Arc::clone(self.claim.node());
         loop {
             let next = self.claim.sockets().find_map(next_caller);
             let Some(caller) = next else { return };
@@ -364,7 +364,7 @@ impl ControlThread {
 
     /// Cleans up after clients that are gone, once nobody here holds their links; in the end even so.
     fn clean_up(&mut self, now: Instant) {
-        let lifeline = &self.terms.lifeline;
+        let node = &self.terms.node;
         self.clean_ups.retain_mut(|clean_up| {
             if now < clean_up.at {
                 return true;
@@ -375,7 +375,7 @@ impl ControlThread {
             if held && clean_up.tries > CLEAN_TRIES / 2 {
                 return true;
             }
-            lifeline.clean_dead_nodes();
+            node.clean_dead_nodes();
             // Once would do if the locks of the dead were gone for sure; a second look costs little.
             if !held {
                 clean_up.tries = clean_up.tries.min(3);
@@ -392,7 +392,7 @@ impl ControlThread {
         }
         self.restore();
         if self.ticks.is_multiple_of(TICKS_PER_LOOK) {
-            self.terms.lifeline.clean_dead_nodes();
+            self.terms.node.clean_dead_nodes();
             self.claim.look();
         }
     }
@@ -414,7 +414,7 @@ impl ControlThread {
     /// Ends.
     fn finish(&mut self) {
         self.part_from_all("the worker stops");
-        self.terms.lifeline.clean_dead_nodes();
+        self.terms.node.clean_dead_nodes();
     }
 
     /// Lets go of everyone.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
-use iceoryx2::prelude::{Config, Node};
+use iceoryx2::prelude::Config;
 
 use crate::claiming::lockfile::LockFile;
 use crate::claiming::runtime_dir::Owner;
@@ -24,9 +24,9 @@ const RETRIES: u32 = 20;
 const RETRY_AFTER: Duration = Duration::from_millis(25);
 
 /// This process's node in a life: of the worker and all its connections, or of all its clients in this process.
-pub(crate) struct Lifeline {
+pub(crate) struct Node {
     /// The node. Not dropped in a forked child.
-    node: ManuallyDrop<Node<Iox>>,
+    node: ManuallyDrop<iceoryx2::node::Node<Iox>>,
     /// iceoryx2's configuration for the life.
     config: Config,
     /// The life.
@@ -37,27 +37,27 @@ pub(crate) struct Lifeline {
     peer_died: AtomicBool,
 }
 
-impl Lifeline {
+impl Node {
     /// Begins the life of a worker, which keeps the lock for as long as it serves.
     pub(crate) fn begin(prefix: &str, owner: &Owner) -> Result<(Arc<Self>, LockFile), ClaimError> {
         let (life, lock) = Life::begin(prefix, owner)?;
-        let lifeline = Self::new(life)?;
-        lives().push(Arc::downgrade(&lifeline));
-        Ok((lifeline, lock))
+        let node = Self::new(life)?;
+        lives().push(Arc::downgrade(&node));
+        Ok((node, lock))
     }
 
     /// Joins the life of a worker, as all clients of this process do together.
     pub(crate) fn join(prefix: &str) -> Result<Arc<Self>, TransportError> {
         life::check(prefix)?;
         let mut lives = lives();
-        lives.retain(|lifeline| lifeline.strong_count() > 0);
-        let ours = lives.iter().filter_map(Weak::upgrade).find(|lifeline| lifeline.prefix() == prefix);
-        if let Some(lifeline) = ours {
-            return Ok(lifeline);
+        lives.retain(|node| node.strong_count() > 0);
+        let ours = lives.iter().filter_map(Weak::upgrade).find(|node| node.prefix() == prefix);
+        if let Some(node) = ours {
+            return Ok(node);
         }
-        let lifeline = Self::new(Life::join(prefix)?)?;
-        lives.push(Arc::downgrade(&lifeline));
-        Ok(lifeline)
+        let node = Self::new(Life::join(prefix)?)?;
+        lives.push(Arc::downgrade(&node));
+        Ok(node)
     }
 
     fn new(life: Life) -> Result<Arc<Self>, TransportError> {
@@ -95,7 +95,7 @@ impl Lifeline {
     }
 }
 
-impl Drop for Lifeline {
+impl Drop for Node {
     fn drop(&mut self) {
         // A forked child must not touch what belongs to its parent.
         if !self.process.is_current() {
@@ -122,9 +122,9 @@ impl Drop for Lifeline {
 }
 
 /// The lives that this process uses. A forked child has a list of its own: its parent's may have been locked at the fork.
-static LIVES: PerProcess<Mutex<Vec<Weak<Lifeline>>>> = PerProcess::new();
+static LIVES: PerProcess<Mutex<Vec<Weak<Node>>>> = PerProcess::new();
 
-fn lives() -> MutexGuard<'static, Vec<Weak<Lifeline>>> {
+fn lives() -> MutexGuard<'static, Vec<Weak<Node>>> {
     LIVES.get().lock()
 }
 
@@ -136,9 +136,9 @@ fn lives() -> MutexGuard<'static, Vec<Weak<Lifeline>>> {
 pub fn clean_up() {
     // Somebody may be stopped in the middle of a change; then whoever looks next cleans up.
     let Some(lives) = LIVES.get().try_lock() else { return };
-    for lifeline in lives.iter().filter_map(Weak::upgrade) {
+    for node in lives.iter().filter_map(Weak::upgrade) {
         // What this process has mapped stays mapped, and nobody else needs the names.
-        lifeline.life.end();
+        node.life.end();
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::error::SendError;
 use crate::iceoryx::iox;
-use crate::iceoryx::node::Lifeline;
+use crate::iceoryx::node::Node;
 use crate::memory::aligned::Aligned;
 use crate::memory::prefault::Pages;
 use crate::memory::reserve::place;
@@ -50,7 +50,7 @@ pub(crate) struct Inner {
     /// The process that made it.
     process: Process,
     /// The node that the sample needs: last, since it has to outlive it.
-    lifeline: Arc<Lifeline>,
+    node: Arc<Node>,
 }
 
 // SAFETY: the sample of a thread-safe service is `Send` and is not used through a shared reference; its payload
@@ -70,7 +70,7 @@ pub(crate) struct Origin {
     /// The port's loans; the new one is counted already.
     pub(crate) loans: Arc<AtomicUsize>,
     /// The port's node.
-    pub(crate) lifeline: Arc<Lifeline>,
+    pub(crate) node: Arc<Node>,
 }
 
 impl Inner {
@@ -78,7 +78,7 @@ impl Inner {
     pub(crate) fn new(mut loan: iox::Loan, origin: Origin) -> Self {
         let payload = loan.payload_mut();
         let (start, len) = (NonNull::from_mut(payload).cast(), payload.len());
-        let Origin { pages, generation, number, loans, lifeline } = origin;
+        let Origin { pages, generation, number, loans, node } = origin;
         Self {
             loan: ManuallyDrop::new(loan),
             start,
@@ -89,7 +89,7 @@ impl Inner {
             origin: number,
             loans,
             process: Process::current(),
-            lifeline,
+            node,
         }
     }
 
@@ -135,7 +135,7 @@ impl Inner {
             let loan = ManuallyDrop::take(&mut this.loan);
             std::ptr::drop_in_place(&raw mut this.pages);
             std::ptr::drop_in_place(&raw mut this.loans);
-            std::ptr::drop_in_place(&raw mut this.lifeline);
+            std::ptr::drop_in_place(&raw mut this.node);
             loan
         }
     }

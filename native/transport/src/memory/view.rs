@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use pycrust_protocol::header::HEADER_LEN;
 
 use crate::iceoryx::iox;
-use crate::iceoryx::node::Lifeline;
+use crate::iceoryx::node::Node;
 use crate::memory::aligned::Aligned;
 use crate::memory::private_mapping::{Private, Segment, whole_pages};
 use crate::process::Process;
@@ -89,7 +89,7 @@ pub(crate) struct InPort {
     /// The process that made the port.
     process: Process,
     /// The node that the port needs: last, since it has to outlive the port.
-    _lifeline: Arc<Lifeline>,
+    _node: Arc<Node>,
 }
 
 /// How long a private mapping that failed is not tried again: the attempt costs more than a copy.
@@ -106,14 +106,14 @@ struct Mapped {
 
 impl InPort {
     /// Shares a port.
-    pub(crate) fn new(receiver: iox::Receiver, lifeline: Arc<Lifeline>) -> Arc<Self> {
+    pub(crate) fn new(receiver: iox::Receiver, node: Arc<Node>) -> Arc<Self> {
         Arc::new(Self {
             receiver: ManuallyDrop::new(receiver),
             pinned: AtomicUsize::new(0),
             copied: AtomicU64::new(0),
             segment: Mutex::default(),
             process: Process::current(),
-            _lifeline: lifeline,
+            _node: node,
         })
     }
 

@@ -1,4 +1,4 @@
-//! The connection's flag words: a sealed memfd that both sides map.
+//! The connection's shared flags: a sealed memfd that both sides map.
 //!
 //! Each word has one writer and a cache line of its own. Values come from the other process and are
 //! trusted with nothing: a wrong one costs a needless look or keeps this connection waiting.
@@ -21,7 +21,7 @@ const SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlag
 #[repr(C, align(64))]
 pub(crate) struct Word(pub(crate) AtomicU64);
 
-/// The words of the frames that travel one way.
+/// The flags of the frames that travel one way.
 #[repr(C)]
 pub(crate) struct Direction {
     /// Small frames published; the sender writes it.
@@ -36,7 +36,7 @@ pub(crate) struct Direction {
     pub(crate) space_wanted: Word,
 }
 
-/// All words of a connection.
+/// All flags of a connection.
 #[repr(C)]
 struct Layout {
     /// Requests, then responses.
@@ -51,8 +51,8 @@ struct Layout {
     progress: [AtomicU32; MAX_IN_FLIGHT],
 }
 
-/// A mapping of a connection's words.
-pub(crate) struct Words {
+/// A mapping of a connection's flags.
+pub(crate) struct SharedFlags {
     /// The mapped memory, unmapped on drop.
     layout: NonNull<Layout>,
     /// The end that this process is.
@@ -60,31 +60,31 @@ pub(crate) struct Words {
 }
 
 // SAFETY: the memory is made of atomics only and stays mapped for the life of this value.
-unsafe impl Send for Words {}
+unsafe impl Send for SharedFlags {}
 // SAFETY: as above.
-unsafe impl Sync for Words {}
+unsafe impl Sync for SharedFlags {}
 
-impl Words {
-    /// Makes the words of a new connection; the worker does, and hands the descriptor to the client.
+impl SharedFlags {
+    /// Makes the flags of a new connection; the worker does, and hands the descriptor to the client.
     pub(crate) fn create() -> io::Result<(Self, OwnedFd)> {
         let memfd =
-            rustix::fs::memfd_create(c"pycrust-words", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+            rustix::fs::memfd_create(c"pycrust-flags", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
         rustix::fs::ftruncate(&memfd, size_of::<Layout>() as u64)?;
         rustix::fs::fcntl_add_seals(&memfd, SEALS)?;
         Ok((Self::map(memfd.as_fd(), Side::Worker)?, memfd))
     }
 
-    /// Maps the words that a worker handed over, once size and seals are right.
+    /// Maps the flags that a worker handed over, once size and seals are right.
     pub(crate) fn open(memfd: BorrowedFd<'_>) -> io::Result<Self> {
         let invalid = |reason: String| io::Error::new(io::ErrorKind::InvalidData, reason);
         let seals = rustix::fs::fcntl_get_seals(memfd)
-            .map_err(|error| invalid(format!("the flag words are no memfd: {error}")))?;
+            .map_err(|error| invalid(format!("the shared flags are no memfd: {error}")))?;
         if !seals.contains(SEALS) {
-            return Err(invalid(format!("the flag words are not sealed: {seals:?}")));
+            return Err(invalid(format!("the shared flags are not sealed: {seals:?}")));
         }
         let size = rustix::fs::fstat(memfd)?.st_size;
         if usize::try_from(size) != Ok(size_of::<Layout>()) {
-            return Err(invalid(format!("the flag words have {size} bytes, not {}", size_of::<Layout>())));
+            return Err(invalid(format!("the shared flags have {size} bytes, not {}", size_of::<Layout>())));
         }
         Self::map(memfd, Side::Client)
     }
@@ -111,7 +111,7 @@ impl Words {
         unsafe { self.layout.as_ref() }
     }
 
-    /// The words of what this side sends.
+    /// The flags of what this side sends.
     pub(crate) fn outgoing(&self) -> &Direction {
         match self.side {
             Side::Client => &self.layout().directions[0],
@@ -119,7 +119,7 @@ impl Words {
         }
     }
 
-    /// The words of what this side receives.
+    /// The flags of what this side receives.
     pub(crate) fn incoming(&self) -> &Direction {
         match self.side {
             Side::Client => &self.layout().directions[1],
@@ -183,7 +183,7 @@ impl Words {
     }
 }
 
-impl Drop for Words {
+impl Drop for SharedFlags {
     fn drop(&mut self) {
         // SAFETY: mapped by `map` with this size, and no reference outlives `self`.
         let _ = unsafe { rustix::mm::munmap(self.layout.as_ptr().cast(), size_of::<Layout>()) };
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn words_that_could_be_pulled_away_are_refused() {
         const SIZE: usize = size_of::<Layout>();
-        let said = |fd: BorrowedFd<'_>| Words::open(fd).err().expect("refused").to_string();
+        let said = |fd: BorrowedFd<'_>| SharedFlags::open(fd).err().expect("refused").to_string();
         for seals in [SealFlags::empty(), SealFlags::SHRINK, SealFlags::SHRINK | SealFlags::GROW] {
             assert!(said(memfd(SIZE, seals).as_fd()).contains("not sealed"));
         }
@@ -221,13 +221,13 @@ mod tests {
             assert!(said(memfd(size, SEALS).as_fd()).contains("bytes, not"));
         }
         assert!(said(io::stdin().as_fd()).contains("no memfd"));
-        assert!(Words::open(memfd(SIZE, SEALS).as_fd()).is_ok());
+        assert!(SharedFlags::open(memfd(SIZE, SEALS).as_fd()).is_ok());
     }
 
     #[test]
     fn one_side_s_outgoing_words_are_the_other_s_incoming() {
-        let (worker, memfd) = Words::create().expect("words");
-        let client = Words::open(memfd.as_fd()).expect("the same words");
+        let (worker, memfd) = SharedFlags::create().expect("flags");
+        let client = SharedFlags::open(memfd.as_fd()).expect("the same flags");
         client.outgoing().small_published.0.store(3, Ordering::Relaxed);
         worker.outgoing().bulk_consumed.0.store(4, Ordering::Relaxed);
         client.own_sleep().store(5, Ordering::Relaxed);
@@ -239,8 +239,8 @@ mod tests {
 
     #[test]
     fn a_call_s_progress_is_not_that_of_the_one_before_it_in_its_slot() {
-        let (worker, memfd) = Words::create().expect("words");
-        let client = Words::open(memfd.as_fd()).expect("the same words");
+        let (worker, memfd) = SharedFlags::create().expect("flags");
+        let client = SharedFlags::open(memfd.as_fd()).expect("the same flags");
         let (first, second) = (u64::from(u32::MAX) << 16 | 7, 1_u64 << 48 | 7);
         assert_eq!(client.progress(first), CallProgress::Sent);
         for progress in [CallProgress::Queued, CallProgress::WaitsForInterpreter, CallProgress::Runs] {

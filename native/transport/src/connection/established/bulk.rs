@@ -40,8 +40,8 @@ impl Connection {
         let mut bulk = self.ports.bulk_out.lock();
         let Some(sending) = &mut bulk.sending else { return Err(SendError::Gone) };
         sending.unreserve();
-        let words = self.parts.words.outgoing();
-        let sent = sending.publish_loan(filled?.into_loan(), header, &words.bulk_published.0);
+        let flags = self.parts.flags.outgoing();
+        let sent = sending.publish_loan(filled?.into_loan(), header, &flags.bulk_published.0);
         match sent {
             Ok(()) if in_place => {
                 self.ports.sent_in_place.fetch_add(1, Ordering::Relaxed);
@@ -51,7 +51,7 @@ impl Connection {
                 return Err(SendError::Failed("the other side went away, or does not take frames".into()));
             }
             // Only from a receiver that lies about what it has consumed.
-            Err(SendError::Full) => self.waiter.announce(&words.space_wanted.0),
+            Err(SendError::Full) => self.waiter.announce(&flags.space_wanted.0),
             _ => {}
         }
         sent
@@ -62,7 +62,7 @@ impl Connection {
         let mut bulk = self.ports.bulk_out.lock();
         self.bulk(&mut bulk, len)?;
         let Some(sending) = &mut bulk.sending else { return Err(SendError::Gone) };
-        let consumed = &self.parts.words.outgoing().bulk_consumed.0;
+        let consumed = &self.parts.flags.outgoing().bulk_consumed.0;
         if !sending.has_room(consumed) && self.still_full(|| sending.has_room(consumed)) {
             return Err(SendError::Full);
         }
@@ -75,7 +75,7 @@ impl Connection {
         let mut block = {
             let bulk = self.ports.bulk_out.lock();
             let Some(sending) = &bulk.sending else { return Err(SendError::Gone) };
-            sending.loan(plan.room(), true, &self.ports.lifeline)?
+            sending.loan(plan.room(), true, &self.ports.node)?
         };
         let plan = plan.at(block.address(), block.len());
         block.populate(plan.end())?;

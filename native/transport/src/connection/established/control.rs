@@ -133,10 +133,10 @@ impl Connection {
 
     /// Opens the peer's bulk service.
     fn open_bulk(&self, name: &str) -> Result<(), TransportError> {
-        let service = self.ports.lifeline.service(name, Size::Bulk, false)?;
+        let service = self.ports.node.service(name, Size::Bulk, false)?;
         let receiver = iox::receiver(&service, Size::Bulk)?;
         iox::update(&receiver)?;
-        self.ports.bulk_in.open(InPort::new(receiver, Arc::clone(&self.ports.lifeline)));
+        self.ports.bulk_in.open(InPort::new(receiver, Arc::clone(&self.ports.node)));
         Ok(())
     }
 
@@ -175,8 +175,8 @@ impl Connection {
         if bulk.sending.is_none() {
             reserve::check_segment(iox::BULK_MEMORY, iox::bulk_segment_len(iox::FIRST_BULK_LEN))
                 .map_err(|error| no_memory(error.to_string()))?;
-            let lifeline = &self.ports.lifeline;
-            let made = || iox::sender(&lifeline.service(&name, Size::Bulk, true)?, Size::Bulk);
+            let node = &self.ports.node;
+            let made = || iox::sender(&node.service(&name, Size::Bulk, true)?, Size::Bulk);
             let port = descriptors::explained(made).map_err(|error| no_memory(error.to_string()))?;
             bulk.sending = Some(Sending::new(port, Size::Bulk));
         }

@@ -50,7 +50,7 @@ impl Drop for Presence {
 }
 
 /// Where a dispatch thread signs off.
-pub(crate) trait Roster: Send + Sync {
+pub(crate) trait Threads: Send + Sync {
     /// The thread ended, by itself or by a panic: if it led, another one must.
     fn signed_off(self: Arc<Self>, token: u64, life: u64);
 }
@@ -65,7 +65,7 @@ pub struct DispatchThread {
     /// Where it waits while another one leads.
     pub(crate) seat: Arc<Condvar>,
     /// Where it signs off.
-    pub(crate) roster: Weak<dyn Roster>,
+    pub(crate) threads: Weak<dyn Threads>,
     /// Counts it as alive.
     pub(crate) _presence: Presence,
 }
@@ -79,8 +79,8 @@ impl DispatchThread {
 
 impl Drop for DispatchThread {
     fn drop(&mut self) {
-        if let Some(roster) = self.roster.upgrade() {
-            roster.signed_off(self.token, self.life);
+        if let Some(threads) = self.threads.upgrade() {
+            threads.signed_off(self.token, self.life);
         }
     }
 }

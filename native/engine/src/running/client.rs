@@ -1,0 +1,148 @@
+//! A connected client: its connection, its calls, its answers that wait.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use pycrust_protocol::header::HEADER_LEN;
+use pycrust_transport::sync::Mutex;
+use pycrust_transport::{Attachment, Frame, Link, Peer, SendError};
+
+use crate::answering::outbox::Outbox;
+use crate::queueing::admission::{Account, Admission};
+use crate::recording::recorder::Origin;
+use crate::running::ongoing::Ongoing;
+
+/// One connected client.
+pub(crate) struct Client<L> {
+    /// Its connection.
+    pub(crate) link: Arc<L>,
+    /// The connection's number.
+    pub(crate) id: u64,
+    /// Its process.
+    pub(crate) peer: Peer,
+    /// The same, for records, which outlive the connection.
+    pub(crate) origin: Arc<Origin>,
+    /// Its calls in flight.
+    pub(crate) account: Account,
+    /// Answers that wait for room.
+    pub(crate) outbox: Outbox,
+    /// Calls of which the client says more later, by their ids.
+    pub(crate) ongoing: Mutex<HashMap<u64, Arc<Ongoing>>>,
+    /// Cancelled calls that were looked for.
+    cancels: AtomicU64,
+    /// The connection failed or the client is gone: nothing is received or sent any more.
+    gone: AtomicBool,
+}
+
+impl<L: Link> Client<L> {
+    pub(crate) fn new(link: Arc<L>) -> Self {
+        let (id, peer) = (link.id(), link.peer());
+        let origin = Origin { name: peer.name.clone(), pid: peer.pid, connection: id };
+        Self {
+            id,
+            peer,
+            origin: Arc::new(origin),
+            link,
+            account: Account::default(),
+            outbox: Outbox::default(),
+            ongoing: Mutex::default(),
+            cancels: AtomicU64::new(0),
+            gone: AtomicBool::new(false),
+        }
+    }
+
+    /// Nothing is received or sent any more.
+    pub(crate) fn leave(&self) {
+        self.gone.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+
+    /// Whether it has cancelled calls since the last look.
+    pub(crate) fn has_cancelled(&self) -> bool {
+        self.link.cancels() != self.cancels.load(Ordering::Relaxed)
+    }
+
+    /// Tells the calls that it has cancelled since the last look.
+    pub(crate) fn pass_on_cancels(&self) {
+        // Read first: a cancel that comes during the look asks for another one.
+        self.cancels.store(self.link.cancels(), Ordering::Relaxed);
+        self.pass_on(|id| self.link.cancelled(id));
+    }
+
+    /// Cancels the calls that `condemned` names.
+    pub(crate) fn pass_on(&self, condemned: impl Fn(u64) -> bool) {
+        let calls: Vec<_> = {
+            let ongoing = self.ongoing.lock();
+            ongoing.iter().filter(|(id, _)| condemned(**id)).map(|(_, call)| Arc::clone(call)).collect()
+        };
+        // Not under the lock: a call that ends takes it.
+        for call in calls {
+            call.cancel();
+        }
+    }
+
+    /// What belongs to a call of this client that goes on.
+    pub(crate) fn ongoing(&self, id: u64) -> Option<Arc<Ongoing>> {
+        self.ongoing.lock().get(&id).cloned()
+    }
+
+    /// Whether frames may be received from it: not while it leaves its answers lying.
+    pub(crate) fn receivable(&self, admission: &Admission) -> bool {
+        !self.is_gone()
+            && (self.outbox.is_empty()
+                || (self.outbox.len() < admission.outbox_bound()
+                    && self.outbox.bytes() < admission.outbox_bytes_bound()))
+    }
+
+    /// Receives up to `max` frames. A connection that fails is closed; its clean-up follows when the
+    /// control thread reports it.
+    pub(crate) fn receive(&self, max: usize, sink: &mut dyn FnMut(&Frame<'_>)) -> usize {
+        // iceoryx2 ends in a panic where it finds an invariant broken: that costs this connection only.
+        match catch_unwind(AssertUnwindSafe(|| self.link.receive(max, sink))) {
+            Ok(Ok(count)) => count,
+            Ok(Err(error)) => self.fail(&error.to_string()),
+            Err(_) => self.fail("receiving panicked"),
+        }
+    }
+
+    /// Sends one frame; see [`Client::receive`] for panics.
+    pub(crate) fn send(&self, header: &[u8; HEADER_LEN], parts: &[&[u8]]) -> Result<(), SendError> {
+        self.send_with(header, parts, &mut Vec::new())
+    }
+
+    /// Sends one frame with attachments.
+    pub(crate) fn send_with(
+        &self,
+        header: &[u8; HEADER_LEN],
+        parts: &[&[u8]],
+        attachments: &mut Vec<Attachment>,
+    ) -> Result<(), SendError> {
+        if self.is_gone() {
+            return Err(SendError::Gone);
+        }
+        catch_unwind(AssertUnwindSafe(|| self.link.send_with(header, parts, attachments))).unwrap_or_else(
+            |_| {
+                self.fail("sending panicked");
+                Err(SendError::Gone)
+            },
+        )
+    }
+
+    /// Closes the connection, of which the log says why; nothing was received.
+    pub(crate) fn fail(&self, reason: &str) -> usize {
+        log::error!("closing connection {} of {}: {reason}", self.id, named(&self.peer));
+        self.leave();
+        self.link.close();
+        0
+    }
+}
+
+/// A client as the log names it. It chose its name itself: no line of the log may begin in it.
+pub(crate) fn named(peer: &Peer) -> String {
+    format!("{} (pid {})", peer.name.escape_debug(), peer.pid)
+}
