@@ -76,7 +76,7 @@ ROOMS = {
         crates={"hdrhistogram", "log", "pycrust-protocol", "pycrust-transport", "rmp-serde", "serde", "strsim"},
         std=VALUES | {"panic", "process::id", "sync", "thread", "time"},
         headers={"answering/deliver.rs", "running/job.rs"},
-        bytes={"running/items.rs", "recording/scrub.rs"},
+        bytes={"recording/items.rs", "recording/scrub.rs"},
     ),
     "native": Room(
         crates={

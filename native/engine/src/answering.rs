@@ -1,6 +1,5 @@
-//! Answers on their way out.
+//! Answers, refusals and records of calls that end.
 
 pub(crate) mod deliver;
-pub(crate) mod outbox;
-pub(crate) mod refusals;
-pub(crate) mod sender;
+pub(crate) mod record_calls;
+pub(crate) mod settle;

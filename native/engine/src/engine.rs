@@ -1,33 +1,24 @@
-//! The engine: publication, start and stop.
+//! The engine: what a worker is made of, and publication.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
-use std::thread::Builder;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pycrust_transport::sync::{Condvar, Mutex};
-use pycrust_transport::{Link, Process, Waiter, monotonic_ns};
+use pycrust_transport::{Link, Process, Waiter};
 
-use crate::answering::deliver::Patience;
-use crate::answering::refusals;
-use crate::answering::sender::{self, Sender};
+use crate::clients::sender::Sender;
 use crate::config::Config;
 use crate::measuring::connection_log::ConnectionLog;
 use crate::measuring::metrics::Metrics;
 use crate::queueing::admission::Admission;
 use crate::queueing::registry::{Change, Version};
-use crate::queueing::scheduler::{Phase, Scheduler, Unstarted, unstarted};
-use crate::receiving::receiver::Receiver;
+use crate::queueing::scheduler::{Phase, Scheduler};
+use crate::queueing::watchdog::Watchdog;
+use crate::receiver::Receiver;
 use crate::recording::recorder::Recorder;
-use crate::running::threads::{Alive, DispatchThread, Threads};
-use crate::running::watchdog::{self, Watchdog};
-
-/// How often a stop looks whether the outboxes are empty.
-const STOP_SLICE: Duration = Duration::from_millis(5);
-
-/// How long a stop waits for the leader to leave; it has been woken.
-const RECEIVER_PATIENCE: Duration = Duration::from_secs(1);
+use crate::threads::{Alive, DispatchThread, Threads};
 
 /// Told how a worker's name came to be another's.
 pub type NameLost = Box<dyn Fn(&str) + Send + Sync>;
@@ -60,7 +51,7 @@ pub struct Engine<H: Send + Sync + 'static, L: Link> {
     pub(crate) topology: AtomicU64,
     /// The recent wait for the interpreter, an average in nanoseconds.
     pub(crate) interpreter_ns: AtomicU64,
-    /// How long the leader last polled before it slept; see [`Spin`](crate::running::spin::Spin).
+    /// How long the leader last polled before it slept; see [`Spin`](crate::measuring::spin::Spin).
     pub(crate) spin_ns: AtomicU64,
     pub(crate) connection_log: ConnectionLog,
     /// When it was started; 0 while it does not serve.
@@ -72,12 +63,12 @@ pub struct Engine<H: Send + Sync + 'static, L: Link> {
     /// Stops the worker, whose name another one has; must not block.
     pub(crate) name_lost: OnceLock<NameLost>,
     /// The engine's threads of every life.
-    alive: Arc<Alive>,
+    pub(crate) alive: Arc<Alive>,
     /// The process whose threads work for it.
     pub(crate) process: Process,
     spawn: Spawn<H, L>,
     /// Itself, for the threads that it makes.
-    me: Weak<Self>,
+    pub(crate) me: Weak<Self>,
 }
 
 impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
@@ -196,143 +187,6 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         self.scheduler.lock().registry.expect(methods);
     }
 
-    /// Begins to serve; does nothing while it serves or stops. It can be started again after a
-    /// [stop](Self::stop), for new connections.
-    ///
-    /// # Errors
-    /// The system's, if it gives no thread.
-    pub fn start(&self) -> io::Result<()> {
-        let life = {
-            let mut scheduler = self.scheduler.lock();
-            if scheduler.phase != Phase::Stopped {
-                return Ok(());
-            }
-            scheduler.begin();
-            scheduler.life
-        };
-        self.recorder.begin_life();
-        self.started_ns.store(monotonic_ns(), Ordering::Relaxed);
-        self.watchdog.set_life(life);
-        self.sender.set_life(life);
-        if let Err(error) = self.make_helpers(life) {
-            self.stop(Duration::ZERO);
-            return Err(error);
-        }
-        // One to lead and one in reserve: a thread that is made later may have to wait for the
-        // interpreter, which the call that it is needed for may hold.
-        self.hire(2, life);
-        Ok(())
-    }
-
-    /// Makes the watchdog and the sender.
-    fn make_helpers(&self, life: u64) -> io::Result<()> {
-        let (me, bell, presence) = (self.me.clone(), Arc::clone(&self.watchdog), self.alive.enter());
-        Builder::new().name("pycrust-watchdog".into()).spawn(move || {
-            let _presence = presence;
-            watchdog::run(&me, &bell, life);
-        })?;
-        let (me, bag, presence) = (self.me.clone(), Arc::clone(&self.sender), self.alive.enter());
-        Builder::new().name("pycrust-sender".into()).spawn(move || {
-            let _presence = presence;
-            sender::run(&me, &bag, life);
-        })?;
-        Ok(())
-    }
-
-    /// Whether the stop with the least patience still has time for threads to end.
-    pub fn stop_has_time(&self) -> bool {
-        self.scheduler.lock().stop_by.is_none_or(|until| Instant::now() < until)
-    }
-
-    /// Stops: new calls get UNAVAILABLE, received ones have `grace` to run, what still waits then gets
-    /// UNAVAILABLE too, and every [`next`](Self::next) gives `None`. The clients are let go of.
-    ///
-    /// Gives whether everything ended within `grace`; calls that did not go on running and answer if
-    /// their connection still can. Does nothing unless it serves; where another stop waits for calls, both end with
-    /// the one that has less patience.
-    pub fn stop(&self, grace: Duration) -> bool {
-        let until = Instant::now().checked_add(grace);
-        let mut scheduler = self.scheduler.lock();
-        match scheduler.phase {
-            Phase::Stopped => {
-                scheduler.stop_by = earlier(scheduler.stop_by, until);
-                return true;
-            }
-            Phase::Stopping => {
-                scheduler.stop_by = earlier(scheduler.stop_by, until);
-                while scheduler.phase == Phase::Stopping {
-                    scheduler = self.quiet.wait_for(scheduler, STOP_SLICE);
-                }
-                return scheduler.running + scheduler.background == 0;
-            }
-            Phase::Serving => (),
-        }
-        (scheduler.phase, scheduler.stop_by) = (Phase::Stopping, until);
-        drop(scheduler);
-        let (endpoint, calls) = (&self.config.endpoint, self.in_flight());
-        log::info!("{endpoint}: stopping; {calls} calls in flight have {grace:?} to end");
-        let mut scheduler = self.scheduler.lock();
-        let busy = |scheduler: &Scheduler<H, L>| {
-            scheduler.running > 0
-                || scheduler.background > 0
-                || scheduler.queued > 0
-                || scheduler.clients.iter().any(|client| !client.outbox.is_empty())
-        };
-        while busy(&scheduler) && scheduler.stop_by.is_none_or(|until| Instant::now() < until) {
-            let left =
-                scheduler.stop_by.map_or(STOP_SLICE, |until| until.saturating_duration_since(Instant::now()));
-            scheduler = self.quiet.wait_for(scheduler, left.min(STOP_SLICE));
-        }
-        let ended = !busy(&scheduler);
-        let running = scheduler.running + scheduler.background;
-        let left = scheduler.remove_queued(|_| true);
-        let resumable = scheduler.take_resumable();
-        scheduler.phase = Phase::Stopped;
-        scheduler.wake_all();
-        let clients = std::mem::take(&mut scheduler.clients);
-        drop(scheduler);
-        self.started_ns.store(0, Ordering::Relaxed);
-        self.topology.fetch_add(1, Ordering::Release);
-        self.watchdog.set_life(0);
-        self.sender.set_life(0);
-        self.nudge();
-        self.clear_receiver();
-        let refused = left.len();
-        for (index, call) in left {
-            self.admission.unqueue(call.weight());
-            self.refuse(index, &call, &refusals::stopping(&self.config.endpoint), Patience::Hurries);
-        }
-        for job in resumable {
-            job.give_up();
-        }
-        let parted = clients.len();
-        if ended {
-            log::info!("{endpoint}: stopped; {parted} clients were let go of");
-        } else {
-            log::warn!(
-                "{endpoint}: stopped while {running} handlers ran on, beyond the {grace:?} that they had; {refused} \
-                 calls that waited were refused, {parted} clients let go of"
-            );
-        }
-        for client in clients {
-            client.pass_on(|_| true);
-            self.waiter.remove(client.link.doorbell());
-            for _ in 0..client.outbox.close() {
-                self.admission.release(&client.account);
-            }
-        }
-        ended
-    }
-
-    /// Lets go of the connections that the last leader received from. One that found the engine stopped has
-    /// left without looking at the list of clients again.
-    fn clear_receiver(&self) {
-        let Some(mut receiver) = self.receiver.try_lock_for(RECEIVER_PATIENCE) else { return };
-        let clients = std::mem::take(&mut receiver.clients);
-        drop(receiver);
-        drop(clients);
-    }
-
     /// Whether it does not serve: before the first start and after a stop.
     pub fn is_stopped(&self) -> bool {
         self.scheduler.lock().phase == Phase::Stopped
@@ -402,47 +256,6 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             self.waiter.wake();
         }
     }
-
-    /// Answers the queued calls that will never run, so that they don't count as waiting.
-    pub(crate) fn sweep(&self) {
-        let now_ns = monotonic_ns();
-        let swept = self.scheduler.lock().remove_queued(|call| unstarted(call, now_ns).is_some());
-        for (index, call) in swept {
-            let reason = unstarted(&call, now_ns).unwrap_or(Unstarted::Cancelled);
-            self.settle_unstarted(index, &call, reason, now_ns, Patience::Hurries);
-        }
-    }
-
-    /// Deals with a call that left its queue without being started.
-    pub(crate) fn settle_unstarted(
-        &self,
-        index: usize,
-        call: &crate::running::call::Call<L>,
-        reason: Unstarted,
-        now_ns: u64,
-        patience: Patience,
-    ) {
-        self.admission.unqueue(call.weight());
-        let method = || {
-            let scheduler = self.scheduler.lock();
-            scheduler.registry.name(index).cloned().unwrap_or_default()
-        };
-        let refusal = match reason {
-            Unstarted::Gone => return self.forget(index, call),
-            Unstarted::Cancelled => refusals::cancelled(&method()),
-            Unstarted::Expired => refusals::expired(&method(), now_ns.saturating_sub(call.sent_ns)),
-            Unstarted::Superseded => refusals::superseded(&method()),
-            Unstarted::OtherSchema { live, version } => {
-                let change = {
-                    let scheduler = self.scheduler.lock();
-                    let version = scheduler.registry.to_start(index);
-                    version.and_then(|version| version.change_since(call.schema_pin)).map(str::to_owned)
-                };
-                refusals::schema_mismatch(&method(), call.schema_pin, live, version, change.as_deref())
-            }
-        };
-        self.refuse(index, call, &refusal, patience);
-    }
 }
 
 impl<H: Send + Sync + 'static, L: Link> Threads for Engine<H, L> {
@@ -457,9 +270,4 @@ impl<H: Send + Sync + 'static, L: Link> Drop for Engine<H, L> {
         self.watchdog.set_life(0);
         self.sender.set_life(0);
     }
-}
-
-/// The earlier of two ends, of which `None` is never.
-fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
-    one.into_iter().chain(other).min()
 }

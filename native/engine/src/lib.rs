@@ -6,32 +6,41 @@
 //!
 //! A frame's way: `receiving::intake` takes it (the leader's work), `queueing::admission` bounds it, `queue` holds
 //! it, `scheduler` starts it, `running::job` is it while it runs, `answering::deliver` sends the answer or leaves it
-//! in the `outbox`. `receiving::builtin` answers the worker's own methods, `running::watchdog` takes the lead from a
-//! leader whose call is long, `measuring::metrics` counts. `running::ongoing` is what a caller says later: cancel,
-//! credit, more arguments. `recording::recorder` keeps the last calls, as many as `sampler` lets it; `scrub` takes
-//! out what is not to be stored or shown, by the names that `naming` knows of what has none in a payload, and
-//! `secrets` what repeats it; `running::items` are those of a stream, `running::output` is what a handler printed.
+//! in the client's `outbox`. `receiving::builtin` answers the worker's own methods, `queueing::watchdog` takes the
+//! lead from a leader whose call is long, `measuring::metrics` counts. `clients::ongoing` is what a caller says later:
+//! cancel, credit, more arguments. `recording::recorder` keeps the last calls, as many as `sampler` lets it; `scrub`
+//! takes out what is not to be stored or shown, by the names that `naming` knows of what has none in a payload, and
+//! `secrets` what repeats it; `items` are those of a stream, `output` is what a handler printed.
+//!
+//! [`Engine`] is made of what stands below it (`clients`, `queueing`, `recording`, `measuring`); what stands above
+//! (`answering`, `running`, `receiving`, `lifecycle`) is what it does.
 #![forbid(unsafe_code)]
 
 mod answering;
+mod clients;
 mod config;
 mod engine;
+mod lifecycle;
 mod measuring;
 mod queueing;
+mod receiver;
 mod receiving;
 mod recording;
+mod refusals;
 mod running;
+mod threads;
 
+pub use self::clients::ongoing::{Argument, Listener, Ongoing};
 pub use self::config::Config;
 pub use self::engine::{Engine, NameLost, Spawn};
-pub use self::queueing::registry::{Batching, Change, MethodRecording};
+pub use self::queueing::registry::{Batching, Change};
 pub use self::recording::naming::Naming;
+pub use self::recording::output::{Channel, Output};
 pub use self::recording::recorder::{Ended, Origin, Record, Recorder, RecorderState, Recording, Side};
 pub use self::recording::scrub::{Scrub, Scrubbed, matches};
 pub use self::recording::secrets::Secrets;
+pub use self::recording::settings::MethodRecording;
 pub use self::running::arguments::Arguments;
 pub use self::running::context::CallContext;
 pub use self::running::job::{Job, Lent, RunningCall};
-pub use self::running::ongoing::{Argument, Listener, Ongoing};
-pub use self::running::output::{Channel, Output};
-pub use self::running::threads::DispatchThread;
+pub use self::threads::DispatchThread;

@@ -3,3 +3,4 @@
 pub(crate) mod average;
 pub(crate) mod connection_log;
 pub(crate) mod metrics;
+pub(crate) mod spin;

@@ -4,3 +4,4 @@ pub(crate) mod admission;
 pub(crate) mod queue;
 pub(crate) mod registry;
 pub(crate) mod scheduler;
+pub(crate) mod watchdog;

@@ -1,6 +1,5 @@
-//! What comes in: the leader takes frames, answers what the worker answers itself, and passes the rest on.
+//! What comes in: clients, and their frames.
 
 mod arrivals;
 pub(crate) mod builtin;
 pub(crate) mod intake;
-pub(crate) mod receiver;

@@ -4,63 +4,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use pycrust_protocol::Code;
-use pycrust_protocol::attachments::{ALIGNMENT, ENTRY_LEN};
 use pycrust_protocol::control::put_response_head;
 use pycrust_protocol::header::{Credit, ResponseHeader, flags};
-use pycrust_protocol::limits::{MAX_BODY_LEN, SMALL_SAMPLE_LEN};
+use pycrust_protocol::limits::MAX_BODY_LEN;
 use pycrust_transport::{Attachment, Link, SendError};
 
-use crate::answering::outbox::{Answer, Outgoing, Tried};
-use crate::answering::refusals::{self, Refusal};
+use crate::clients::answer::{Body, HEAD_LEN, Patience};
+use crate::clients::call::Call;
+use crate::clients::client::{Client, named};
+use crate::clients::outbox::{Answer, Outgoing, Tried};
 use crate::engine::Engine;
-use crate::running::call::Call;
-use crate::running::client::{Client, named};
-
-/// Bytes of a response's control message around its payload, at most.
-const HEAD_LEN: usize = 1 + 9 + 2 + 5;
-
-/// Whether the sending thread may wait for the peer, as the first large frame of a connection does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Patience {
-    /// A thread of its own: it sends everything.
-    Waits,
-    /// The leader and the control thread: large frames are left to the sender.
-    Hurries,
-}
-
-impl Patience {
-    /// Whether a payload of `len` bytes is sent by this thread itself.
-    fn takes(self, len: usize) -> bool {
-        self == Self::Waits || len <= SMALL_SAMPLE_LEN - HEAD_LEN
-    }
-}
-
-/// What an answer says.
-pub(crate) struct Body<'a> {
-    /// The result or the error as MessagePack.
-    pub(crate) payload: &'a [u8],
-    /// The answer's metadata.
-    pub(crate) metadata: &'a [u8],
-    /// The arrays in the result.
-    pub(crate) attachments: Vec<Attachment>,
-}
-
-impl<'a> Body<'a> {
-    /// A payload and nothing else.
-    pub(crate) fn plain(payload: &'a [u8]) -> Self {
-        Self { payload, metadata: &[], attachments: Vec::new() }
-    }
-
-    /// Bytes beyond the header.
-    fn len(&self) -> usize {
-        self.payload.len() + self.metadata.len() + attached_len(&self.attachments)
-    }
-}
-
-/// Bytes that attachments take in a sample, at most.
-pub(crate) fn attached_len(attachments: &[Attachment]) -> usize {
-    attachments.iter().map(|attachment| attachment.len() + ENTRY_LEN + ALIGNMENT).sum()
-}
+use crate::refusals::{self, Refusal};
 
 impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
     /// Sends an answer, or leaves it in the outbox.

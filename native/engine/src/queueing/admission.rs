@@ -2,6 +2,10 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use pycrust_transport::Link;
+
+use crate::clients::account::Account;
+use crate::clients::client::Client;
 use crate::config::Config;
 
 /// What the worker holds of all clients together, and the bounds.
@@ -27,17 +31,6 @@ pub(crate) enum Full {
     Worker { held: usize, bound: usize },
     /// Bytes in queues.
     Bytes { held: usize, bound: usize, asked: usize },
-}
-
-/// Calls in flight of one client.
-#[derive(Default)]
-pub(crate) struct Account(AtomicUsize);
-
-impl Account {
-    /// Calls of this client that are received and not yet answered.
-    pub(crate) fn in_flight(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
-    }
 }
 
 // Only the leader reserves, while other threads release: a reservation that passes its check can
@@ -92,14 +85,12 @@ impl Admission {
         self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Answers of one client that may wait in its outbox before nothing more is received from it.
-    pub(crate) fn outbox_bound(&self) -> usize {
-        self.per_client.max(1)
-    }
-
-    /// Bytes of one client's outbox past which nothing more is received from it.
-    pub(crate) fn outbox_bytes_bound(&self) -> usize {
-        self.bytes.max(1)
+    /// Whether frames may be received from a client: not while it leaves its answers lying.
+    pub(crate) fn receives_from<L: Link>(&self, client: &Client<L>) -> bool {
+        let outbox = &client.outbox;
+        !client.is_gone()
+            && (outbox.is_empty()
+                || (outbox.len() < self.per_client.max(1) && outbox.bytes() < self.bytes.max(1)))
     }
 
     /// Calls received and not yet answered.

@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 use pycrust_protocol::header::flags;
 use pycrust_transport::Link;
 
+use crate::clients::call::Call;
 use crate::measuring::average::Average;
 use crate::queueing::registry::{Batching, Version};
-use crate::running::call::Call;
 
 /// Run times are cut here before they are averaged: one slow first call must not outweigh what follows.
 const RUN_CAP_NS: u64 = 1_000_000;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use pycrust_protocol::reserved::MethodInfo;
 
-use crate::recording::naming::Naming;
+use crate::recording::settings::MethodRecording;
 
 /// How many near matches an unknown method's error names.
 const NEAR_MATCHES: usize = 3;
@@ -58,17 +58,6 @@ pub enum Change<H> {
         /// The method's name.
         method: String,
     },
-}
-
-/// How the calls of one version are recorded.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct MethodRecording {
-    /// They are not.
-    pub off: bool,
-    /// The names of its arguments by position.
-    pub parameters: Vec<String>,
-    /// The names of all that its payloads give by position, for what is taken out by name.
-    pub naming: Arc<Naming>,
 }
 
 /// One immutable version of a method.

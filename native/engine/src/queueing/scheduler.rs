@@ -7,6 +7,7 @@
 
 mod threads;
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,11 +16,10 @@ use pycrust_protocol::header::flags;
 use pycrust_transport::sync::Condvar;
 use pycrust_transport::{Link, monotonic_ns};
 
+use crate::clients::call::Call;
+use crate::clients::client::Client;
 use crate::queueing::queue::Queue;
 use crate::queueing::registry::{Registry, Version};
-use crate::running::call::Call;
-use crate::running::client::Client;
-use crate::running::job::Job;
 
 pub(crate) use self::threads::HAND_OVER_NS;
 
@@ -84,7 +84,19 @@ pub(crate) enum Work<H: Send + Sync + 'static, L: Link> {
     /// A call from the queue, and the version that runs it.
     Call(Call<L>, Arc<Version<H>>),
     /// A call that had its turn before.
-    Resumed(Box<Job<H, L>>),
+    Resumed(Box<dyn Resumable<H>>),
+}
+
+/// A call that had its turn and waits for the next one.
+pub(crate) trait Resumable<H>: Send {
+    /// The version that it runs.
+    fn live_version(&self) -> &Version<H>;
+
+    /// The start of the engine that it belongs to.
+    fn life(&self) -> u64;
+
+    /// Itself, for whoever knows what it is.
+    fn into_any(self: Box<Self>) -> Box<dyn Any>;
 }
 
 /// What came out of the queues without being started, to be dealt with outside of the lock.
@@ -122,7 +134,7 @@ pub(crate) struct Scheduler<H: Send + Sync + 'static, L: Link> {
     /// Each method's waiting calls, by the method's index.
     pub(crate) queues: Vec<Queue<L>>,
     /// Each method's calls that had a turn and wait for the next one.
-    resumable: Vec<VecDeque<Box<Job<H, L>>>>,
+    resumable: Vec<VecDeque<Box<dyn Resumable<H>>>>,
     /// Methods that may have a call to start, in the order of their turns.
     listed: VecDeque<usize>,
     /// Methods whose calls wait for others to make a batch with.
@@ -296,14 +308,14 @@ impl<H: Send + Sync + 'static, L: Link> Scheduler<H, L> {
     }
 
     /// A call that had its turn waits for the next one.
-    pub(crate) fn resume(&mut self, index: usize, job: Box<Job<H, L>>) {
+    pub(crate) fn resume(&mut self, index: usize, job: Box<dyn Resumable<H>>) {
         self.resumable[index].push_back(job);
         self.list(index);
     }
 
     /// Takes the calls that had a turn and wait for the next one, of all methods.
-    pub(crate) fn take_resumable(&mut self) -> Vec<Job<H, L>> {
-        self.resumable.iter_mut().flat_map(std::mem::take).map(|job| *job).collect()
+    pub(crate) fn take_resumable(&mut self) -> Vec<Box<dyn Resumable<H>>> {
+        self.resumable.iter_mut().flat_map(std::mem::take).collect()
     }
 
     /// Whether [`pop`](Self::pop) would find something to do.

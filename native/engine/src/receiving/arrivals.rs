@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use pycrust_transport::{AcceptorEvents, Link};
 
+use crate::clients::client::{Client, named};
 use crate::engine::Engine;
-use crate::running::client::{Client, named};
 
 /// Shared memory for arrays that was not used for this long is given back.
 const IDLE: Duration = Duration::from_secs(5);

@@ -3,46 +3,16 @@
 use std::sync::atomic::Ordering;
 
 use pycrust_protocol::Code;
-use pycrust_protocol::reserved::{
-    ClientStats, EndpointStats, HAND_OVER, HEALTH, Health, METHODS, MethodInfo, MethodStats, STATS,
-};
+use pycrust_protocol::reserved::{ClientStats, EndpointStats, Health, MethodInfo, MethodStats};
 use pycrust_transport::{Link, monotonic_ns};
 use serde::Serialize;
 
-use crate::answering::refusals::{self, Refusal};
 use crate::engine::Engine;
 use crate::measuring::metrics::Total;
 use crate::queueing::registry;
 use crate::queueing::scheduler::Phase;
-
-/// The reserved methods that exist.
-const NATIVE: [&str; 4] = [HEALTH, METHODS, STATS, HAND_OVER];
-
-/// A question about the worker itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Native {
-    /// `pycrust.health`
-    Health,
-    /// `pycrust.methods`
-    Methods,
-    /// `pycrust.stats`
-    Stats,
-    /// `pycrust.hand_over`
-    HandOver,
-}
-
-impl Native {
-    /// The reserved method of this name.
-    pub(crate) fn named(method: &str) -> Option<Self> {
-        match method {
-            HEALTH => Some(Self::Health),
-            METHODS => Some(Self::Methods),
-            STATS => Some(Self::Stats),
-            HAND_OVER => Some(Self::HandOver),
-            _ => None,
-        }
-    }
-}
+use crate::receiver::{NATIVE, Native};
+use crate::refusals::{self, Refusal};
 
 impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
     /// The answer to a question about the worker.

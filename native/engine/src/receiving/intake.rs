@@ -10,17 +10,16 @@ use pycrust_protocol::reserved::{self, READY};
 use pycrust_protocol::{Code, Malformed};
 use pycrust_transport::{Attachments, CallProgress, Frame, Link, monotonic_ns};
 
-use crate::answering::deliver::{Body, Patience};
-use crate::answering::refusals;
+use crate::clients::answer::{Body, Patience};
+use crate::clients::call::Call;
+use crate::clients::client::Client;
+use crate::clients::ongoing::{Amount, Ongoing};
 use crate::engine::Engine;
 use crate::measuring::metrics::MAX_REPORTS;
 use crate::queueing::registry::Lookup;
 use crate::queueing::scheduler::{HAND_OVER_NS, Unstarted};
-use crate::receiving::builtin::Native;
-use crate::receiving::receiver::{Away, Note, Receiver, Reply};
-use crate::running::call::Call;
-use crate::running::client::Client;
-use crate::running::ongoing::{Amount, Ongoing};
+use crate::receiver::{Away, Native, Note, Receiver, Reply};
+use crate::refusals;
 
 /// Frames that are received from one client before it is the next one's turn.
 const BATCH: usize = 32;
@@ -42,7 +41,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
     /// Whether some client has something to receive.
     pub(crate) fn anything_ready(&self, receiver: &Receiver<L>) -> bool {
         receiver.clients.iter().any(|(client, false_alarms)| {
-            (*false_alarms < MAX_FALSE_ALARMS && client.link.ready() && client.receivable(&self.admission))
+            (*false_alarms < MAX_FALSE_ALARMS && client.link.ready() && self.admission.receives_from(client))
                 || client.has_cancelled()
         })
     }
@@ -62,7 +61,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             if client.has_cancelled() {
                 client.pass_on_cancels();
             }
-            if !client.link.ready() || !client.receivable(&self.admission) {
+            if !client.link.ready() || !self.admission.receives_from(client) {
                 continue;
             }
             now_ns = monotonic_ns();

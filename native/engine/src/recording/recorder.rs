@@ -15,12 +15,12 @@ use pycrust_protocol::reserved::RecorderStats;
 use pycrust_transport::Attachments;
 use pycrust_transport::sync::{Condvar, Mutex};
 
-use crate::queueing::registry::MethodRecording;
 use crate::recording::naming::Naming;
+use crate::recording::output::Output;
 use crate::recording::sampler::{Offer, Plan, Sampler};
 use crate::recording::scrub::{Scrub, Scrubbed, Whole};
 use crate::recording::secrets::Secrets;
-use crate::running::output::Output;
+use crate::recording::settings::MethodRecording;
 
 /// Bytes that one record counts for beside what it holds: the record, its place in the ring and in the index.
 const RECORD_COST: usize = 512;

@@ -6,9 +6,9 @@ use std::time::Duration;
 use pycrust_protocol::header::Credit;
 use pycrust_transport::Link;
 
+use crate::clients::client::Client;
+use crate::clients::ongoing::{Amount, Argument, Ongoing};
 use crate::engine::Engine;
-use crate::running::client::Client;
-use crate::running::ongoing::{Amount, Argument, Ongoing};
 
 /// The arguments of one call that its caller streams. They may be taken on any thread.
 pub struct Arguments<H: Send + Sync + 'static, L: Link> {

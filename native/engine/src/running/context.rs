@@ -7,8 +7,8 @@ use pycrust_protocol::header::TraceContext;
 use pycrust_transport::sync::Mutex;
 use pycrust_transport::{Block, Link, Peer, SendError, monotonic_ns};
 
-use crate::running::client::Client;
-use crate::running::output::Output;
+use crate::clients::client::Client;
+use crate::recording::output::Output;
 
 /// A call as its handler sees it. It may be kept beyond the call's end.
 pub struct CallContext<L: Link> {

@@ -7,12 +7,12 @@ use std::time::Duration;
 use pycrust_transport::sync::MutexGuard;
 use pycrust_transport::{Link, monotonic_ns};
 
-use crate::answering::deliver::Patience;
+use crate::clients::answer::Patience;
 use crate::engine::Engine;
 use crate::queueing::scheduler::{Fallout, Start};
-use crate::receiving::receiver::Receiver;
+use crate::receiver::Receiver;
 use crate::running::job::Job;
-use crate::running::threads::DispatchThread;
+use crate::threads::DispatchThread;
 
 /// What the leader found.
 enum Found<H: Send + Sync + 'static, L: Link> {

@@ -9,20 +9,20 @@ use pycrust_protocol::header::{Common, ResponseHeader, Stages, flags};
 use pycrust_transport::sync::Mutex;
 use pycrust_transport::{Attachment, Attachments, CallProgress, Link, monotonic_ns};
 
-use crate::answering::deliver::{Body, Patience};
-use crate::answering::refusals;
+use crate::clients::answer::{Body, Patience};
+use crate::clients::call::Call;
+use crate::clients::client::named;
+use crate::clients::ongoing::{Amount, Ongoing, Parked};
 use crate::engine::Engine;
 use crate::queueing::registry::Version;
-use crate::queueing::scheduler::{Phase, Start, Work};
+use crate::queueing::scheduler::{Phase, Resumable, Start, Work};
+use crate::recording::items::FirstItems;
+use crate::recording::output::Output;
 use crate::recording::recorder::{Answered, Ended, Origin, Side, sides, unix_ns};
 use crate::recording::sampler::Offer;
+use crate::refusals;
 use crate::running::arguments::Arguments;
-use crate::running::call::Call;
-use crate::running::client::named;
 use crate::running::context::CallContext;
-use crate::running::items::FirstItems;
-use crate::running::ongoing::{Amount, Ongoing, Parked};
-use crate::running::output::Output;
 
 /// A started call, bound to one version of its method. The thread that has it marks the stages in
 /// order ([`attached`](Self::attached), [`decoded`](Self::decoded), [`ran`](Self::ran)) and answers
@@ -105,10 +105,19 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
                 job.companions = companions;
                 job
             }
-            Work::Resumed(mut job) => {
+            Work::Resumed(job) => {
+                let mut job = Self::of(job);
                 (job.ticket, job.life, job.place, job.passed_gate) = (ticket, life, Place::Thread, false);
-                *job
+                job
             }
+        }
+    }
+
+    /// The job that waited for its next turn: nothing else does.
+    pub(crate) fn of(resumed: Box<dyn Resumable<H>>) -> Self {
+        match resumed.into_any().downcast() {
+            Ok(job) => *job,
+            Err(_) => unreachable!("only jobs are resumed"),
         }
     }
 
@@ -141,14 +150,6 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
             ran_ns: None,
             answered: false,
         }
-    }
-
-    pub(crate) fn live_version(&self) -> &Version<H> {
-        &self.version
-    }
-
-    pub(crate) fn life(&self) -> u64 {
-        self.life
     }
 
     fn index(&self) -> usize {
@@ -558,6 +559,20 @@ impl<H: Send + Sync + 'static, L: Link> Drop for Job<H, L> {
             let refusal = refusals::unanswered(&self.version.method);
             self.finish(refusal.code, &refusal.error.encode(), Vec::new());
         }
+    }
+}
+
+impl<H: Send + Sync + 'static, L: Link> Resumable<H> for Job<H, L> {
+    fn live_version(&self) -> &Version<H> {
+        &self.version
+    }
+
+    fn life(&self) -> u64 {
+        self.life
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        self
     }
 }
 

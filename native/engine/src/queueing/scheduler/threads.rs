@@ -6,6 +6,7 @@ use pycrust_transport::Link;
 use pycrust_transport::sync::Condvar;
 
 use super::{Lead, Phase, Scheduler};
+use crate::queueing::watchdog::Seen;
 
 /// Whose average run time is above this is handed over before it runs, while others are held up by it.
 pub(crate) const HAND_OVER_NS: u64 = 50_000;
@@ -52,6 +53,24 @@ impl<H: Send + Sync + 'static, L: Link> Scheduler<H, L> {
         let room = (self.thread_limit + self.lent).saturating_sub(self.members.len());
         let woken = self.wake_one();
         room.min(usize::from(!woken) + usize::from(self.seats.is_empty()))
+    }
+
+    /// The watchdog's look at the leader: what there is to see of its calls, and how many threads must be made.
+    /// `seen` tells the call of the last look.
+    pub(crate) fn watch(&mut self, seen: &mut u64) -> (Seen, usize) {
+        match self.lead {
+            Lead::Running(_, epoch) if epoch == *seen => (Seen::Calls, self.promote()),
+            Lead::Running(_, epoch) => {
+                *seen = epoch;
+                (Seen::Calls, 0)
+            }
+            // Calls ran between two looks.
+            _ if self.epoch != *seen => {
+                *seen = self.epoch;
+                (Seen::Calls, 0)
+            }
+            _ => (Seen::Nothing, 0),
+        }
     }
 
     /// A running call waits for another one, or goes on. Answers whether it counts, and how many threads must be

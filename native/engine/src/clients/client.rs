@@ -9,10 +9,10 @@ use pycrust_protocol::header::HEADER_LEN;
 use pycrust_transport::sync::Mutex;
 use pycrust_transport::{Attachment, Frame, Link, Peer, SendError};
 
-use crate::answering::outbox::Outbox;
-use crate::queueing::admission::{Account, Admission};
+use crate::clients::account::Account;
+use crate::clients::ongoing::Ongoing;
+use crate::clients::outbox::Outbox;
 use crate::recording::recorder::Origin;
-use crate::running::ongoing::Ongoing;
 
 /// One connected client.
 pub(crate) struct Client<L> {
@@ -89,14 +89,6 @@ impl<L: Link> Client<L> {
     /// What belongs to a call of this client that goes on.
     pub(crate) fn ongoing(&self, id: u64) -> Option<Arc<Ongoing>> {
         self.ongoing.lock().get(&id).cloned()
-    }
-
-    /// Whether frames may be received from it: not while it leaves its answers lying.
-    pub(crate) fn receivable(&self, admission: &Admission) -> bool {
-        !self.is_gone()
-            && (self.outbox.is_empty()
-                || (self.outbox.len() < admission.outbox_bound()
-                    && self.outbox.bytes() < admission.outbox_bytes_bound()))
     }
 
     /// Receives up to `max` frames. A connection that fails is closed; its clean-up follows when the

@@ -6,8 +6,8 @@ use pycrust_protocol::control::Request;
 use pycrust_protocol::header::{RequestHeader, TraceContext, flags};
 use pycrust_transport::{Attachments, Link};
 
-use crate::running::client::Client;
-use crate::running::ongoing::Ongoing;
+use crate::clients::client::Client;
+use crate::clients::ongoing::Ongoing;
 
 /// One received call. Its bytes are copied out of shared memory: the caller can't change them after
 /// they were checked, and the slot is free for the next call. Large arrays stay where they are.

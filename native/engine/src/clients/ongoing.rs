@@ -9,7 +9,7 @@ use pycrust_protocol::order::InOrder;
 use pycrust_transport::Attachments;
 use pycrust_transport::sync::{Condvar, Mutex};
 
-use crate::running::items::FirstItems;
+use crate::recording::items::FirstItems;
 
 /// Told of every change, by whichever thread makes it; it must not block.
 pub type Listener = Arc<dyn Fn() + Send + Sync>;

@@ -4,15 +4,10 @@
 //! 500 µs whether it is still at the same call, and if so promotes another one: a slow handler delays
 //! a fast one by at most two ticks. The leader arms it before it waits for the interpreter.
 
-use std::sync::Weak;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use pycrust_transport::Link;
 use pycrust_transport::sync::{Condvar, Mutex};
-
-use crate::engine::Engine;
-use crate::queueing::scheduler::Lead;
 
 /// Time between two looks.
 const TICK: Duration = Duration::from_micros(500);
@@ -64,44 +59,31 @@ impl Watchdog {
 }
 
 /// The watchdog thread.
-pub(crate) fn run<H: Send + Sync + 'static, L: Link>(
-    engine: &Weak<Engine<H, L>>,
-    watchdog: &Watchdog,
-    life: u64,
-) {
+///
+/// `look` promotes another thread if the leader is still at the call that was seen, and says what it saw; `None`
+/// ends the thread.
+pub(crate) fn run(watchdog: &Watchdog, life: u64, mut look: impl FnMut(&mut u64) -> Option<Seen>) {
     let (mut seen, mut idle) = (0, 0);
     while watchdog.tick(life) {
-        let Some(engine) = engine.upgrade() else { return };
         if idle >= IDLE_TICKS {
             watchdog.dormant.store(true, Ordering::SeqCst);
         }
-        let hire = {
-            let mut scheduler = engine.scheduler.lock();
-            match scheduler.lead {
-                _ if scheduler.life != life => return,
-                Lead::Running(_, epoch) => {
-                    idle = 0;
-                    watchdog.dormant.store(false, Ordering::SeqCst);
-                    if epoch == seen {
-                        scheduler.promote()
-                    } else {
-                        seen = epoch;
-                        0
-                    }
-                }
-                _ if scheduler.epoch != seen => {
-                    // Calls ran between two looks.
-                    idle = 0;
-                    watchdog.dormant.store(false, Ordering::SeqCst);
-                    seen = scheduler.epoch;
-                    0
-                }
-                _ => {
-                    idle += 1;
-                    0
-                }
+        match look(&mut seen) {
+            Some(Seen::Calls) => {
+                idle = 0;
+                watchdog.dormant.store(false, Ordering::SeqCst);
             }
-        };
-        engine.hire(hire, life);
+            Some(Seen::Nothing) => idle += 1,
+            None => return,
+        }
     }
+}
+
+/// What a look at the leader found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// It runs a call, or has run some since the last look.
+    Calls,
+    /// It runs none, and has run none.
+    Nothing,
 }

@@ -7,25 +7,13 @@ use pycrust_protocol::control::Request;
 use pycrust_protocol::header::{RequestHeader, Stages};
 use pycrust_transport::{Attachments, Link, monotonic_ns};
 
+use crate::clients::call::Call;
+use crate::clients::client::Client;
 use crate::engine::Engine;
-use crate::queueing::registry::MethodRecording;
-use crate::recording::recorder::{Answered, Ended, Origin, Side, sides, unix_ns};
-use crate::recording::sampler::{Offer, Plan};
-use crate::running::call::Call;
-use crate::running::client::Client;
-
-/// A call that gets an answer without being queued, until it is known which.
-pub(crate) struct Refused {
-    method: Arc<str>,
-    recording: Arc<MethodRecording>,
-    flags: u8,
-    id: u64,
-    origin: Arc<Origin>,
-    sent_ns: u64,
-    deadline_ns: u64,
-    request: Side,
-    plan: Plan,
-}
+use crate::recording::recorder::{Answered, Ended, Side, sides, unix_ns};
+use crate::recording::refused::Refused;
+use crate::recording::sampler::Offer;
+use crate::recording::settings::MethodRecording;
 
 impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
     /// How the calls of a method are recorded now; `None` if they are not.

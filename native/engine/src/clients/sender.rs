@@ -4,14 +4,12 @@
 //! seconds. A dispatch thread may wait with its own answer; the leader, which answers everybody's
 //! calls to the worker itself, gives such a frame to this thread.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use pycrust_transport::Link;
 use pycrust_transport::sync::{Condvar, Mutex};
 
-use crate::answering::deliver::Patience;
-use crate::engine::Engine;
-use crate::running::client::Client;
+use crate::clients::client::Client;
 
 /// The clients whose outboxes the sender is to empty.
 pub(crate) struct Sender<L> {
@@ -63,14 +61,14 @@ impl<L: Link> Sender<L> {
     }
 }
 
-/// The sender thread.
-pub(crate) fn run<H: Send + Sync + 'static, L: Link>(
-    engine: &Weak<Engine<H, L>>,
-    sender: &Sender<L>,
-    life: u64,
-) {
+/// The sender thread: `flush` sends what waits in a client's outbox, and says whether there is still somebody to work for.
+pub(crate) fn run<L>(sender: &Sender<L>, life: u64, mut flush: impl FnMut(&Arc<Client<L>>) -> bool)
+where
+    L: Link,
+{
     while let Some(client) = sender.next(life) {
-        let Some(engine) = engine.upgrade() else { return };
-        engine.flush(&client, Patience::Waits);
+        if !flush(&client) {
+            return;
+        }
     }
 }

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use pycrust_protocol::reserved::{HAND_OVER, HEALTH, METHODS, STATS};
 use pycrust_transport::Link;
 
-use crate::answering::refusals::Refusal;
-use crate::receiving::builtin::Native;
-use crate::recording::record_calls::Refused;
-use crate::running::call::Call;
-use crate::running::client::Client;
-use crate::running::spin::Spin;
+use crate::clients::call::Call;
+use crate::clients::client::Client;
+use crate::measuring::spin::Spin;
+use crate::recording::refused::Refused;
+use crate::refusals::Refusal;
 
 /// What the leader receives with.
 pub(crate) struct Receiver<L: Link> {
@@ -19,30 +19,30 @@ pub(crate) struct Receiver<L: Link> {
     /// The state of the engine's list that `clients` was copied from.
     pub(crate) topology: u64,
     /// Whose turn is first.
-    pub(super) turn: usize,
+    pub(crate) turn: usize,
     /// When to poll.
     pub(crate) spin: Spin,
     /// Whether nobody has received for a while: what has come meanwhile was held up by what the leader ran.
     pub(crate) returned: bool,
     /// Calls that were received in this round, with their methods' indices.
-    pub(super) arrived: Vec<(usize, Call<L>)>,
+    pub(crate) arrived: Vec<(usize, Call<L>)>,
     /// Answers to frames of this round that don't become calls.
-    pub(super) replies: Vec<Reply<L>>,
+    pub(crate) replies: Vec<Reply<L>>,
 }
 
 /// An answer that is given without a call.
-pub(super) struct Reply<L> {
-    pub(super) client: Arc<Client<L>>,
-    pub(super) id: u64,
-    pub(super) what: Note,
+pub(crate) struct Reply<L> {
+    pub(crate) client: Arc<Client<L>>,
+    pub(crate) id: u64,
+    pub(crate) what: Note,
     /// For its record, if there is to be one.
-    pub(super) refused: Option<Box<Refused>>,
+    pub(crate) refused: Option<Box<Refused>>,
     /// Whether its caller wants no answer.
-    pub(super) silent: bool,
+    pub(crate) silent: bool,
 }
 
 /// What a [`Reply`] says.
-pub(super) enum Note {
+pub(crate) enum Note {
     /// The answer to a question about the worker.
     Native(Native),
     /// Why there is no call.
@@ -52,7 +52,7 @@ pub(super) enum Note {
 }
 
 /// A request that does not become a call: what is said instead, and what its record is made of.
-pub(super) type Away = (Note, Option<Box<Refused>>);
+pub(crate) type Away = (Note, Option<Box<Refused>>);
 
 impl<L: Link> Receiver<L> {
     pub(crate) fn new(spin: Option<Duration>) -> Self {
@@ -64,6 +64,35 @@ impl<L: Link> Receiver<L> {
             returned: false,
             arrived: Vec::new(),
             replies: Vec::new(),
+        }
+    }
+}
+
+/// The reserved methods that exist.
+pub(crate) const NATIVE: [&str; 4] = [HEALTH, METHODS, STATS, HAND_OVER];
+
+/// A question about the worker itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Native {
+    /// `pycrust.health`
+    Health,
+    /// `pycrust.methods`
+    Methods,
+    /// `pycrust.stats`
+    Stats,
+    /// `pycrust.hand_over`
+    HandOver,
+}
+
+impl Native {
+    /// The reserved method of this name.
+    pub(crate) fn named(method: &str) -> Option<Self> {
+        match method {
+            HEALTH => Some(Self::Health),
+            METHODS => Some(Self::Methods),
+            STATS => Some(Self::Stats),
+            HAND_OVER => Some(Self::HandOver),
+            _ => None,
         }
     }
 }

@@ -11,7 +11,7 @@ use pycrust_protocol::header::{Credit, ResponseHeader};
 use pycrust_transport::Attachment;
 use pycrust_transport::sync::Mutex;
 
-use crate::answering::deliver::attached_len;
+use crate::clients::answer::attached_len;
 
 /// What waits.
 #[derive(Debug)]

@@ -1,0 +1,52 @@
+//! Calls that leave their queue without being started: cancelled, expired, superseded, built against another schema.
+
+use pycrust_transport::{Link, monotonic_ns};
+
+use crate::clients::answer::Patience;
+use crate::clients::call::Call;
+use crate::engine::Engine;
+use crate::queueing::scheduler::{Unstarted, unstarted};
+use crate::refusals;
+
+impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
+    /// Answers the queued calls that will never run, so that they don't count as waiting.
+    pub(crate) fn sweep(&self) {
+        let now_ns = monotonic_ns();
+        let swept = self.scheduler.lock().remove_queued(|call| unstarted(call, now_ns).is_some());
+        for (index, call) in swept {
+            let reason = unstarted(&call, now_ns).unwrap_or(Unstarted::Cancelled);
+            self.settle_unstarted(index, &call, reason, now_ns, Patience::Hurries);
+        }
+    }
+
+    /// Deals with a call that left its queue without being started.
+    pub(crate) fn settle_unstarted(
+        &self,
+        index: usize,
+        call: &Call<L>,
+        reason: Unstarted,
+        now_ns: u64,
+        patience: Patience,
+    ) {
+        self.admission.unqueue(call.weight());
+        let method = || {
+            let scheduler = self.scheduler.lock();
+            scheduler.registry.name(index).cloned().unwrap_or_default()
+        };
+        let refusal = match reason {
+            Unstarted::Gone => return self.forget(index, call),
+            Unstarted::Cancelled => refusals::cancelled(&method()),
+            Unstarted::Expired => refusals::expired(&method(), now_ns.saturating_sub(call.sent_ns)),
+            Unstarted::Superseded => refusals::superseded(&method()),
+            Unstarted::OtherSchema { live, version } => {
+                let change = {
+                    let scheduler = self.scheduler.lock();
+                    let version = scheduler.registry.to_start(index);
+                    version.and_then(|version| version.change_since(call.schema_pin)).map(str::to_owned)
+                };
+                refusals::schema_mismatch(&method(), call.schema_pin, live, version, change.as_deref())
+            }
+        };
+        self.refuse(index, call, &refusal, patience);
+    }
+}

@@ -1,0 +1,20 @@
+//! What is kept of a request that does not become a call, for its record.
+
+use std::sync::Arc;
+
+use crate::recording::recorder::{Origin, Side};
+use crate::recording::sampler::Plan;
+use crate::recording::settings::MethodRecording;
+
+/// A call that gets an answer without being queued, until it is known which.
+pub(crate) struct Refused {
+    pub(crate) method: Arc<str>,
+    pub(crate) recording: Arc<MethodRecording>,
+    pub(crate) flags: u8,
+    pub(crate) id: u64,
+    pub(crate) origin: Arc<Origin>,
+    pub(crate) sent_ns: u64,
+    pub(crate) deadline_ns: u64,
+    pub(crate) request: Side,
+    pub(crate) plan: Plan,
+}
