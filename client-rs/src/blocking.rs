@@ -26,12 +26,14 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::builder::{Builder, Options};
+use crate::builder::Builder;
+use crate::call::outgoing::Call;
 use crate::connection::driver;
 use crate::connection::state::{ConnectionState, StateChanges};
 use crate::connection::thread::Thread;
 use crate::error::Error;
-use crate::shared::{Call, Shared};
+use crate::options::Options;
+use crate::shared::Shared;
 use crate::tensor::{Arena, Element, TensorMut};
 
 pub use self::streaming::Streaming;
@@ -43,6 +45,29 @@ pub type Request<'a> = crate::Request<'a, &'a mut RpcClient>;
 pub struct RpcClient {
     shared: Arc<Shared>,
     thread: Thread,
+}
+
+/// The ways to connect without Tokio.
+impl Builder {
+    /// Like [`connect_lazy`](Self::connect_lazy), without Tokio: see [`blocking`](crate::blocking).
+    pub fn connect_lazy_blocking(self) -> RpcClient {
+        RpcClient::lazy(&self.name, self.options)
+    }
+
+    /// Connects without Tokio: see [`blocking`](crate::blocking).
+    ///
+    /// # Errors
+    /// Those of [`connect`](Self::connect).
+    pub fn connect_blocking(self) -> Result<RpcClient, Error> {
+        RpcClient::connect_with(&self.name, self.options)
+    }
+}
+
+impl StateChanges {
+    /// The same as [`next`](Self::next), for a thread without Tokio: it blocks until then.
+    pub fn wait(&mut self) -> Option<ConnectionState> {
+        Thread::default().block_on(self.next())
+    }
 }
 
 impl RpcClient {

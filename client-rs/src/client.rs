@@ -7,15 +7,13 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::builder::{Builder, Options};
-use crate::call::items::Items;
-use crate::call::request::Request;
-use crate::call::stream::Arguments;
-use crate::call::streaming::Streaming;
+use crate::builder::Builder;
+use crate::call::outgoing::Call;
 use crate::connection::state::{ConnectionState, StateChanges};
 use crate::connection::waiting::Tokio;
 use crate::error::Error;
-use crate::shared::{Call, Encoded, Shared};
+use crate::options::Options;
+use crate::shared::Shared;
 use crate::tensor::{Arena, Element, TensorMut};
 use crate::{connection::threads, connection::timer};
 
@@ -130,45 +128,6 @@ impl RpcClient {
         self.shared.call(&Tokio, encoded)
     }
 
-    /// A call with options, whose answer says more than the value.
-    pub fn request<'a>(&'a self, method: &'a str) -> Request<'a> {
-        Request::new(self, method)
-    }
-
-    /// Calls a handler that streams, with no time limit: the items of its answer as they come.
-    ///
-    /// The arguments are encoded before this returns; the call is made when the stream is first polled. A
-    /// handler that does not stream gives one item.
-    ///
-    /// # Examples
-    /// ```no_run
-    /// # async fn watch(client: pycrust_client::RpcClient) -> Result<(), pycrust_client::Error> {
-    /// let mut ticks = client.stream::<_, (String, f64)>("ticks", &("BUND",));
-    /// while let Some(tick) = ticks.next().await {
-    ///     let (symbol, price) = tick?;
-    ///     println!("{symbol}: {price}");
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn stream<A, R>(&self, method: &str, args: &A) -> Streaming<R>
-    where
-        A: Serialize + ?Sized,
-        R: DeserializeOwned,
-    {
-        self.request(method).stream(args)
-    }
-
-    /// The items of a call that streams.
-    pub(crate) fn items(
-        &self,
-        call: &Call<'_>,
-        encoded: Result<Encoded, Error>,
-        arguments: Option<Arguments<'static>>,
-    ) -> Items<'static> {
-        Shared::items(&self.shared, Arc::new(Tokio), call, encoded, arguments)
-    }
-
     /// An array of arguments that is built in shared memory, so that sending it copies nothing. Its elements are
     /// written before the call.
     ///
@@ -262,6 +221,35 @@ impl RpcClient {
     /// Whether there is a connection right now. The next call makes one if there is not.
     pub fn is_connected(&self) -> bool {
         self.shared.is_connected()
+    }
+}
+
+/// The ways to connect on Tokio.
+impl Builder {
+    /// A client that connects when its first call is made: there need be no worker yet. A name that no endpoint can have
+    /// is found then, too.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # async fn add() -> Result<(), pycrust_client::Error> {
+    /// let client = pycrust_client::RpcClient::builder("calculator").wait_for_ready(true).connect_lazy();
+    /// let sum: i32 = client.call("add", &(1, 2)).await?; // waits for the worker, 30 s at most
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn connect_lazy(self) -> RpcClient {
+        RpcClient::lazy(&self.name, self.options)
+    }
+
+    /// Connects, and asks the worker through the data path whether it is there.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` for a name that no endpoint can have or options with which no call can be made, `UNAVAILABLE` if nobody serves it (the
+    /// message says where was looked and which endpoints live there), `FAILED_PRECONDITION` if the runtime
+    /// directory can't be trusted or the caller is in no Tokio runtime, or in one without I/O, or what the worker
+    /// refused with.
+    pub async fn connect(self) -> Result<RpcClient, Error> {
+        RpcClient::connect_with(&self.name, self.options).await
     }
 }
 

@@ -20,7 +20,7 @@ pub(crate) use forms::{TIMESTAMP, parse_moment};
 use serde::Serialize;
 use serde::de::Deserialize;
 
-use crate::builder::Encoding;
+use crate::options::Encoding;
 
 /// Type of MessagePack's timestamp extension.
 const MOMENT: i8 = -1;

@@ -1,13 +1,14 @@
 //! The connection to a worker: made, kept, replaced, and how its callers wait.
 
+pub(crate) mod backoff;
 pub(crate) mod buffers;
 pub(crate) mod connector;
 pub(crate) mod descriptor;
 pub(crate) mod driver;
 pub(crate) mod home;
+pub(crate) mod in_flight;
 pub(crate) mod receive_turn;
 pub(crate) mod session;
-pub(crate) mod spin;
 pub(crate) mod state;
 pub(crate) mod thread;
 pub(crate) mod threads;

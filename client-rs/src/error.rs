@@ -6,10 +6,9 @@ use std::io;
 use pycrust_protocol::{Code, ErrorPayload, ValidationIssue};
 use serde::de::DeserializeOwned;
 
-use crate::call::attempt::Finished;
-use crate::call::metadata::{self, Metadata};
-use crate::call::reply::Timing;
 use crate::codec;
+use crate::metadata::Metadata;
+use crate::timing::Timing;
 
 /// Why a call, or a connection, failed.
 ///
@@ -130,19 +129,9 @@ impl Error {
         Self::of_call(code, subject, format!("the connection can't be waited for: {error}"))
     }
 
-    /// The failure that the worker answered.
-    pub(crate) fn answered(method: &str, finished: &Finished) -> Self {
-        let payload = ErrorPayload::decode(&finished.body.payload);
-        Self::from_parts(finished.status, method, payload).beside(finished)
-    }
-
     /// The same failure, with what the answer to the call said beside it.
-    pub(crate) fn beside(mut self, finished: &Finished) -> Self {
-        self.0.beside = Beside {
-            version: finished.header.version,
-            timing: Timing::of(finished),
-            metadata: metadata::decoded(&finished.metadata),
-        };
+    pub(crate) fn with(mut self, version: u32, timing: Timing, metadata: Metadata) -> Self {
+        self.0.beside = Beside { version, timing, metadata };
         self
     }
 

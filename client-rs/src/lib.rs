@@ -66,31 +66,38 @@
 //! `std::time::Duration` or `SystemTime` can't.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "binding")]
 pub mod binding;
 pub mod blocking;
 mod builder;
-#[cfg(feature = "binding")]
 mod call;
 mod client;
 mod codec;
 mod connection;
 mod error;
+mod metadata;
+mod options;
+mod request;
 mod shared;
+mod spin;
 mod tensor;
 mod timestamp;
+mod timing;
 
-pub use builder::{Builder, Encoding, Retry, WhenFull};
-pub use call::metadata::{Metadata, MetadataValue};
-pub use call::reply::{Reply, Timing};
-pub use call::request::Request;
+pub use builder::Builder;
+pub use call::reply::Reply;
 pub use call::streaming::Streaming;
 pub use client::RpcClient;
-pub use connection::spin::{MAX_SPIN, Spin};
 pub use connection::state::{ConnectionState, StateChanges};
 pub use error::{Details, Error};
+pub use metadata::{Metadata, MetadataValue};
+pub use options::{Encoding, Retry, WhenFull};
 pub use pycrust_protocol::error::Location;
 pub use pycrust_protocol::header::TraceContext;
 pub use pycrust_protocol::trace::InvalidTrace;
 pub use pycrust_protocol::{Code, ValidationIssue};
+pub use request::Request;
+pub use spin::{MAX_SPIN, Spin};
 pub use tensor::{Arena, DType, Element, Tensor, TensorError, TensorMut, TensorView, attached};
 pub use timestamp::{Timestamp, TimestampError};
+pub use timing::Timing;

@@ -4,32 +4,30 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use pycrust_protocol::header::{TraceContext, flags};
+use pycrust_protocol::Code;
 use pycrust_protocol::limits::{MAX_BODY_LEN, MAX_METHOD_LEN};
 use pycrust_protocol::reserved::{HEALTH, Health, READY};
-use pycrust_protocol::{Code, ErrorPayload};
 use pycrust_transport::{Link, monotonic_ns};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::builder::{Encoding, Options};
-use crate::call::arrays::Arrays;
-use crate::call::attached;
-use crate::call::attempt::{self, Attempt, Failure, Finished, Outgoing};
-use crate::call::in_flight::Body;
+use crate::call::answer::{Finished, decode, reply};
+use crate::call::attempt::{self, Attempt, Failure, Outgoing};
 use crate::call::items::{Items, Opening};
 use crate::call::large;
-use crate::call::metadata::{self, Metadata};
+use crate::call::outgoing::{Call, Encoded, write};
 use crate::call::reply::Reply;
 use crate::call::retries::Retries;
 use crate::call::stream::{Arguments, Event, Open, Opened};
-use crate::codec;
 use crate::connection::buffers;
 use crate::connection::connector::Connector;
 use crate::connection::session::Session;
 use crate::connection::state::ConnectionState;
 use crate::connection::waiting::Waiting;
 use crate::error::Error;
+use crate::metadata;
+use crate::options::FOREVER;
+use crate::options::Options;
 use crate::tensor::{Arena, Element, TensorMut};
 
 /// The first pause of a connection that waits for its worker; each next one is twice as long.
@@ -41,91 +39,14 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 /// How long a worker has for its first sign of life on a new connection.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Items of a stream that come before more are granted, unless the call says otherwise.
-const DEFAULT_WINDOW: u32 = 64;
-
-/// Time limits from here on are none.
-pub(crate) const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-
 /// What an error of a connection, not of a call, is about.
 const CONNECTING: &str = "connect";
-
-/// No arguments, as MessagePack: the stream has them.
-const NOTHING: &[u8] = &[0xc0];
 
 /// What the clones of a client share.
 pub(crate) struct Shared {
     pub(crate) options: Options,
     /// Finds, keeps and replaces the connection.
     pub(crate) connector: Arc<Connector>,
-}
-
-/// A call and its options, before its arguments.
-#[derive(Debug, Clone)]
-pub(crate) struct Call<'a> {
-    pub(crate) method: &'a str,
-    /// The time that it has, if it says so.
-    pub(crate) timeout: Option<Duration>,
-    /// How long a call that streams may be silent.
-    pub(crate) idle_timeout: Option<Duration>,
-    /// Bits of [`flags`].
-    pub(crate) flags: u8,
-    pub(crate) schema_pin: u64,
-    pub(crate) trace: TraceContext,
-    pub(crate) metadata: Metadata,
-    pub(crate) window: u32,
-    /// Whether it waits for a worker that can take it, if it says so.
-    pub(crate) wait_for_ready: Option<bool>,
-}
-
-impl<'a> Call<'a> {
-    pub(crate) fn new(method: &'a str) -> Self {
-        Self {
-            method,
-            timeout: None,
-            idle_timeout: None,
-            flags: 0,
-            schema_pin: 0,
-            trace: TraceContext::default(),
-            metadata: Metadata::new(),
-            window: DEFAULT_WINDOW,
-            wait_for_ready: None,
-        }
-    }
-
-    pub(crate) fn with_timeout(method: &'a str, timeout: Duration) -> Self {
-        Self { timeout: Some(timeout), ..Self::new(method) }
-    }
-
-    pub(crate) fn set(&mut self, flag: u8, on: bool) {
-        self.flags = if on { self.flags | flag } else { self.flags & !flag };
-    }
-
-    /// Whether anything of it streams.
-    fn streams(&self) -> bool {
-        self.flags & (flags::STREAM | flags::UPLOAD) != 0
-    }
-}
-
-/// Arguments, or one of those that are streamed, as they are sent.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Encoded {
-    /// MessagePack.
-    pub(crate) payload: Vec<u8>,
-    /// The arrays in it.
-    pub(crate) arrays: Arrays,
-}
-
-impl Encoded {
-    /// No arguments: a stream has them.
-    pub(crate) fn nothing() -> Self {
-        Self { payload: NOTHING.to_vec(), arrays: Arrays::default() }
-    }
-
-    /// Its bytes, as a stream counts them.
-    pub(crate) fn len(&self) -> usize {
-        self.payload.len() + self.arrays.content_len()
-    }
 }
 
 impl Shared {
@@ -236,7 +157,7 @@ impl Shared {
         if finished.status == Code::Ok {
             return Ok(finished);
         }
-        let error = Error::answered(call.method, &finished);
+        let error = finished.failure(call.method);
         buffers::give(finished.body.payload);
         Err(error)
     }
@@ -268,7 +189,7 @@ impl Shared {
         let call = call?;
         let method = call.method;
         let finished = self.make(waiting, call).await?;
-        let value = decode(method, &finished.body).map_err(|error| error.beside(&finished));
+        let value = decode(method, &finished.body).map_err(|error| finished.beside(error));
         buffers::give(finished.body.payload);
         value
     }
@@ -469,40 +390,4 @@ impl Connector {
             _ => "the connection took longer than that".into(),
         }
     }
-}
-
-/// Writes arguments, or one of those that are streamed.
-pub(crate) fn write<A: Serialize + ?Sized>(
-    encoding: Encoding,
-    method: &str,
-    args: &A,
-) -> Result<Encoded, Error> {
-    let mut payload = buffers::take();
-    let (written, arrays) = attached::collecting(|| codec::write(&mut payload, args, encoding));
-    written.map_err(|error| {
-        let name = std::any::type_name::<A>();
-        let reason = format!("the arguments, of type {name}, can't be encoded: {error}");
-        Error::of_call(Code::InvalidArgument, method, reason)
-    })?;
-    Ok(Encoded { payload, arrays })
-}
-
-/// Reads a result.
-pub(crate) fn decode<R: DeserializeOwned>(method: &str, body: &Body) -> Result<R, Error> {
-    let payload = &body.payload;
-    attached::giving(&body.attachments, || codec::read(payload)).map_err(|error| {
-        let name = std::any::type_name::<R>();
-        let reason = format!("the result is no {name}: {error}");
-        let error = ErrorPayload { may_have_run: true, ..ErrorPayload::message(reason) };
-        Error::from_parts(Code::Internal, method, error)
-    })
-}
-
-/// Reads a result with what is known about it.
-pub(crate) fn reply<R: DeserializeOwned>(method: &str, finished: &Finished) -> Result<Reply<R>, Error> {
-    if finished.status != Code::Ok {
-        return Err(Error::answered(method, finished));
-    }
-    let value = decode(method, &finished.body).map_err(|error| error.beside(finished))?;
-    Ok(Reply::new(value, finished))
 }

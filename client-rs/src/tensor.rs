@@ -1,5 +1,7 @@
 //! Arrays in arguments and results, beside the MessagePack.
 
+pub(crate) mod arrays;
+pub(crate) mod carried;
 mod element;
 mod owned;
 mod place;

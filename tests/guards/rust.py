@@ -114,6 +114,8 @@ def paths(text: str, root: str) -> set[str]:
 
 
 def sources(folder: Path) -> Iterator[tuple[Path, str]]:
-    """The sources below a crate's `src`, and the code of each without its tests."""
+    """The sources below a crate's `src`, and the code of each, without tests."""
     for path in sorted((folder / "src").rglob("*.rs")):
+        if path.name == "tests.rs":
+            continue
         yield path, without_tests(code(path.read_text()))

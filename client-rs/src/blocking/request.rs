@@ -9,11 +9,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Request, Streaming};
+use crate::call::answer::reply;
+use crate::call::outgoing::Encoded;
 use crate::call::reply::Reply;
-use crate::call::request::written;
 use crate::call::stream::Arguments;
 use crate::error::Error;
-use crate::shared::{Encoded, reply};
+use crate::request::written;
 
 impl Request<'_> {
     /// Makes the call and waits for its answer.

@@ -7,11 +7,12 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use crate::call::items::Items;
+use crate::call::outgoing::{Call, Encoded};
 use crate::call::stream::Arguments;
 use crate::call::streaming::{Decode, decode};
 use crate::connection::thread::Thread;
 use crate::error::Error;
-use crate::shared::{Call, Encoded, Shared};
+use crate::shared::Shared;
 
 /// A streamed answer: an iterator over its items, each as it comes, then the end or one error.
 ///

@@ -8,22 +8,23 @@ use std::time::Duration;
 
 use pycrust_protocol::Code;
 use pycrust_protocol::control::put_request_head;
-use pycrust_protocol::header::{Common, RequestHeader, ResponseHeader, TraceContext, flags};
+use pycrust_protocol::header::{Common, RequestHeader, TraceContext, flags};
 use pycrust_protocol::limits::{SMALL_SAMPLE_LEN, STREAM_WINDOW_BYTES};
 use pycrust_protocol::name::RESERVED_PREFIX;
 use pycrust_protocol::report::{REPORT_LEN, Report};
 use pycrust_transport::{CallProgress, Link, SendError, monotonic_ns};
 
-use crate::builder::WhenFull;
-use crate::call::arrays::Arrays;
-use crate::call::in_flight::{Answer, Body, End, NoSlot};
+use crate::call::answer::Finished;
 use crate::call::large;
 use crate::call::retries::never_sent;
 use crate::connection::buffers;
+use crate::connection::in_flight::{Answer, End, NoSlot};
 use crate::connection::session::Session;
-use crate::connection::spin::Making;
 use crate::connection::waiting::Waiting;
 use crate::error::Error;
+use crate::options::WhenFull;
+use crate::spin::Making;
+use crate::tensor::arrays::Arrays;
 
 /// Round trips told to the worker beside one request.
 const REPORTS_BESIDE: usize = 4;
@@ -62,20 +63,6 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) wait_for_ready: bool,
     /// How long a call that streams may be silent.
     pub(crate) idle_timeout: Option<Duration>,
-}
-
-/// A call that got its answer, an error status included.
-#[derive(Debug)]
-pub(crate) struct Finished {
-    pub(crate) header: ResponseHeader,
-    pub(crate) status: Code,
-    pub(crate) body: Body,
-    /// MessagePack; empty if there is none.
-    pub(crate) metadata: Vec<u8>,
-    /// `CLOCK_MONOTONIC` before the arguments were encoded.
-    pub(crate) started_ns: u64,
-    /// `CLOCK_MONOTONIC` when the answer reached the caller.
-    pub(crate) received_ns: u64,
 }
 
 /// A call that got no answer.
@@ -129,7 +116,7 @@ impl Outgoing<'_> {
             return Ok(finished);
         }
         if finished.status == Code::Unavailable {
-            let error = Error::answered(self.method, &finished);
+            let error = finished.failure(self.method);
             if !error.may_have_run() {
                 return Err(Failure::Failed(error));
             }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use pycrust_protocol::Code;
 use pycrust_protocol::header::flags;
 
-use crate::call::attempt::Finished;
-use crate::call::in_flight::Body;
+use crate::call::answer::Finished;
 use crate::call::stream::{Event, Open, Opened};
+use crate::connection::in_flight::Body;
 use crate::error::Error;
 
 /// A call that is being opened.
@@ -106,7 +106,7 @@ impl<'u> Items<'u> {
         self.version = finished.header.version;
         self.state = State::Ended;
         if finished.status != Code::Ok {
-            return Some(Err(Error::answered(&self.method, &finished)));
+            return Some(Err(finished.failure(&self.method)));
         }
         // A handler that does not stream answers with one item and the end in one.
         if finished.header.common.flags & flags::STREAM == 0 {

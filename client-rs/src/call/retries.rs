@@ -1,17 +1,17 @@
 //! What becomes of an attempt that got no answer: another one, or the call's error.
 
-use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use pycrust_protocol::Code;
 use pycrust_protocol::header::flags;
 use pycrust_transport::monotonic_ns;
 
-use crate::builder::Retry;
 use crate::call::attempt::{Failure, Outgoing};
+use crate::connection::backoff::jittered;
 use crate::connection::waiting::Waiting;
 use crate::error::Error;
-use crate::shared::FOREVER;
+use crate::options::FOREVER;
+use crate::options::Retry;
 
 /// Connections that a call tries when each ends before the call could be sent.
 pub(crate) const MAX_CONNECTIONS: usize = 3;
@@ -91,11 +91,4 @@ impl Retries {
 pub(crate) fn never_sent(method: &str) -> Error {
     let reason = format!("{MAX_CONNECTIONS} connections ended before the call could be sent");
     Error::of_call(Code::Unavailable, method, reason)
-}
-
-/// A pause that is different for everyone who was told of the same end: between half of it and all.
-pub(crate) fn jittered(pause: Duration) -> Duration {
-    // The standard library's only source of chance: each state's keys are its own.
-    let chance = RandomState::new().hash_one(()) as u32;
-    pause / 2 + (pause / 2).mul_f64(f64::from(chance) / f64::from(u32::MAX))
 }

@@ -15,15 +15,16 @@ use pycrust_protocol::limits::{STREAM_WINDOW_BYTES, UPLOAD_WINDOW};
 use pycrust_transport::{Link, SendError, monotonic_ns};
 use tokio::sync::futures::OwnedNotified;
 
-use crate::call::attempt::{self, Failure, Finished, Outgoing};
-use crate::call::in_flight::{Amount, Body, End, Next};
+use crate::call::answer::Finished;
+use crate::call::attempt::{self, Failure, Outgoing};
+use crate::call::outgoing::Encoded;
 use crate::connection::buffers;
 use crate::connection::connector::inherited;
+use crate::connection::in_flight::{Amount, Body, End, Next};
 use crate::connection::session::Session;
 use crate::connection::timer;
 use crate::connection::waiting::Waiting;
 use crate::error::Error;
-use crate::shared::Encoded;
 
 /// Bytes of method and metadata with which a call still fits into a small frame.
 const MAX_OPENING_LEN: usize = 3 * 1024;

@@ -9,9 +9,9 @@ use std::time::Duration;
 use futures_core::Stream;
 use serde::de::DeserializeOwned;
 
-use crate::call::in_flight::Body;
 use crate::call::items::Items;
 use crate::connection::buffers;
+use crate::connection::in_flight::Body;
 use crate::connection::timer::Sleep;
 use crate::error::Error;
 
@@ -35,7 +35,7 @@ pub(crate) type Decode<R> = fn(&str, Body) -> Result<R, Error>;
 
 /// Reads an item and keeps its buffer.
 pub(crate) fn decode<R: DeserializeOwned>(method: &str, item: Body) -> Result<R, Error> {
-    let value = crate::shared::decode(method, &item);
+    let value = crate::call::answer::decode(method, &item);
     buffers::give(item.payload);
     value
 }

@@ -17,15 +17,15 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
-use crate::builder::{Options, Retry};
-use crate::call::retries::jittered;
+use crate::connection::backoff::jittered;
 use crate::connection::session::Session;
-use crate::connection::spin::Spin;
 use crate::connection::state::{ConnectionState, INHERITED, States};
 use crate::connection::timer::{self, Sleep};
 use crate::connection::waiting::Waiting;
 use crate::error::Error;
-use crate::shared::FOREVER;
+use crate::options::FOREVER;
+use crate::options::{Options, Retry};
+use crate::spin::Spin;
 use crate::{connection::descriptor, connection::home, connection::threads};
 
 /// What an error of a connection, not of a call, is about.

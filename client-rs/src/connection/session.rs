@@ -15,14 +15,14 @@ use pycrust_transport::sync::Mutex;
 use pycrust_transport::{Connection, Frame, Link, ProcessLocal, monotonic_ns};
 use tokio::sync::Notify;
 
-use crate::call::in_flight::{Amount, Answer, Calls, Delivery, End};
 use crate::connection::buffers;
 use crate::connection::driver::Drivers;
+use crate::connection::in_flight::{Amount, Answer, Calls, Delivery, End};
 use crate::connection::receive_turn::Taken;
 use crate::connection::receive_turn::Turn;
-use crate::connection::spin::{Policy, Spin};
 use crate::connection::state::States;
 use crate::connection::threads;
+use crate::spin::{Policy, Spin};
 
 /// Frames received before the callers that they answer are woken.
 const BATCH: usize = 64;

@@ -3,8 +3,6 @@
 use pycrust_transport::Process;
 use tokio::sync::watch;
 
-use crate::connection::thread::Thread;
-
 /// What is wrong with a client in a forked child.
 pub(crate) const INHERITED: &str =
     "this client is its parent's: this process was forked from the one that made it; make a new one here";
@@ -52,11 +50,6 @@ impl StateChanges {
         }
         self.states.changed().await.ok()?;
         Some(self.states.borrow_and_update().clone())
-    }
-
-    /// The same, for a thread without Tokio: it blocks until then.
-    pub fn wait(&mut self) -> Option<ConnectionState> {
-        Thread::default().block_on(self.next())
     }
 }
 

@@ -16,9 +16,9 @@ use tokio::task::unconstrained;
 use crate::connection::connector::UnderWay;
 use crate::connection::driver;
 use crate::connection::session::Session;
-use crate::connection::spin::Making;
 use crate::connection::waiting::{NotDone, Waiting};
 use crate::error::Error;
+use crate::spin::Making;
 
 /// Time between two looks at what no descriptor announces.
 const TICK: Duration = Duration::from_millis(50);

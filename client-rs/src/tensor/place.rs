@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::element::Element;
 use super::wire;
-use crate::call::arrays::Home;
+use crate::tensor::arrays::Home;
 
 /// An array of arguments that is built in shared memory and sent without a copy; see
 /// [`RpcClient::allocate`](crate::RpcClient::allocate).

@@ -9,9 +9,9 @@ use serde::de::{self, Deserializer, Visitor};
 use serde::ser::{Error as _, Serializer};
 use serde_bytes::{ByteBuf, Bytes};
 
-use crate::call::arrays::{Array, Home};
-use crate::call::attached;
 use crate::codec::EXTENSION;
+use crate::tensor::arrays::{Array, Home};
+use crate::tensor::carried;
 
 /// Writes an array of native order whose last dimension varies fastest.
 pub(super) fn serialize<S: Serializer>(
@@ -20,7 +20,7 @@ pub(super) fn serialize<S: Serializer>(
     shape: &[usize],
     source: impl FnOnce() -> Arc<dyn Source>,
 ) -> Result<S::Ok, S::Error> {
-    let attachment = attached::attach(|| Array::Source(source())).ok_or_else(nowhere)?;
+    let attachment = carried::attach(|| Array::Source(source())).ok_or_else(nowhere)?;
     describe(serializer, dtype, shape, attachment)
 }
 
@@ -37,7 +37,7 @@ pub(super) fn serialize_built<S: Serializer>(
              or write it again, all of it, through as_mut_slice()",
         )
     };
-    let attachment = attached::attach_built(home).ok_or_else(nowhere)?.map_err(gone)?;
+    let attachment = carried::attach_built(home).ok_or_else(nowhere)?.map_err(gone)?;
     describe(serializer, dtype, shape, attachment)
 }
 
@@ -94,7 +94,7 @@ fn found<E: de::Error>(kind: i8, data: &[u8]) -> Result<(Descriptor, View), E> {
     }
     let descriptor = Descriptor::decode(data).map_err(E::custom)?;
     let number = descriptor.attachment;
-    let bytes = attached::attached(number)
+    let bytes = carried::attached(number)
         .ok_or_else(|| E::custom(format!("an array in attachment {number}, which did not come")))?;
     if descriptor.len() != Some(bytes.len()) {
         let (name, shape, len) = (descriptor.dtype.name(), &descriptor.shape, bytes.len());

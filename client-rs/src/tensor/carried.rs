@@ -5,7 +5,7 @@ use std::cell::RefCell;
 
 use pycrust_transport::{Attachments, View};
 
-use crate::call::arrays::{Array, Arrays, Home};
+use crate::tensor::arrays::{Array, Arrays, Home};
 
 thread_local! {
     /// The arrays of what this thread is encoding; none if it is nothing of ours.

@@ -1,6 +1,7 @@
 //! A call with options.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -9,17 +10,20 @@ use pycrust_protocol::header::{TraceContext, flags};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::builder::Encoding;
-#[cfg(feature = "binding")]
-use crate::call::in_flight::Body;
-use crate::call::metadata::MetadataValue;
+use crate::call::answer::reply;
+use crate::call::items::Items;
+use crate::call::outgoing::{Call, Encoded, write};
 use crate::call::reply::Reply;
 use crate::call::stream::Arguments;
 use crate::call::streaming::{Streaming, decode};
 use crate::client::RpcClient;
+#[cfg(feature = "binding")]
+use crate::connection::in_flight::Body;
 use crate::connection::waiting::Tokio;
 use crate::error::Error;
-use crate::shared::{Call, Encoded, reply, write};
+use crate::metadata::MetadataValue;
+use crate::options::Encoding;
+use crate::shared::Shared;
 
 /// A call with options; see [`RpcClient::request`].
 ///
@@ -131,6 +135,48 @@ impl<'a, C> Request<'a, C> {
     pub(crate) fn uploads(&mut self, streams: bool) {
         self.set(flags::UPLOAD, true);
         self.set(flags::STREAM, streams);
+    }
+}
+
+/// The calls that are more than a value for a value.
+impl RpcClient {
+    /// A call with options, whose answer says more than the value.
+    pub fn request<'a>(&'a self, method: &'a str) -> Request<'a> {
+        Request::new(self, method)
+    }
+
+    /// Calls a handler that streams, with no time limit: the items of its answer as they come.
+    ///
+    /// The arguments are encoded before this returns; the call is made when the stream is first polled. A
+    /// handler that does not stream gives one item.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # async fn watch(client: pycrust_client::RpcClient) -> Result<(), pycrust_client::Error> {
+    /// let mut ticks = client.stream::<_, (String, f64)>("ticks", &("BUND",));
+    /// while let Some(tick) = ticks.next().await {
+    ///     let (symbol, price) = tick?;
+    ///     println!("{symbol}: {price}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn stream<A, R>(&self, method: &str, args: &A) -> Streaming<R>
+    where
+        A: Serialize + ?Sized,
+        R: DeserializeOwned,
+    {
+        self.request(method).stream(args)
+    }
+
+    /// The items of a call that streams.
+    pub(crate) fn items(
+        &self,
+        call: &Call<'_>,
+        encoded: Result<Encoded, Error>,
+        arguments: Option<Arguments<'static>>,
+    ) -> Items<'static> {
+        Shared::items(&self.shared, Arc::new(Tokio), call, encoded, arguments)
     }
 }
 

@@ -1,0 +1,87 @@
+//! What a client is told, and what holds where nothing is said.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::spin::Spin;
+
+/// Time limits from here on are none.
+pub(crate) const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// How structs are written, outermost and nested. Tuples are arrays in either case.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Encoding {
+    /// As maps with the fields' names: bound by name, whatever their order.
+    #[default]
+    Map,
+    /// As arrays of the fields' values: smaller by the names, and bound by the order of the fields alone.
+    ///
+    /// Two traps, of which neither side can know: a field that is left out (`skip_serializing_if`) shifts all those
+    /// behind it, and a parameter, or a field of a handler's model, that is moved swaps the values of callers that
+    /// were built before. And serde does not read adjacently tagged enums back from arrays, as a handler that declares
+    /// no types returns them.
+    Array,
+}
+
+/// What a call does when as many calls are in flight as may be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WhenFull {
+    /// It fails with `RESOURCE_EXHAUSTED` at once.
+    #[default]
+    Fail,
+    /// It waits within its deadline.
+    Wait,
+}
+
+/// How calls that are marked idempotent are made again, within their time, when the worker goes away; and how often
+/// those that [wait for a worker](crate::Builder::wait_for_ready) look for one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retry {
+    /// How often a call is made at most, the first time included, so at least 1; without limit by default.
+    pub attempts: u32,
+    /// The pause after the first failure, 5 ms by default; each further one is twice as long. What is waited is
+    /// between half of it and all, by chance, so that many clients don't come back at once.
+    pub first_pause: Duration,
+    /// The longest pause, 200 ms by default.
+    pub longest_pause: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            attempts: u32::MAX,
+            first_pause: Duration::from_millis(5),
+            longest_pause: Duration::from_millis(200),
+        }
+    }
+}
+
+/// What a client was told.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    pub(crate) timeout: Duration,
+    pub(crate) runtime_dir: Option<PathBuf>,
+    pub(crate) client_name: String,
+    pub(crate) max_in_flight: usize,
+    pub(crate) spin: Spin,
+    pub(crate) wait_for_worker: Duration,
+    pub(crate) encoding: Encoding,
+    pub(crate) when_full: WhenFull,
+    pub(crate) retry: Retry,
+    pub(crate) wait_for_ready: bool,
+}
+
+impl Options {
+    /// Why no call could be made with these, if none could.
+    pub(crate) fn check(&self) -> Result<(), &'static str> {
+        if self.max_in_flight == 0 {
+            return Err("max_in_flight(0) allows no call at all: it is at least 1");
+        }
+        if self.retry.attempts == 0 {
+            return Err("retry: 0 attempts allow no call at all: the first one counts, so it is at least 1");
+        }
+        Ok(())
+    }
+}
