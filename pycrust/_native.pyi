@@ -119,6 +119,10 @@ class CurrentCall:
 class AsyncCall:
     """One call of an `async def` handler or an async generator."""
 
+    @staticmethod
+    def take(inbox: Inbox, /) -> list[AsyncCall | int]:
+        """Takes what waits in an inbox: calls to run, and numbers of calls to look at again."""
+
     @property
     def number(self) -> int:
         """Tells it from the loop's other calls."""
@@ -155,8 +159,6 @@ class Inbox:
     def __new__(cls) -> Inbox: ...
     def fileno(self) -> int:
         """The descriptor that becomes readable when there is something to take."""
-    def take(self) -> list[AsyncCall | int]:
-        """Takes what waits: calls to run, and numbers of calls to look at again."""
     def open(self) -> None:
         """Takes calls from now on."""
     def close(self) -> None:

@@ -14,8 +14,9 @@ use pyo3::types::{PyDict, PyType};
 
 use crate::calls::context::BaseContext;
 use crate::calls::current::{self, Places};
-use crate::calls::dispatch::{self, PyEngine};
+use crate::calls::dispatch;
 use crate::calls::handler::Handler;
+use crate::calls::types::PyEngine;
 use crate::shown::record::{self, PyRecord};
 use crate::shown::snapshot;
 

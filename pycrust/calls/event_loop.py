@@ -10,7 +10,7 @@ import time
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, cast
 
-from pycrust._extension import be_punctual, make_inbox
+from pycrust._extension import AsyncCall, be_punctual, make_inbox
 from pycrust.calls import loop_guard
 from pycrust.calls.contexts import base_context
 from pycrust.calls.forking import leave_loop
@@ -23,7 +23,7 @@ from pycrust.process.threads import Thread
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 
-    from pycrust._extension import AsyncCall, BaseContext, CurrentCall, Inbox
+    from pycrust._extension import BaseContext, CurrentCall, Inbox
     from pycrust.calls.loop_guard import Say
 
 
@@ -151,7 +151,7 @@ class Tasks:
         if loop is not self._loop:  # a handler had held this one up for so long that another took its place
             loop.remove_reader(self.inbox.fileno())
             return
-        for note in self.inbox.take():
+        for note in AsyncCall.take(self.inbox):
             if isinstance(note, int):
                 self._look(note)
             else:

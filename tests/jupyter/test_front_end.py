@@ -13,7 +13,9 @@ VIEW = ROOT / "pycrust" / "jupyter" / "view"
 
 
 def test_bundle_is_built_from_these_sources() -> None:
-    sources = sorted((path for path in (VIEW / "src").rglob("*") if path.is_file()), key=lambda path: path.as_posix())
+    sources = sorted(
+        (path for path in (VIEW / "src").rglob("*") if path.is_file()), key=lambda path: path.as_posix()
+    )
     sources.append(VIEW / "package-lock.json")
     assert len(sources) > 5
     now = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()

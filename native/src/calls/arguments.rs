@@ -3,17 +3,16 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use pycrust_engine::{Argument, Arguments};
+use pycrust_engine::Argument;
 use pycrust_protocol::Code;
-use pycrust_transport::{Connection, Process};
+use pycrust_transport::Process;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::calls::failure;
+use crate::calls::errors;
 use crate::calls::handler::Handler;
+use crate::calls::types::PyArguments;
 use crate::values::decode;
-
-pub(crate) type PyArguments = Arguments<Py<Handler>, Connection>;
 
 /// How long a handler waits before it looks again.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -43,7 +42,7 @@ impl Items {
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         if !self.process.is_current() {
-            return Err(failure::precondition(py, INHERITED));
+            return Err(errors::precondition(py, INHERITED));
         }
         let argument = py.detach(|| {
             let arguments = self.arguments.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -69,12 +68,12 @@ pub(crate) fn value<'py>(
             let item = decode::decode_with(py, &payload, &attachments)
                 .map_err(PyErr::from)
                 .and_then(|item| handler.item(item));
-            item.map(Some).map_err(|error| failure::refused_item(py, &error))
+            item.map(Some).map_err(|error| errors::refused_item(py, &error))
         }
         Argument::End | Argument::Later => Ok(None),
         Argument::Broken(reason) => Err(PyValueError::new_err(reason)),
         Argument::Cancelled => {
-            Err(failure::error(py, Code::Cancelled, "the caller cancelled the call, or the worker stopped"))
+            Err(errors::error(py, Code::Cancelled, "the caller cancelled the call, or the worker stopped"))
         }
     }
 }

@@ -7,15 +7,17 @@ use pycrust_protocol::Code;
 use pycrust_transport::{Attachment, Process};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
+use pyo3::types::PyList;
 
-use crate::calls::arguments::{self, PyArguments};
+use crate::calls::arguments;
 use crate::calls::current::CurrentCall;
-use crate::calls::dispatch::{PyJob, encoded};
 use crate::calls::failure::Failing;
 use crate::calls::handler::Kind;
-use crate::calls::inbox::Queue;
+use crate::calls::inbox::{Inbox, Note, Queue};
+use crate::calls::results::encoded;
+use crate::calls::types::{PyArguments, PyJob};
 use crate::values::memory::Rooms;
-use crate::{calls::failure, calls::forked, values::decode};
+use crate::{calls::errors, calls::failure, calls::forked, values::decode};
 
 /// One call of an `async def` handler or an async generator.
 #[pyclass(frozen, module = "pycrust._native")]
@@ -84,6 +86,23 @@ impl AsyncCall {
 
 #[pymethods]
 impl AsyncCall {
+    /// Takes what waits in an inbox: calls to run, and numbers of calls to look at again.
+    #[staticmethod]
+    #[pyo3(signature = (inbox, /))]
+    fn take<'py>(py: Python<'py>, inbox: &Inbox) -> PyResult<Bound<'py, PyList>> {
+        let list = PyList::empty(py);
+        for note in inbox.queue.take() {
+            match note {
+                Note::Call(job, traceback) => {
+                    let number = inbox.queue.number();
+                    list.append(Py::new(py, Self::new(*job, traceback, number, &inbox.queue))?)?;
+                }
+                Note::Look(number) => list.append(number)?,
+            }
+        }
+        Ok(list)
+    }
+
     /// Tells it from the loop's other calls.
     #[getter]
     fn number(&self) -> u64 {
@@ -126,7 +145,7 @@ impl AsyncCall {
             let handler = job.handler().clone_ref(py);
             let handler = handler.get();
             let begun = match handler.misfit(job.streams()) {
-                Some(reason) => Err(failure::precondition(py, reason)),
+                Some(reason) => Err(errors::precondition(py, reason)),
                 None => decode::decode_with(py, job.payload(), job.attachments())
                     .map_err(PyErr::from)
                     .and_then(|given| {
@@ -161,7 +180,7 @@ impl AsyncCall {
             job.ran();
         }
         let mut out = Vec::new();
-        let encoded = encoded(handler.get(), result, &mut out, Some(Arc::clone(&self.rooms)), || ());
+        let encoded = encoded(handler.get().finished(result), &mut out, Some(Arc::clone(&self.rooms)), || ());
         self.leave_if_forked(py, encoded.as_ref().err());
         match encoded {
             Ok(attachments) => self.answer_with(py, Code::Ok, &out, attachments),
@@ -177,7 +196,7 @@ impl AsyncCall {
         self.leave_if_forked(py, None);
         let Some(handler) = self.lock().as_ref().map(|job| job.handler().clone_ref(py)) else { return false };
         let mut out = Vec::new();
-        let encoded = encoded(handler.get(), item, &mut out, Some(Arc::clone(&self.rooms)), || ());
+        let encoded = encoded(handler.get().finished(item), &mut out, Some(Arc::clone(&self.rooms)), || ());
         self.leave_if_forked(py, encoded.as_ref().err());
         match encoded {
             Ok(attachments) => {

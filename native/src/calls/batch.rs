@@ -2,15 +2,16 @@
 
 use pycrust_protocol::Code;
 use pycrust_transport::Attachment;
-use pyo3::exceptions::{PyBaseException, PyTypeError};
+use pyo3::exceptions::PyBaseException;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
 use crate::calls::current::RunningBatch;
-use crate::calls::dispatch::{PyJob, encoded};
 use crate::calls::failure::Failing;
 use crate::calls::forked::leave_if_forked;
-use crate::{calls::failure, values::decode};
+use crate::calls::results::{Failed, encoded};
+use crate::calls::types::PyJob;
+use crate::{calls::errors, calls::failure, values::decode};
 
 /// A call and what it is answered with.
 pub(crate) type Answer = (PyJob, Code, Vec<u8>, Vec<Attachment>);
@@ -26,9 +27,9 @@ pub(crate) fn run(py: Python<'_>, mut first: PyJob, traceback: bool) -> Vec<Answ
     for mut job in std::iter::once(first).chain(companions) {
         job.attached();
         let item = match handler.misfit(job.streams()) {
-            Some(reason) => Err(failure::precondition(py, reason)),
+            Some(reason) => Err(errors::precondition(py, reason)),
             None if job.uploads() => {
-                Err(failure::precondition(py, "this handler takes no stream of arguments"))
+                Err(errors::precondition(py, "this handler takes no stream of arguments"))
             }
             None => decode::decode_with(py, job.payload(), job.attachments())
                 .map_err(PyErr::from)
@@ -68,7 +69,7 @@ pub(crate) fn run(py: Python<'_>, mut first: PyJob, traceback: bool) -> Vec<Answ
                         failure::raised(py, &error, traceback, &[Failing::of(&job)], &mut out)
                     }
                     Err(_) => {
-                        let encoded = encoded(handler, result, &mut out, None, || ());
+                        let encoded = encoded(handler.finished(result), &mut out, None, || ());
                         leave_if_forked(py, &job, encoded.as_ref().err());
                         match encoded {
                             Ok(attachments) => {
@@ -93,41 +94,4 @@ pub(crate) fn run(py: Python<'_>, mut first: PyJob, traceback: bool) -> Vec<Answ
         }
     }
     answers
-}
-
-/// Why no call of a batch has a result.
-pub(crate) enum Failed {
-    /// The handler raised.
-    Raised(PyErr),
-    /// What it returned is not one result for each call.
-    Misshapen(PyErr),
-}
-
-impl Failed {
-    fn error(&self) -> &PyErr {
-        let (Self::Raised(error) | Self::Misshapen(error)) = self;
-        error
-    }
-}
-
-/// The results of a batch, one for each of `calls`.
-pub(crate) fn results<'py>(returned: &Bound<'py, PyAny>, calls: usize) -> PyResult<Vec<Bound<'py, PyAny>>> {
-    let kind = returned.get_type();
-    let misshapen = |what: String| {
-        PyTypeError::new_err(format!(
-            "a batch handler returns one result for each of {calls} calls, not {what}"
-        ))
-    };
-    // Not any sequence: a str has a length, too.
-    let results: Vec<_> = match returned.cast::<PyList>() {
-        Ok(list) => list.iter().collect(),
-        Err(_) if returned.hasattr("__len__")? && !returned.is_instance_of::<pyo3::types::PyString>() => {
-            returned.try_iter()?.collect::<PyResult<_>>()?
-        }
-        Err(_) => return Err(misshapen(format!("{}", kind.qualname()?))),
-    };
-    if results.len() == calls {
-        return Ok(results);
-    }
-    Err(misshapen(format!("{} in a {}", results.len(), kind.qualname()?)))
 }

@@ -13,7 +13,7 @@ use pyo3::exceptions::{PyKeyboardInterrupt, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 
-use crate::calls::dispatch::{PyJob, PyLent};
+use crate::calls::types::{PyJob, PyLent};
 use crate::values::memory::{Room, Rooms};
 use crate::{shown::record, values::decode, values::encode};
 

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use pycrust_engine::{DispatchThread, Engine, Job, Lent};
+use pycrust_engine::DispatchThread;
 use pycrust_protocol::Code;
-use pycrust_transport::{Attachment, Connection};
+use pycrust_transport::Attachment;
 use pyo3::prelude::*;
 
 use crate::calls::arguments::Items;
@@ -14,14 +14,10 @@ use crate::calls::current::{Places, Running, take_rooms};
 use crate::calls::failure::Failing;
 use crate::calls::forked::leave_if_forked;
 use crate::calls::handler::{Handler, Kind};
+use crate::calls::results::encoded;
 use crate::calls::stream::{self, Streaming};
-use crate::values::attached::Attached;
-use crate::values::memory::Rooms;
-use crate::{calls::batch, calls::failure, scheduling, values::decode, values::encode};
-
-pub(crate) type PyEngine = Engine<Py<Handler>, Connection>;
-pub(crate) type PyJob = Job<Py<Handler>, Connection>;
-pub(crate) type PyLent = Lent<Py<Handler>, Connection>;
+use crate::calls::types::{PyEngine, PyJob};
+use crate::{calls::batch, calls::errors, calls::failure, scheduling, values::decode};
 
 /// What became of a call.
 enum Outcome {
@@ -133,33 +129,12 @@ fn begin(py: Python<'_>, job: &mut PyJob, traceback: bool, out: &mut Vec<u8>, ba
             return Outcome::Answer(status, Vec::new());
         }
     };
-    let encoded = encoded(handler, result, out, take_rooms(), || drop(bound));
+    let encoded = encoded(handler.finished(result), out, take_rooms(), || drop(bound));
     leave_if_forked(py, job, encoded.as_ref().err());
     match encoded {
         Ok(attachments) => Outcome::Answer(Code::Ok, attachments),
         Err(error) => Outcome::Answer(failure::result(py, &error, &[Failing::of(job)], out), Vec::new()),
     }
-}
-
-/// Writes a result, or an item of a streamed one; gives its arrays. `let_go` drops what may refer to them
-/// beside the result itself.
-pub(crate) fn encoded(
-    handler: &Handler,
-    result: Bound<'_, PyAny>,
-    out: &mut Vec<u8>,
-    rooms: Option<Arc<Rooms>>,
-    let_go: impl FnOnce(),
-) -> PyResult<Vec<Attachment>> {
-    let result = handler.finished(result)?;
-    let mut attached = Attached::with(rooms);
-    encode::encode_with(&result, out, &mut attached)?;
-    if attached.is_empty() {
-        return Ok(Vec::new());
-    }
-    // First every reference to the result, then the look whether there are others.
-    drop(result);
-    let_go();
-    Ok(attached.attachments())
 }
 
 fn bind<'py>(
@@ -168,7 +143,7 @@ fn bind<'py>(
     handler: &Py<Handler>,
 ) -> PyResult<crate::calls::handler::Bounded<'py>> {
     if let Some(reason) = handler.get().misfit(job.streams()) {
-        return Err(failure::precondition(py, reason));
+        return Err(errors::precondition(py, reason));
     }
     let arguments = decode::decode_with(py, job.payload(), job.attachments())?;
     if !job.uploads() {

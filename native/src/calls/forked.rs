@@ -4,7 +4,7 @@ use std::ffi::c_int;
 
 use pyo3::prelude::*;
 
-use crate::calls::dispatch::PyJob;
+use crate::calls::types::PyJob;
 
 /// Status of a child that can't even be ended as a program is: `EX_SOFTWARE` of sysexits.h.
 const BROKEN: c_int = 70;

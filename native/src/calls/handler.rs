@@ -7,9 +7,10 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
-use crate::calls::batch::{self, Failed};
+use crate::calls::errors;
 use crate::calls::inbox::{Inbox, Queue};
-use crate::{calls::failure, values::decode, values::encode};
+use crate::calls::results::{self, Failed};
+use crate::{values::decode, values::encode};
 
 /// How arguments reach the function; `pycrust/handlers/arguments.py` chooses.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -249,7 +250,7 @@ impl Handler {
     ) -> Result<Vec<Bound<'py, PyAny>>, Failed> {
         let args = PyTuple::new(items.py(), [items]).map_err(Failed::Raised)?;
         let returned = self.call(&Bounded { args, kwargs: None }).map_err(Failed::Raised)?;
-        batch::results(&returned, calls).map_err(Failed::Misshapen)
+        results::results(&returned, calls).map_err(Failed::Misshapen)
     }
 
     /// The event loop that runs its calls, if one does.
@@ -301,7 +302,7 @@ impl Handler {
         let py = arguments.py();
         if let (Some(_), false) = (items, self.mode == Mode::Items) {
             let reason = "this handler takes no stream of arguments: call it with call() or stream()";
-            return Err(failure::precondition(py, reason));
+            return Err(errors::precondition(py, reason));
         }
         match self.mode {
             Mode::Empty => {

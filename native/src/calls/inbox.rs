@@ -8,17 +8,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use pycrust_transport::PerProcess;
 use pycrust_transport::sync::{Mutex, MutexGuard};
 use pyo3::prelude::*;
-use pyo3::types::PyList;
 use rustix::event::{EventfdFlags, eventfd};
 
-use crate::calls::async_call::AsyncCall;
-use crate::calls::dispatch::PyJob;
+use crate::calls::types::PyJob;
 
 /// Notes that are taken in one go, so that the loop's other work has its turn.
 const MOST: usize = 256;
 
 /// What an event loop is told.
-enum Note {
+pub(crate) enum Note {
     /// A call to run, and whether its caller sees tracebacks.
     Call(Box<PyJob>, bool),
     /// Something changed for the call with this number.
@@ -67,6 +65,26 @@ impl Queue {
         }
     }
 
+    /// Takes what waits, as much as there may be in one go.
+    pub(crate) fn take(&self) -> Vec<Note> {
+        let mut notes = self.lock();
+        let count = notes.waiting.len().min(MOST);
+        let taken = notes.waiting.drain(..count).collect();
+        if notes.waiting.is_empty() {
+            notes.rung = false;
+            if let Some(bell) = &notes.bell {
+                // Empty would mean that nobody has rung.
+                let _ = rustix::io::read(bell, &mut [0_u8; 8]);
+            }
+        }
+        taken
+    }
+
+    /// A number for one more call.
+    pub(crate) fn number(&self) -> u64 {
+        self.calls.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// Leaves a call for the loop.
     pub(crate) fn call(&self, job: PyJob, traceback: bool) {
         self.push(Note::Call(Box::new(job), traceback));
@@ -101,34 +119,6 @@ impl Inbox {
             None => bell()?,
         };
         Ok(notes.bell.insert(made).as_raw_fd())
-    }
-
-    /// Takes what waits: calls to run, and numbers of calls to look at again.
-    fn take<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let taken: Vec<_> = {
-            let mut notes = self.queue.lock();
-            let count = notes.waiting.len().min(MOST);
-            let taken = notes.waiting.drain(..count).collect();
-            if notes.waiting.is_empty() {
-                notes.rung = false;
-                if let Some(bell) = &notes.bell {
-                    // Empty would mean that nobody has rung.
-                    let _ = rustix::io::read(bell, &mut [0_u8; 8]);
-                }
-            }
-            taken
-        };
-        let list = PyList::empty(py);
-        for note in taken {
-            match note {
-                Note::Call(job, traceback) => {
-                    let number = self.queue.calls.fetch_add(1, Ordering::Relaxed);
-                    list.append(Py::new(py, AsyncCall::new(*job, traceback, number, &self.queue))?)?;
-                }
-                Note::Look(number) => list.append(number)?,
-            }
-        }
-        Ok(list)
     }
 
     /// Takes calls from now on.

@@ -11,9 +11,10 @@ use pyo3::prelude::*;
 
 use crate::calls::context::Entered;
 use crate::calls::current::{Running, take_rooms};
-use crate::calls::dispatch::{PyJob, encoded};
 use crate::calls::failure::{self, Failing};
 use crate::calls::forked::leave_if_forked;
+use crate::calls::results::encoded;
+use crate::calls::types::PyJob;
 
 /// Items that are made before other calls have their turn.
 const TURN: usize = 64;
@@ -103,7 +104,7 @@ fn turn(py: Python<'_>, job: &mut PyJob, generator: &Py<PyAny>, traceback: bool,
             }
             Some(Ok(item)) => {
                 out.clear();
-                let encoded = encoded(handler.get(), item, out, take_rooms(), || ());
+                let encoded = encoded(handler.get().finished(item), out, take_rooms(), || ());
                 leave_if_forked(py, job, encoded.as_ref().err());
                 match encoded {
                     // The first large frame of a connection may wait for the peer.

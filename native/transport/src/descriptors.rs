@@ -8,10 +8,7 @@ use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
 use crate::error::TransportError;
-
-/// What one connection may need, on either side: two doorbells, the control socket and the peer's process, which stay open;
-/// what the first one of a process opens, its node and its lock in the worker's life; and some for an instant.
-pub(crate) const PER_CONNECTION: u64 = 12;
+use crate::shortage::{PER_CONNECTION, is_shortage, shortage};
 
 /// Fails unless this process may open so many descriptors more.
 pub(crate) fn check(needed: u64) -> Result<(), TransportError> {
@@ -22,29 +19,10 @@ pub(crate) fn check(needed: u64) -> Result<(), TransportError> {
             "this process has {open} of at most {limit} open and needs up to {needed} more: raise the limit \
              (ulimit -n, LimitNOFILE= of a systemd service), or close some"
         ))),
-        Err(error) if is_shortage(&error) => Err(shortage(&error, needed)),
+        Err(error) if is_shortage(&error) => Err(TransportError::Descriptors(shortage(&error, needed))),
         // Not known: what is opened says so itself.
         Err(_) => Ok(()),
     }
-}
-
-/// Whether an error says that there are no descriptors.
-pub(crate) fn is_shortage(error: &io::Error) -> bool {
-    [Errno::MFILE, Errno::NFILE].iter().any(|shortage| error.raw_os_error() == Some(shortage.raw_os_error()))
-}
-
-/// What to say of such an error.
-pub(crate) fn shortage(error: &io::Error, needed: u64) -> TransportError {
-    let whole_system = error.raw_os_error() == Some(Errno::NFILE.raw_os_error());
-    TransportError::Descriptors(if whole_system {
-        "the whole system has none left: raise fs.file-max (sysctl), or close some".into()
-    } else {
-        let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-        format!(
-            "this process has all {limit} open that it may and needs up to {needed} more: raise the limit \
-             (ulimit -n, LimitNOFILE= of a systemd service), or close some"
-        )
-    })
 }
 
 thread_local! {
@@ -70,7 +48,7 @@ pub(crate) fn explained<T>(work: impl FnOnce() -> Result<T, TransportError>) -> 
         TransportError::SharedMemory { .. } => {
             let last = MET.take().map_or_else(io::Error::last_os_error, io::Error::from);
             if is_shortage(&last) {
-                return shortage(&last, PER_CONNECTION / 2);
+                return TransportError::Descriptors(shortage(&last, PER_CONNECTION / 2));
             }
             check(PER_CONNECTION / 2).err().unwrap_or(error)
         }

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use pycrust_protocol::Code;
 use thiserror::Error;
 
-use crate::claiming::runtime_dir::Owner;
-use crate::descriptors::{self, PER_CONNECTION};
+use crate::owner::Owner;
+use crate::shortage::{PER_CONNECTION, is_shortage, shortage};
 
 /// The transport could not do its work.
 #[derive(Debug, Error)]
@@ -67,8 +67,8 @@ impl TransportError {
     /// A failed system call.
     pub(crate) fn system(what: impl Into<String>, error: impl Into<io::Error>) -> Self {
         let source = error.into();
-        if descriptors::is_shortage(&source) {
-            return descriptors::shortage(&source, PER_CONNECTION);
+        if is_shortage(&source) {
+            return Self::Descriptors(shortage(&source, PER_CONNECTION));
         }
         Self::System { what: what.into(), source }
     }

@@ -2,8 +2,6 @@
 
 pub(crate) mod accept;
 pub(crate) mod acceptor;
+pub(crate) mod claim;
 pub(crate) mod connect;
-pub(crate) mod control_socket;
 pub(crate) mod control_thread;
-pub(crate) mod listener;
-pub(crate) mod peer;

@@ -11,33 +11,40 @@ mod claiming;
 mod clock;
 mod connection;
 mod descriptors;
+mod endpoints;
 mod error;
 mod fork;
+mod gate;
 mod handshake;
 mod iceoryx;
 mod memory;
+mod owner;
 mod process;
+mod reentrant;
+mod shortage;
 mod sleeping;
 mod stack;
 pub mod sync;
 
 pub use self::{
-    claiming::claim::Claim,
-    claiming::runtime_dir::{Owner, Runtime},
+    claiming::runtime_dir::Runtime,
     clock::monotonic_ns,
+    connection::block::{Attachment, Block, Piece, Source},
     connection::established::{Connection, ControlEvent},
     connection::frame::{Attachments, Frame},
-    connection::link::{CallProgress, Link, Memory, Peer, Side},
+    connection::link::{Link, Memory, Peer},
+    connection::private_mapping::Private,
+    connection::view::View,
     error::{ClaimError, ConnectError, LinkError, SendError, TransportError},
     fork::Descriptor,
     handshake::acceptor::{Acceptor, AcceptorEvents, Limits},
+    handshake::claim::Claim,
     handshake::connect::{Connecting, Progress, connect},
     iceoryx::node::clean_up,
-    memory::block::{Attachment, Block, Piece, Source},
-    memory::private_mapping::Private,
-    memory::view::View,
+    owner::Owner,
     process::{PerProcess, Process, ProcessLocal},
     sleeping::alarm::Alarm,
+    sleeping::shared_flags::{CallProgress, Side},
     sleeping::waiter::Waiter,
     stack::stack_size,
 };

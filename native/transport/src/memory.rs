@@ -1,10 +1,7 @@
 //! Shared memory that is really there, and the bytes in it.
 
 pub(crate) mod aligned;
-pub(crate) mod block;
 pub(crate) mod cgroup;
 pub(crate) mod ownership;
 pub(crate) mod prefault;
-pub(crate) mod private_mapping;
 pub(crate) mod reserve;
-pub(crate) mod view;

@@ -9,7 +9,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 
 use crate::fork;
-use crate::iceoryx::iox::gate;
+use crate::gate;
 
 /// Forks between the first process of this program and this one.
 static FORKS: AtomicU32 = AtomicU32::new(0);

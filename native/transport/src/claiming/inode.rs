@@ -3,7 +3,13 @@
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use rustix::fs::Stat;
+use rustix::fs::{Stat, Timespec, Timestamps, UTIME_NOW};
+
+/// The present, for both times of a file.
+pub(crate) const NOW: Timestamps = {
+    let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+    Timestamps { last_access: now, last_modification: now }
+};
 
 /// What tells one file of a machine from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

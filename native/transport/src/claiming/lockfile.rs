@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use rustix::fs::{FlockOperation, OFlags, Timespec, Timestamps, UTIME_NOW, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 
-use crate::claiming::inode::is_at;
-use crate::claiming::runtime_dir::Owner;
+use crate::claiming::inode::{NOW, is_at};
+use crate::claiming::listener::answers;
 use crate::error::{ClaimError, TransportError};
 use crate::fork;
-use crate::handshake::listener::answers;
+use crate::owner::Owner;
 use crate::process::Process;
 
 /// Bytes of a lock file that are read, at most.
@@ -26,12 +26,6 @@ const TRIES: u32 = 5;
 
 /// A lock file's mode. What cleans old files away (systemd's `tmpfiles`) spares those with the sticky bit.
 const MODE: u32 = 0o1600;
-
-/// The present, for both times of a file.
-pub(crate) const NOW: Timestamps = {
-    let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
-    Timestamps { last_access: now, last_modification: now }
-};
 
 /// A lock that this process holds.
 #[derive(Debug)]

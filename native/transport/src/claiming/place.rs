@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use pycrust_protocol::name::EndpointName;
 
+use crate::claiming::prefix::hash;
 use crate::claiming::private_dir::{check_private, private_dir};
-use crate::claiming::runtime_dir::hash;
 
 /// Bytes of a Unix socket's path, without its final zero.
 const MAX_SOCKET_PATH: usize = 107;

@@ -1,31 +1,14 @@
 //! The runtime directory: where workers and clients of one user find each other.
 
-use std::hash::Hasher;
 use std::path::{Path, PathBuf};
 
 use pycrust_protocol::name::EndpointName;
 use rustix::process::getuid;
-use serde::{Deserialize, Serialize};
 
 use crate::claiming::place::Place;
+use crate::claiming::prefix::{hash, name_hash, user_prefix};
 use crate::claiming::private_dir::{check_private, own_uid};
 use crate::error::TransportError;
-use crate::{claiming::lockfile, iceoryx::life};
-
-/// Who serves a name, as its lock file says.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Owner {
-    /// The name.
-    pub endpoint: String,
-    /// The worker's process.
-    pub pid: u32,
-    /// The notebook that it runs in (`JPY_SESSION_NAME`), or nothing.
-    pub notebook: String,
-    /// When it claimed the name, in nanoseconds since 1970.
-    pub started_unix_ns: u64,
-    /// Tells this worker's life from any other's.
-    pub generation: u64,
-}
 
 /// The runtime directory, checked: a real directory, ours, closed to everyone else.
 ///
@@ -98,22 +81,6 @@ impl Runtime {
         self.places.iter().map(|place| place.dir().to_owned()).collect()
     }
 
-    /// The endpoints that a live process serves, in order of their names. What dead ones have left is removed.
-    pub fn live_endpoints(&self) -> Vec<Owner> {
-        self.look()
-    }
-
-    /// Looks at every lock, and at every life of this user's, and removes those of the dead; gives the living. Nobody
-    /// comes back to a directory that was made for one run: what is left of that is removed from anywhere.
-    pub(crate) fn look(&self) -> Vec<Owner> {
-        let locks = self.places.iter().flat_map(Place::locks);
-        let mut live: Vec<_> = locks.filter_map(|path| lockfile::held_or_removed(&path)).collect();
-        live.sort_by(|a, b| (&a.endpoint, a.generation).cmp(&(&b.endpoint, b.generation)));
-        live.dedup_by_key(|owner| owner.generation);
-        life::bury_all(&user_prefix());
-        live
-    }
-
     /// The places.
     pub(crate) fn places(&self) -> &[Place] {
         &self.places
@@ -131,50 +98,6 @@ impl Runtime {
     }
 }
 
-/// What every prefix of this user begins with.
-fn user_prefix() -> String {
-    format!("pyc{}_", getuid().as_raw())
-}
-
-/// Whether `prefix` is one of a worker that serves `name`. It may see the directory under another path, and its user by
-/// another number, as in a container.
-pub(crate) fn is_prefix_of(prefix: &str, name: &EndpointName) -> bool {
-    name_in(prefix) == Some(&format!("{:08x}", name_hash(name)))
-}
-
-/// The part of a life's prefix that stands for the endpoint's name; `None` if it is no such prefix.
-pub(crate) fn name_in(prefix: &str) -> Option<&str> {
-    let hex = |part: &str| part.len() == 8 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let parts: Vec<_> = prefix.split('_').collect();
-    let [user, directory, name, generation, ""] = parts[..] else { return None };
-    let uid = user.strip_prefix("pyc")?;
-    let valid = !uid.is_empty() && uid.bytes().all(|byte| byte.is_ascii_digit());
-    (valid && [directory, name, generation].into_iter().all(hex)).then_some(name)
-}
-
-fn name_hash(name: &EndpointName) -> u32 {
-    hash(name.as_str().as_bytes()) as u32
-}
-
 fn no_dir(dir: &Path, reason: String) -> TransportError {
     TransportError::RuntimeDir { path: dir.into(), reason }
-}
-
-/// FNV-1a of the bytes and a zero, 64 bits: the same in every process and every build, unlike the standard library's.
-pub(crate) fn hash(bytes: &[u8]) -> u64 {
-    struct Fnv(u64);
-    impl Hasher for Fnv {
-        fn write(&mut self, bytes: &[u8]) {
-            for byte in bytes {
-                self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-            }
-        }
-        fn finish(&self) -> u64 {
-            self.0
-        }
-    }
-    let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);
-    hasher.write(bytes);
-    hasher.write(&[0]);
-    hasher.finish()
 }

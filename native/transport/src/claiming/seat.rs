@@ -5,11 +5,12 @@ use std::path::Path;
 use pycrust_protocol::name::EndpointName;
 use rustix::fs::{AtFlags, CWD};
 
-use crate::claiming::lockfile::{self, LockFile, NOW};
+use crate::claiming::inode::NOW;
+use crate::claiming::listener::{Listener, who_answers};
+use crate::claiming::lockfile::{self, LockFile};
 use crate::claiming::place::Place;
-use crate::claiming::runtime_dir::Owner;
 use crate::error::{ClaimError, TransportError};
-use crate::handshake::listener::{Listener, who_answers};
+use crate::owner::Owner;
 
 /// The lock of a name in one place, and the socket beside it once there is one.
 #[derive(Debug)]

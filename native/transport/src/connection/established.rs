@@ -16,21 +16,21 @@ use pycrust_protocol::header::HEADER_LEN;
 use pycrust_protocol::limits::{BULK_VIEWS, MAX_BODY_LEN, SMALL_SAMPLE_LEN};
 use rustix::net::Shutdown;
 
+use crate::connection::block::{Attachment, Block, HEADROOM};
+use crate::connection::control_socket;
 use crate::connection::frame::Frame;
-use crate::connection::link::{CallProgress, Link, Memory, Peer, Side};
+use crate::connection::link::{Link, Memory, Peer};
 use crate::connection::receiving::Receiving;
 use crate::connection::sending::Sending;
+use crate::connection::view::InPort;
 use crate::error::{LinkError, SendError, TransportError};
 use crate::fork::{Descriptor, Guarded};
-use crate::handshake::control_socket;
 use crate::iceoryx::iox::{self, Size};
 use crate::iceoryx::node::Node;
-use crate::memory::block::{Attachment, Block, HEADROOM};
 use crate::memory::reserve::{OWN_PAGES, PAGE};
-use crate::memory::view::InPort;
 use crate::process::Process;
 use crate::sleeping::parking::{Ringer, Sleeper};
-use crate::sleeping::shared_flags::SharedFlags;
+use crate::sleeping::shared_flags::{CallProgress, SharedFlags, Side};
 use crate::sync::Mutex;
 use crate::{sleeping::doorbell, sleeping::polling};
 

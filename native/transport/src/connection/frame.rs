@@ -6,8 +6,8 @@ use std::sync::Arc;
 use pycrust_protocol::attachments::lay_out;
 use pycrust_protocol::header::HEADER_LEN;
 
-use crate::memory::block::{Attachment, Piece};
-use crate::memory::view::{InPort, View};
+use crate::connection::block::{Attachment, Piece};
+use crate::connection::view::{InPort, View};
 
 /// A received frame, for as long as whoever receives looks at it.
 #[derive(Clone, Copy)]

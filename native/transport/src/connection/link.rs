@@ -5,18 +5,10 @@ use std::time::Duration;
 
 use pycrust_protocol::header::HEADER_LEN;
 
+use crate::connection::block::{Attachment, Block};
 use crate::connection::frame::Frame;
 use crate::error::{LinkError, SendError};
-use crate::memory::block::{Attachment, Block};
-
-/// Which end of a connection this process is; it decides which shared flags it writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
-    /// Sends requests, receives responses.
-    Client,
-    /// Receives requests, sends responses.
-    Worker,
-}
+use crate::sleeping::shared_flags::CallProgress;
 
 /// The process at the other end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,19 +17,6 @@ pub struct Peer {
     pub pid: u32,
     /// A name that a person recognises: the client's own, or the endpoint's.
     pub name: String,
-}
-
-/// How far a call is, as its worker notes it: for a caller who asks why there is no answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CallProgress {
-    /// The worker has not taken it up, as far as this side can see.
-    Sent,
-    /// It waits for its turn.
-    Queued,
-    /// A thread has it and waits for the interpreter.
-    WaitsForInterpreter,
-    /// Its handler has begun, or its arguments are being read for that.
-    Runs,
 }
 
 /// What a link's attachments take.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::connection::frame::Frame;
+use crate::connection::view::{InPort, View};
 use crate::error::LinkError;
-use crate::memory::view::{InPort, View};
 use crate::sync::Mutex;
 
 /// The receiving half of one service.

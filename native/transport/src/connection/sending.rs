@@ -8,11 +8,11 @@ use pycrust_protocol::header::HEADER_LEN;
 use pycrust_protocol::limits::BULK_LOANS;
 
 use crate::clock::monotonic_ns;
+use crate::connection::block::{Inner as BlockInner, Origin};
 use crate::descriptors;
 use crate::error::SendError;
 use crate::iceoryx::iox::{self, Size};
 use crate::iceoryx::node::Node;
-use crate::memory::block::{Inner as BlockInner, Origin};
 use crate::memory::prefault::Pages;
 use crate::memory::reserve;
 

@@ -8,18 +8,20 @@ use pycrust_protocol::Code;
 use pycrust_protocol::handshake::{Hello, Message, Welcome};
 use pycrust_protocol::limits::PROTOCOL_VERSION;
 
-use crate::claiming::runtime_dir::Owner;
+use crate::claiming::peer::PeerProcess;
+use crate::connection::control_socket::{self, Received};
 use crate::connection::established::{Connection, Parts};
-use crate::connection::link::{Peer, Side};
-use crate::descriptors::{self, PER_CONNECTION};
+use crate::connection::link::Peer;
+use crate::descriptors;
 use crate::error::TransportError;
 use crate::fork::Descriptor;
-use crate::handshake::control_socket::{self, Received};
-use crate::handshake::peer::PeerProcess;
 use crate::iceoryx::iox::{self, Size};
 use crate::iceoryx::node::Node;
+use crate::owner::Owner;
+use crate::shortage::PER_CONNECTION;
 use crate::sleeping::doorbell;
 use crate::sleeping::shared_flags::SharedFlags;
+use crate::sleeping::shared_flags::Side;
 
 /// How long a client may take for the whole handshake.
 const PATIENCE: Duration = Duration::from_secs(5);

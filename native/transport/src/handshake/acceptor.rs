@@ -7,10 +7,10 @@ use std::thread::{self, JoinHandle};
 
 use pycrust_protocol::limits::MAX_IN_FLIGHT;
 
-use crate::claiming::claim::Claim;
 use crate::connection::established::Connection;
 use crate::error::TransportError;
 use crate::fork::Guarded;
+use crate::handshake::claim::Claim;
 use crate::handshake::control_thread::ControlThread;
 use crate::process::Process;
 use crate::sleeping::doorbell;

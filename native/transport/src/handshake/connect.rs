@@ -10,19 +10,22 @@ use pycrust_protocol::name::EndpointName;
 use rustix::io::Errno;
 use rustix::net::SocketAddrUnix;
 
-use crate::claiming::runtime_dir::{Runtime, is_prefix_of};
+use crate::claiming::listener;
+use crate::claiming::peer::PeerProcess;
+use crate::claiming::prefix::is_prefix_of;
+use crate::claiming::runtime_dir::Runtime;
+use crate::connection::control_socket::{self, Received};
 use crate::connection::established::{Connection, Parts};
-use crate::connection::link::{Link, Peer, Side};
-use crate::descriptors::{self, PER_CONNECTION};
+use crate::connection::link::{Link, Peer};
+use crate::descriptors;
 use crate::error::{ConnectError, TransportError};
 use crate::fork::Descriptor;
-use crate::handshake::control_socket::{self, Received};
-use crate::handshake::listener;
-use crate::handshake::peer::PeerProcess;
 use crate::iceoryx::iox::{self, Size};
 use crate::iceoryx::node::Node;
+use crate::shortage::PER_CONNECTION;
 use crate::sleeping::polling;
 use crate::sleeping::shared_flags::SharedFlags;
+use crate::sleeping::shared_flags::Side;
 
 /// How long the worker may take for each step.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -13,12 +13,12 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
 
-use crate::claiming::claim::Claim;
+use crate::connection::control_socket::{self, Received};
 use crate::connection::established::{Connection, ControlEvent};
 use crate::error::TransportError;
 use crate::handshake::accept::{self, Caller, Step, Terms};
 use crate::handshake::acceptor::{AcceptorEvents, Stop};
-use crate::handshake::control_socket::{self, Received};
+use crate::handshake::claim::Claim;
 use crate::sleeping::doorbell;
 use crate::sleeping::polling;
 

@@ -1,10 +1,8 @@
 //! iceoryx2 as this crate uses it: explicit configuration, one node a worker's life or a connection, two
 //! small services a connection and a bulk service in each direction that needs one.
 
-pub(crate) mod gate;
 mod mapped;
 mod notes;
-mod reentrant;
 mod variant;
 
 use std::path::Path;
@@ -23,6 +21,7 @@ use pycrust_protocol::header::HEADER_LEN;
 use pycrust_protocol::limits::{BULK_LOANS, BULK_VIEWS, BULK_WINDOW, SMALL_SAMPLE_LEN, SMALL_WINDOW};
 
 use crate::error::TransportError;
+use crate::gate;
 use crate::memory::reserve;
 
 /// Ports that can be used from any thread.

@@ -8,7 +8,8 @@ use std::path::Path;
 use iceoryx2::node::NodeView;
 use iceoryx2::prelude::{CallbackProgression, Config, Node, NodeState};
 
-use crate::iceoryx::iox::{Iox, gate};
+use crate::gate;
+use crate::iceoryx::iox::Iox;
 
 /// Where Linux keeps shared memory.
 pub(crate) const SHM: &str = "/dev/shm";

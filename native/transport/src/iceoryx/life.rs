@@ -18,11 +18,12 @@ use rustix::process::getuid;
 
 use crate::claiming::inode::{Inode, is_at};
 use crate::claiming::lockfile::{self, LockFile};
+use crate::claiming::prefix::name_in;
 use crate::claiming::private_dir::{check_private, private_dir};
-use crate::claiming::runtime_dir::{Owner, name_in};
 use crate::error::{ClaimError, TransportError};
 use crate::fork::Guarded;
 use crate::iceoryx::leftovers::{self, SHM};
+use crate::owner::Owner;
 use crate::sync::Mutex;
 
 /// End of the name of the directory in which iceoryx2 keeps one prefix's files.

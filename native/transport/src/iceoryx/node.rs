@@ -9,11 +9,12 @@ use std::time::Duration;
 use iceoryx2::prelude::Config;
 
 use crate::claiming::lockfile::LockFile;
-use crate::claiming::runtime_dir::Owner;
 use crate::error::{ClaimError, TransportError};
-use crate::iceoryx::iox::{self, Iox, Service, Size, gate};
+use crate::gate;
+use crate::iceoryx::iox::{self, Iox, Service, Size};
 use crate::iceoryx::leftovers;
 use crate::iceoryx::life::{self, Life};
+use crate::owner::Owner;
 use crate::process::{PerProcess, Process};
 use crate::sync::{Mutex, MutexGuard};
 

@@ -12,7 +12,27 @@ use pycrust_protocol::limits::MAX_IN_FLIGHT;
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::mm::{MapFlags, ProtFlags};
 
-use crate::connection::link::{CallProgress, Side};
+/// Which end of a connection this process is; it decides which shared flags it writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Sends requests, receives responses.
+    Client,
+    /// Receives requests, sends responses.
+    Worker,
+}
+
+/// How far a call is, as its worker notes it: for a caller who asks why there is no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallProgress {
+    /// The worker has not taken it up, as far as this side can see.
+    Sent,
+    /// It waits for its turn.
+    Queued,
+    /// A thread has it and waits for the interpreter.
+    WaitsForInterpreter,
+    /// Its handler has begun, or its arguments are being read for that.
+    Runs,
+}
 
 /// The seals without which a peer could shrink the memory under our feet.
 const SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::SEAL);

@@ -8,8 +8,8 @@ use pycrust_protocol::header::HEADER_LEN;
 
 use super::plan::Plan;
 use super::{BulkOut, Connection};
+use crate::connection::block::{Attachment, Inner};
 use crate::error::SendError;
-use crate::memory::block::{Attachment, Inner};
 
 impl Connection {
     /// Sees to it that the bulk service can be sent through.

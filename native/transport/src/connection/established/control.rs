@@ -9,15 +9,16 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::Shutdown;
 
 use super::{BulkOut, Connection};
-use crate::connection::link::{Link, Side};
+use crate::connection::control_socket::{self, Received};
+use crate::connection::link::Link;
 use crate::connection::sending::Sending;
+use crate::connection::view::InPort;
 use crate::descriptors;
 use crate::error::{SendError, TransportError, process};
-use crate::handshake::control_socket::{self, Received};
 use crate::iceoryx::iox::{self, Size};
 use crate::memory::reserve;
-use crate::memory::view::InPort;
 use crate::sleeping::polling;
+use crate::sleeping::shared_flags::Side;
 
 /// How long the first bulk frame waits for the other side to open the service.
 const BULK_PATIENCE: Duration = Duration::from_secs(5);

@@ -5,8 +5,8 @@ use std::ops::Range;
 use pycrust_protocol::attachments::{ENTRY_LEN, lay_out, put_table};
 use pycrust_protocol::limits::{MAX_ATTACHMENTS, MAX_BODY_LEN};
 
+use crate::connection::block::Attachment;
 use crate::error::SendError;
-use crate::memory::block::Attachment;
 use crate::memory::reserve::{OWN_PAGES, PAGE, place};
 
 /// The layout of one frame.

@@ -21,7 +21,7 @@ use iceoryx2_cal::zero_copy_connection::common::details::{Connection, SharedMana
 
 use super::mapped::Storage;
 use super::notes::Note;
-use super::reentrant::{ReentrantMutex, ReentrantMutexGuard};
+use crate::reentrant::{ReentrantMutex, ReentrantMutexGuard};
 
 /// Memory for frames.
 type Memory = memory::Memory<PoolAllocator, Storage<AllocatorDetails<PoolAllocator>>>;

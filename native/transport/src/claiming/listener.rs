@@ -8,11 +8,10 @@ use rustix::fs::{AtFlags, CWD};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
-use crate::claiming::inode::Inode;
-use crate::claiming::lockfile::NOW;
+use crate::claiming::inode::{Inode, NOW};
+use crate::claiming::peer;
 use crate::error::TransportError;
 use crate::fork::Guarded;
-use crate::handshake::peer;
 use crate::process::Process;
 
 /// Clients that may wait to be accepted.

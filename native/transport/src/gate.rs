@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 
-use super::reentrant::Word;
+use crate::reentrant::Word;
 
 /// Taken by whoever makes, drops or looks for nodes, and by whoever forks. Nobody who has it waits for anybody else.
 static GATE: lock_api::Mutex<Word, ()> = lock_api::Mutex::new(());

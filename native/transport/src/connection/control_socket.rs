@@ -12,7 +12,8 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags,
 };
 
-use crate::descriptors::{self, PER_CONNECTION};
+use crate::descriptors;
+use crate::shortage::PER_CONNECTION;
 
 /// Descriptors that may come with one message: two doorbells and the shared flags.
 pub(crate) const MAX_FDS: usize = 3;

@@ -16,9 +16,9 @@ use pycrust_protocol::header::HEADER_LEN;
 use rustix::fs::{Mode, OFlags};
 use rustix::mm::{Advice, MapFlags, ProtFlags};
 
+use crate::connection::view::View;
 use crate::memory::ownership;
 use crate::memory::reserve::{self, PAGE};
-use crate::memory::view::View;
 use crate::process::Process;
 
 /// Writable bytes over those of a [`View`]: what is written stays here. See [`View::private`].

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use pycrust_protocol::header::HEADER_LEN;
 
+use crate::connection::private_mapping::{Private, Segment, whole_pages};
 use crate::iceoryx::iox;
 use crate::iceoryx::node::Node;
 use crate::memory::aligned::Aligned;
-use crate::memory::private_mapping::{Private, Segment, whole_pages};
 use crate::process::Process;
 use crate::sync::Mutex;
 

@@ -8,13 +8,13 @@ use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::connection::view::View;
 use crate::error::SendError;
 use crate::iceoryx::iox;
 use crate::iceoryx::node::Node;
 use crate::memory::aligned::Aligned;
 use crate::memory::prefault::Pages;
 use crate::memory::reserve::place;
-use crate::memory::view::View;
 use crate::process::Process;
 use crate::sync::Mutex;
 

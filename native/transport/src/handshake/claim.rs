@@ -8,11 +8,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use pycrust_protocol::name::EndpointName;
 
 use crate::claiming::lockfile::LockFile;
-use crate::claiming::runtime_dir::{Owner, Runtime};
+use crate::claiming::runtime_dir::Runtime;
 use crate::claiming::seat::Seat;
 use crate::error::ClaimError;
 use crate::iceoryx::life;
 use crate::iceoryx::node::Node;
+use crate::owner::Owner;
 
 /// The claim of a name: while it lives, no other process serves it.
 ///
