@@ -24,8 +24,8 @@ FLOORS = (
 #: The same of the crates; a crate's own `lib.rs` stands above all of them.
 RUST_FLOORS = {
     "native/transport": (
-        "clock", "fork", "reentrant", "gate", "sync", "stack", "owner", "shortage", "error", "descriptors", "process",
-        "sleeping", "memory", "claiming", "iceoryx", "endpoints", "connection", "handshake",
+        "clock", "fork", "reentrant", "gate", "sync", "stack", "owner", "shortage", "error", "descriptors",
+        "process", "sleeping", "memory", "claiming", "iceoryx", "endpoints", "connection", "handshake",
     ),
     "native/engine": (
         "config", "measuring", "recording", "clients", "queueing", "threads", "refusals", "receiver", "engine",

@@ -32,5 +32,5 @@ def test_every_place_is_there(document, places):
 
 
 def test_a_place_that_is_not_there_is_seen():
-    said = "| a | `pycrust/errors.py` `describe` | b | `pycrust/errors.py` `nothing_of_this_name` | c | `pycrust/gone.py` |"
+    said = "`pycrust/errors.py` `describe`, `pycrust/errors.py` `nothing_of_this_name`, `pycrust/gone.py`"
     assert missing(said, ROOT) == ["pycrust/errors.py: nothing_of_this_name", "pycrust/gone.py"]
