@@ -381,7 +381,7 @@ class ModelSlot:
         number = self.version
         what = f"{type(error).__name__}: {error}"
         text = f"{self._catalog.name} model {self.name} stays v{number}: {what}"
-        if self._catalog.shelf.is_suspended(self.name):
+        if self._catalog.store.is_suspended(self.name):
             text = self._restore(what)
         self._catalog.events.add("refused", self.name, number, text)
         reload._fail(error)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - as above

@@ -52,7 +52,7 @@ class ModelChange:
         return True
 
 
-class Shelf:
+class ModelStore:
     """The current model of each slot. Its owner's lock guards every change.
 
     A handler that is published gets a dict of its own with the models of that moment: a call sees these and no

@@ -6,7 +6,7 @@ import html
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pycrust._extension import decode_kept
 from pycrust.errors import Code
@@ -17,7 +17,8 @@ from pycrust.traffic.redaction import REDACTED, Redaction
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from pycrust._extension import Scrub, Shown
+    from pycrust._extension import Shown
+    from pycrust.traffic.source import Source
     from pycrust.trials.replay import Replay
 
 #: Bits of a request's flags; native/protocol/SPEC.md names them.
@@ -26,78 +27,6 @@ _CODES = tuple(Code)
 _SHOW_ALL = Redaction()
 #: MessagePack's mark of an array whose length follows in four bytes.
 _ARRAY_32 = b"\xdd"
-
-
-class Source(Protocol):
-    """What a recorded call is read from: the native record, or a line of a file."""
-
-    @property
-    def seq(self) -> int: ...  # noqa: D102 - as in _native.pyi
-    @property
-    def id(self) -> int: ...  # noqa: D102
-    @property
-    def method(self) -> str: ...  # noqa: D102
-    @property
-    def version(self) -> int: ...  # noqa: D102
-    @property
-    def status(self) -> int: ...  # noqa: D102
-    @property
-    def seen(self) -> int | None: ...  # noqa: D102
-    @property
-    def flags(self) -> int: ...  # noqa: D102
-    @property
-    def client(self) -> str: ...  # noqa: D102
-    @property
-    def client_pid(self) -> int: ...  # noqa: D102
-    @property
-    def connection(self) -> int: ...  # noqa: D102
-    @property
-    def ended_unix_ns(self) -> int: ...  # noqa: D102
-    @property
-    def duration_ns(self) -> int: ...  # noqa: D102
-    @property
-    def deadline_ns(self) -> int: ...  # noqa: D102
-    @property
-    def round_trip_ns(self) -> int | None: ...  # noqa: D102
-    @property
-    def stages(self) -> Mapping[str, int]: ...  # noqa: D102
-    @property
-    def ran(self) -> bool: ...  # noqa: D102
-    @property
-    def streamed(self) -> bool: ...  # noqa: D102
-    @property
-    def items(self) -> int: ...  # noqa: D102
-    @property
-    def items_kept(self) -> int: ...  # noqa: D102
-    @property
-    def uploaded(self) -> int: ...  # noqa: D102
-    @property
-    def uploaded_kept(self) -> int: ...  # noqa: D102
-    @property
-    def parameters(self) -> Sequence[str]: ...  # noqa: D102
-    @property
-    def request(self) -> bytes: ...  # noqa: D102
-    @property
-    def request_arrays(self) -> Sequence[bytes]: ...  # noqa: D102
-    @property
-    def request_len(self) -> int: ...  # noqa: D102
-    @property
-    def request_metadata(self) -> bytes: ...  # noqa: D102
-    @property
-    def response(self) -> bytes: ...  # noqa: D102
-    @property
-    def response_len(self) -> int: ...  # noqa: D102
-    @property
-    def response_metadata(self) -> bytes: ...  # noqa: D102
-    @property
-    def request_dropped(self) -> bool: ...  # noqa: D102
-    @property
-    def response_dropped(self) -> bool: ...  # noqa: D102
-    def shown(self, scrub: Scrub, /) -> Shown: ...  # noqa: D102
-    @property
-    def output(self) -> Sequence[tuple[str, str]]: ...  # noqa: D102
-    @property
-    def output_lost(self) -> int: ...  # noqa: D102
 
 
 @dataclass(frozen=True)

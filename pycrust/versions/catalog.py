@@ -13,7 +13,7 @@ from pycrust._extension import crossed, release_pending
 from pycrust.calls.local import LocalCall
 from pycrust.errors import UnknownMethod
 from pycrust.handlers.registration import Registration, call_here
-from pycrust.models.store import ModelChange, Shelf
+from pycrust.models.store import ModelChange, ModelStore
 from pycrust.process.shield import shielded
 from pycrust.text.clock import now
 from pycrust.text.lines import PrintedLine
@@ -62,7 +62,7 @@ class Catalog:
         self._live: dict[str, Registration] = {}
         self.archive = Archive(keep)
         #: The models that handlers are bound to.
-        self.shelf = Shelf()
+        self.store = ModelStore()
         #: Where it comes from, for whoever misses its methods.
         self.origin = ""
         #: The run of a cell, its number and its id, that has registered each method last, changed or not.
@@ -117,7 +117,7 @@ class Catalog:
         """
         with self._lock:
             given = [change for change in changes if isinstance(change, ModelChange)]
-            models = [change for change in given if self.shelf.is_newer(change)]
+            models = [change for change in given if self.store.is_newer(change)]
             for change in given:
                 if change not in models:
                     change.refused()
@@ -138,7 +138,7 @@ class Catalog:
             return lines if self._serving() else []
 
     def _put_model(self, change: ModelChange) -> str:
-        self.shelf.put(change)
+        self.store.put(change)
         change.published()
         self.events.add("reload", change.slot, change.number, change.text)
         return change.text
@@ -156,7 +156,7 @@ class Catalog:
                 raise ValueError(
                     f"the model {slot!r} is bound to {', '.join(bound)}: remove or register these first"
                 )
-            self.shelf.drop(slot)
+            self.store.drop(slot)
 
     def _bound_again(self, models: dict[str, str], besides: set[str]) -> list[Registration]:
         """The live registrations that are bound to one of these models, to be published again."""
@@ -170,7 +170,7 @@ class Catalog:
         """A handler of this publication's own, so that its end can be seen, with the models of now."""
         if registration.handler is None:
             return None
-        return self.shelf.bind(registration.handler, registration.models)
+        return self.store.bind(registration.handler, registration.models)
 
     def _details(self, registration: Registration) -> dict[str, Any]:
         changes = self.archive.schema_changes(registration.method, registration.schema, registration.schema_hash)
@@ -196,7 +196,7 @@ class Catalog:
             removed=handler is None,
             signature=registration.signature,
             reason=registration.reason if handler is not None else "removed",
-            models=self.shelf.numbers(registration.models),
+            models=self.store.numbers(registration.models),
         )
         if registration.reads is not None and not again:
             registration.reads.renew()
@@ -276,7 +276,7 @@ class Catalog:
         stage = staging.current()
         staged = stage.staged(self) if stage else {}
         changes = [change for change in staged.values() if isinstance(change, ModelChange)]
-        return self.shelf.look(names, changes)
+        return self.store.look(names, changes)
 
     def staged_model(self, slot: str) -> int:
         """The number of a model that the running cell has staged; 0 if it has not."""

@@ -101,7 +101,7 @@ class Stage(Protocol):
 
 
 @dataclass
-class _Seat:
+class _Page:
     """One open view."""
 
     stage: Stage
@@ -136,7 +136,7 @@ class Publisher:
         # Weak: the registry of publishers is keyed by the endpoint and must not keep it alive.
         self._endpoint = weakref.ref(endpoint)
         self._lock = threading.RLock()
-        self._seats: dict[str, _Seat] = {}
+        self._seats: dict[str, _Page] = {}
         self._thread: threading.Thread | None = None
         self._wake = threading.Event()
         self._number = 0
@@ -155,7 +155,7 @@ class Publisher:
     def hello(self, view: str, stage: Stage) -> None:
         """A view opened or missed something: sends it a snapshot, and updates from then on."""
         with self._lock:
-            self._seats[view] = _Seat(stage, time.monotonic())
+            self._seats[view] = _Page(stage, time.monotonic())
             self._last = None  # the next message is a snapshot, to all: a new view's first, the others' no harm
             self._try_publish()
 
@@ -303,7 +303,7 @@ class Publisher:
                 seat.asked = True
                 _when_kernel_is_free(lambda seat=seat: self._give_grace(seat))
 
-    def _give_grace(self, seat: _Seat) -> None:
+    def _give_grace(self, seat: _Page) -> None:
         with self._lock:
             if seat.asked:
                 seat.free, seat.heard = True, time.monotonic() - SILENCE_S + GRACE_S
