@@ -236,7 +236,8 @@ RARE = {
 
 #: What the notebook's side may import of the rest; it never sees the extension or what serves.
 OF_THE_CORE = {
-    "arrays.absent", "calls.output", "calls.running", "errors", "handlers.registration", "models.store", "logs",
+    "arrays.absent", "calls.output", "calls.running", "errors", "handlers.registration", "logs", "models.reload",
+    "models.store",
     "process.shield", "process.threads", "service.lifecycle", "text.statistics", "traffic.filters",
     "traffic.recorded", "traffic.recording", "traffic.traffic", "versions.events",
     "versions.staging",

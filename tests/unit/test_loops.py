@@ -274,7 +274,7 @@ def test_a_process_stops_all_its_endpoints_when_it_exits(runtime_dir, ending):
             with RpcClient(endpoint.name) as client:
                 for _ in range(3):
                     client.call("disturb")
-        from pycrust import lifecycle
+        from pycrust.service import lifecycle
         print([endpoint.serving for endpoint in endpoints])
         lifecycle.stop_all()
         # The log's thread stays to the end of the process.

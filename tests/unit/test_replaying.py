@@ -174,9 +174,9 @@ def test_what_can_not_be_replayed_says_why(served, tmp_path):
 def test_calls_survive_a_file(served, tmp_path):
     calls = served.traffic()
     path = tmp_path / "calls.jsonl"
-    assert calls.save(path) == 10
+    assert calls.save(path) == 11
     loaded = Traffic.load(path)
-    assert (len(loaded), loaded.name, loaded.text) == (10, served.name, "")
+    assert (len(loaded), loaded.name, loaded.text) == (11, served.name, "")
     for before, after in zip(calls, loaded, strict=True):
         assert repr(after) == repr(before)
         assert after.as_dict() == before.as_dict()
