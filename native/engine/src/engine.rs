@@ -244,8 +244,15 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
 
     /// [Nudges](Self::nudge) the leader if there is a call to start.
     pub(crate) fn nudge_if_runnable(&self) {
+        self.reschedule(|_| ());
+    }
+
+    /// Changes what is scheduled, and nudges the leader if there is a call to start then.
+    #[inline]
+    pub(crate) fn reschedule(&self, change: impl FnOnce(&mut Scheduler<H, L>)) {
         let asleep = {
             let mut scheduler = self.scheduler.lock();
+            change(&mut scheduler);
             if !scheduler.wants_a_look() {
                 return;
             }

@@ -368,19 +368,7 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
         if std::mem::replace(&mut self.passed_gate, true) {
             return;
         }
-        let asleep = {
-            let mut scheduler = engine.scheduler.lock();
-            scheduler.open_gate(self.ticket);
-            if scheduler.wants_a_look() {
-                engine.attention.store(true, Ordering::Release);
-                std::mem::take(&mut scheduler.asleep)
-            } else {
-                false
-            }
-        };
-        if asleep {
-            engine.waiter.wake();
-        }
+        engine.reschedule(|scheduler| scheduler.open_gate(self.ticket));
     }
 
     /// The arguments are decoded and validated.
@@ -442,8 +430,7 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
         self.call.unfollow();
         let engine = &self.engine;
         let run_ns = self.attached_ns.map(|attached| now_ns.saturating_sub(attached));
-        let asleep = {
-            let mut scheduler = engine.scheduler.lock();
+        engine.reschedule(|scheduler| {
             let number = self.version.number;
             match self.place {
                 Place::Thread => scheduler.ended(index, number, run_ns, self.ticket, self.life),
@@ -452,16 +439,7 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
             if scheduler.phase != Phase::Serving {
                 engine.quiet.notify_all();
             }
-            if scheduler.wants_a_look() {
-                engine.attention.store(true, Ordering::Release);
-                std::mem::take(&mut scheduler.asleep)
-            } else {
-                false
-            }
-        };
-        if asleep {
-            engine.waiter.wake();
-        }
+        });
     }
 
     fn record(&mut self, status: Code, payload: &[u8], metadata: &[u8], stages: Stages, now_ns: u64) {
