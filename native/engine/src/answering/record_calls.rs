@@ -1,4 +1,4 @@
-//! From a call that ends to its record.
+//! From a request or call that is not run to its record; of calls that ran, `running::job` has it.
 
 use std::sync::Arc;
 
@@ -57,32 +57,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
 
     /// Records a request that did not become a call.
     pub(crate) fn record_refused(&self, refused: Refused, status: Code, payload: &[u8]) {
-        let answer = Answered { payload, metadata: &[], failed: status != Code::Ok, cut: false };
-        let (request, response) =
-            sides(refused.request, answer, &refused.recording.naming, None, &refused.plan);
-        let ended = Ended {
-            method: refused.method,
-            recording: refused.recording,
-            version: 0,
-            status,
-            flags: refused.flags,
-            id: refused.id,
-            origin: refused.origin,
-            sent_ns: refused.sent_ns,
-            ended_ns: monotonic_ns(),
-            ended_unix_ns: unix_ns(),
-            deadline_ns: refused.deadline_ns,
-            stages: Stages::default(),
-            started: false,
-            streamed: false,
-            items: 0,
-            items_kept: 0,
-            uploaded: 0,
-            uploaded_kept: 0,
-            arrays: Attachments::none(),
-            output: None,
-        };
-        self.recorder.push(ended, request, response);
+        self.record_not_run(refused, status, payload, Stages::default(), monotonic_ns());
     }
 
     /// Records a received call that is not started.
@@ -96,26 +71,42 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             failed: true,
         };
         let Some(plan) = self.recorder.sample(offer, now_ns) else { return };
-        let request = Side::copied(call.payload(), call.metadata(), &plan);
-        let answer = Answered { payload, metadata: &[], failed: status != Code::Ok, cut: false };
-        let (request, response) = sides(request, answer, &recording.naming, None, &plan);
-        let ended = Ended {
+        let stages = Stages {
+            transit_ns: call.received_ns.saturating_sub(call.sent_ns),
+            queue_ns: now_ns.saturating_sub(call.received_ns),
+            ..Stages::default()
+        };
+        let refused = Refused {
             method: self.scheduler.lock().registry.name(index).cloned().unwrap_or_default(),
             recording,
-            version: 0,
-            status,
             flags: call.flags,
             id: call.id,
             origin: Arc::clone(&call.client.origin),
             sent_ns: call.sent_ns,
+            deadline_ns: call.deadline_ns(),
+            request: Side::copied(call.payload(), call.metadata(), &plan),
+            plan,
+        };
+        self.record_not_run(refused, status, payload, stages, now_ns);
+    }
+
+    fn record_not_run(&self, refused: Refused, status: Code, payload: &[u8], stages: Stages, now_ns: u64) {
+        let answer = Answered { payload, metadata: &[], failed: status != Code::Ok, cut: false };
+        let (request, response) =
+            sides(refused.request, answer, &refused.recording.naming, None, &refused.plan);
+        let ended = Ended {
+            method: refused.method,
+            recording: refused.recording,
+            version: 0,
+            status,
+            flags: refused.flags,
+            id: refused.id,
+            origin: refused.origin,
+            sent_ns: refused.sent_ns,
             ended_ns: now_ns,
             ended_unix_ns: unix_ns(),
-            deadline_ns: call.deadline_ns(),
-            stages: Stages {
-                transit_ns: call.received_ns.saturating_sub(call.sent_ns),
-                queue_ns: now_ns.saturating_sub(call.received_ns),
-                ..Stages::default()
-            },
+            deadline_ns: refused.deadline_ns,
+            stages,
             started: false,
             streamed: false,
             items: 0,

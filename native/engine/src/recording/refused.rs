@@ -1,4 +1,4 @@
-//! What is kept of a request that does not become a call, for its record.
+//! What is kept, for its record, of a request that does not become a call and of a call that is not started.
 
 use std::sync::Arc;
 
