@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, cast, overload
 
 from pycrust._extension import CurrentCall
 from pycrust.arrays.in_place import empty
@@ -12,7 +12,8 @@ from pycrust.calls.current import running_call
 from pycrust.endpoint.display import mimebundle, view
 from pycrust.endpoint.method import Method
 from pycrust.endpoint.rpc_methods import service_registrations
-from pycrust.handlers.registration import Options, Registration, locals_around, make_registration
+from pycrust.handlers.options import Options, shows_options
+from pycrust.handlers.registration import Registration, locals_around, make_registration
 from pycrust.models.recipe import Recipe
 from pycrust.process.shield import shielded
 from pycrust.service import lifecycle
@@ -25,13 +26,10 @@ from pycrust.text.statistics import Stats, counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
-    from contextlib import AbstractContextManager
-
-    from pydantic import BaseModel
 
     from pycrust.calls.local import LocalCall
     from pycrust.calls.running import RunningCall
-    from pycrust.handlers.batching import Batch
+    from pycrust.handlers.options import RegisterOptions
     from pycrust.models.slot import ModelSlot
     from pycrust.traffic.recorded import RecordedCall
     from pycrust.traffic.recording import Recording
@@ -125,58 +123,13 @@ class RpcEndpoint:
     # Registering ------------------------------------------------------------------------------------------
 
     @overload
-    def register(
-        self,
-        name: Function,
-        *,
-        request_model: type[BaseModel] | None = None,
-        response_model: Any = None,
-        concurrency: int | None = None,
-        warmup: Any = None,
-        context: Callable[[], AbstractContextManager[Any]] | None = None,
-        loop: Literal["worker", "kernel"] = "worker",
-        batch: Batch | None = None,
-        record: bool = True,
-        models: Sequence[str] = (),
-        freeze: bool = False,
-        exclusive: bool = False,
-        side_effects: bool = False,
-    ) -> Function: ...
+    def register(self, name: Function, **options: Unpack[RegisterOptions]) -> Function: ...
     @overload
     def register(
-        self,
-        name: str | None = None,
-        *,
-        request_model: type[BaseModel] | None = None,
-        response_model: Any = None,
-        concurrency: int | None = None,
-        warmup: Any = None,
-        context: Callable[[], AbstractContextManager[Any]] | None = None,
-        loop: Literal["worker", "kernel"] = "worker",
-        batch: Batch | None = None,
-        record: bool = True,
-        models: Sequence[str] = (),
-        freeze: bool = False,
-        exclusive: bool = False,
-        side_effects: bool = False,
+        self, name: str | None = None, **options: Unpack[RegisterOptions]
     ) -> Callable[[Function], Function]: ...
-    def register(  # noqa: PLR0913 - all but the name are keywords with defaults
-        self,
-        name: Any = None,
-        *,
-        request_model: type[BaseModel] | None = None,
-        response_model: Any = None,
-        concurrency: int | None = None,
-        warmup: Any = None,
-        context: Callable[[], AbstractContextManager[Any]] | None = None,
-        loop: Literal["worker", "kernel"] = "worker",
-        batch: Batch | None = None,
-        record: bool = True,
-        models: Sequence[str] = (),
-        freeze: bool = False,
-        exclusive: bool = False,
-        side_effects: bool = False,
-    ) -> Any:
+    @shows_options
+    def register(self, name: Any = None, **options: Unpack[RegisterOptions]) -> Any:
         """Registers a handler, or replaces it under live traffic.
 
         A handler is a function, an `async def` function, or a generator of either kind, which streams its
@@ -187,6 +140,9 @@ class RpcEndpoint:
 
         Args:
             name: The method's name for callers, the function's own by default; or the function itself.
+            **options: As keywords, each of which has a default.
+
+        Keyword Args:
             request_model: Validates the arguments. The handler gets its fields as keywords, or the model
                 itself if its one parameter is annotated with it. Without it, the annotations are the schema.
             response_model: Validates and serialises the result, in place of the return annotation.
@@ -227,30 +183,17 @@ class RpcEndpoint:
             >>> endpoint._dispatch("add", [10, 20])
             30
         """
-        options = Options(
-            request_model=request_model,
-            response_model=response_model,
-            concurrency=concurrency,
-            warmup=warmup,
-            context=context,
-            loop=loop,
-            batch=batch,
-            record=record,
-            models=models,
-            freeze=freeze,
-            exclusive=exclusive,
-            side_effects=side_effects,
-        )
+        wanted = Options.of(options)
         if name is None or isinstance(name, str):
 
             def decorate(function: Function) -> Function:
-                registration = make_registration(function, name, options, locals_around(0), self._service)
+                registration = make_registration(function, name, wanted, locals_around(0), self._service)
                 self._service.catalog.change([registration])
                 return function
 
             return decorate
         function = cast("Callable[..., Any]", name)
-        registration = make_registration(function, None, options, locals_around(0), self._service)
+        registration = make_registration(function, None, wanted, locals_around(0), self._service)
         self._service.catalog.change([registration])
         return name
 

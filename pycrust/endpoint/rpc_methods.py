@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast, overload
 
-from pycrust.handlers.registration import Options, Registration, make_registration
+from pycrust.handlers.options import Options, shows_options
+from pycrust.handlers.registration import Registration, make_registration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from pycrust.handlers.options import RegisterOptions
     from pycrust.service.service import Service
 
 Function = TypeVar("Function", bound="Callable[..., Any]")
@@ -28,23 +30,9 @@ class Mark:
 @overload
 def rpc_method(name: Function, /) -> Function: ...
 @overload
-def rpc_method(
-    name: str | None = None,
-    *,
-    request_model: Any = None,
-    response_model: Any = None,
-    concurrency: int | None = None,
-    warmup: Any = None,
-    context: Any = None,
-    loop: Any = "worker",
-    batch: Any = None,
-    record: bool = True,
-    models: Any = (),
-    freeze: bool = False,
-    exclusive: bool = False,
-    side_effects: bool = False,
-) -> Callable[[Function], Function]: ...
-def rpc_method(name: Any = None, **options: Any) -> Any:
+def rpc_method(name: str | None = None, **options: Unpack[RegisterOptions]) -> Callable[[Function], Function]: ...
+@shows_options
+def rpc_method(name: Any = None, **options: Unpack[RegisterOptions]) -> Any:
     """Marks a method for `RpcEndpoint.add_service` to collect.
 
     Args:
@@ -67,10 +55,10 @@ def rpc_method(name: Any = None, **options: Any) -> Any:
         ['turn']
     """
     if callable(name):
-        _mark(name, Mark(None, Options(**options)))
+        _mark(name, Mark(None, Options.of(options)))
         return name
 
-    mark = Mark(cast("str | None", name), Options(**options))
+    mark = Mark(cast("str | None", name), Options.of(options))
 
     def decorate(function: Function) -> Function:
         _mark(function, mark)

@@ -13,7 +13,7 @@ from pycrust.functions.fingerprint import same
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pycrust.handlers.registration import Options
+    from pycrust.handlers.options import Options
 
 
 @dataclass(frozen=True, slots=True, eq=False)

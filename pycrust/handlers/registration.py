@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pycrust._extension import Handler
 from pycrust.calls.local import LocalCall
@@ -16,8 +16,8 @@ from pycrust.functions.globals import Reads
 from pycrust.functions.text import doc_line, signature_text, source_of
 from pycrust.handlers import batching
 from pycrust.handlers.arguments import complete_model, plan_arguments, plan_items
-from pycrust.handlers.batching import Batch
 from pycrust.handlers.field_names import field_naming
+from pycrust.handlers.options import Options
 from pycrust.handlers.origin import Origin
 from pycrust.handlers.references import resolve_references
 from pycrust.handlers.results import plan_result
@@ -30,74 +30,17 @@ from pycrust.handlers.signature import (
     resolved_signature,
     uploaded_type,
 )
-from pycrust.models.arguments import by_position, check_models, model_first, without_models
+from pycrust.models.arguments import by_position, model_first, without_models
 from pycrust.models.large import warn_of_large
 from pycrust.text.names import check_method
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from contextlib import AbstractContextManager
     from contextvars import Context
 
-    from pydantic import BaseModel
-
     from pycrust._extension import Inbox
+    from pycrust.handlers.batching import Batch
     from pycrust.handlers.signature import Kind
-
-
-#: More calls than may be in flight.
-UNLIMITED = 1 << 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What `register` takes beside the function and its name."""
-
-    request_model: type[BaseModel] | None = None
-    response_model: Any = None
-    concurrency: int | None = None
-    warmup: Any = None
-    context: Callable[[], AbstractContextManager[Any]] | None = None
-    loop: Literal["worker", "kernel"] = "worker"
-    batch: Batch | None = None
-    record: bool = True
-    models: Sequence[str] = ()
-    freeze: bool = False
-    exclusive: bool = False
-    side_effects: bool = False
-
-    def check(self, method: str, kind: Kind) -> None:
-        """Refuses values that no handler could run with.
-
-        Raises:
-            TypeError: An option is of the wrong type.
-            ValueError: `concurrency` is below 1.
-        """
-        if isinstance(self.concurrency, bool) or not isinstance(self.concurrency, int | None):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may be untyped
-            raise TypeError(f"{method}: concurrency is an int, not {type(self.concurrency).__name__}")
-        if self.concurrency is not None and self.concurrency < 1:
-            raise ValueError(f"{method}: concurrency is at least 1, not {self.concurrency}")
-        if self.context is not None and not callable(self.context):
-            raise TypeError(
-                f"{method}: context is a function that gives a context manager, such as torch.inference_mode, "
-                f"not {type(self.context).__name__}"
-            )
-        if self.context is not None and kind != "function":
-            raise TypeError(
-                f"{method}: context= is for handlers that return their result; enter it inside of this "
-                f"{kind.replace('_', ' ')}, where it can't reach what runs in between"
-            )
-        if not isinstance(self.batch, Batch | None):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may be untyped
-            raise TypeError(f"{method}: batch is a pycrust.Batch, not {type(self.batch).__name__}")
-        check_models(method, self.models)
-        if self.loop not in {"worker", "kernel"}:
-            raise ValueError(f"{method}: loop is 'worker' or 'kernel', not {self.loop!r}")
-
-    def limit(self, kind: Kind) -> int:
-        """Calls that may run at once: those of an async handler share one thread, so they are not limited."""
-        if self.concurrency is not None:
-            return self.concurrency
-        return UNLIMITED if kind in {"coroutine", "async_generator"} else 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,7 +12,8 @@ from pycrust._extension import crossed
 from pycrust.arrays.absent import arguments_again, without_elements
 from pycrust.calls import output
 from pycrust.errors import Code, describe, describe_arguments, describe_result
-from pycrust.handlers.registration import Options, call_here, make_registration
+from pycrust.handlers.options import Options
+from pycrust.handlers.registration import call_here, make_registration
 from pycrust.text.statistics import duration
 from pycrust.text.table import Table
 from pycrust.traffic.redaction import Redaction
@@ -274,7 +275,7 @@ def candidate_of(
         made = service.catalog.archive.handler(method, candidate)
     else:
         assert candidate is not None  # noqa: S101 - without one, the live handler is taken
-        wanted = replace(live.options if live is not None else Options(), **{"warmup": None, **options})
+        wanted = Options.of({"warmup": None, **options}, live.options if live is not None else None)
         made = make_registration(candidate, method, wanted, names, service)
         made = replace(made, service=live.service if live is not None else "")
     check_harmless(method, *[one for one in (live, made) if one is not None])

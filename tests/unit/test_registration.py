@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import inspect
 import json
 import threading
 import weakref
@@ -13,6 +14,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from pycrust import RpcClient, RpcEndpoint, UnknownMethod, rpc_method
+from pycrust.handlers.options import RegisterOptions
 
 
 class AddArgs(BaseModel):
@@ -84,6 +86,15 @@ class TestRefused:
                 endpoint.register("f")(function)
         assert list(endpoint) == []
 
+    def test_a_signature_shows_each_option(self, endpoint):
+        for shown in (inspect.signature(endpoint.register), inspect.signature(rpc_method)):
+            assert list(shown.parameters)[:3] == ["name", "request_model", "response_model"]
+            assert shown.parameters["record"].default is True
+            assert {*shown.parameters} == {"name", *RegisterOptions.__annotations__}
+            assert {one.kind for one in shown.parameters.values()} == {
+                inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
+            }  # fmt: skip
+
     def test_names(self, endpoint):
         with pytest.raises(TypeError, match="no name of its own"):
             endpoint.register(lambda: 1)
@@ -106,6 +117,8 @@ class TestRefused:
             ({"models": ["policy"]}, ValueError, "no model slot 'policy'"),
             ({"models": "policy"}, TypeError, "a list of slots' names"),
             ({"models": ["a", "a"]}, ValueError, "names a slot twice"),
+            ({"concurency": 2}, TypeError, "'concurency' is no option of a handler: did you mean 'concurrency'"),
+            ({"timeout": 2}, TypeError, "'timeout' is no option of a handler: there are request_model, "),
         ],
     )
     def test_options(self, endpoint, options, error, message):
