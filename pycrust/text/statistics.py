@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pycrust.text.table import Table
+
 _COLUMNS = ("method", "version", "calls", "errors", "in flight", "p50", "p99", "max")
 
 
@@ -15,17 +17,9 @@ class Stats(dict[str, Any]):
 
     def __str__(self) -> str:
         """One line for each method."""
-        rows = [_COLUMNS, *(_row(method) for method in self.get("methods", []))]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
-        lines = [
-            "  ".join(
-                cell.ljust(width) if column == 0 else cell.rjust(width)
-                for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-            ).rstrip()
-            for row in rows
-        ]
+        table = Table(_COLUMNS, [_row(method) for method in self.get("methods", [])], left={0})
         clients: list[Any] = self.get("clients", [])
-        return "\n".join([*lines, counted(len(clients), "client")])
+        return f"{table}\n{counted(len(clients), 'client')}"
 
 
 def _row(method: dict[str, Any]) -> tuple[str, ...]:

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+#: Notebooks align cells to the right.
+_LEFT = " style='text-align:left'"
+
 
 class Table:
     """Rows of text under a row of headings.
@@ -45,10 +48,15 @@ class Table:
         ]
         return "\n".join(lines)
 
-    def html(self) -> str:
-        """A plain table without scripts or styles of its own."""
-        head = "".join(f"<th>{html.escape(heading)}</th>" for heading in self.headings)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in self.rows
-        )
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    def html(self, caption: str = "") -> str:
+        """A plain table without scripts or styles beyond the alignment of its text."""
+
+        def row(tag: str, cells: Sequence[str]) -> str:
+            aligned = (f"<{tag}{_LEFT if column in self.left else ''}>" for column in range(len(cells)))
+            return "".join(
+                f"{begin}{html.escape(cell)}</{tag}>" for begin, cell in zip(aligned, cells, strict=True)
+            )
+
+        above = f"<caption>{html.escape(caption)}</caption>" if caption else ""
+        body = "".join(f"<tr>{row('td', cells)}</tr>" for cells in self.rows)
+        return f"<table>{above}<thead><tr>{row('th', self.headings)}</tr></thead><tbody>{body}</tbody></table>"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import html
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast, overload
 
 from pycrust._extension import call_lines
 from pycrust.text.statistics import counted
+from pycrust.text.table import Table
 from pycrust.traffic.filters import STAGES, Filter, parse
 from pycrust.traffic.recorded import RecordedCall
 from pycrust.traffic.redaction import Redaction
@@ -152,28 +152,16 @@ class Traffic(Sequence[RecordedCall]):
 
     def __str__(self) -> str:
         """A table of the last calls."""
-        rows = [COLUMNS, *(call.cells() for call in self._calls[-_ROWS:])]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
-        lines = [
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-        ]
-        return "\n".join([*lines, self._count()])
+        return f"{self._table()}\n{self._count()}"
+
+    def _table(self) -> Table:
+        return Table(COLUMNS, [call.cells() for call in self._calls[-_ROWS:]], left=range(len(COLUMNS)))
 
     def _count(self) -> str:
         return f"the last {_ROWS} of {self._title()}" if len(self) > _ROWS else self._title()
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th style='text-align:left'>{column}</th>" for column in COLUMNS)
-        rows = "".join(
-            "<tr>"
-            + "".join(f"<td style='text-align:left'>{html.escape(cell)}</td>" for cell in call.cells())
-            + "</tr>"
-            for call in self._calls[-_ROWS:]
-        )
-        return (
-            f"<table><caption>{html.escape(self._count())}</caption>"
-            f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-        )
+        return self._table().html(self._count())
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: FBT001 - IPython's signature
         printer.text(repr(self) if cycle else str(self))

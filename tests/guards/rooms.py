@@ -238,7 +238,7 @@ RARE = {
 OF_THE_CORE = {
     "arrays.absent", "calls.output", "calls.running", "errors", "handlers.registration", "logs", "models.reload",
     "models.store",
-    "process.shield", "process.threads", "service.lifecycle", "text.statistics", "traffic.filters",
+    "process.shield", "process.threads", "service.lifecycle", "text.statistics", "text.table", "traffic.filters",
     "traffic.recorded", "traffic.recording", "traffic.traffic", "versions.events",
     "versions.staging",
 }  # fmt: skip

@@ -9,6 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from pycrust.jupyter.view.wire import part, sequence, whole
+from pycrust.text.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,13 +65,7 @@ def text(stats: Mapping[str, object], *, serving: bool, most: int | None = None)
     shown = rows[:most]
     lines = [headline(stats, serving=serving)]
     if shown:
-        widths = [max(len(line[at]) for line in (_HEADS, *shown)) for at in range(len(_HEADS))]
-        for cells in (_HEADS, *shown):
-            name, *numbers = (
-                cell.ljust(width) if at == 0 else cell.rjust(width)
-                for at, (cell, width) in enumerate(zip(cells, widths, strict=True))
-            )
-            lines.append("  ".join((name, *numbers)).rstrip())
+        lines.append(str(Table(_HEADS, shown, left={0})))
     lines.extend(_rest(len(rows) - len(shown)))
     return "\n".join(lines)
 
