@@ -17,9 +17,12 @@ from pycrust.traffic.redaction import REDACTED, Redaction
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from pycrust._extension import Shown
-    from pycrust.traffic.source import Source
+    from pycrust._extension import Record, Shown
+    from pycrust.traffic.file import StoredCall
     from pycrust.trials.replay import Replay
+
+    #: What a recorded call is read from: the native record, or a line of a file.
+    Source = Record | StoredCall
 
 #: Bits of a request's flags; native/protocol/SPEC.md names them.
 _STREAM, _ONE_WAY, _IDEMPOTENT, _UPLOAD, _LATEST = 1 << 1, 1 << 2, 1 << 3, 1 << 4, 1 << 6
