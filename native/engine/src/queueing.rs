@@ -1,6 +1,7 @@
 //! Calls that wait: whether they are admitted, where they lie, and which is next on which thread.
 
 pub(crate) mod admission;
+pub(crate) mod deadline;
 pub(crate) mod queue;
 pub(crate) mod registry;
 pub(crate) mod scheduler;

@@ -5,7 +5,7 @@ use pycrust_transport::{Link, monotonic_ns};
 use crate::clients::answer::Patience;
 use crate::clients::call::Call;
 use crate::engine::Engine;
-use crate::queueing::scheduler::{Unstarted, unstarted};
+use crate::queueing::deadline::{Unstarted, unstarted};
 use crate::refusals;
 
 impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {

@@ -125,11 +125,6 @@ impl<L: Link> Call<L> {
             }
         }
     }
-
-    /// Whether its deadline has passed.
-    pub(crate) fn expired(&self, now_ns: u64) -> bool {
-        self.expires_ns.is_some_and(|expires| expires <= now_ns)
-    }
 }
 
 impl<L: Link> Drop for Call<L> {

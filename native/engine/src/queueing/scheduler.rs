@@ -18,6 +18,7 @@ use pycrust_transport::{Link, monotonic_ns};
 
 use crate::clients::call::Call;
 use crate::clients::client::Client;
+use crate::queueing::deadline::{Unstarted, unstarted};
 use crate::queueing::queue::Queue;
 use crate::queueing::registry::{Registry, Version};
 
@@ -47,21 +48,6 @@ pub(crate) enum Lead {
     /// This thread runs a call and goes on leading when it returns, unless the watchdog takes the lead
     /// away first: the second number tells one such run from the next.
     Running(u64, u64),
-}
-
-/// Why a queued call is not started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unstarted {
-    /// Its client is gone.
-    Gone,
-    /// Its caller cancelled it.
-    Cancelled,
-    /// Its deadline has passed.
-    Expired,
-    /// Its caller was built against another schema than this version's.
-    OtherSchema { live: u64, version: u32 },
-    /// A newer call of its client took its place.
-    Superseded,
 }
 
 /// A call that gets a thread: one that is started, or one that goes on.
@@ -471,18 +457,5 @@ impl<H: Send + Sync + 'static, L: Link> Scheduler<H, L> {
         }
         self.queued -= removed.len();
         removed
-    }
-}
-
-/// Why this call is not to be started, whatever the version.
-pub(crate) fn unstarted<L: Link>(call: &Call<L>, now_ns: u64) -> Option<Unstarted> {
-    if call.client.is_gone() {
-        Some(Unstarted::Gone)
-    } else if call.client.link.cancelled(call.id) {
-        Some(Unstarted::Cancelled)
-    } else if call.expired(now_ns) {
-        Some(Unstarted::Expired)
-    } else {
-        None
     }
 }

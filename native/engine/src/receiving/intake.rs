@@ -16,8 +16,9 @@ use crate::clients::client::Client;
 use crate::clients::ongoing::{Amount, Ongoing};
 use crate::engine::Engine;
 use crate::measuring::metrics::MAX_REPORTS;
+use crate::queueing::deadline::Unstarted;
 use crate::queueing::registry::Lookup;
-use crate::queueing::scheduler::{HAND_OVER_NS, Unstarted};
+use crate::queueing::scheduler::HAND_OVER_NS;
 use crate::receiver::{Away, Native, Note, Receiver, Reply};
 use crate::refusals;
 
