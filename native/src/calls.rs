@@ -11,6 +11,7 @@ pub(crate) mod failure;
 pub(crate) mod forked;
 pub(crate) mod handler;
 pub(crate) mod inbox;
+pub(crate) mod kind;
 pub(crate) mod results;
 pub(crate) mod stream;
 pub(crate) mod types;

@@ -2,61 +2,16 @@
 
 use std::sync::Arc;
 
-use pyo3::exceptions::{PyBaseException, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyBaseException, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
 use crate::calls::errors;
 use crate::calls::inbox::{Inbox, Queue};
+use crate::calls::kind::{Kind, Mode};
 use crate::calls::results::{self, Failed};
 use crate::{values::decode, values::encode};
-
-/// How arguments reach the function; `pycrust/handlers/arguments.py` chooses.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Mode {
-    /// The function has no parameters.
-    Empty,
-    /// Nothing is validated: a map gives keywords, an array positions.
-    Raw,
-    /// The validator gives a model instance; its fields are the keywords.
-    Fields,
-    /// The validator gives a model instance; it is the one argument.
-    Model,
-    /// The validator gives `(args, kwargs)`.
-    Args,
-    /// The one argument is an iterator over what the caller streams, each item validated.
-    Items,
-}
-
-impl Mode {
-    const ALL: [Self; 6] = [Self::Empty, Self::Raw, Self::Fields, Self::Model, Self::Args, Self::Items];
-
-    /// What Python calls it.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Empty => "none",
-            Self::Raw => "raw",
-            Self::Fields => "fields",
-            Self::Model => "model",
-            Self::Args => "args",
-            Self::Items => "items",
-        }
-    }
-}
-
-/// What calling the function gives.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// The result.
-    Function,
-    /// An iterator over the results.
-    Generator,
-    /// An awaitable of the result.
-    Coroutine,
-    /// An async iterator over the results.
-    AsyncGenerator,
-}
 
 /// Everything that a dispatch thread needs to run one version of a handler.
 #[pyclass(frozen, weakref, module = "pycrust._native")]
@@ -89,33 +44,24 @@ pub(crate) struct Bounded<'py> {
 #[pymethods]
 impl Handler {
     #[new]
-    #[pyo3(signature = (function, *, mode, validate=None, fields=Vec::new(), more=false, validate_result=None, serialize_result=None, context=None, kind="function", inbox=None, batch=false))]
+    #[pyo3(signature = (function, *, mode, validate=None, fields=Vec::new(), more=false, validate_result=None, serialize_result=None, context=None, kind=Kind::Function, inbox=None, batch=false))]
     #[allow(clippy::too_many_arguments, reason = "all but the function are keywords")]
     fn new(
         function: Py<PyAny>,
-        mode: &str,
+        mode: Mode,
         validate: Option<Py<PyAny>>,
         fields: Vec<Py<PyString>>,
         more: bool,
         validate_result: Option<Py<PyAny>>,
         serialize_result: Option<Py<PyAny>>,
         context: Option<Py<PyAny>>,
-        kind: &str,
+        kind: Kind,
         inbox: Option<&Inbox>,
         batch: bool,
     ) -> PyResult<Self> {
-        let named = Mode::ALL.into_iter().find(|known| known.name() == mode);
-        let mode = named.ok_or_else(|| PyValueError::new_err(format!("unknown mode {mode:?}")))?;
         if validate.is_none() && matches!(mode, Mode::Fields | Mode::Model | Mode::Args) {
             return Err(PyTypeError::new_err("this mode needs `validate`"));
         }
-        let kind = match kind {
-            "function" => Kind::Function,
-            "generator" => Kind::Generator,
-            "coroutine" => Kind::Coroutine,
-            "async_generator" => Kind::AsyncGenerator,
-            other => return Err(PyValueError::new_err(format!("unknown kind {other:?}"))),
-        };
         let inbox = inbox.map(|inbox| Arc::clone(&inbox.queue));
         if matches!(kind, Kind::Coroutine | Kind::AsyncGenerator) && inbox.is_none() {
             return Err(PyTypeError::new_err("this kind needs `inbox`"));

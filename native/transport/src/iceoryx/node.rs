@@ -27,7 +27,7 @@ const RETRY_AFTER: Duration = Duration::from_millis(25);
 /// This process's node in a life: of the worker and all its connections, or of all its clients in this process.
 pub(crate) struct Node {
     /// The node. Not dropped in a forked child.
-    node: ManuallyDrop<iceoryx2::node::Node<Iox>>,
+    inner: ManuallyDrop<iceoryx2::node::Node<Iox>>,
     /// iceoryx2's configuration for the life.
     config: Config,
     /// The life.
@@ -66,13 +66,13 @@ impl Node {
         let node = iox::node(&config)?;
         clean_up_at_exit();
         let (node, process) = (ManuallyDrop::new(node), Process::current());
-        Ok(Arc::new(Self { node, config, life, process, peer_died: false.into() }))
+        Ok(Arc::new(Self { inner: node, config, life, process, peer_died: false.into() }))
     }
 
     /// Makes a service (`create`), or opens the one that the other side has made.
     pub(crate) fn service(&self, name: &str, size: Size, create: bool) -> Result<Service, TransportError> {
         self.life.restore()?;
-        iox::service(&self.node, name, size, create)
+        iox::service(&self.inner, name, size, create)
     }
 
     /// The prefix of the life.
@@ -104,7 +104,7 @@ impl Drop for Node {
         }
         let gate = gate::enter();
         // SAFETY: dropped once, here, and not used after.
-        unsafe { ManuallyDrop::drop(&mut self.node) };
+        unsafe { ManuallyDrop::drop(&mut self.inner) };
         drop(gate);
         if self.life.end() && *self.peer_died.get_mut() {
             let prefix = self.life.prefix().to_owned();
