@@ -179,7 +179,7 @@ class Handler:
         validate_result: Callable[[Any], Any] | None = None,
         serialize_result: Callable[[Any], Any] | None = None,
         context: Callable[[], Any] | None = None,
-        kind: Literal["function", "generator", "coroutine", "async_generator"] = "function",
+        kind: Literal["function", "generator", "coroutine", "async_generator"] = ...,
         inbox: Inbox | None = None,
         batch: bool = False,
     ) -> Handler: ...

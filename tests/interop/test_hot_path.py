@@ -100,8 +100,8 @@ def add(a: int, b: int) -> int:
 endpoint.serve()
 print("ready", flush=True)
 sys.stdin.readline()
-print("holds", flush=True)
-ctypes.PyDLL(None).usleep(3_000_000)
+# Says so while it has the interpreter's lock, and has it until the next line comes.
+ctypes.PyDLL(None).system(b"echo holds; read line")
 """
 
 
@@ -127,6 +127,11 @@ def test_what_the_worker_answers_itself_does_not_wait_for_a_c_call_that_holds_th
         for _ in range(20):
             other.call("pycrust.health")
             order.append("health")
+        # Longer than anything else takes, on a busy machine too.
+        waits.join(1)
+        assert order == ["health"] * 20
+        program.process.stdin.write("\n")
+        program.process.stdin.flush()
         waits.join()
         assert order == ["health"] * 20 + ["add"]
         (method,) = other.call("pycrust.stats")["methods"]
