@@ -11,11 +11,11 @@ use crate::builder::Builder;
 use crate::call::outgoing::Call;
 use crate::connection::state::{ConnectionState, StateChanges};
 use crate::connection::waiting::Tokio;
+use crate::connection::{threads, timer};
 use crate::error::Error;
 use crate::options::Options;
 use crate::shared::Shared;
 use crate::tensor::{Arena, Element, TensorMut};
-use crate::{connection::threads, connection::timer};
 
 /// Calls the handlers of one endpoint.
 ///

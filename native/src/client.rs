@@ -11,7 +11,7 @@ use pyo3::types::PyDict;
 
 use crate::calls::current::{encoded_metadata, lend};
 use crate::values::attached::Attached;
-use crate::{values::decode, values::encode};
+use crate::values::{decode, encode};
 
 /// Calls the handlers of one endpoint.
 #[pyclass(frozen, module = "pycrust._native", name = "Client")]

@@ -22,11 +22,11 @@ use crate::connection::session::Session;
 use crate::connection::state::{ConnectionState, INHERITED, States};
 use crate::connection::timer::{self, Sleep};
 use crate::connection::waiting::Waiting;
+use crate::connection::{descriptor, home, threads};
 use crate::error::Error;
 use crate::options::FOREVER;
 use crate::options::{Options, Retry};
 use crate::spin::Spin;
-use crate::{connection::descriptor, connection::home, connection::threads};
 
 /// What an error of a connection, not of a call, is about.
 const SUBJECT: &str = "connect";

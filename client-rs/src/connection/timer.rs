@@ -17,7 +17,7 @@ use pycrust_transport::{Alarm, PerProcess, Process, monotonic_ns};
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::{self, Handle};
 
-use crate::{connection::descriptor, connection::home};
+use crate::connection::{descriptor, home};
 
 /// The timers of this process's runtimes that have one.
 static TIMERS: PerProcess<Mutex<Timers>> = PerProcess::new();

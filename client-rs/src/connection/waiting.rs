@@ -9,9 +9,9 @@ use tokio::runtime::Handle;
 
 use crate::connection::connector::UnderWay;
 use crate::connection::session::Session;
+use crate::connection::{driver, threads, timer};
 use crate::error::Error;
 use crate::spin::Making;
-use crate::{connection::driver, connection::threads, connection::timer};
 
 /// How a caller waits. Times are of `CLOCK_MONOTONIC`, in nanoseconds; none is no limit.
 pub(crate) trait Waiting: Send + Sync + 'static {

@@ -16,8 +16,9 @@ use crate::calls::inbox::{Inbox, Note, Queue};
 use crate::calls::kind::Kind;
 use crate::calls::results::encoded;
 use crate::calls::types::{PyArguments, PyJob};
+use crate::calls::{errors, failure, forked};
+use crate::values::decode;
 use crate::values::memory::Rooms;
-use crate::{calls::errors, calls::failure, calls::forked, values::decode};
 
 /// One call of an `async def` handler or an async generator.
 #[pyclass(frozen, module = "pycrust._native")]

@@ -11,7 +11,8 @@ use crate::calls::failure::Failing;
 use crate::calls::forked::leave_if_forked;
 use crate::calls::results::{Failed, encoded};
 use crate::calls::types::PyJob;
-use crate::{calls::errors, calls::failure, values::decode};
+use crate::calls::{errors, failure};
+use crate::values::decode;
 
 /// A call and what it is answered with.
 pub(crate) type Answer = (PyJob, Code, Vec<u8>, Vec<Attachment>);

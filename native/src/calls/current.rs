@@ -14,8 +14,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 
 use crate::calls::types::{PyJob, PyLent};
+use crate::shown::record;
 use crate::values::memory::{Room, Rooms};
-use crate::{shown::record, values::decode, values::encode};
+use crate::values::{decode, encode};
 
 thread_local! {
     /// What this dispatch thread runs at the moment.

@@ -18,7 +18,9 @@ use crate::calls::kind::Kind;
 use crate::calls::results::encoded;
 use crate::calls::stream::{self, Streaming};
 use crate::calls::types::{PyEngine, PyJob};
-use crate::{calls::batch, calls::errors, calls::failure, scheduling, values::decode};
+use crate::calls::{batch, errors, failure};
+use crate::scheduling;
+use crate::values::decode;
 
 /// What became of a call.
 enum Outcome {

@@ -7,8 +7,9 @@ use pycrust_protocol::{Code, ErrorPayload};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::calls::current;
 use crate::calls::types::PyJob;
-use crate::{calls::current, values::encode};
+use crate::values::encode;
 
 /// A call that fails, apart from its job: describing an exception runs the exception's own code.
 pub(crate) struct Failing {

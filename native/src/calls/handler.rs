@@ -11,7 +11,7 @@ use crate::calls::errors;
 use crate::calls::inbox::{Inbox, Queue};
 use crate::calls::kind::{Kind, Mode};
 use crate::calls::results::{self, Failed};
-use crate::{values::decode, values::encode};
+use crate::values::{decode, encode};
 
 /// Everything that a dispatch thread needs to run one version of a handler.
 #[pyclass(frozen, weakref, module = "pycrust._native")]

@@ -16,7 +16,7 @@ use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyT
 use rmp::Marker;
 
 use crate::values::memory::Buffer;
-use crate::{values::keys, values::timestamp};
+use crate::values::{keys, timestamp};
 
 /// Why a payload gave no object.
 pub(crate) enum DecodeError {

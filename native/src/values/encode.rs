@@ -12,7 +12,7 @@ use pyo3::types::{
 use rmp::encode as write;
 
 use crate::values::attached::Attached;
-use crate::{values::plain, values::timestamp};
+use crate::values::{plain, timestamp};
 
 /// A value that can't cross: where it is and why.
 pub(crate) struct Refused {

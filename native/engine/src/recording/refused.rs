@@ -6,7 +6,7 @@ use crate::recording::recorder::{Origin, Side};
 use crate::recording::sampler::Plan;
 use crate::recording::settings::MethodRecording;
 
-/// A call that gets an answer without being queued, until it is known which.
+/// A request or a call that is not run, until its answer is known.
 pub(crate) struct Refused {
     pub(crate) method: Arc<str>,
     pub(crate) recording: Arc<MethodRecording>,

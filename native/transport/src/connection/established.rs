@@ -31,8 +31,8 @@ use crate::memory::reserve::{OWN_PAGES, PAGE};
 use crate::process::Process;
 use crate::sleeping::parking::{Ringer, Sleeper};
 use crate::sleeping::shared_flags::{CallProgress, SharedFlags, Side};
+use crate::sleeping::{doorbell, polling};
 use crate::sync::Mutex;
-use crate::{sleeping::doorbell, sleeping::polling};
 
 pub use self::control::ControlEvent;
 use self::control::ControlState;

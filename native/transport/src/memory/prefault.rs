@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 use std::io;
 
+use crate::memory::{cgroup, reserve};
 use crate::sync::Mutex;
-use crate::{memory::cgroup, memory::reserve};
 
 /// The pages of one sending port.
 pub(crate) struct Pages {
