@@ -4,3 +4,4 @@ pub(crate) mod average;
 pub(crate) mod connection_log;
 pub(crate) mod metrics;
 pub(crate) mod spin;
+pub(crate) mod window;

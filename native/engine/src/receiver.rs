@@ -1,5 +1,6 @@
 //! What the leader receives with.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ pub(crate) struct Receiver<L: Link> {
     pub(crate) arrived: Vec<(usize, Call<L>)>,
     /// Answers to frames of this round that don't become calls.
     pub(crate) replies: Vec<Reply<L>>,
+    /// The indices of methods that were called: they stay a name's own, whatever becomes of the method.
+    pub(crate) indices: HashMap<Box<str>, usize>,
 }
 
 /// An answer that is given without a call.
@@ -64,6 +67,7 @@ impl<L: Link> Receiver<L> {
             returned: false,
             arrived: Vec::new(),
             replies: Vec::new(),
+            indices: HashMap::new(),
         }
     }
 }

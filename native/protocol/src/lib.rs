@@ -32,6 +32,7 @@
 //! | [`header`] | the fixed 128 bytes, and where a sample's parts lie |
 //! | [`control`] | the request's and the response's MessagePack array |
 //! | [`payload`] | what a payload may be, checked without decoding it |
+//! | [`reader`] | what bytes that nobody has checked say, value by value |
 //! | [`attachments`], [`tensor`] | where arrays lie beside the body, and what the body says of them |
 //! | [`error`], [`code`] | how a call fails: status numbers, the error's map |
 //! | [`report`] | round trips that the client measured |
@@ -56,7 +57,7 @@ pub mod limits;
 pub mod name;
 pub mod order;
 pub mod payload;
-mod reader;
+pub mod reader;
 pub mod report;
 pub mod reserved;
 pub mod tensor;

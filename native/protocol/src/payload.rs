@@ -1,12 +1,9 @@
 //! Payloads: one MessagePack value each, from a side that may be wrong or hostile.
 
-use rmp::Marker;
-
-use crate::bytes::length;
 use crate::error::Malformed;
 use crate::integer::{INTEGER_EXTENSION, Integer};
 use crate::limits::MAX_DEPTH;
-use crate::reader::{Reader, utf8};
+use crate::reader::{Reader, Shape, utf8};
 use crate::tensor::{TENSOR_EXTENSION, Tensor};
 
 /// Checks that `bytes` hold exactly one MessagePack value that may cross.
@@ -45,55 +42,24 @@ pub(crate) fn skip(reader: &mut Reader<'_>, depth: usize) -> Result<(), Malforme
     if depth > MAX_DEPTH {
         return Err(Malformed::new(at, format!("nested deeper than {MAX_DEPTH}")));
     }
-    let what = "a value";
-    match reader.marker(what)? {
-        Marker::FixPos(_) | Marker::FixNeg(_) | Marker::Null | Marker::True | Marker::False => Ok(()),
-        Marker::U8 | Marker::I8 => number(reader, 1),
-        Marker::U16 | Marker::I16 => number(reader, 2),
-        Marker::U32 | Marker::I32 | Marker::F32 => number(reader, 4),
-        Marker::U64 | Marker::I64 | Marker::F64 => number(reader, 8),
-        Marker::FixStr(len) => string(reader, at, u64::from(len)),
-        Marker::Str8 => reader.be(1, what).and_then(|len| string(reader, at, len)),
-        Marker::Str16 => reader.be(2, what).and_then(|len| string(reader, at, len)),
-        Marker::Str32 => reader.be(4, what).and_then(|len| string(reader, at, len)),
-        Marker::Bin8 => reader.be(1, what).and_then(|len| binary(reader, len)),
-        Marker::Bin16 => reader.be(2, what).and_then(|len| binary(reader, len)),
-        Marker::Bin32 => reader.be(4, what).and_then(|len| binary(reader, len)),
-        Marker::FixArray(len) => elements(reader, at, u64::from(len), depth),
-        Marker::Array16 => reader.be(2, what).and_then(|len| elements(reader, at, len, depth)),
-        Marker::Array32 => reader.be(4, what).and_then(|len| elements(reader, at, len, depth)),
-        Marker::FixMap(len) => elements(reader, at, 2 * u64::from(len), depth),
-        Marker::Map16 => reader.be(2, what).and_then(|len| elements(reader, at, 2 * len, depth)),
-        Marker::Map32 => reader.be(4, what).and_then(|len| elements(reader, at, 2 * len, depth)),
-        Marker::FixExt1 => extension(reader, at, 1),
-        Marker::FixExt2 => extension(reader, at, 2),
-        Marker::FixExt4 => extension(reader, at, 4),
-        Marker::FixExt8 => extension(reader, at, 8),
-        Marker::FixExt16 => extension(reader, at, 16),
-        Marker::Ext8 => reader.be(1, what).and_then(|len| extension(reader, at, len)),
-        Marker::Ext16 => reader.be(2, what).and_then(|len| extension(reader, at, len)),
-        Marker::Ext32 => reader.be(4, what).and_then(|len| extension(reader, at, len)),
-        Marker::Reserved => Err(Malformed::new(at, "0xc1 is no MessagePack")),
+    match reader.shape("a value")? {
+        Shape::Nil | Shape::Bool(_) | Shape::Unsigned(_) | Shape::Signed(_) => Ok(()),
+        Shape::Float(len) => reader.take(len, "a number").map(drop),
+        Shape::Str(len) => {
+            reader.take(len, "a string").and_then(|bytes| utf8(bytes, at, "a string")).map(drop)
+        }
+        Shape::Bin(len) => reader.take(len, "a binary").map(drop),
+        Shape::Array(len) => elements(reader, at, len, depth),
+        Shape::Map(len) => elements(reader, at, len.saturating_mul(2), depth),
+        Shape::Extension(len) => extension(reader, at, len),
+        Shape::Reserved => Err(Malformed::new(at, "0xc1 is no MessagePack")),
     }
 }
 
-fn number(reader: &mut Reader<'_>, len: usize) -> Result<(), Malformed> {
-    reader.take(len, "a number").map(drop)
-}
-
-fn string(reader: &mut Reader<'_>, at: usize, len: u64) -> Result<(), Malformed> {
-    let bytes = reader.take(length(len), "a string")?;
-    utf8(bytes, at, "a string").map(drop)
-}
-
-fn binary(reader: &mut Reader<'_>, len: u64) -> Result<(), Malformed> {
-    reader.take(length(len), "a binary").map(drop)
-}
-
 /// The elements of an array, or the keys and values of a map.
-fn elements(reader: &mut Reader<'_>, at: usize, count: u64, depth: usize) -> Result<(), Malformed> {
+fn elements(reader: &mut Reader<'_>, at: usize, count: usize, depth: usize) -> Result<(), Malformed> {
     let left = reader.left();
-    if count > left as u64 {
+    if count > left {
         // Each element has a byte at least: who allocates by the announced count has been paid for it.
         return Err(Malformed::new(at, format!("{count} elements are announced, {left} bytes are left")));
     }
@@ -102,9 +68,9 @@ fn elements(reader: &mut Reader<'_>, at: usize, count: u64, depth: usize) -> Res
 
 /// An array's descriptor, an integer, or a timestamp in its 32, 64 or 96-bit form:
 /// <https://github.com/msgpack/msgpack/blob/master/spec.md#timestamp-extension-type>.
-fn extension(reader: &mut Reader<'_>, at: usize, len: u64) -> Result<(), Malformed> {
+fn extension(reader: &mut Reader<'_>, at: usize, len: usize) -> Result<(), Malformed> {
     let kind = reader.take(1, "an extension's type")?[0].cast_signed();
-    let data = reader.take(length(len), "an extension")?;
+    let data = reader.take(len, "an extension")?;
     if kind == TENSOR_EXTENSION {
         return Tensor::decode(data).map(drop).map_err(|error| Malformed::new(at, error.reason));
     }

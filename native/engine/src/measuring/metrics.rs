@@ -11,6 +11,8 @@ use pycrust_protocol::report::Report;
 use pycrust_protocol::reserved::{MethodStats, Percentiles, StagePercentiles};
 use pycrust_transport::sync::{Mutex, RwLock};
 
+use crate::measuring::window::{Half, Window};
+
 /// Nanoseconds that each of the two halves of the recent window collects.
 const HALF_NS: u64 = 5_000_000_000;
 /// The same for the latest round trips of all methods.
@@ -28,7 +30,7 @@ pub(crate) struct Metrics {
     /// By the method's index, which is its number less 1.
     methods: RwLock<Vec<Arc<MethodMetrics>>>,
     /// The round trips of the last one to two seconds, of all methods. A batch of reports takes the lock once.
-    latest: Mutex<Option<Box<Latest>>>,
+    latest: Mutex<Option<Box<Window<Times>>>>,
     /// Calls to names that no method has.
     pub(crate) unknown_method_calls: AtomicU64,
     /// Frames that broke the specification.
@@ -55,40 +57,31 @@ struct Inner {
     by_code: BTreeMap<u8, u64>,
     /// Answers of each version.
     by_version: BTreeMap<u32, u64>,
-    /// The recent times; made at the first call.
-    recent: Option<Box<Recent>>,
+    /// The times of the last 5 to 10 seconds; made at the first call.
+    recent: Option<Box<Window<Stretch>>>,
 }
 
-/// The times of the last 5 to 10 seconds.
-struct Recent {
-    /// The half that is being filled, then the one before it.
-    halves: [Half; 2],
-    /// When the first half was begun.
-    begun_ns: u64,
-}
+/// Times in nanoseconds.
+struct Times(Histogram<u32>);
 
-/// Histograms of one half window.
-struct Half {
-    round_trip: Histogram<u32>,
-    back: Histogram<u32>,
-    transit: Histogram<u32>,
-    queue: Histogram<u32>,
-    interpreter: Histogram<u32>,
-    decode: Histogram<u32>,
-    handler: Histogram<u32>,
-    encode: Histogram<u32>,
-}
-
-/// A histogram that is being filled, the one before it, and when the first was begun.
-struct Latest {
-    halves: [Histogram<u32>; 2],
-    begun_ns: u64,
+/// The times of one method's calls, as the client and the worker measured them.
+#[derive(Default)]
+struct Stretch {
+    round_trip: Times,
+    back: Times,
+    transit: Times,
+    queue: Times,
+    interpreter: Times,
+    decode: Times,
+    handler: Times,
+    encode: Times,
 }
 
 /// All methods together.
+#[derive(Default)]
 pub(crate) struct Total {
-    round_trip: Histogram<u32>,
-    interpreter: Histogram<u32>,
+    round_trip: Times,
+    interpreter: Times,
 }
 
 impl Metrics {
@@ -120,9 +113,8 @@ impl Metrics {
             match method {
                 Some(method) => {
                     method.reported(&report, now_ns);
-                    let latest = latest.get_or_insert_with(|| Box::new(Latest::new(now_ns)));
-                    latest.rotate(now_ns);
-                    record(&mut latest.halves[0], report.round_trip_ns);
+                    let latest = latest.get_or_insert_with(|| Box::new(Window::new(LATEST_NS, now_ns)));
+                    latest.current(now_ns).add(report.round_trip_ns);
                 }
                 None => bad += 1,
             }
@@ -137,38 +129,14 @@ impl Metrics {
     pub(crate) fn latest(&self, now_ns: u64) -> Percentiles {
         let mut latest = self.latest.lock();
         let Some(latest) = latest.as_mut() else { return Percentiles::default() };
-        latest.rotate(now_ns);
-        percentiles(latest.halves.each_ref())
-    }
-}
-
-impl Latest {
-    fn new(now_ns: u64) -> Self {
-        Self { halves: [histogram(), histogram()], begun_ns: now_ns }
-    }
-
-    fn rotate(&mut self, now_ns: u64) {
-        let age = now_ns.saturating_sub(self.begun_ns);
-        if age < LATEST_NS {
-            return;
-        }
-        self.halves.swap(0, 1);
-        self.halves[0].reset();
-        if age >= 2 * LATEST_NS {
-            self.halves[1].reset();
-        }
-        self.begun_ns = now_ns;
+        percentiles(latest.halves(now_ns).each_ref())
     }
 }
 
 impl Total {
-    pub(crate) fn new() -> Self {
-        Self { round_trip: histogram(), interpreter: histogram() }
-    }
-
     /// Round trips and waits for the interpreter.
     pub(crate) fn percentiles(&self) -> (Percentiles, Percentiles) {
-        (of(&self.round_trip), of(&self.interpreter))
+        (self.round_trip.percentiles(), self.interpreter.percentiles())
     }
 }
 
@@ -202,21 +170,21 @@ impl MethodMetrics {
         if inner.by_version.len() > MAX_VERSIONS {
             inner.by_version.pop_first();
         }
-        let half = inner.half(now_ns);
-        record(&mut half.transit, stages.transit_ns);
-        record(&mut half.queue, stages.queue_ns);
-        record(&mut half.interpreter, stages.interpreter_ns);
-        record(&mut half.decode, stages.decode_ns);
-        record(&mut half.handler, stages.handler_ns);
-        record(&mut half.encode, stages.encode_ns);
+        let times = inner.times(now_ns);
+        times.transit.add(stages.transit_ns);
+        times.queue.add(stages.queue_ns);
+        times.interpreter.add(stages.interpreter_ns);
+        times.decode.add(stages.decode_ns);
+        times.handler.add(stages.handler_ns);
+        times.encode.add(stages.encode_ns);
     }
 
     /// A client told how long a call took.
     fn reported(&self, report: &Report, now_ns: u64) {
         let mut inner = self.inner.lock();
-        let half = inner.half(now_ns);
-        record(&mut half.round_trip, report.round_trip_ns);
-        record(&mut half.back, u64::from(report.return_ns));
+        let times = inner.times(now_ns);
+        times.round_trip.add(report.round_trip_ns);
+        times.back.add(u64::from(report.return_ns));
     }
 
     /// The method's part of the statistics, without its name and live version; adds to the `total`.
@@ -231,13 +199,12 @@ impl MethodMetrics {
             ..MethodStats::default()
         };
         if let Some(recent) = &mut inner.recent {
-            recent.rotate(now_ns);
-            for half in &recent.halves {
-                // Fails only where the total can't grow, and it can.
-                let _ = total.round_trip.add(&half.round_trip);
-                let _ = total.interpreter.add(&half.interpreter);
+            let halves = recent.halves(now_ns).each_ref();
+            for half in halves {
+                total.round_trip.join(&half.round_trip);
+                total.interpreter.join(&half.interpreter);
             }
-            let of = |pick: fn(&Half) -> &Histogram<u32>| percentiles(recent.halves.each_ref().map(pick));
+            let of = |pick: fn(&Stretch) -> &Times| percentiles(halves.map(pick));
             stats.round_trip = of(|half| &half.round_trip);
             stats.stages = StagePercentiles {
                 transit: of(|half| &half.transit),
@@ -259,47 +226,15 @@ impl Inner {
         *self.by_code.entry(code as u8).or_default() += 1;
     }
 
-    /// The half to record into now.
-    fn half(&mut self, now_ns: u64) -> &mut Half {
-        let recent = self
-            .recent
-            .get_or_insert_with(|| Box::new(Recent { halves: [Half::new(), Half::new()], begun_ns: now_ns }));
-        recent.rotate(now_ns);
-        &mut recent.halves[0]
+    /// Where to add times now.
+    fn times(&mut self, now_ns: u64) -> &mut Stretch {
+        self.recent.get_or_insert_with(|| Box::new(Window::new(HALF_NS, now_ns))).current(now_ns)
     }
 }
 
-impl Recent {
-    fn rotate(&mut self, now_ns: u64) {
-        let age = now_ns.saturating_sub(self.begun_ns);
-        if age < HALF_NS {
-            return;
-        }
-        self.halves.swap(0, 1);
-        self.halves[0].clear();
-        if age >= 2 * HALF_NS {
-            self.halves[1].clear();
-        }
-        self.begun_ns = now_ns;
-    }
-}
-
-impl Half {
-    fn new() -> Self {
-        Self {
-            round_trip: histogram(),
-            back: histogram(),
-            transit: histogram(),
-            queue: histogram(),
-            interpreter: histogram(),
-            decode: histogram(),
-            handler: histogram(),
-            encode: histogram(),
-        }
-    }
-
+impl Half for Stretch {
     fn clear(&mut self) {
-        for histogram in [
+        for times in [
             &mut self.round_trip,
             &mut self.back,
             &mut self.transit,
@@ -309,45 +244,60 @@ impl Half {
             &mut self.handler,
             &mut self.encode,
         ] {
-            histogram.reset();
+            times.clear();
         }
     }
 }
 
-/// An empty histogram of two significant digits that grows with what is recorded.
-fn histogram() -> Histogram<u32> {
-    let mut histogram = Histogram::new_with_bounds(1, 2, 2)
-        .unwrap_or_else(|error| unreachable!("1, 2 and 2 are valid bounds: {error}"));
-    histogram.auto(true);
-    histogram
+impl Half for Times {
+    fn clear(&mut self) {
+        self.0.reset();
+    }
 }
 
-fn record(histogram: &mut Histogram<u32>, value_ns: u64) {
-    // Fails only for values above the range, which grows by itself up to the cut.
-    let _ = histogram.record(value_ns.min(MAX_NS));
+impl Default for Times {
+    /// None; the histogram has two significant digits and grows with what is added.
+    fn default() -> Self {
+        let mut histogram = Histogram::new_with_bounds(1, 2, 2)
+            .unwrap_or_else(|error| unreachable!("1, 2 and 2 are valid bounds: {error}"));
+        histogram.auto(true);
+        Self(histogram)
+    }
+}
+
+impl Times {
+    fn add(&mut self, value_ns: u64) {
+        // Fails only for values above the range, which grows by itself up to the cut.
+        let _ = self.0.record(value_ns.min(MAX_NS));
+    }
+
+    fn join(&mut self, other: &Self) {
+        // Fails only where this one can't grow, and it can.
+        let _ = self.0.add(&other.0);
+    }
+
+    fn percentiles(&self) -> Percentiles {
+        let times = &self.0;
+        if times.is_empty() {
+            return Percentiles::default();
+        }
+        Percentiles {
+            count: times.len(),
+            p50_ns: times.value_at_quantile(0.5),
+            p90_ns: times.value_at_quantile(0.9),
+            p99_ns: times.value_at_quantile(0.99),
+            p999_ns: times.value_at_quantile(0.999),
+            max_ns: times.max(),
+        }
+    }
 }
 
 /// The percentiles of both halves together.
-fn percentiles(halves: [&Histogram<u32>; 2]) -> Percentiles {
+fn percentiles(halves: [&Times; 2]) -> Percentiles {
     let [current, before] = halves;
-    let mut both = current.clone();
-    // Fails only where the other one can't grow, and this one can.
-    let _ = both.add(before);
-    of(&both)
-}
-
-fn of(times: &Histogram<u32>) -> Percentiles {
-    if times.is_empty() {
-        return Percentiles::default();
-    }
-    Percentiles {
-        count: times.len(),
-        p50_ns: times.value_at_quantile(0.5),
-        p90_ns: times.value_at_quantile(0.9),
-        p99_ns: times.value_at_quantile(0.99),
-        p999_ns: times.value_at_quantile(0.999),
-        max_ns: times.max(),
-    }
+    let mut both = Times(current.0.clone());
+    both.join(before);
+    both.percentiles()
 }
 
 #[cfg(test)]
@@ -367,7 +317,7 @@ mod tests {
             metrics.received();
             metrics.ran(1, Code::Ok, &stages(micros * 1000), SECOND);
         }
-        let handler = metrics.stats(SECOND, &mut Total::new()).stages.handler;
+        let handler = metrics.stats(SECOND, &mut Total::default()).stages.handler;
         assert_eq!(handler.count, 1000);
         for (measured, exact) in
             [(handler.p50_ns, 500_000), (handler.p99_ns, 990_000), (handler.max_ns, 1_000_000)]
@@ -383,9 +333,9 @@ mod tests {
             metrics.received();
             metrics.ran(at as u32, Code::Unknown, &stages(1), at * SECOND);
         }
-        assert_eq!(metrics.stats(7 * SECOND, &mut Total::new()).stages.handler.count, 3);
-        assert_eq!(metrics.stats(12 * SECOND, &mut Total::new()).stages.handler.count, 1);
-        let stats = metrics.stats(30 * SECOND, &mut Total::new());
+        assert_eq!(metrics.stats(7 * SECOND, &mut Total::default()).stages.handler.count, 3);
+        assert_eq!(metrics.stats(12 * SECOND, &mut Total::default()).stages.handler.count, 1);
+        let stats = metrics.stats(30 * SECOND, &mut Total::default());
         assert_eq!(stats.stages.handler, Percentiles::default());
         assert_eq!((stats.calls, stats.errors, stats.in_flight), (3, 3, 0));
         assert_eq!(stats.by_version, [(1, 1), (4, 1), (7, 1)]);
@@ -411,7 +361,7 @@ mod tests {
         }
         metrics.reported(&bytes, SECOND);
         let stats =
-            metrics.method(0).map(|method| method.stats(SECOND, &mut Total::new())).unwrap_or_default();
+            metrics.method(0).map(|method| method.stats(SECOND, &mut Total::default())).unwrap_or_default();
         assert_eq!((stats.round_trip.count, stats.stages.back.count), (2, 2));
         assert_eq!(metrics.malformed_frames.load(Ordering::Relaxed), 1);
     }

@@ -191,6 +191,11 @@ impl<H> Registry<H> {
         }
     }
 
+    /// The version that a call of this method that comes now will run, unless it is replaced first.
+    pub(crate) fn live_version(&self, index: usize) -> Option<&Arc<Version<H>>> {
+        self.entries.get(index)?.live.as_ref()
+    }
+
     /// The version that a call of this method starts on now.
     pub(crate) fn to_start(&self, index: usize) -> Option<&Arc<Version<H>>> {
         let entry = self.entries.get(index)?;

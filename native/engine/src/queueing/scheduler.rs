@@ -216,7 +216,7 @@ impl<H: Send + Sync + 'static, L: Link> Scheduler<H, L> {
         }
     }
 
-    /// Queues a call; gives it back if its method was removed meanwhile. What it takes the place of is
+    /// Queues a call; gives it back if its method was removed. What it takes the place of is
     /// left in `superseded`.
     pub(crate) fn enqueue(
         &mut self,
@@ -224,7 +224,7 @@ impl<H: Send + Sync + 'static, L: Link> Scheduler<H, L> {
         call: Call<L>,
         superseded: &mut Vec<Call<L>>,
     ) -> Result<(), Call<L>> {
-        match self.registry.to_start(index) {
+        match self.registry.live_version(index) {
             Some(version) if self.phase == Phase::Serving => {
                 let queue = &mut self.queues[index];
                 if call.flags & flags::LATEST != 0 {

@@ -73,7 +73,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             (scheduler.registry.live(), scheduler.clients.clone())
         };
         let at_ns = monotonic_ns();
-        let mut total = Total::new();
+        let mut total = Total::default();
         let methods = live
             .iter()
             .map(|version| {

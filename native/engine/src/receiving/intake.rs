@@ -1,5 +1,6 @@
 //! Receiving: from the bytes of a frame to a call in the queue, an answer or a refusal.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -18,9 +19,9 @@ use crate::engine::Engine;
 use crate::measuring::metrics::MAX_REPORTS;
 use crate::queueing::deadline::Unstarted;
 use crate::queueing::registry::Lookup;
-use crate::queueing::scheduler::HAND_OVER_NS;
+use crate::queueing::scheduler::{HAND_OVER_NS, Phase};
 use crate::receiver::{Away, Native, Note, Receiver, Reply};
-use crate::refusals;
+use crate::refusals::{self, Refusal};
 
 /// Frames that are received from one client before it is the next one's turn.
 const BATCH: usize = 32;
@@ -54,7 +55,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         if count == 0 {
             return 0;
         }
-        let Receiver { clients, turn, spin, returned, arrived, replies, .. } = receiver;
+        let Receiver { clients, turn, spin, returned, arrived, replies, indices, .. } = receiver;
         let (mut frames, mut now_ns) = (0, 0);
         *turn = (*turn + 1) % count;
         for at in 0..count {
@@ -67,14 +68,14 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             }
             now_ns = monotonic_ns();
             let received = client.receive(BATCH, &mut |frame| {
-                self.take(client, now_ns, frame, arrived, replies);
+                self.take(client, now_ns, frame, indices, arrived, replies);
             });
             *false_alarms = if received == 0 { false_alarms.saturating_add(1) } else { 0 };
             frames += received;
         }
         if frames > 0 {
             spin.arrived(now_ns, frames);
-            self.queue(arrived, replies, returned.then_some(now_ns));
+            self.queue(arrived, returned.then_some(now_ns));
             for reply in replies.drain(..) {
                 self.reply(reply);
             }
@@ -97,6 +98,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         client: &Arc<Client<L>>,
         now_ns: u64,
         frame: &Frame<'_>,
+        indices: &mut HashMap<Box<str>, usize>,
         arrived: &mut Vec<(usize, Call<L>)>,
         replies: &mut Vec<Reply<L>>,
     ) {
@@ -153,8 +155,16 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
                     return;
                 }
                 let keep = || frame.attachments(ranges);
-                let reply = match self.admit(client, now_ns, &request_header, &request, parts.metadata, keep)
-                {
+                let index = self.index_of(request.method, indices);
+                let reply = match self.admit(
+                    client,
+                    now_ns,
+                    &request_header,
+                    &request,
+                    index,
+                    parts.metadata,
+                    keep,
+                ) {
                     Ok((index, call)) => return arrived.push((index, call)),
                     Err(reply) => reply,
                 };
@@ -173,6 +183,15 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         self.recorder.reported(client.id, Report::read_all(reports).take(MAX_REPORTS));
     }
 
+    /// The index of a method that is, or was, registered under this name.
+    fn index_of(&self, method: &str, indices: &mut HashMap<Box<str>, usize>) -> Option<usize> {
+        indices.get(method).copied().or_else(|| {
+            let Lookup::Live(index) = self.scheduler.lock().registry.lookup(method) else { return None };
+            indices.insert(method.into(), index);
+            Some(index)
+        })
+    }
+
     /// Makes a call of a request, if it may become one. Its bytes are copied only then.
     fn admit(
         &self,
@@ -180,6 +199,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         now_ns: u64,
         header: &RequestHeader,
         request: &Request<'_>,
+        index: Option<usize>,
         metadata: &[u8],
         keep: impl FnOnce() -> Attachments,
     ) -> Result<(usize, Call<L>), Away> {
@@ -187,7 +207,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         if let Some(native) = Native::named(request.method) {
             return Err((Note::Native(native), None));
         }
-        let Lookup::Live(index) = self.scheduler.lock().registry.lookup(request.method) else {
+        let Some(index) = index else {
             return Err((Note::Unknown(request.method.to_owned()), keep_refused(None)));
         };
         let attachments = keep();
@@ -208,12 +228,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
     }
 
     /// Queues what arrived. If nobody received before, that ended at `away_until_ns`.
-    fn queue(
-        &self,
-        arrived: &mut Vec<(usize, Call<L>)>,
-        replies: &mut Vec<Reply<L>>,
-        away_until_ns: Option<u64>,
-    ) {
+    fn queue(&self, arrived: &mut Vec<(usize, Call<L>)>, away_until_ns: Option<u64>) {
         if arrived.is_empty() {
             return;
         }
@@ -246,19 +261,35 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             self.admission.unqueue(call.weight());
             if call.client.is_gone() {
                 self.forget(index, &call);
-            } else if phase == crate::queueing::scheduler::Phase::Serving {
-                // Removed between its lookup and now.
-                self.dropped(index, &call);
-                let method = self.scheduler.lock().registry.name(index).cloned().unwrap_or_default();
-                if !call.one_way() {
-                    let what = Note::Unknown(method.to_string());
-                    let (client, id) = (Arc::clone(&call.client), call.id);
-                    replies.push(Reply { client, id, what, refused: None, silent: false });
-                }
+            } else if phase == Phase::Serving {
+                self.refuse_removed(index, &call);
             } else {
                 self.refuse(index, &call, &refusals::stopping(&self.config.endpoint), Patience::Hurries);
             }
         }
+    }
+
+    /// Answers a call of a method that was removed before the call was queued, as one of a name that never was.
+    fn refuse_removed(&self, index: usize, call: &Call<L>) {
+        self.dropped(index, call);
+        let method = self.scheduler.lock().registry.name(index).cloned().unwrap_or_default();
+        let refusal = self.unknown(&method);
+        let payload = refusal.error.encode();
+        self.record_unstarted(index, call, refusal.code, &payload);
+        if !call.one_way() {
+            let header = ResponseHeader::default();
+            let body = Body::plain(&payload);
+            self.deliver(&call.client, header, call.id, refusal.code, body, Patience::Hurries);
+        }
+    }
+
+    /// Why there is no call of this method, which is counted.
+    fn unknown(&self, method: &str) -> Refusal {
+        let refusal = self.refusal_of(method);
+        if refusal.code == Code::Unimplemented {
+            self.metrics.unknown_method_calls.fetch_add(1, Ordering::Relaxed);
+        }
+        refusal
     }
 
     fn reply(&self, reply: Reply<L>) {
@@ -266,10 +297,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             Note::Native(native) => self.answer(native),
             Note::Refusal(refusal) => (refusal.code, refusal.error.encode()),
             Note::Unknown(method) => {
-                let refusal = self.refusal_of(&method);
-                if refusal.code == Code::Unimplemented {
-                    self.metrics.unknown_method_calls.fetch_add(1, Ordering::Relaxed);
-                }
+                let refusal = self.unknown(&method);
                 (refusal.code, refusal.error.encode())
             }
         };

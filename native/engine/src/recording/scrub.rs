@@ -1,6 +1,7 @@
 //! Taking fields out of payloads by their names, before anything is stored or shown.
 
 use pycrust_protocol::limits::MAX_DEPTH;
+use pycrust_protocol::reader::{Reader, Shape};
 
 use crate::recording::naming::{Naming, Node, Nodes};
 use crate::recording::secrets::Secrets;
@@ -123,22 +124,6 @@ pub fn matches(pattern: &str, text: &str) -> bool {
     pattern[at..].iter().all(|byte| *byte == b'*')
 }
 
-/// What a value's first bytes say of the rest.
-enum Shape {
-    /// So many bytes follow, which are no text.
-    Scalar(usize),
-    /// A whole number, of which this is the value.
-    Number(i128),
-    /// A text of so many bytes follows.
-    Text(usize),
-    /// So many bytes follow, which may be one.
-    Bytes(usize),
-    /// So many values follow.
-    Array(usize),
-    /// So many keys and values follow.
-    Map(usize),
-}
-
 /// What is walked through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
@@ -155,8 +140,7 @@ enum Part {
 struct Walk<'a> {
     scrub: &'a Scrub,
     naming: &'a Naming,
-    bytes: &'a [u8],
-    at: usize,
+    bytes: Reader<'a>,
     out: Vec<u8>,
     part: Part,
     /// Whether anything was taken out.
@@ -165,7 +149,14 @@ struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     fn new(scrub: &'a Scrub, naming: &'a Naming, bytes: &'a [u8], part: Part) -> Self {
-        Self { scrub, naming, bytes, at: 0, out: Vec::with_capacity(bytes.len()), part, less: false }
+        Self {
+            scrub,
+            naming,
+            bytes: Reader::new(bytes),
+            out: Vec::with_capacity(bytes.len()),
+            part,
+            less: false,
+        }
     }
 
     fn is_strict(&self) -> bool {
@@ -179,18 +170,19 @@ impl<'a> Walk<'a> {
     /// What is left of MessagePack values in a row, and whether that is less; nothing of what is no MessagePack.
     fn all(mut self, nodes: &Nodes<'a>, secrets: &mut Secrets) -> (Vec<u8>, bool) {
         let lone = self.is_strict().then(|| Naming::lone(nodes));
-        while self.at < self.bytes.len() {
-            let from = (self.at, self.out.len());
+        while self.bytes.left() > 0 {
+            let (from, kept) = (self.bytes.at(), self.out.len());
+            let container = matches!(self.shape(), Some(Shape::Array(_) | Shape::Map(_) | Shape::Nil));
+            self.bytes.rewind(from);
             if self.value(0, nodes, secrets).is_none() {
                 return (Vec::new(), true);
             }
             let Some(lone) = &lone else { continue };
             // A value that is neither map nor array, nor nothing, is the one argument.
-            let container = matches!(self.bytes[from.0], 0x80..=0x9f | 0xc0 | 0xdc..=0xdf);
             let listed = nodes.iter().any(|node| matches!(node, Node::List(_)));
             if !container && !listed && lone.as_ref().is_none_or(|names| self.scrub.hides_any(names)) {
-                self.at = from.0;
-                self.out.truncate(from.1);
+                self.bytes.rewind(from);
+                self.out.truncate(kept);
                 if self.hide(0, secrets).is_none() {
                     return (Vec::new(), true);
                 }
@@ -200,48 +192,15 @@ impl<'a> Walk<'a> {
     }
 
     fn take(&mut self, count: usize) -> Option<&'a [u8]> {
-        let end = self.at.checked_add(count)?;
-        let taken = self.bytes.get(self.at..end)?;
-        self.at = end;
-        Some(taken)
-    }
-
-    fn number(&mut self, bytes: usize) -> Option<usize> {
-        let taken = self.take(bytes)?;
-        Some(taken.iter().fold(0, |number, byte| number << 8 | usize::from(*byte)))
-    }
-
-    fn signed(&mut self, bytes: usize) -> Option<i128> {
-        let unsigned = self.number(bytes)? as u64;
-        let shift = 64 - 8 * bytes as u32;
-        Some(i128::from((unsigned << shift).cast_signed() >> shift))
+        self.bytes.take(count, "").ok()
     }
 
     fn shape(&mut self) -> Option<Shape> {
-        let marker = self.number(1)?;
-        Some(match marker {
-            0x00..=0x7f => Shape::Number(marker as i128),
-            0xe0..=0xff => Shape::Number(marker as i128 - 0x100),
-            0x80..=0x8f => Shape::Map(marker & 0x0f),
-            0x90..=0x9f => Shape::Array(marker & 0x0f),
-            0xa0..=0xbf => Shape::Text(marker & 0x1f),
-            0xc4..=0xc6 => Shape::Bytes(self.number(1 << (marker - 0xc4))?),
-            0xc7..=0xc9 => Shape::Scalar(self.number(1 << (marker - 0xc7))? + 1),
-            0xca => Shape::Scalar(4),
-            0xcb => Shape::Scalar(8),
-            0xcc..=0xcf => Shape::Number(self.number(1 << (marker - 0xcc))? as i128),
-            0xd0..=0xd3 => Shape::Number(self.signed(1 << (marker - 0xd0))?),
-            0xd4..=0xd8 => Shape::Scalar((1 << (marker - 0xd4)) + 1),
-            0xd9..=0xdb => Shape::Text(self.number(1 << (marker - 0xd9))?),
-            0xdc..=0xdd => Shape::Array(self.number(2 << (marker - 0xdc))?),
-            0xde..=0xdf => Shape::Map(self.number(2 << (marker - 0xde))?),
-            0xc1 => return None,
-            _ => Shape::Scalar(0),
-        })
+        self.bytes.shape("").ok()
     }
 
     fn keep(&mut self, from: usize) {
-        self.out.extend_from_slice(&self.bytes[from..self.at]);
+        self.out.extend_from_slice(self.bytes.since(from));
     }
 
     fn redact(&mut self) {
@@ -254,21 +213,30 @@ impl<'a> Walk<'a> {
         if depth > MAX_DEPTH {
             return None;
         }
-        let from = self.at;
-        match self.shape()? {
-            Shape::Scalar(count) => {
+        let from = self.bytes.at();
+        let shape = self.shape()?;
+        match shape {
+            Shape::Nil | Shape::Bool(_) => self.keep(from),
+            Shape::Float(count) => {
                 self.take(count)?;
                 self.keep(from);
             }
-            Shape::Number(number) if self.repeats() && secrets.has_number(number) => self.redact(),
-            Shape::Number(_) => self.keep(from),
-            Shape::Bytes(count) | Shape::Text(count) => {
+            Shape::Extension(count) => {
+                self.take(count.checked_add(1)?)?;
+                self.keep(from);
+            }
+            Shape::Unsigned(_) | Shape::Signed(_) => match shape.number() {
+                Some(number) if self.repeats() && secrets.has_number(number) => self.redact(),
+                _ => self.keep(from),
+            },
+            Shape::Bin(count) | Shape::Str(count) => {
                 let text = self.take(count)?;
                 let opaque = self.is_strict() && nodes.iter().any(|node| matches!(node, Node::Text));
                 self.text(from, text, opaque, secrets);
             }
             Shape::Array(count) => self.array(from, depth, count, nodes, secrets)?,
             Shape::Map(count) => self.map(from, depth, count, nodes, secrets)?,
+            Shape::Reserved => return None,
         }
         Some(())
     }
@@ -309,7 +277,7 @@ impl<'a> Walk<'a> {
         secrets: &mut Secrets,
     ) -> Option<()> {
         if self.is_strict() && count > 0 && self.naming.at(nodes, 0, count).is_none() {
-            self.at = from;
+            self.bytes.rewind(from);
             return self.hide(depth, secrets);
         }
         self.keep(from);
@@ -334,9 +302,9 @@ impl<'a> Walk<'a> {
         self.keep(from);
         let told = self.part == Part::Error && self.tells_of_hidden(count).unwrap_or(false);
         for _ in 0..count {
-            let key = self.at;
+            let key = self.bytes.at();
             let (hidden, nodes) = match self.shape()? {
-                Shape::Text(len) | Shape::Bytes(len) => {
+                Shape::Str(len) | Shape::Bin(len) => {
                     let name = self.take(len)?;
                     self.keep(key);
                     let (names, nodes) =
@@ -345,7 +313,7 @@ impl<'a> Walk<'a> {
                     (of_told || self.scrub.hides(name) || self.scrub.hides_any(&names), nodes)
                 }
                 _ => {
-                    self.at = key;
+                    self.bytes.rewind(key);
                     self.value(depth + 1, &Nodes::new(), secrets)?;
                     (false, self.naming.under(nodes, "").1)
                 }
@@ -357,28 +325,27 @@ impl<'a> Walk<'a> {
 
     /// Whether the map that begins here is an entry of a validation error's list that is about a hidden field.
     fn tells_of_hidden(&self, count: usize) -> Option<bool> {
-        let mut ahead = Walk::new(self.scrub, self.naming, self.bytes, Part::Metadata);
-        ahead.at = self.at;
+        let mut ahead = Walk::new(self.scrub, self.naming, self.bytes.rest(), Part::Metadata);
         let (nothing, mut found) = (Nodes::new(), Secrets::default());
         for _ in 0..count {
             let about = match ahead.shape()? {
-                Shape::Text(3) => ahead.take(3)? == b"loc",
-                Shape::Text(len) => ahead.take(len).map(|_| false)?,
+                Shape::Str(3) => ahead.take(3)? == b"loc",
+                Shape::Str(len) => ahead.take(len).map(|_| false)?,
                 _ => return None,
             };
-            let from = ahead.at;
+            let from = ahead.bytes.at();
             let Shape::Array(steps) = ahead.shape()? else {
-                ahead.at = from;
+                ahead.bytes.rewind(from);
                 ahead.value(0, &nothing, &mut found)?;
                 continue;
             };
             for _ in 0..steps {
-                let step = ahead.at;
+                let step = ahead.bytes.at();
                 match ahead.shape()? {
-                    Shape::Text(len) if about && self.scrub.hides(ahead.take(len)?) => return Some(true),
-                    Shape::Text(_) if about => {}
+                    Shape::Str(len) if about && self.scrub.hides(ahead.take(len)?) => return Some(true),
+                    Shape::Str(_) if about => {}
                     _ => {
-                        ahead.at = step;
+                        ahead.bytes.rewind(step);
                         ahead.value(0, &nothing, &mut found)?;
                     }
                 }
@@ -408,13 +375,17 @@ impl<'a> Walk<'a> {
         if depth > MAX_DEPTH {
             return None;
         }
-        let within = match self.shape()? {
-            Shape::Scalar(count) => self.take(count).map(|_| 0)?,
-            Shape::Number(number) => {
-                secrets.add_number(number);
+        let shape = self.shape()?;
+        let within = match shape {
+            Shape::Nil | Shape::Bool(_) => 0,
+            Shape::Float(count) => self.take(count).map(|_| 0)?,
+            Shape::Extension(count) => self.take(count.checked_add(1)?).map(|_| 0)?,
+            Shape::Unsigned(_) | Shape::Signed(_) => {
+                secrets.add_number(shape.number()?);
                 0
             }
-            Shape::Text(count) | Shape::Bytes(count) => {
+            Shape::Reserved => return None,
+            Shape::Str(count) | Shape::Bin(count) => {
                 secrets.add(self.take(count)?);
                 0
             }
