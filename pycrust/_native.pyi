@@ -424,6 +424,8 @@ class Worker:
         """Answers UNAVAILABLE, not UNIMPLEMENTED, for these methods until they are registered."""
     def start(self, base: BaseContext) -> dict[str, Any]:
         """Claims the name and serves, each call in a copy of `base`; gives `pid`, `generation` and `dir`."""
+    def ask_for_name(self) -> None:
+        """Asks whoever serves the name to drain and stop, so that this worker can serve it."""
     def stop(self, grace: float) -> tuple[bool, bool]:
         """Stops serving; waits up to `grace` seconds for calls. Whether every call and every thread ended."""
     def settle(self) -> None:

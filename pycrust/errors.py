@@ -18,9 +18,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic_core import ValidationError
 
-from pycrust.values.misfits import advice_of, named
+from pycrust.text.clipping import clipped, without_middle
+from pycrust.values.invalid import Mistakes, lightened, text_of
+from pycrust.values.misfits import advice_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
 __all__ = [
@@ -53,7 +56,7 @@ _PRIVATE, _PUBLIC = "pydantic_core._pydantic_core.", "pydantic_core."
 #: the error.
 _MAX_TRACEBACK = 32_768
 _MAX_FIRST_CAUSE = 8_192
-#: Characters of an exception's message that travel.
+#: Bytes of an exception's message that travel.
 _MAX_MESSAGE = 8_192
 
 
@@ -422,13 +425,13 @@ def describe_arguments(exc: BaseException) -> tuple[int, dict[str, Any]]:
     """What a caller is told when binding or validating the arguments raised `exc`.
 
     Returns:
-        INVALID_ARGUMENT with the list of `loc`, `msg` and `type` that Pydantic gives; the own code of an
-        `RpcError` that a validator raised; UNKNOWN for any other exception of a validator.
+        INVALID_ARGUMENT with the list of `loc`, `msg` and `type` that Pydantic gives, of very many the first ones;
+        the own code of an `RpcError` that a validator raised; UNKNOWN for any other exception of a validator.
     """
     if isinstance(exc, ValidationError):
-        errors = _listed(exc)
-        message = _advised(f"invalid arguments: {_joined(errors)}", exc)
-        return int(Code.INVALID_ARGUMENT), _payload(exc, message, errors)
+        found = Mistakes.of(exc)
+        message = _advised(f"invalid arguments: {found}", exc)
+        return int(Code.INVALID_ARGUMENT), _payload(exc, message, found.listed)
     if isinstance(exc, RpcError):
         return _of_rpc_error(exc)
     if isinstance(exc, (TypeError, ValueError)):
@@ -458,18 +461,19 @@ def describe_result(exc: BaseException) -> tuple[int, dict[str, Any]]:
     """What a caller is told when validating, serialising or encoding a result raised `exc`.
 
     Returns:
-        INTERNAL, with Pydantic's list as `details` where the result doesn't validate; the own code of an
-        `RpcError` that a serializer raised.
+        INTERNAL, with Pydantic's list as `details` where the result doesn't validate, cut as that of arguments; the
+        own code of an `RpcError` that a serializer raised.
     """
     if isinstance(exc, ValidationError):
-        errors = _listed(exc)
-        message = f"the handler's result doesn't fit its declared type: {_joined(errors)}"
-        return int(Code.INTERNAL), _payload(exc, message, errors)
+        found = Mistakes.of(exc)
+        message = f"the handler's result doesn't fit its declared type: {found}"
+        return int(Code.INTERNAL), _payload(exc, message, found.listed)
     if isinstance(exc, RpcError):
         return _of_rpc_error(exc)
     # What encodes says where it is and what; anything else came out of a validator or serializer.
     kind = "" if isinstance(exc, TypeError | ValueError) else f"{qualified_name(type(exc))}: "
-    said = f"{kind}{message_of(exc)}".removesuffix(": ")
+    # The path to what can't be sent may be longer than what is told of it.
+    said = f"{kind}{message_of(exc, without_middle)}".removesuffix(": ")
     return int(Code.INTERNAL), _payload(exc, f"the handler's result can't be sent: {said}")
 
 
@@ -501,50 +505,27 @@ def _payload(exc: BaseException, message: str, details: Any = None) -> dict[str,
     return payload
 
 
-def message_of(exc: BaseException) -> str:
-    """The text of an exception, cut to what travels, also where making it raises."""
+def message_of(exc: BaseException, cut: Callable[[str, int], str] = clipped) -> str:
+    """The text of an exception, cut to what travels, also where making it raises.
+
+    Args:
+        exc: The exception.
+        cut: How it is cut: gets the text and the bytes that it may have.
+    """
     try:
-        return _clipped(str(exc))
+        return cut(text_of(exc), _MAX_MESSAGE)
     except Exception as second:  # noqa: BLE001 - a broken __str__ must not hide the first error
         return f"(its text can't be made: {type(second).__name__})"
 
 
 def _clipped(text: str) -> str:
-    # Half surrogate pairs have no UTF-8 form; a message must cross all the same.
-    text = text.encode("utf-8", "backslashreplace").decode()
-    return text if len(text) <= _MAX_MESSAGE else f"{text[:_MAX_MESSAGE]}…"
-
-
-def _listed(exc: ValidationError) -> list[dict[str, Any]]:
-    found = exc.errors(include_url=False, include_context=False, include_input=False)
-    return [_line(named(exc, error["loc"]), error["msg"], error["type"]) for error in found]
-
-
-#: What Pydantic says of a function's arguments, in the words that it has for a model's fields.
-_AS_FIELDS = {
-    "unexpected_keyword_argument": ("Extra inputs are not permitted", "extra_forbidden"),
-    "unexpected_positional_argument": ("Extra inputs are not permitted", "extra_forbidden"),
-    "missing_argument": ("Field required", "missing"),
-    "missing_keyword_only_argument": ("Field required", "missing"),
-    "missing_positional_only_argument": ("Field required", "missing"),
-}
-
-
-def _line(loc: list[int | str], msg: str, kind: str) -> dict[str, Any]:
-    msg, kind = _AS_FIELDS.get(kind, (msg, kind))
-    return {"loc": loc, "msg": _clipped(msg), "type": kind}
-
-
-def _joined(errors: list[dict[str, Any]], most: int = 5) -> str:
-    parts = [f"{'.'.join(map(str, error['loc'])) or 'value'}: {error['msg']}" for error in errors[:most]]
-    if len(errors) > most:
-        parts.append(f"and {len(errors) - most} more")
-    return _clipped("; ".join(parts))
+    return clipped(text, _MAX_MESSAGE)
 
 
 def traceback_text(exc: BaseException) -> str:
     """The traceback of what a handler raised, from the handler's own frame on."""
     try:
+        exc = lightened(exc)
         lines = tracebacks.format_exception(type(exc), exc, _own_frames(exc.__traceback__))
     except Exception as second:  # noqa: BLE001 - formatting runs the exception's own code
         return f"(its traceback can't be made: {type(second).__name__})"

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use pycrust_client::{Code, ConnectionState, Retry, RpcClient, TensorMut, TensorView};
+use pycrust_protocol::name::EndpointName;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use support::{ENDPOINT, HANG, Place, eventually, poll_once};
 
@@ -134,7 +135,7 @@ struct Impostor {
 
 impl Impostor {
     fn start(place: &Place, attempts: Arc<AtomicUsize>) -> Self {
-        let path = place.path().join(format!("{ENDPOINT}.sock"));
+        let path = place.path().join(EndpointName::new(ENDPOINT).unwrap().socket_file());
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket =
             rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();

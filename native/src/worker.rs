@@ -147,6 +147,15 @@ impl Worker {
         self.engine.expect(methods);
     }
 
+    /// Asks whoever serves the name to drain and stop, so that this worker can serve it.
+    fn ask_for_name(&self, py: Python<'_>) -> PyResult<()> {
+        let ask = || {
+            let runtime = Runtime::discover().map_err(|error| error.to_string())?;
+            pycrust_transport::ask_for_name(&runtime, &self.name).map_err(|error| error.to_string())
+        };
+        py.detach(ask).map_err(PyOSError::new_err)
+    }
+
     /// Claims the name and serves from threads of its own, each call in a copy of `base`; gives `pid`, `generation`
     /// and `dir`.
     fn start<'py>(&self, py: Python<'py>, base: Py<BaseContext>) -> PyResult<Bound<'py, PyDict>> {

@@ -46,7 +46,7 @@ def arguments_again(value: Any) -> Any:
     Raises:
         LookupError: Arrays among them were not recorded.
     """
-    if _any_absent(value):
+    if any_absent(value):
         raise LookupError(
             "the arrays among its arguments were not recorded: the call can't be made again; "
             "endpoint.recording(max_arrays=...) keeps those of later calls"
@@ -54,12 +54,13 @@ def arguments_again(value: Any) -> Any:
     return value
 
 
-def _any_absent(value: Any) -> bool:
+def any_absent(value: Any) -> bool:
+    """Whether arrays in a value were not recorded."""
     if isinstance(value, Absent):
         return True
     if isinstance(value, dict):
-        return any(_any_absent(inner) for inner in cast("dict[Any, Any]", value).values())
-    return isinstance(value, list) and any(_any_absent(inner) for inner in cast("list[Any]", value))
+        return any(any_absent(inner) for inner in cast("dict[Any, Any]", value).values())
+    return isinstance(value, list) and any(any_absent(inner) for inner in cast("list[Any]", value))
 
 
 def without_elements(value: Any) -> Any:

@@ -7,7 +7,7 @@ import os
 import time
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pycrust import _extension
 from pycrust._extension import decode, encode_metadata
@@ -43,6 +43,7 @@ class LocalCall:
         connection: 0, or in a replay the caller's.
         idempotent: Whether the caller said that running it twice does no harm.
         metadata: The caller's metadata.
+        looked_at_metadata: Whether the handler has asked for it.
         answer_metadata: What the handler has sent back with `set_metadata`.
     """
 
@@ -68,7 +69,8 @@ class LocalCall:
         self.client_pid = os.getpid() if client_pid is None else client_pid
         self.connection = 0
         self.idempotent = idempotent
-        self.metadata = _checked(metadata or {})
+        self._metadata = _checked(metadata or {})
+        self.looked_at_metadata = False
         self.answer_metadata: dict[str, str | bytes] = {}
         #: Whether its handler takes the arguments of many calls; `None` if that is not known.
         self.batch = batch
@@ -101,19 +103,28 @@ class LocalCall:
     @classmethod
     def again(cls, recorded: RecordedCall, version: int, *, batch: bool) -> LocalCall:
         """A recorded call, made again: by the same caller, with its metadata and with as much time as it had."""
-        metadata = recorded.source.request_metadata
+        raw = recorded.source.request_metadata
+        metadata: Any = decode(raw) if raw else None
+        # What a redaction's hook has put into a file is not always metadata.
+        given = cast("dict[Any, Any]", metadata) if isinstance(metadata, dict) else {}
         call = cls(
             recorded.method,
             version,
             client=recorded.client,
             client_pid=recorded.client_pid,
-            metadata=decode(metadata) if metadata else None,
+            metadata={name: one for name, one in given.items() if isinstance(one, (str, bytes))},
             time_left=recorded.deadline,
             idempotent="idempotent" in recorded.kinds,
             batch=batch,
         )
         call.id, call.connection = recorded.source.id, recorded.source.connection
         return call
+
+    @property
+    def metadata(self) -> dict[str, str | bytes]:
+        """The caller's metadata."""
+        self.looked_at_metadata = True
+        return self._metadata
 
     @property
     def time_left(self) -> float | None:

@@ -144,7 +144,8 @@ class Method:
 
         Returns:
             Counts, differences and latencies side by side; `promote()` makes the candidate live, `discard()` ends
-            it.
+            it. Redacted fields are compared and not shown; calls with dropped fields, which can't be compared, are
+            counted apart, and so are answers with arrays, of which only types and shapes are recorded.
 
         Raises:
             ValueError: The method or the candidate has side effects, its calls are not recorded, or the version's
@@ -179,7 +180,8 @@ class Method:
             **options: As in `register`, where the candidate's are others than the live handler's.
 
         Returns:
-            Counts, differences and latencies side by side.
+            Counts, differences and latencies side by side. Redacted fields are compared and not shown; calls that
+            can't be compared, for fields that were dropped or hidden in the file they come from, are counted apart.
 
         Raises:
             ValueError: The method or the candidate has side effects, or the version's handler was let go.

@@ -14,12 +14,15 @@ A schema that has none of them inside stays as it is, and so does its fast path.
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from pydantic_core import PydanticCustomError, ValidationError
 
 from pycrust.arrays.annotations import array_schema, is_array_class
 from pycrust.handlers import wire_forms
+from pycrust.text.clipping import enumerated
+from pycrust.values.invalid import MOST, is_heavy, leave_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -157,7 +160,7 @@ def extra_behavior(schema: Mapping[str, Any]) -> Literal["forbid", "ignore", "al
 
 
 def surplus(known: Sequence[str], values: Any, title: str) -> ValidationError:
-    """The error of more values than are known: one line for each.
+    """The error of more values than are known: one line for each of the first ones.
 
     Args:
         known: Names of the parameters or fields, in order.
@@ -168,21 +171,26 @@ def surplus(known: Sequence[str], values: Any, title: str) -> ValidationError:
         >>> surplus(["a"], [1, 2], "half").errors()[0]["msg"]
         'Extra inputs are not permitted: 2 values came, 1 is taken (a)'
     """
+    message = "Extra inputs are not permitted"
     if isinstance(values, dict):
-        named = cast("dict[Any, Any]", values)
-        beyond = [(name if isinstance(name, str) else repr(name), value) for name, value in named.items()]
-        beyond = [(name, value) for name, value in beyond if name not in known]
+        beyond, left_out = _beyond_by_name(set(known), cast("dict[Any, Any]", values))
     else:
         listed: list[Any] = cast("list[Any]", values) if isinstance(values, list) else [values]
-        beyond = list(enumerate(listed))[len(known) :]
-    message = "Extra inputs are not permitted"
-    if not isinstance(values, dict):
-        message += f": {_counted(known, len(beyond) + len(known))}"
-    lines: Any = [
-        {"type": PydanticCustomError("extra_forbidden", cast("Any", message)), "loc": (place,), "input": value}
-        for place, value in beyond
-    ]
-    return ValidationError.from_exception_data(title, lines)
+        beyond = list(enumerate(listed[: len(known) + MOST]))[len(known) :]
+        left_out = max(0, len(listed) - len(known) - MOST)
+        message += f": {_counted(known, len(listed))}"
+    # Braces would stand for something.
+    kind = PydanticCustomError("extra_forbidden", "{text}", {"text": message})
+    lines: Any = [{"type": kind, "loc": (place,), "input": value} for place, value in beyond]
+    return leave_out(ValidationError.from_exception_data(title, lines), left_out)
+
+
+def _beyond_by_name(known: set[str], values: dict[Any, Any]) -> tuple[list[tuple[str, Any]], int]:
+    """The first values whose names aren't known, and how many more there are."""
+    beyond = (name for name in values if name not in known)
+    first = list(itertools.islice(beyond, MOST))
+    named = [(name if isinstance(name, str) else repr(name), values[name]) for name in first]
+    return named, sum(1 for _ in beyond)
 
 
 def counted(error: Exception, known: Sequence[str], values: Sequence[Any]) -> Exception:
@@ -195,14 +203,17 @@ def counted(error: Exception, known: Sequence[str], values: Sequence[Any]) -> Ex
     """
     if not isinstance(error, ValidationError):
         return error  # an exception of a user's validator
-    found = error.errors(include_url=False)
-    if len(values) >= len(known) or not any(line["type"].startswith("missing") for line in found):
+    if len(values) >= len(known) or is_heavy(error):
         return error
+    found = error.errors(include_url=False)
+    if not any(line["type"].startswith("missing") for line in found):
+        return error
+    told = f"Field required: {_counted(known, len(values))}"
     lines: list[Any] = []
     for line in found:
         message, kind = line["msg"], line["type"]
         if kind.startswith("missing") and len(line["loc"]) == 1:
-            message, kind = f"Field required: {_counted(known, len(values))}", "missing"
+            message, kind = told, "missing"
         # Braces would stand for something.
         made = PydanticCustomError(cast("Any", kind), "{text}", {"text": message})
         lines.append({"type": made, "loc": line["loc"], "input": line["input"]})
@@ -213,7 +224,7 @@ def _counted(known: Sequence[str], count: int) -> str:
     came = f"{count} value came" if count == 1 else f"{count} values came"
     if not known:
         return f"{came}, it takes no arguments"
-    return f"{came}, {len(known)} {'is' if len(known) == 1 else 'are'} taken ({', '.join(known)})"
+    return f"{came}, {len(known)} {'is' if len(known) == 1 else 'are'} taken ({enumerated(known)})"
 
 
 class _Rewriter:

@@ -17,7 +17,7 @@ from pycrust.calls.contexts import base_context
 from pycrust.calls.loops import Loops
 from pycrust.calls.output import capture
 from pycrust.calls.running import RunningCall
-from pycrust.errors import AlreadyServed, Interrupted, RpcError
+from pycrust.errors import AlreadyServed, Interrupted
 from pycrust.handlers.registration import make_registration
 from pycrust.models.slot import ModelSlot
 from pycrust.process.shield import shielded
@@ -271,12 +271,11 @@ class Service:
         Raises:
             AlreadyServed: It did not stop in time.
         """
-        from pycrust.client import RpcClient  # noqa: PLC0415 - it imports asyncio, which most handlers don't need
-
         deadline = time.monotonic() + _TAKEOVER_S
-        with contextlib.suppress(RpcError), RpcClient(self.name, client_name="takeover") as client:
-            logs.say(logging.INFO, f"{self.name}: asking the process that serves it to hand it over")
-            client.call("pycrust.hand_over", timeout=_TAKEOVER_S)
+        logs.say(logging.INFO, f"{self.name}: asking the process that serves it, if there is one, to hand it over")
+        # Whoever does not answer is found to serve the name still.
+        with contextlib.suppress(OSError):
+            self.worker.ask_for_name()
         while True:
             try:
                 self._begin(expect, base)

@@ -1,8 +1,8 @@
 r"""Recorded calls in a file: lines of JSON, which any tool can read and nothing has to be trusted for.
 
-The first line says what follows: `{"format": "pycrust traffic", "version": 1, "endpoint": "arm", "filter": ""}`.
-Each further line is one call, with the fields of `StoredCall`; payloads are MessagePack, as they travelled, in
-base64. What is redacted when a call is read is redacted in the file.
+The first line says what follows: `{"format": "pycrust traffic", "version": 1, "endpoint": "arm", "filter": "",
+"hooked": false}`. Each further line is one call, with the fields of `StoredCall`; payloads are MessagePack, as they
+travelled, in base64. What is redacted when a call is read is redacted in the file, for good.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
 
 from pycrust._extension import encode
-from pycrust.arrays.absent import without_elements
+from pycrust.arrays.absent import any_absent, without_elements
 from pycrust.traffic.recorded import RecordedCall, Truncated
 from pycrust.traffic.redaction import Redaction
 
@@ -58,6 +58,8 @@ class _Header(BaseModel):
     version: int
     endpoint: _Name
     filter: Annotated[str, Field(max_length=1000)] = ""
+    #: Whether a hook had its say about what is here.
+    hooked: bool = False
 
 
 class StoredCall(BaseModel):
@@ -116,54 +118,67 @@ def save(path: str | os.PathLike[str], endpoint: str, text: str, calls: Iterable
     target = Path(path)
     part = target.with_name(target.name + ".part")
     part.unlink(missing_ok=True)
-    count = 0
+    calls = list(calls)
+    hooked = any(call.hooked or call.redaction.hook is not None for call in calls)
+    header = _Header(format=FORMAT, version=VERSION, endpoint=endpoint, filter=text, hooked=hooked)
     # Made anew, so that neither an older file's mode nor a link that stands there counts.
     handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(_Header(format=FORMAT, version=VERSION, endpoint=endpoint, filter=text).model_dump_json() + "\n")
+        os.fchmod(handle, 0o600)  # whatever the umask has taken away
+        file.write(header.model_dump_json() + "\n")
         for call in calls:
             fields = {name: getattr(call.source, name) for name in StoredCall.model_fields} | _shown(call)
             file.write(StoredCall(**fields).model_dump_json() + "\n")
-            count += 1
     part.replace(target)
-    return count
+    return len(calls)
 
 
 def _shown(call: RecordedCall) -> dict[str, Any]:
     """The payloads as far as they are shown, where something is hidden."""
     if call.redaction == Redaction():
         return {}
-    shown: dict[str, Any] = {
-        "request": _kept(call.arguments) if call.uploaded else call.arguments,
-        "request_metadata": call.metadata["request"],
-        "response_metadata": call.metadata["response"],
-    }
-    if call.arrays:
-        # Whatever is hidden may be in an array, too.
-        shown["request"] = without_elements(shown["request"])
+    arguments: Any = _kept(call.arguments) if call.uploaded else call.arguments
+    # Whatever is hidden may be in an array, too.
+    arguments = without_elements(arguments) if call.arrays else arguments
     error = call.error
-    if error is not None:
+    if error is None:
+        answer: Any = call.result
+    else:
         told = {
             "message": error.message,
             "type": error.type,
             "details": error.details,
             "traceback": error.traceback,
         }
-        shown["response"] = {name: value for name, value in told.items() if value}
-    else:
-        shown["response"] = call.result
+        answer = {name: value for name, value in told.items() if value}
+    shown: dict[str, Any] = {
+        "request": arguments,
+        "response": answer,
+        "request_metadata": call.metadata["request"],
+        "response_metadata": call.metadata["response"],
+    }
     payloads = {name: b"" if isinstance(value, Truncated) else encode(value) for name, value in shown.items()}
     if call.streamed and error is None:
         payloads["response"] = b"".join(encode(one) for one in _kept(call.result))
     lengths: dict[str, Any] = {
         f"{name}_len": len(payloads[name]) for name in ("request", "response") if payloads[name]
     }
-    hidden = call.shown
-    dropped = {
-        "request_dropped": call.source.request_dropped or hidden is None or hidden.less_request,
-        "response_dropped": call.source.response_dropped or hidden is None or hidden.less_response,
+    return {**payloads, **lengths, **_dropped(call, arguments), "request_arrays": [], "output": call.pieces}
+
+
+def _dropped(call: RecordedCall, arguments: Any) -> dict[str, bool]:
+    """Whether fields of the arguments and of the answer are missing in the file."""
+    shown = call.shown
+    return {
+        "request_dropped": call.arguments_dropped
+        or (shown is not None and shown.less_request)
+        or call.changed_by_hook("arguments")
+        # An array that was not recorded becomes a text, with which no call can be made again.
+        or any_absent(arguments),
+        "response_dropped": call.answer_dropped
+        or (shown is not None and shown.less_response)
+        or call.changed_by_hook("answer"),
     }
-    return {**payloads, **lengths, **dropped, "request_arrays": [], "output": call.pieces}
 
 
 def _kept(items: Any) -> Any:
@@ -191,7 +206,8 @@ def load(path: str | os.PathLike[str]) -> tuple[str, str, list[RecordedCall]]:
         while line := file.readline(_MAX_LINE):
             number += 1
             if line.strip():
-                calls.append(RecordedCall(_read(StoredCall, path, number, line), None, header.endpoint))
+                stored = _read(StoredCall, path, number, line)
+                calls.append(RecordedCall(stored, None, header.endpoint, hooked=header.hooked))
     return header.endpoint, header.filter, calls
 
 

@@ -6,12 +6,13 @@ import html
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pycrust._extension import decode_kept
 from pycrust.errors import Code
 from pycrust.text.statistics import duration
 from pycrust.text.values import brief, plain
+from pycrust.traffic.recorded_error import RecordedError
 from pycrust.traffic.redaction import REDACTED, Redaction
 
 if TYPE_CHECKING:
@@ -51,29 +52,6 @@ class Truncated:
         return f"<{self.kept:,} of {self.total:,} {self.unit} were kept>"
 
 
-@dataclass(frozen=True)
-class RecordedError:
-    """Why a call failed, as its caller was told.
-
-    Attributes:
-        code: The status.
-        message: What happened.
-        type: The exception's qualified name; empty where the worker refused the call.
-        details: What belongs to it; of invalid arguments, Pydantic's list with `loc`, `msg` and `type`.
-        traceback: The handler's traceback as text.
-    """
-
-    code: Code
-    message: str
-    type: str = ""
-    details: Any = None
-    traceback: str = ""
-
-    def __str__(self) -> str:
-        """The code and the message."""
-        return f"{self.code.name}: {self.message}"
-
-
 class RecordedCall:
     """One call that ended, as it was recorded.
 
@@ -83,9 +61,13 @@ class RecordedCall:
 
     # A filter looks at thousands of these for a few that match: nothing is read before it is asked for.
 
-    def __init__(self, source: Source, redaction: Redaction | None = None, endpoint: str = "") -> None:
+    def __init__(
+        self, source: Source, redaction: Redaction | None = None, endpoint: str = "", *, hooked: bool = False
+    ) -> None:
         """Made by `endpoint.traffic()`."""
         self.endpoint = endpoint
+        #: Whether a hook had its say when it was saved, so that what it hid is gone and not marked.
+        self.hooked = hooked
         self._source = source
         self._redaction = redaction or _SHOW_ALL
 
@@ -244,8 +226,28 @@ class RecordedCall:
 
     @property
     def arguments_dropped(self) -> bool:
-        """Whether fields of the arguments were dropped before they were stored."""
+        """Whether fields of the arguments are gone: dropped before they were stored, or hidden as it was saved."""
         return self._source.request_dropped
+
+    @property
+    def answer_dropped(self) -> bool:
+        """The same of the answer."""
+        return self._source.response_dropped
+
+    @property
+    def answer_lost(self) -> bool:
+        """Whether the answer was not kept whole."""
+        source = self._source
+        return len(source.response) < source.response_len or source.items_kept < source.items
+
+    @property
+    def metadata_dropped(self) -> list[str]:
+        """Names of the caller's metadata of which the values are gone."""
+        raw = self._source.request_metadata
+        metadata: Any = _decoded(raw) if raw else {}
+        if not isinstance(metadata, dict):
+            return []
+        return [str(name) for name, value in cast("dict[Any, Any]", metadata).items() if value == REDACTED]
 
     @cached_property
     def shown(self) -> Shown | None:
@@ -290,11 +292,18 @@ class RecordedCall:
         """
         return self._redaction.asked(self.method, "arguments", self._shown_arguments())
 
+    @property
+    def stored_arguments(self) -> Any:
+        """The same, with what is not shown of them; dropped fields are `[redacted]`."""
+        return self._arguments_of(self._source.request)
+
     def _shown_arguments(self) -> Any:
+        return self._arguments_of(self._source.request if self.shown is None else self.shown.request)
+
+    def _arguments_of(self, payload: bytes) -> Any:
         source = self._source
         if len(source.request) < source.request_len:
             return Truncated(len(source.request), source.request_len)
-        payload = source.request if self.shown is None else self.shown.request
         if source.request and not payload:
             return REDACTED  # no MessagePack, so that nothing in it has a name
         value = _decoded(payload, source.request_arrays)
@@ -310,8 +319,11 @@ class RecordedCall:
     @cached_property
     def result(self) -> Any:
         """The result; of a stream, the list of its items. `None` of a call that failed."""
-        response = self._source.response if self.shown is None else self.shown.response
-        return self._redaction.asked(self.method, "result", self._result_of(response))
+        return self._redaction.asked(self.method, "result", self._result_of(self._shown_response))
+
+    @property
+    def _shown_response(self) -> bytes:
+        return self._source.response if self.shown is None else self.shown.response
 
     @property
     def unredacted_result(self) -> Any:
@@ -337,12 +349,21 @@ class RecordedCall:
         """Why it failed; `None` if it did not."""
         if self.code == Code.OK:
             return None
-        told = _decoded(self._source.response if self.shown is None else self.shown.response)
+        told = _decoded(self._shown_response)
+        if isinstance(told, dict):
+            told = self._redaction.asked(self.method, "error", told)
+        return self._error_of(told)
+
+    @property
+    def unredacted_error(self) -> RecordedError | None:
+        """The same, with what is not shown of it."""
+        return None if self.code == Code.OK else self._error_of(_decoded(self._source.response))
+
+    def _error_of(self, told: Any) -> RecordedError:
         if not isinstance(told, dict):
-            return RecordedError(self.code, "(its error was not kept)")
-        told = cast("dict[str, Any]", self._redaction.asked(self.method, "error", told))
-        if not isinstance(told, dict):  # pyright: ignore[reportUnnecessaryIsInstance] - a hook gives what it likes
-            return RecordedError(self.code, str(told))
+            # A hook gives what it likes; what was cut can't be read.
+            return RecordedError(self.code, "(its error was not kept)" if self.answer_lost else str(told))
+        told = cast("dict[str, Any]", told)
         return RecordedError(
             self.code,
             message=str(told.get("message", "")),
@@ -350,6 +371,23 @@ class RecordedCall:
             details=told.get("details"),
             traceback=str(told.get("traceback", "")) or self._kept_traceback(),
         )
+
+    def changed_by_hook(self, part: Literal["arguments", "answer"]) -> bool:
+        """Whether the redaction's hook shows something else than what it is given.
+
+        Args:
+            part: What it is asked about.
+        """
+        if self._redaction.hook is None:
+            return False
+        if part == "arguments":
+            before, after = self._shown_arguments(), self.arguments
+        elif self.code == Code.OK:
+            before, after = self._result_of(self._shown_response), self.result
+        else:
+            before = _decoded(self._shown_response)
+            after = self._redaction.asked(self.method, "error", _decoded(self._shown_response))
+        return repr(before) != repr(after)
 
     def _kept_traceback(self) -> str:
         """What the caller did not get, since the endpoint keeps tracebacks to itself."""
@@ -401,10 +439,12 @@ class RecordedCall:
 
         Returns:
             What was recorded, what the live version gives now, and what the candidate does; its text shows them
-            side by side with their differences.
+            side by side with their differences. The true answers are compared: of a redacted field it says only
+            that it differs. Where fields are not there any more, it says that they can't be compared.
 
         Raises:
-            LookupError: The endpoint is not in this process, or the arguments were not kept whole.
+            LookupError: The endpoint is not in this process, or the arguments were not kept whole; where fields of
+                them were dropped, they were not.
             UnknownMethod: The method is not live, and there is no candidate.
         """
         from pycrust.trials.replay import replay  # noqa: PLC0415 - recorded calls are read more often than made again

@@ -75,11 +75,14 @@ class Recording:
             redact: Names of fields that are not shown, wherever they are in arguments, results, errors and
                 metadata; `*` stands for any text. Structs that come as arrays are named by the annotations;
                 of an array that these say nothing about, nothing is shown. Texts that repeat a hidden argument
-                (messages, tracebacks, output) are shown without it. An empty list shows all.
+                (messages, tracebacks, output) are shown without it. An empty list shows all. Calls are made again
+                with the true values, and replays and shadows compare the true answers: of a hidden field they say
+                only that it differs.
             redact_hook: `hook(method, part, value)` gives what is shown in place of a value; the part is
                 `"arguments"`, `"result"`, `"error"` or `"metadata"`.
             drop: Names of fields that are not even stored: what is recorded from now on is without them. Calls that
-                miss arguments can't be made again, and answers that miss fields can't be compared.
+                miss arguments can't be made again, and answers that miss fields can't be compared: replays and
+                shadows count both apart from those that agree or differ, and name the fields.
 
         Raises:
             ValueError: A number is out of bounds.

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     #: gives what is shown in its place.
     Hook = Callable[[str, str, Any], Any]
 
+#: What is shown of an entry of a validation error's list in any case.
+_OPEN = frozenset({"loc", "type"})
 #: Stands where something was redacted. The native side writes the same.
 REDACTED = "[redacted]"
 
@@ -46,11 +48,15 @@ class Redaction:
 
         Args:
             method: The method's name.
-            part: Which part of a call it is.
-            value: The value.
+            part: Which part of a call it is; of an `"error"`, the value has its `message`, `details` and so on.
+            value: The value, which stays as it is whatever the hook does.
             text: Gives what is shown of a text in it.
         """
-        return self.asked(method, part, self._hide(value, text or str) if self.fields else value)
+        if not self.fields and self.hook is None:
+            return value
+        is_error = part == "error"
+        text = self._without_refusals(value, text or str) if is_error else text or str
+        return self.asked(method, part, self._hide(value, text, is_error=is_error))
 
     def asked(self, method: str, part: str, value: Any) -> Any:
         """What the hook shows of a value from which the fields are taken out."""
@@ -61,16 +67,53 @@ class Redaction:
         except Exception as error:  # noqa: BLE001 - what was to be hidden must not show because hiding failed
             return f"{REDACTED} (the redaction hook raised {type(error).__name__})"
 
-    def _hide(self, value: Any, text: Callable[[str], str]) -> Any:
+    def _hide(self, value: Any, text: Callable[[str], str], *, is_error: bool) -> Any:
         if isinstance(value, dict):
             pairs = cast("dict[Any, Any]", value)
+            told = is_error and self._tells_of_hidden(pairs)
             return {
-                key: REDACTED if self.scrub.hides(_name(key)) else self._hide(one, text)
+                key: REDACTED
+                if (told and key not in _OPEN) or self.scrub.hides(_name(key))
+                else self._hide(one, text, is_error=is_error)
                 for key, one in pairs.items()
             }
         if isinstance(value, list):
-            return [self._hide(one, text) for one in cast("list[Any]", value)]
-        return text(value) if isinstance(value, str) else value
+            return [self._hide(one, text, is_error=is_error) for one in cast("list[Any]", value)]
+        return _repeating(value, text)
+
+    def _without_refusals(self, error: Any, text: Callable[[str], str]) -> Callable[[str], str]:
+        """What is shown of an error's texts: not what its list of mistakes says of hidden fields."""
+        details: Any = cast("dict[str, Any]", error).get("details")
+        listed: list[Any] = cast("list[Any]", details) if isinstance(details, list) else []
+        entries = [cast("dict[Any, Any]", one) for one in listed if isinstance(one, dict)]
+        said = [str(one.get("msg", "")) for one in entries if self._tells_of_hidden(one)]
+
+        def without(whole: str) -> str:
+            for one in said:
+                whole = whole.replace(one, REDACTED) if one else whole
+            return text(whole)
+
+        return without
+
+    def _tells_of_hidden(self, entry: dict[Any, Any]) -> bool:
+        """Whether a map is an entry of a validation error's list that is about a hidden field."""
+        loc = entry.get("loc")
+        steps = cast("list[Any]", loc) if isinstance(loc, list) else []
+        return any(isinstance(step, str) and self.scrub.hides(step) for step in steps)
+
+
+def _repeating(value: Any, text: Callable[[str], str]) -> Any:
+    """A value of its own, hidden where it repeats what is hidden."""
+    if isinstance(value, str):
+        return text(value)
+    if isinstance(value, bytes):
+        said = value.decode("utf-8", "replace")
+    elif isinstance(value, int) and not isinstance(value, bool):
+        said = str(value)
+    else:
+        return value
+    shown = text(said)
+    return value if shown == said else shown
 
 
 def _name(key: Any) -> str:

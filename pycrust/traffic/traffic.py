@@ -85,6 +85,9 @@ class Traffic(Sequence[RecordedCall]):
     def save(self, path: str | os.PathLike[str]) -> int:
         """Writes the calls to a file of JSON lines, redacted as they are shown; gives how many.
 
+        What is redacted is not in the file: calls that miss arguments can't be made again from it, and answers that
+        miss fields can't be compared. Only this user can read the file, whatever the umask says.
+
         Args:
             path: The file, `calls.jsonl` for one; it is replaced. `pycrust.traffic.file` describes it.
         """

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from pycrust.arrays.absent import arguments_again
@@ -19,20 +19,16 @@ from pycrust.errors import Code, UnknownMethod, describe, describe_arguments
 from pycrust.service import lifecycle
 from pycrust.text.statistics import duration
 from pycrust.text.values import brief
-from pycrust.traffic.recorded import RecordedError
-from pycrust.traffic.redaction import Redaction
-from pycrust.trials.compare import compare
+from pycrust.traffic.recorded_error import RecordedError
+from pycrust.trials.answers import Answer, Comparison, compared, gone_arguments, shown_answer
 from pycrust.trials.trial import candidate_of, check_harmless, raise_interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from pycrust.handlers.registration import Registration
     from pycrust.service.service import Service
     from pycrust.traffic.recorded import RecordedCall
-
-
-#: Ends a difference of which nobody can tell whether it is one.
-_UNCOMPARED = "can't be compared, it is redacted"
 
 
 @dataclass(frozen=True)
@@ -58,6 +54,11 @@ class Outcome:
         """Seconds that it took."""
         return self.duration_ns / 1e9
 
+    @property
+    def answer(self) -> Answer:
+        """The result or the error."""
+        return Answer(self.result, self.error)
+
     def __repr__(self) -> str:
         """One line."""
         answer = str(self.error) if self.error else brief(self.result)
@@ -79,8 +80,10 @@ class Replay:
     recorded: Outcome
     live: Outcome | None
     candidate: Outcome | None = None
-    #: Where the newest differs from what was recorded, each as a line of text.
+    #: Where the newest differs from what was recorded, or can't be compared with it, each as a line of text.
     differences: list[str] = field(default_factory=list[str])
+    #: Whether all that may differ is not there to be compared, so that nobody can tell.
+    uncompared: bool = False
 
     @property
     def new(self) -> Outcome:
@@ -91,13 +94,8 @@ class Replay:
 
     @property
     def same(self) -> bool:
-        """Whether the new answer is the recorded one, as far as that can be told: see `uncompared`."""
+        """Whether the new answer is the recorded one; not where nobody can tell, which `uncompared` says."""
         return not self.differences
-
-    @property
-    def uncompared(self) -> bool:
-        """Whether all that may differ is something that was not kept, so that nobody can tell."""
-        return bool(self.differences) and all(one.endswith(_UNCOMPARED) for one in self.differences)
 
     def __repr__(self) -> str:
         """One line for each run, and one for each difference."""
@@ -112,7 +110,7 @@ class Replay:
             verdict = "an answer that can't be compared"
         return "\n".join(
             [f"<replay of call {self.call.seq}, {self.call.method}: {verdict}>", *lines]
-            + [f"  ≠ {difference}" for difference in self.differences]
+            + [f"  {'?' if self.uncompared else '≠'} {difference}" for difference in self.differences]
         )
 
 
@@ -125,7 +123,7 @@ def replay(call: RecordedCall, candidate: Callable[..., Any] | None = None) -> R
         ValueError: The method has side effects.
     """
     service, arguments = _service(call), _arguments(call)
-    live = None
+    live = tried = None
     try:
         version = service.catalog.version(call.method)
     except UnknownMethod:
@@ -133,37 +131,35 @@ def replay(call: RecordedCall, candidate: Callable[..., Any] | None = None) -> R
             raise
     else:
         check_harmless(call.method, service.catalog.registered(call.method))
-        registered = service.catalog.registered(call.method)
-        live = _run(f"v{version}", lambda: service.catalog.call_registered(registered, arguments, call))
-    tried = None
+        live = _run(f"v{version}", service, service.catalog.registered(call.method), call, arguments)
     if candidate is not None:
         registration = candidate_of(service, call.method, candidate, {}, {})
-        name = getattr(candidate, "__name__", "candidate")
-        tried = _run(name, lambda: service.catalog.call_registered(registration, arguments, call))
+        tried = _run(getattr(candidate, "__name__", "candidate"), service, registration, call, arguments)
     handler_ns = sum(call.stages_ns.get(stage, 0) for stage in ("decode", "handler", "encode"))
-    recorded = Outcome(f"recorded v{call.version}", call.unredacted_result, call.error, handler_ns, call.output)
+    recorded = Outcome(f"recorded v{call.version}", call.result, call.error, handler_ns, call.output)
     new = tried or live
     assert new is not None  # noqa: S101 - without a candidate, the live version ran
-    shown = _redacted(call, recorded)
-    differences = _differences(replace(recorded, error=shown.error), replace(new, error=_redacted(call, new).error))
-    told = any(not one.endswith(_UNCOMPARED) for one in differences)
-    if told and call.redaction != Redaction():
-        differences = _differences(shown, _redacted(call, new)) or ["what differs is redacted"]
-    return Replay(call, shown, live and _redacted(call, live), tried and _redacted(call, tried), differences)
+    comparison = compared(call, new.answer, new.shown.answer, messages=True)
+    said = _said(comparison, recorded, new.shown)
+    return Replay(call, recorded, live and live.shown, tried and tried.shown, said, comparison.uncompared)
 
 
-def _redacted(call: RecordedCall, run: Outcome) -> Outcome:
-    """As it may be shown."""
-    hide, text, error = call.redaction, call.shown_text, run.error
-    result = hide.apply(call.method, "result", run.result, text)
-    if error is not None and hide.fields:
-        error = replace(
-            error,
-            message=text(error.message),
-            details=hide.apply(call.method, "error", error.details, text),
-            traceback=text(error.traceback),
-        )
-    return replace(run, result=result, error=error, output=text(run.output))
+@dataclass(frozen=True)
+class _Run:
+    """One run of a call: what it gave, and what of that may be shown."""
+
+    answer: Answer
+    shown: Outcome
+
+
+def _said(comparison: Comparison, recorded: Outcome, new: Outcome) -> list[str]:
+    """What differs, in lines that may be shown."""
+    if not comparison.otherwise:
+        return [str(difference) for difference in comparison.differences]
+    before, now = (str(one.error) if one.error else brief(one.result) for one in (recorded, new))
+    if before == now and recorded.error and new.error:
+        before, now = recorded.error.type, new.error.type
+    return [f"{before} → {now}" if before != now else "the answers differ in what is redacted"]
 
 
 def debug(call: RecordedCall) -> Any:
@@ -260,27 +256,33 @@ def _arguments(call: RecordedCall) -> Any:
             f"the arguments of call {call.seq} were not kept whole; "
             "endpoint.recording(max_payload=...) keeps more of later calls"
         )
+    arguments = arguments_again(call.unredacted_arguments)
     if call.arguments_dropped:
+        places = ", ".join(one.path for one in gone_arguments(call, arguments))
         raise LookupError(
-            f"fields of the arguments of call {call.seq} were dropped before they were stored "
-            "(endpoint.recording(drop=...)); redact= hides fields and keeps them for replays"
+            f"fields of the arguments of call {call.seq} are not there ({places}): they were dropped before they "
+            "were stored (endpoint.recording(drop=...)), or hidden as the call was saved; redact= hides fields and "
+            "keeps them for replays"
         )
-    return arguments_again(call.unredacted_arguments)
+    return arguments
 
 
-def _run(of: str, work: Callable[[], Any]) -> Outcome:
+def _run(of: str, service: Service, registration: Registration, call: RecordedCall, arguments: Any) -> _Run:
     result, told = None, None
+    local = service.catalog.local_call(registration, call)
     with collected() as printed:
         begun = time.perf_counter_ns()
         try:
-            result = work()
+            result = service.catalog.call_registered(registration, arguments, local)
             if hasattr(result, "__next__"):
                 result = list(result)
         except BaseException as error:  # noqa: BLE001 - whatever a handler raises is its answer
             raise_interrupt(error)
             result, told = None, _told(error)
         took_ns = time.perf_counter_ns() - begun
-    return Outcome(of, result, told, took_ns, "".join(printed))
+    answer = Answer(result, told, local.looked_at_metadata)
+    shown = shown_answer(call, answer, service.recording.redaction)
+    return _Run(answer, Outcome(of, shown.result, shown.error, took_ns, call.shown_text("".join(printed))))
 
 
 def _told(error: BaseException) -> RecordedError:
@@ -296,12 +298,3 @@ def _told(error: BaseException) -> RecordedError:
         details=told.get("details"),
         traceback=told.get("traceback", ""),
     )
-
-
-def _differences(recorded: Outcome, new: Outcome) -> list[str]:
-    before, now = recorded.error, new.error
-    if before or now:
-        if before and now and (before.code, before.type, before.message) == (now.code, now.type, now.message):
-            return []
-        return [f"{before or brief(recorded.result)} → {now or brief(new.result)}"]
-    return [str(difference) for difference in compare(recorded.result, new.result)]

@@ -96,6 +96,7 @@ class Shadow(Trial):
         """
         self.discard()
         reason = f"promoted after {self.calls} calls, {self.differing} differ"
+        reason += f", {self.uncompared} can't be compared" if self.uncompared else ""
         change = dataclasses.replace(self._candidate, reason=reason)
         return self._service.catalog.changed([change], f"{self._service.name}.{self.method}: {reason}")
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pycrust._extension import crossed
-from pycrust.arrays.absent import arguments_again, without_elements
 from pycrust.calls import output
 from pycrust.errors import Code, describe, describe_arguments, describe_result
 from pycrust.handlers.options import Options
 from pycrust.handlers.registration import call_here, make_registration
 from pycrust.text.statistics import duration
 from pycrust.text.table import Table
-from pycrust.traffic.redaction import Redaction
-from pycrust.trials.compare import Difference, Tolerance, compare, shown
+from pycrust.traffic.recorded_error import RecordedError
+from pycrust.trials.answers import Answer, compared, gone_arguments, shown_answer
+from pycrust.trials.compare import Difference, Tolerance, of_any_item, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,21 +39,22 @@ _NOT_THE_HANDLERS = frozenset({
     Code.UNIMPLEMENTED,
     Code.FAILED_PRECONDITION,
 })  # fmt: skip
-#: In place of differences of which nothing may be shown.
-_REDACTED = Difference("what is redacted", "value", "one value", "another")
+#: Places that a summary names of those that could not be compared; and that are counted.
+_NAMED, _COUNTED = 3, 100
 #: How the exception of a candidate is described, by how the recorded call ended; else as the handler's own.
 _EXPLAIN = {Code.INVALID_ARGUMENT: describe_arguments, Code.INTERNAL: describe_result}
 
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """A call that the candidate answered otherwise.
+    """A call that the candidate answered otherwise, or of which nobody can tell.
 
     Attributes:
         call: The recorded call.
-        differences: What differs in the results; empty where one of the two failed.
+        differences: What differs in the results, or can't be compared; empty where one of the two failed, or both
+            did with other errors.
         expected: How the recorded call ended, in a few words.
-        found: How the candidate's ended.
+        found: How the candidate's ended; empty if it was not run.
     """
 
     call: RecordedCall = field(repr=False)
@@ -63,8 +64,8 @@ class Mismatch:
 
     @property
     def uncompared(self) -> bool:
-        """Whether all that may differ was dropped from what was recorded."""
-        return bool(self.differences) and all(one.kind == "redacted" for one in self.differences)
+        """Whether nobody can tell: all that may differ is not there to be compared."""
+        return bool(self.differences) and not any(one.certain for one in self.differences)
 
     def __str__(self) -> str:
         """One line for each difference."""
@@ -76,27 +77,34 @@ class Mismatch:
 class Outcome:
     """How one call of the candidate ended."""
 
-    code: Code
-    #: The result, as a caller would get it.
-    result: Any
-    #: The exception's qualified name and its message, if it failed.
-    error: str
+    answer: Answer
     seconds: float
+
+    @property
+    def failed(self) -> bool:
+        """Whether with an error."""
+        return self.answer.error is not None
 
 
 class Trial:
     """What came of running a candidate on recorded calls; it shows itself as a table.
 
+    The true answers are compared, also where fields of them are redacted: of a redacted field, a difference says
+    only that it differs.
+
     Attributes:
         method: The method's name.
         calls: Calls that were compared.
-        agreed: Those that ended alike: equal results within the tolerance, or the same error.
+        agreed: Those that ended alike: equal results within the tolerance, or an error of the same code and type.
         failed: Those that the candidate failed and the live handler did not.
-        skipped: Those that could not be run: arguments that were not kept whole, also for fields that were dropped,
-            and calls that ended by something else than the handler.
-        uncompared: Those that ran, and of which nobody can tell whether they agree, since what may differ was
-            dropped from the recorded answer. They are not among `calls`.
+        skipped: Those that could not be run: arguments that were not kept whole, and calls that ended by something
+            else than the handler.
+        uncompared: Those of which nobody can tell whether they agree. Fields of the arguments, or of what may
+            differ in the answers, are not there: dropped before the call was stored, or hidden for good in the file
+            that it was read from. Or they are arrays of which only type and shape are recorded. These calls are
+            not among `calls`.
         mismatches: The newest hundred calls that differ.
+        untold: The newest hundred of those that are uncompared; their differences say why.
     """
 
     def __init__(self, service: Service, candidate: Registration, tolerance: Tolerance) -> None:
@@ -104,6 +112,9 @@ class Trial:
         self.method = candidate.method
         self.calls = self.agreed = self.failed = self.skipped = self.uncompared = 0
         self.mismatches: deque[Mismatch] = deque(maxlen=_KEPT)
+        self.untold: deque[Mismatch] = deque(maxlen=_KEPT)
+        #: Why calls are uncompared, and how many for each reason.
+        self._reasons: Counter[str] = Counter()
         self._service = service
         self._candidate = candidate
         self._tolerance = tolerance
@@ -122,61 +133,62 @@ class Trial:
         if not can_run(call):
             self.skipped += 1
             return
-        outcome = self._attempt(call)
+        arguments = call.unredacted_arguments
+        gone = gone_arguments(call, arguments)
+        if gone:
+            with self._lock:
+                self._leave(Mismatch(call, gone, _ended(call.result, call.error), ""))
+            return
+        outcome = self._attempt(call, arguments)
+        mismatch = self._compared(call, outcome)
         stages = call.stages
         with self._lock:
             self._took[0].append(sum(stages.get(name, 0.0) for name in ("decode", "handler", "encode")))
             self._took[1].append(outcome.seconds)
-            mismatch = self._compared(call, outcome)
             if mismatch is not None and mismatch.uncompared:
-                self.uncompared += 1
+                self._leave(mismatch)
                 return
             if mismatch is None:
                 self.agreed += 1
             else:
-                self.failed += outcome.code is not Code.OK and call.code is Code.OK
+                self.failed += outcome.failed and call.code is Code.OK
                 self.mismatches.append(mismatch)
             # Last: whoever sees the call counted sees how it compared.
             self.calls += 1
 
-    def _attempt(self, call: RecordedCall) -> Outcome:
+    def _leave(self, mismatch: Mismatch) -> None:
+        """Counts a call of which nobody can tell."""
+        self.untold.append(mismatch)
+        for reason in dict.fromkeys(f"{of_any_item(one.path)}: {one.reason}" for one in mismatch.differences):
+            if reason in self._reasons or len(self._reasons) < _COUNTED:
+                self._reasons[reason] += 1
+        self.uncompared += 1
+
+    def _attempt(self, call: RecordedCall, arguments: Any) -> Outcome:
         candidate = self._candidate
+        as_recorded = self._service.catalog.local_call(candidate, call)
         begun = time.perf_counter()
+        result, failed = None, None
         try:
             with output.collected():  # what a candidate prints belongs into no cell
                 handler = self._service.catalog.bound(candidate)
-                arguments = arguments_again(call.unredacted_arguments)
-                as_recorded = self._service.catalog.local_call(candidate, call)
                 result = call_here(handler, candidate.kind, arguments, as_recorded)
                 if candidate.kind in {"generator", "async_generator"}:
                     result = list(result)
-                sent = without_elements(crossed(result))
+                result = crossed(result)
         except BaseException as error:  # noqa: BLE001 - the candidate is what is tried
-            took = time.perf_counter() - begun
             raise_interrupt(error)
-            explain = _EXPLAIN.get(call.code, describe)
-            code, told = explain(error)
-            return Outcome(Code(code), None, f"{told['type']}: {told['message']}", took)
+            result, failed = None, error
         took = time.perf_counter() - begun
-        return Outcome(Code.OK, sent, "", took)
+        told = None if failed is None else _told(call, failed)
+        return Outcome(Answer(result, told, as_recorded.looked_at_metadata), took)
 
     def _compared(self, call: RecordedCall, outcome: Outcome) -> Mismatch | None:
-        error = call.error
-        if error is None and outcome.code is Code.OK:
-            differences = compare(call.unredacted_result, outcome.result, self._tolerance)
-            if not differences:
-                return None
-            redaction = self._service.recording.redaction
-            found = redaction.apply(self.method, "result", outcome.result, call.shown_text)
-            if redaction != Redaction() and any(one.kind != "redacted" for one in differences):
-                differences = compare(call.result, found, self._tolerance) or [_REDACTED]
-            return Mismatch(call, tuple(differences), shown(call.result), shown(found))
-        expected = f"{error.type}: {error.message}" if error is not None else shown(call.result)
-        if error is not None and call.code is outcome.code and outcome.error.split(": ", 1)[0] == error.type:
+        if compared(call, outcome.answer, None, self._tolerance).same:
             return None
-        redaction = self._service.recording.redaction
-        found = shown(redaction.apply(self.method, "result", outcome.result, call.shown_text))
-        return Mismatch(call, (), expected, call.shown_text(outcome.error) or found)
+        new = shown_answer(call, outcome.answer, self._service.recording.redaction)
+        found = compared(call, outcome.answer, new, self._tolerance)
+        return Mismatch(call, found.differences, _ended(call.result, call.error), _ended(new.result, new.error))
 
     def latencies(self) -> dict[str, dict[str, float]]:
         """Seconds at p50, p90, p99 and at most, of the `live` handler and of the `candidate`."""
@@ -203,12 +215,19 @@ class Trial:
         """What came of it, in one line."""
         text = f"{self.method}: {self.calls} calls, {self.agreed} agree, {self.differing} differ"
         text += f", {self.failed} of them fail" if self.failed else ""
-        text += f"; {self.uncompared} can't be compared: their answers are redacted" if self.uncompared else ""
+        text += f"; {self.uncompared} can't be compared ({self._why()})" if self.uncompared else ""
         return text + (f"; {self.skipped} skipped" if self.skipped else "")
 
+    def _why(self) -> str:
+        """Why calls can't be compared, the most frequent reasons first."""
+        with self._lock:
+            reasons = [reason for reason, _ in self._reasons.most_common(_NAMED)]
+            more = len(self._reasons) - len(reasons)
+        return "; ".join(reasons) + (f"; and {more} more places" if more else "")
+
     def __str__(self) -> str:
-        """The summary, the latencies side by side, and the newest differences."""
-        newest = [f"  {one}" for one in list(self.mismatches)[-5:]]
+        """The summary, the latencies side by side, the newest differences, and what could not be compared last."""
+        newest = [f"  {one}" for one in (*list(self.mismatches)[-5:], *list(self.untold)[-2:])]
         return "\n".join([self.summary(), str(self._table()), *newest])
 
     def __repr__(self) -> str:
@@ -226,10 +245,26 @@ def raise_interrupt(error: BaseException) -> None:
         raise error
 
 
+def _ended(result: Any, error: RecordedError | None) -> str:
+    """How a call ended, in a few words."""
+    return shown(result) if error is None else f"{error.type}: {error.message}"
+
+
+def _told(call: RecordedCall, error: BaseException) -> RecordedError:
+    """An exception of the candidate, as its caller would be told where the recorded call ended as it did."""
+    code, told = _EXPLAIN.get(call.code, describe)(error)
+    return RecordedError(
+        Code(code),
+        message=told["message"],
+        type=told["type"],
+        details=told.get("details"),
+        traceback=told.get("traceback", ""),
+    )
+
+
 def can_run(call: RecordedCall) -> bool:
-    """Whether a recorded call can be run again and compared."""
-    whole = not call.truncated and not call.arguments_dropped
-    return call.ran and whole and call.code not in _NOT_THE_HANDLERS and "one-way" not in call.kinds
+    """Whether a recorded call can be run again, as far as its arguments are there."""
+    return call.ran and not call.truncated and call.code not in _NOT_THE_HANDLERS and "one-way" not in call.kinds
 
 
 def check_harmless(method: str, *registrations: Registration) -> None:

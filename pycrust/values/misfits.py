@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pydantic_core import ArgsKwargs, ValidationError
 
+from pycrust.text.clipping import enumerated, without_middle
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+#: Bytes of one step of a place that are looked at: the names of a union's choices can be long, a key far longer.
+_STEP = 4_096
 #: Where an exception keeps what is known of the arguments.
 _ATTRIBUTE = "_pycrust_misfit"
 
@@ -58,6 +62,7 @@ def _plain(step: str | int) -> str | int:
     """A step without what this package adds to a union's choices (`structs.accept_arrays`)."""
     if not isinstance(step, str):
         return step
+    step = without_middle(step, _STEP)
     prefix = "function-before[array_to_dict(), "
     while prefix in step:
         before, _, rest = step.partition(prefix)
@@ -82,7 +87,7 @@ def _advice(mode: str, fields: Sequence[str], validate: Callable[[Any], Any] | N
         inner = cast("list[Any]", arguments)[0]
         if isinstance(inner, dict) and _fits(validate, inner):
             return (
-                f"the fields ({', '.join(fields)}) are the arguments: send the struct itself, &value instead of "
+                f"the fields ({enumerated(fields)}) are the arguments: send the struct itself, &value instead of "
                 "&(value,) in Rust, call(method, **fields) in Python"
             )
     return ""

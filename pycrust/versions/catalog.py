@@ -428,17 +428,15 @@ class Catalog:
         """
         return self.call_registered(self.registered(method), arguments)
 
-    def call_registered(
-        self, registered: Registration, arguments: Any, recorded: RecordedCall | None = None
-    ) -> Any:
+    def call_registered(self, registered: Registration, arguments: Any, call: LocalCall | None = None) -> Any:
         """Makes one call of what is registered, live or not, as `call` does.
 
         Args:
             registered: What is called.
             arguments: Its arguments.
-            recorded: The call that is made again.
+            call: What `current_call()` gives in it, by default a call of its own.
         """
-        call = self.local_call(registered, recorded)
+        call = call or self.local_call(registered)
         result = call_here(self.bound(registered), registered.kind, crossed(arguments), call)
         if registered.kind in {"generator", "async_generator"}:
             return (crossed(item) for item in result)

@@ -161,6 +161,34 @@ print("went on")
 """
 
 
+#: Nearly full before anything is served: what is written to pages that can't be had would end the process.
+FULL_AT_THE_START = """
+import os
+from pycrust import RpcClient, RpcEndpoint
+
+endpoint = RpcEndpoint("late")
+
+@endpoint.register
+def add(a: int, b: int) -> int:
+    return a + b
+
+for left in (0, 4, 8, 16, 64, 256, 1024):
+    with open("/dev/shm/hog", "wb") as hog:
+        free = os.statvfs("/dev/shm")
+        hog.write(bytes(free.f_bavail * free.f_bsize - (left << 10)))
+    try:
+        endpoint.serve()
+    except OSError as error:
+        assert "/dev/shm has" in str(error) and "bytes left" in str(error), error
+    else:
+        raise SystemExit(f"served with {left} KiB")
+    os.unlink("/dev/shm/hog")
+with endpoint, RpcClient("late") as client:
+    assert client.call("add", 1, 2) == 3
+print("went on")
+"""
+
+
 def run_in_a_namespace(program: str, options: str) -> None:
     may = subprocess.run([*NAMESPACE, "true"], check=False, capture_output=True)
     if may.returncode != 0:
@@ -175,6 +203,10 @@ def run_in_a_namespace(program: str, options: str) -> None:
 
 def test_a_small_and_a_full_shared_memory():
     run_in_a_namespace(PROGRAM, "size=64m")
+
+
+def test_a_shared_memory_that_is_full_at_the_start():
+    run_in_a_namespace(FULL_AT_THE_START, "size=64m")
 
 
 def test_a_shared_memory_that_takes_few_files():

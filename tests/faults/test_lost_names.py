@@ -32,12 +32,12 @@ endpoint = RpcEndpoint("lost")
 def ping() -> str:
     return "winner"
 
-try:
-    endpoint.serve()
-except AlreadyServed:
-    print("refused", flush=True)
-else:
-    sys.stdin.read()
+print("ready", flush=True)
+for _ in sys.stdin:
+    try:
+        endpoint.serve()
+    except AlreadyServed:
+        print("refused", flush=True)
 """
 
 
@@ -54,11 +54,14 @@ def test_a_worker_that_has_lost_its_name_stops_and_says_so(start, rust, runtime_
     loser = start(sys.executable, "-c", LOSES)
     while "serving from pid" not in loser.line():
         pass
+    winner = start(sys.executable, "-c", TAKES, stdin=subprocess.PIPE)
+    assert winner.line() == "ready"
     # Its slow tick may come in between, and then it is known again.
     said = "refused"
     while said == "refused":
         remove_what_tells_of_it(runtime_dir)
-        winner = start(sys.executable, "-c", TAKES, stdin=subprocess.PIPE)
+        winner.process.stdin.write("\n")
+        winner.process.stdin.flush()
         said = winner.line()
     assert said.startswith(f"serving lost · pid {winner.pid}")
     while "this worker stops" not in (line := loser.line()):

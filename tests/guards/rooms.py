@@ -70,7 +70,7 @@ ROOMS = {
             "memory/ownership.rs", "claiming/peer.rs", "connection/private_mapping.rs", "process.rs",
             "connection/sending.rs", "connection/view.rs", "sleeping/shared_flags.rs",
         },
-        bytes={"sleeping/doorbell.rs", "memory/ownership.rs", "connection/sending.rs"},
+        bytes={"sleeping/wakeup.rs", "memory/ownership.rs", "connection/sending.rs"},
     ),
     "native/engine": Room(
         crates={"hdrhistogram", "log", "pycrust-protocol", "pycrust-transport", "rmp-serde", "serde", "strsim"},

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from pycrust import AlreadyServed, RpcClient, RpcEndpoint, Unavailable
+from pycrust import AlreadyServed, RpcClient, RpcEndpoint, Unavailable, Unimplemented
 
 SERVES = """
 import asyncio
@@ -43,3 +43,12 @@ def test_a_name_is_taken_over(start):
         waiting.cancel()
     assert "ended in order" in first.finish()
     assert second.stop()
+
+
+def test_a_call_hands_no_name_over():
+    endpoint = RpcEndpoint("kept")
+    endpoint.register("who")(lambda: "first")
+    with endpoint, RpcClient("kept") as client:
+        with pytest.raises(Unimplemented, match="hand_over"):
+            client.call("pycrust.hand_over")
+        assert client.call("who") == "first"

@@ -319,7 +319,7 @@ class TestComparing:
         assert not replay.same
         assert replay.uncompared is dropped
         assert replay.differences == (
-            ["$.token: can't be compared, it is redacted"] if dropped else ["what differs is redacted"]
+            ["$.token: can't be compared, it is redacted"] if dropped else ["$.token: differs, and is redacted"]
         )
         assert "two-two" not in repr(replay.new.result)
         assert ("an answer that can't be compared" in repr(replay)) is dropped
@@ -331,7 +331,7 @@ class TestComparing:
         if session.recording.settings["drop"]:
             assert (trial.calls, trial.agreed, trial.uncompared, len(trial.mismatches)) == (0, 0, 1, 0)
             assert trial.summary() == (
-                "f: 0 calls, 0 agree, 0 differ; 1 can't be compared: their answers are redacted"
+                "f: 0 calls, 0 agree, 0 differ; 1 can't be compared ($.token: it is redacted)"
             )
         else:
             assert (trial.calls, trial.agreed, trial.differing, trial.uncompared) == (1, 0, 1, 0)
@@ -348,9 +348,13 @@ class TestComparing:
         endpoint.recording(drop=["password"])
         endpoint.register("f")(lambda password: f"{len(password)} characters")
         call = _call(endpoint, SECRET)
-        with pytest.raises(LookupError, match=r"fields of the arguments of call 1 were dropped"):
+        with pytest.raises(
+            LookupError, match=r"fields of the arguments of call 1 are not there \(arguments.password\)"
+        ):
             call.replay()
-        assert endpoint["f"].replay([call]).skipped == 1
+        trial = endpoint["f"].replay([call])
+        assert (trial.calls, trial.skipped, trial.uncompared) == (0, 0, 1)
+        assert "1 can't be compared (arguments.password: it is redacted)" in trial.summary()
 
     def test_a_replay_that_fails_repeats_nothing(self, make_endpoint):
         endpoint = make_endpoint()

@@ -185,7 +185,9 @@ def test_calls_survive_a_file(served, tmp_path):
     assert loaded[0].replay().same
     assert [line.name for line in tmp_path.glob("calls*")] == ["calls.jsonl"]
     header = json.loads(path.read_text().splitlines()[0])
-    assert header == {"format": "pycrust traffic", "version": 1, "endpoint": served.name, "filter": ""}
+    assert header == {
+        "format": "pycrust traffic", "version": 1, "endpoint": served.name, "filter": "", "hooked": False,
+    }  # fmt: skip
 
 
 def test_a_file_is_redacted_as_calls_are_shown(served, tmp_path):
@@ -207,7 +209,7 @@ def test_redacted_fields_show_in_no_replay_and_no_test(served):
     call = served.traffic()[0]
     replay = call.replay()
     assert not replay.same
-    assert replay.differences == ["what differs is redacted"]
+    assert replay.differences == ["$.b: differs, and is redacted"]
     for text in (repr(replay), repr(replay.recorded), call.as_test()):
         assert "99.5" not in text
         assert "2.5" not in text

@@ -218,6 +218,10 @@ impl<'u> Open<'u> {
                 self.finished();
                 Err(Error::of_call(code, &self.method, &*reason).maybe_run())
             }
+            // Dropped, it cancels the call.
+            Some(Next::Broken(reason)) => {
+                Err(Error::of_call(Code::Internal, &self.method, reason).maybe_run())
+            }
             None => {
                 self.grant(cx);
                 if self.limits.idle.is_some() {

@@ -85,6 +85,8 @@ struct Streamed {
     allowed: Amount,
     /// What ended it.
     answer: Option<Answer>,
+    /// What the worker did wrong.
+    broken: Option<&'static str>,
 }
 
 /// What may be sent of a stream, in all: one more item while fewer bytes were sent.
@@ -104,6 +106,8 @@ pub(crate) enum Next {
     Answer(Answer),
     /// There will be no answer.
     End(End),
+    /// The worker broke the protocol, in this way; the call keeps its slot.
+    Broken(&'static str),
 }
 
 /// MessagePack and the arrays in it.
@@ -241,7 +245,8 @@ impl Calls {
         let in_bounds = streamed.come < streamed.granted.bytes.saturating_add(OVERTAKING);
         streamed.come = streamed.come.saturating_add(item.bytes());
         if !in_bounds || !streamed.items.put(position, item, streamed.granted.items - streamed.taken) {
-            return Delivery::Unknown;
+            streamed.broken =
+                Some("the worker sent an item twice, out of place, or more than it was granted");
         }
         Delivery::Kept(streamed.waker.take())
     }
@@ -258,6 +263,14 @@ impl Calls {
         // An end may overtake items.
         let position = streamed.items.position();
         let complete = streamed.answer.take_if(|answer| answer.header.stream_seq == position);
+        // How many items are still to come, which is more than may come where it is less than none.
+        let to_come = streamed.answer.as_ref().map(|answer| answer.header.stream_seq.wrapping_sub(position));
+        if to_come.is_some_and(|items| u64::from(items) > streamed.granted.items - streamed.taken) {
+            streamed.broken = Some("the worker's end of the stream does not fit the items that it sent");
+        }
+        if let (Some(reason), None) = (streamed.broken, &complete) {
+            return Some(Next::Broken(reason));
+        }
         let next = match (complete, end) {
             (Some(answer), _) => Next::Answer(answer),
             (None, Some(end)) => Next::End(end),

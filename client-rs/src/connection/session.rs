@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use pycrust_protocol::control::Response;
 use pycrust_protocol::header::{Common, Credit, Header, flags};
 use pycrust_protocol::limits::SMALL_SAMPLE_LEN;
+use pycrust_protocol::metadata;
 use pycrust_protocol::report::REPORT_LEN;
 use pycrust_protocol::{Code, Malformed};
 use pycrust_transport::sync::Mutex;
@@ -243,7 +244,6 @@ impl Session {
 
     /// Gives an answer to its call.
     fn deliver(&self, frame: &Frame<'_>) -> Result<(u64, Option<Waker>), Malformed> {
-        let sample = frame.sample();
         let header = match Header::decode(frame.header())? {
             Header::Response(header) => header,
             Header::Credit(Credit { id, granted, bytes, .. }) => {
@@ -251,14 +251,15 @@ impl Session {
             }
             _ => return Err(Malformed::new(6, "a client receives responses and credits only")),
         };
-        let parts = header.common.split(sample)?;
+        let parts = header.common.split(frame.head())?;
         let response = Response::decode(parts.control)?;
+        metadata::check(parts.metadata)?;
         // Frames may overtake each other; only one thread at a time receives.
         if header.common.sent_ns > self.heard_ns() {
             self.heard_ns.store(header.common.sent_ns, Ordering::Relaxed);
         }
         // Before the lock: attachments may have to be copied.
-        let attachments = frame.attachments(header.common.attachments_in(sample)?);
+        let attachments = frame.attachments(header.common.attachments_in(frame.head(), frame.sample_len())?);
         let delivery = {
             let mut calls = self.calls.lock();
             if header.common.flags & flags::STREAM_ITEM == 0 {

@@ -259,7 +259,8 @@ impl Silent {
         let listener =
             rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
         let listener = listener.unwrap();
-        let address = SocketAddrUnix::new(dir.join(format!("{ENDPOINT}.sock"))).unwrap();
+        let address =
+            SocketAddrUnix::new(dir.join(EndpointName::new(ENDPOINT).unwrap().socket_file())).unwrap();
         rustix::net::bind(&listener, &address).unwrap();
         rustix::net::listen(&listener, 16).unwrap();
         let (accepted, stop) = (Arc::default(), Arc::new(AtomicBool::new(false)));
@@ -359,7 +360,7 @@ fn serve(seen: &Seen, waiter: &Waiter) {
 
 fn accept(seen: &Seen, link: &Arc<Connection>, frame: &Frame<'_>, open: &mut Vec<Open>) {
     let header = Header::decode(frame.header()).unwrap();
-    let parts = header.common().split(frame.sample()).unwrap();
+    let parts = header.common().split(frame.head()).unwrap();
     seen.reports.lock().unwrap().extend(Report::read_all(parts.reports));
     let Header::Request(header) = header else { return };
     let request = Request::decode(parts.control).unwrap();
@@ -386,7 +387,8 @@ fn accept(seen: &Seen, link: &Arc<Connection>, frame: &Frame<'_>, open: &mut Vec
         id: request.id,
         method: request.method.into(),
         payload: request.payload.into(),
-        attachments: frame.attachments(header.common.attachments_in(frame.sample()).unwrap()),
+        attachments: frame
+            .attachments(header.common.attachments_in(frame.head(), frame.sample_len()).unwrap()),
         due_ns: monotonic_ns() + wait_ms * 1_000_000,
         upload: (header.common.flags & flags::UPLOAD != 0).then_some((0, false)),
         dripped: false,

@@ -19,6 +19,9 @@ pub struct Config {
     pub max_in_flight: usize,
     /// Bytes of arguments that may wait in queues. A single larger call is taken when nothing waits.
     pub max_queued_bytes: usize,
+    /// Bytes of answers that may wait for clients that don't take them; past it, a client that has more than its share
+    /// gets errors in their place. The bound leaves out errors, and answers of up to the share of each client.
+    pub max_waiting_bytes: usize,
     /// How long the leader polls before it sleeps: `None` adapts to the traffic, zero never polls.
     pub spin: Option<Duration>,
 }
@@ -49,6 +52,7 @@ impl Default for Config {
             max_in_flight_per_client: 16_384,
             max_in_flight: 65_536,
             max_queued_bytes: 256 << 20,
+            max_waiting_bytes: 1 << 30,
             spin: None,
         }
     }

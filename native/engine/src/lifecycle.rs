@@ -144,7 +144,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         self.clear_receiver();
         let refused = left.len();
         for (index, call) in left {
-            self.admission.unqueue(call.weight());
+            self.admission.unqueue(&call.client.account, call.weight());
             self.refuse(index, &call, &refusals::stopping(&self.config.endpoint), Patience::Hurries);
         }
         for job in resumable {

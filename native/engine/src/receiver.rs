@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pycrust_protocol::reserved::{HAND_OVER, HEALTH, METHODS, STATS};
+use pycrust_protocol::reserved::{HEALTH, METHODS, STATS};
 use pycrust_transport::Link;
 
 use crate::clients::call::Call;
@@ -73,7 +73,7 @@ impl<L: Link> Receiver<L> {
 }
 
 /// The reserved methods that exist.
-pub(crate) const NATIVE: [&str; 4] = [HEALTH, METHODS, STATS, HAND_OVER];
+pub(crate) const NATIVE: [&str; 3] = [HEALTH, METHODS, STATS];
 
 /// A question about the worker itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,8 +84,6 @@ pub(crate) enum Native {
     Methods,
     /// `pycrust.stats`
     Stats,
-    /// `pycrust.hand_over`
-    HandOver,
 }
 
 impl Native {
@@ -95,7 +93,6 @@ impl Native {
             HEALTH => Some(Self::Health),
             METHODS => Some(Self::Methods),
             STATS => Some(Self::Stats),
-            HAND_OVER => Some(Self::HandOver),
             _ => None,
         }
     }

@@ -51,8 +51,13 @@ pub(crate) fn full(full: Full) -> Refusal {
             "{held} bytes of arguments wait in the worker's queues and this call brings {asked} more, \
              at most {bound} are allowed (max_queued_bytes); try again later"
         ),
+        Full::Waiting { held, bound, asked } => format!(
+            "{held} bytes of answers wait for clients that don't take them and this answer has {asked} more, at most \
+             {bound} may wait (max_waiting_bytes); take answers as they come, or ask for less at a time"
+        ),
     };
-    Refusal::new(Code::ResourceExhausted, message)
+    let refusal = Refusal::new(Code::ResourceExhausted, message);
+    if matches!(full, Full::Waiting { .. }) { refusal.after_start() } else { refusal }
 }
 
 pub(crate) fn expired(method: &str, waited_ns: u64) -> Refusal {

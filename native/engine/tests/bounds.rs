@@ -292,3 +292,29 @@ fn answers_that_cannot_be_sent_are_explained() {
     assert_eq!(caller.call("echo", b"x").status, Code::ResourceExhausted);
     rig.finish();
 }
+
+#[test]
+fn the_last_threads_are_kept_for_methods_of_which_no_call_runs() {
+    let rig = Rig::with(Config { max_threads: 17, ..config() });
+    rig.engine.start().unwrap();
+    let (gate, runs) = (Arc::new(Gate::default()), Arc::new(AtomicUsize::new(0)));
+    let (held, counted) = (gate.clone(), runs.clone());
+    rig.engine.publish(vec![support::rig::register("slow", 16, move |running| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        running.detached(|| held.pass());
+        number(1)
+    })]);
+    rig.register_echo();
+    let (greedy, other) = (rig.connect(), rig.connect());
+    for _ in 0..40 {
+        greedy.send("slow", b"");
+    }
+    until("all run that may", || runs.load(Ordering::SeqCst) == 14);
+    for _ in 0..50 {
+        assert_eq!(other.call("echo", b"quick").payload, b"quick");
+    }
+    assert_eq!(runs.load(Ordering::SeqCst), 14, "what the others let go of is not for it");
+    gate.open();
+    assert_eq!(collect(&greedy, 40), [Code::Ok; 40]);
+    rig.finish();
+}

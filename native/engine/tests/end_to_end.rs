@@ -94,7 +94,7 @@ impl Caller {
             self.connection
                 .receive(1, &mut |frame| {
                     let Header::Response(header) = Header::decode(frame.header()).unwrap() else { panic!() };
-                    let parts = header.common.split(frame.sample()).unwrap();
+                    let parts = header.common.split(frame.head()).unwrap();
                     let response = Response::decode(parts.control).unwrap();
                     answer = Some((response.id, response.status, response.payload.to_vec()));
                 })

@@ -171,3 +171,58 @@ fn the_latest_call_takes_the_place_of_those_that_wait() {
     assert_eq!(answers[2].payload, b"4");
     rig.finish();
 }
+
+#[test]
+fn a_caller_that_takes_nothing_gets_no_more_whatever_it_grants() {
+    let rig = Rig::new();
+    rig.engine.publish(vec![registration("count", 1, Handler::Count(1_000_000))]);
+    rig.register_echo();
+    let (stopped, other) = (rig.connect_with(8), rig.connect());
+    let id = stopped.send_as("count", b"", flagged(flags::STREAM, u32::MAX));
+    stopped.grant(id, u64::MAX);
+    // The call itself, and what waits beyond the eight frames of its window.
+    until("as much waits as may", || rig.engine.in_flight() == 65);
+    for _ in 0..100 {
+        assert_eq!(other.call("echo", b"on").payload, b"on");
+    }
+    assert_eq!(rig.engine.in_flight(), 65);
+    for number in 0..5_000 {
+        assert_eq!(stopped.answer().number(), number, "it goes on as its answers are taken");
+    }
+    rig.disconnect(&stopped);
+    until("it is dropped", || rig.engine.in_flight() == 0);
+    rig.finish();
+}
+
+#[test]
+fn items_that_do_not_fit_their_stream_end_the_call() {
+    let rig = Rig::new();
+    rig.engine.publish(vec![registration("each", 1, Handler::Echo)]);
+    let caller = rig.connect_with(1024);
+    let broken = |send: &dyn Fn(u64)| {
+        let id = caller.send_as("each", b"", flagged(flags::STREAM | flags::UPLOAD, 1000));
+        send(id);
+        loop {
+            let answer = caller.answer();
+            if answer.header.common.flags == flags::STREAM {
+                assert_eq!(
+                    (answer.id, answer.status),
+                    (id, Code::InvalidArgument),
+                    "{}",
+                    answer.error().message
+                );
+                return;
+            }
+        }
+    };
+    let item = |id, position| caller.send_argument(id, "each", position, Some(b"a"));
+    broken(&|id| [0, 0].into_iter().for_each(|position| item(id, position)));
+    broken(&|id| [1, 1].into_iter().for_each(|position| item(id, position)));
+    broken(&|id| item(id, 64));
+    broken(&|id| {
+        [0, 1].into_iter().for_each(|position| item(id, position));
+        caller.send_argument(id, "each", 1, None);
+    });
+    broken(&|id| caller.send_argument(id, "each", 1000, None));
+    rig.finish();
+}

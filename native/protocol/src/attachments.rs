@@ -56,10 +56,11 @@ impl Common {
         self.attachments as usize * ENTRY_LEN
     }
 
-    /// Where the sample's attachments lie in it, by their numbers.
+    /// Where the attachments of a sample of `sample_len` bytes lie in it, by their numbers. `head` is what precedes
+    /// them, or more: a copy of it, where the sample's own bytes could still be changed by whoever sent them.
     ///
     /// # Errors
-    /// [`Malformed`] if the sample is shorter than the table, or an attachment does not lie behind the table,
+    /// [`Malformed`] if the head ends before the table does, or an attachment does not lie behind the table,
     /// is not aligned, reaches past the sample's end, or shares bytes with another.
     ///
     /// # Examples
@@ -69,15 +70,15 @@ impl Common {
     /// let mut sample = vec![0; 128];
     /// sample[..16].copy_from_slice(&[64, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0]);
     /// let common = Common { attachments: 1, ..Common::default() };
-    /// assert_eq!(*common.attachments_in(&sample)?, [64..69]);
-    /// assert!(common.attachments_in(&sample[..68]).is_err());
+    /// assert_eq!(*common.attachments_in(&sample[..16], 128)?, [64..69]);
+    /// assert!(common.attachments_in(&sample[..16], 68).is_err());
     /// # Ok::<(), pycrust_protocol::Malformed>(())
     /// ```
-    pub fn attachments_in(&self, sample: &[u8]) -> Result<Box<[Range<usize>]>, Malformed> {
+    pub fn attachments_in(&self, head: &[u8], sample_len: usize) -> Result<Box<[Range<usize>]>, Malformed> {
         if self.attachments == 0 {
             return Ok(Box::default());
         }
-        let parts = self.split(sample)?;
+        let parts = self.split(head)?;
         let table_end = length(self.announced());
         let table_start = table_end - parts.table.len();
         let (entries, _) = parts.table.as_chunks::<ENTRY_LEN>();
@@ -85,7 +86,7 @@ impl Common {
         for (number, entry) in entries.iter().enumerate() {
             let at = table_start + number * ENTRY_LEN;
             ranges.push(
-                range(entry, table_end, sample.len())
+                range(entry, table_end, sample_len)
                     .map_err(|reason| Malformed::new(at, format!("attachment {number} {reason}")))?,
             );
         }

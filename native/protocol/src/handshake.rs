@@ -47,7 +47,13 @@ pub struct Welcome {
 pub enum Message {
     /// The client's first message.
     Hello(Hello),
-    /// The worker's answer to it.
+    /// In a hello's place: another process of the user is about to serve the name. The worker says goodbye, drains and
+    /// stops.
+    HandOver {
+        /// The endpoint's name.
+        endpoint: String,
+    },
+    /// The worker's answer to a hello.
     Welcome(Welcome),
     /// The worker does not serve this client: why, and what to do about it.
     Refused {

@@ -5,7 +5,7 @@
 use crate::attachments::ENTRY_LEN;
 use crate::bytes::{Raw, array, length, put, u16_at, u32_at, u64_at};
 use crate::error::Malformed;
-use crate::limits::{MAX_BODY_LEN, PROTOCOL_VERSION};
+use crate::limits::{MAX_BODY_LEN, MAX_METADATA_LEN, PROTOCOL_VERSION};
 use crate::report::REPORT_LEN;
 
 /// Bytes of the header.
@@ -208,14 +208,7 @@ impl Header {
                 format!("protocol version {version}, this side speaks {PROTOCOL_VERSION}"),
             ));
         }
-        let common = Common {
-            flags: raw[7],
-            body_len: u32_at(raw, 8),
-            metadata_len: u32_at(raw, 12),
-            attachments: u32_at(raw, 16),
-            reports: u32_at(raw, 20),
-            sent_ns: u64_at(raw, 24),
-        };
+        let common = Common::read(raw);
         common.check(raw[6])?;
         match raw[6] {
             1 => Ok(Self::Request(RequestHeader {
@@ -296,6 +289,24 @@ impl Common {
         Ok(Parts { control, metadata, reports, table: &rest[..table_len] })
     }
 
+    /// Bytes of all parts before the attachments together, as a header says that was not checked: at most `sample_len`.
+    pub fn head_len(raw: &Raw, sample_len: usize) -> usize {
+        let common = Self::read(raw);
+        // Without attachments everything is head, also what does not belong there.
+        if common.attachments == 0 { sample_len } else { length(common.announced()).min(sample_len) }
+    }
+
+    fn read(raw: &Raw) -> Self {
+        Self {
+            flags: raw[7],
+            body_len: u32_at(raw, 8),
+            metadata_len: u32_at(raw, 12),
+            attachments: u32_at(raw, 16),
+            reports: u32_at(raw, 20),
+            sent_ns: u64_at(raw, 24),
+        }
+    }
+
     /// Bytes of all parts before the attachments together.
     pub(crate) fn announced(&self) -> u64 {
         let reports = u64::from(self.reports) * REPORT_LEN as u64;
@@ -325,6 +336,11 @@ impl Common {
                 8,
                 format!("a body of {len} bytes, at most {MAX_BODY_LEN} are allowed"),
             ));
+        }
+        if self.metadata_len as usize > MAX_METADATA_LEN {
+            let len = self.metadata_len;
+            let reason = format!("metadata of {len} bytes, at most {MAX_METADATA_LEN} are allowed");
+            return Err(Malformed::new(12, reason));
         }
         if kind == Kind::Report as u8 && (self.body_len, self.metadata_len) != (0, 0) {
             return Err(Malformed::new(8, "a report frame has no control message and no metadata"));

@@ -33,6 +33,7 @@
 //! | [`control`] | the request's and the response's MessagePack array |
 //! | [`payload`] | what a payload may be, checked without decoding it |
 //! | [`reader`] | what bytes that nobody has checked say, value by value |
+//! | [`metadata`] | what may travel beside a request or an answer |
 //! | [`attachments`], [`tensor`] | where arrays lie beside the body, and what the body says of them |
 //! | [`error`], [`code`] | how a call fails: status numbers, the error's map |
 //! | [`report`] | round trips that the client measured |
@@ -54,6 +55,7 @@ pub mod handshake;
 pub mod header;
 pub mod integer;
 pub mod limits;
+pub mod metadata;
 pub mod name;
 pub mod order;
 pub mod payload;

@@ -6,6 +6,9 @@ pub const PROTOCOL_VERSION: u16 = 2;
 /// Arrays and maps that a value in a payload may lie inside.
 pub const MAX_DEPTH: usize = 128;
 
+/// Values of a payload that a dynamic language makes objects of: an empty map is one byte here and 72 there.
+pub const MAX_VALUES: usize = 8 << 20;
+
 /// Bytes of a method name.
 pub const MAX_METHOD_LEN: usize = 256;
 

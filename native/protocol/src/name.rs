@@ -72,6 +72,29 @@ impl EndpointName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The file name of the socket at which the endpoint's worker listens: a hash, since every user of the machine can
+    /// read the paths of all sockets.
+    ///
+    /// # Examples
+    /// ```
+    /// use pycrust_protocol::name::EndpointName;
+    ///
+    /// assert_eq!(EndpointName::new("calculator")?.socket_file(), "8342aaee6f30cef7.sock");
+    /// # Ok::<(), pycrust_protocol::name::InvalidName>(())
+    /// ```
+    pub fn socket_file(&self) -> String {
+        format!("{:016x}.sock", hash(self.0.as_bytes()))
+    }
+}
+
+/// FNV-1a of the bytes and a zero, 64 bits: the same in every process and every build, unlike the standard library's.
+/// <http://www.isthe.com/chongo/tech/comp/fnv/> has its two constants.
+pub fn hash(bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .chain(&[0])
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 impl fmt::Display for EndpointName {

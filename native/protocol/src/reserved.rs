@@ -10,8 +10,6 @@ pub const HEALTH: &str = "pycrust.health";
 pub const METHODS: &str = "pycrust.methods";
 /// `pycrust.stats`: how is it going?
 pub const STATS: &str = "pycrust.stats";
-/// `pycrust.hand_over`: let another process of the user serve the name.
-pub const HAND_OVER: &str = "pycrust.hand_over";
 /// `pycrust.ready`: can it answer? Its arguments are `[method, bin]`, the MessagePack of that method's arguments:
 /// the method is run as by any call, and its answer is the answer.
 pub const READY: &str = "pycrust.ready";

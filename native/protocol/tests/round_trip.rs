@@ -8,7 +8,9 @@ use pycrust_protocol::handshake::{Hello, Message, Welcome};
 use pycrust_protocol::header::{
     Common, Credit, HEADER_LEN, Header, MAGIC, RequestHeader, ResponseHeader, Stages, TraceContext, flags,
 };
-use pycrust_protocol::limits::{MAX_CLIENT_LEN, MAX_HANDSHAKE_LEN, MAX_IN_FLIGHT, MAX_REASON_LEN};
+use pycrust_protocol::limits::{
+    MAX_CLIENT_LEN, MAX_HANDSHAKE_LEN, MAX_IN_FLIGHT, MAX_METADATA_LEN, MAX_REASON_LEN,
+};
 use pycrust_protocol::report::{REPORT_LEN, Report};
 use pycrust_protocol::{Code, ErrorPayload, ValidationIssue, payload};
 
@@ -45,7 +47,7 @@ fn number() -> impl Strategy<Value = u64> {
 }
 
 fn common(allowed: u8) -> impl Strategy<Value = Common> {
-    let lengths = (0..1_u32 << 29, 0..1_u32 << 20, 0..1_u32 << 20);
+    let lengths = (0..1_u32 << 29, 0..=MAX_METADATA_LEN as u32, 0..1_u32 << 20);
     (any::<u8>(), lengths, number()).prop_map(move |(flags, (body_len, metadata_len, reports), sent_ns)| {
         Common { flags: flags & allowed, body_len, metadata_len, attachments: 0, reports, sent_ns }
     })
@@ -147,6 +149,7 @@ fn message() -> impl Strategy<Value = Message> {
         welcome,
         (prop::sample::select(&Code::ALL[1..]), any::<String>())
             .prop_map(|(code, reason)| Message::Refused { code, reason }),
+        any::<String>().prop_map(|endpoint| Message::HandOver { endpoint }),
         Just(Message::Opened),
         Just(Message::Serving),
         any::<String>().prop_map(|service| Message::BulkOffered { service }),

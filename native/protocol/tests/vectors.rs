@@ -147,7 +147,7 @@ fn samples() {
 fn attachments() {
     for vector in vectors("attachments.json") {
         let common = common(&vector.json["header"]);
-        let found = common.attachments_in(&vector.bytes);
+        let found = common.attachments_in(&vector.bytes, vector.bytes.len());
         let Some(value) = vector.value() else {
             vector.assert_refused(found);
             continue;
@@ -266,6 +266,7 @@ fn message(value: &Value) -> Message {
             code: Code::from_u8(number(value, "code")).expect("a code"),
             reason: text(&value["reason"]),
         },
+        "hand_over" => Message::HandOver { endpoint: text(&value["endpoint"]) },
         "opened" => Message::Opened,
         "serving" => Message::Serving,
         "bulk_offered" => Message::BulkOffered { service: text(&value["service"]) },

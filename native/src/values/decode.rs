@@ -1,12 +1,14 @@
 //! MessagePack to Python objects.
 //!
 //! The bytes come from the other side: every length is checked against what is left before anything
-//! is allocated for it, and nesting is bounded.
+//! is allocated for it, nesting and the number of values are bounded, and so is what hashing costs. Other threads get the
+//! interpreter now and then.
 
+use std::collections::HashMap;
 use std::fmt::Display;
 
 use pycrust_protocol::integer::{INTEGER_EXTENSION, Integer};
-use pycrust_protocol::limits::MAX_DEPTH;
+use pycrust_protocol::limits::{MAX_DEPTH, MAX_VALUES};
 use pycrust_protocol::tensor::{TENSOR_EXTENSION, Tensor};
 use pycrust_transport::Attachments;
 use pyo3::exceptions::PyValueError;
@@ -17,6 +19,13 @@ use rmp::Marker;
 
 use crate::values::memory::Buffer;
 use crate::values::{keys, timestamp};
+
+/// Values that are read before other threads get the interpreter: some milliseconds.
+const TURN: usize = 1 << 15;
+
+/// Keys of one map that may have the same hash. Python randomises the hashes of texts and bytes only: of tuples and large
+/// integers a caller can make up any number with one hash, and each would be compared with all before it.
+const MAX_EQUAL_HASHES: u32 = 64;
 
 /// Why a payload gave no object.
 pub(crate) enum DecodeError {
@@ -62,13 +71,12 @@ pub(crate) fn decode<'py>(py: Python<'py>, bytes: &[u8]) -> Read<'py> {
 
 /// Reads the one value that `bytes` holds, whose arrays are in these attachments.
 pub(crate) fn decode_with<'py>(py: Python<'py>, bytes: &[u8], attachments: &Attachments) -> Read<'py> {
-    decode_from(Decoder { py, bytes, at: 0, items: Vec::new(), attachments, absent: false })
+    decode_from(Decoder::new(py, bytes, attachments, false))
 }
 
 /// Reads the one value that `bytes` holds, of a record: arrays that were not kept are `pycrust.arrays.absent.Absent`.
 pub(crate) fn decode_kept<'py>(py: Python<'py>, bytes: &[u8], arrays: &Attachments) -> Read<'py> {
-    let absent = arrays.is_empty();
-    decode_from(Decoder { py, bytes, at: 0, items: Vec::new(), attachments: arrays, absent })
+    decode_from(Decoder::new(py, bytes, arrays, arrays.is_empty()))
 }
 
 fn decode_from<'py>(mut decoder: Decoder<'_, 'py>) -> Read<'py> {
@@ -89,9 +97,31 @@ struct Decoder<'a, 'py> {
     attachments: &'a Attachments,
     /// Whether the arrays are missing.
     absent: bool,
+    /// Values that may still be read in this turn.
+    turn: usize,
+    /// Turns that may still follow.
+    turns: usize,
 }
 
 impl<'a, 'py> Decoder<'a, 'py> {
+    fn new(py: Python<'py>, bytes: &'a [u8], attachments: &'a Attachments, absent: bool) -> Self {
+        let (turn, turns) = (TURN, MAX_VALUES / TURN);
+        Self { py, bytes, at: 0, items: Vec::new(), attachments, absent, turn, turns }
+    }
+
+    /// Lets other threads have the interpreter, unless there have been too many values.
+    #[cold]
+    fn next_turn(&mut self) -> Result<(), Box<DecodeError>> {
+        self.turns -= 1;
+        if self.turns == 0 {
+            let reason = format_args!("more than {MAX_VALUES} values; many numbers belong in an array");
+            return Err(self.refuse(self.at, reason));
+        }
+        self.turn = TURN;
+        self.py.detach(|| ());
+        Ok(())
+    }
+
     #[expect(clippy::unused_self, reason = "reads as the decoder's verdict")]
     #[expect(clippy::unnecessary_box_returns, reason = "see `Decoded`")]
     #[cold]
@@ -121,6 +151,10 @@ impl<'a, 'py> Decoder<'a, 'py> {
         let at = self.at;
         if depth > MAX_DEPTH {
             return Err(self.refuse(at, format_args!("nested deeper than {MAX_DEPTH}")));
+        }
+        self.turn -= 1;
+        if self.turn == 0 {
+            self.next_turn()?;
         }
         let marker = Marker::from_u8(self.fixed::<1>()?[0]);
         match marker {
@@ -293,8 +327,18 @@ impl<'a, 'py> Decoder<'a, 'py> {
         }
         self.paid_for(at, len, 2)?;
         let dict = PyDict::new(self.py);
+        let mut hashes: Option<HashMap<isize, u32>> = None;
         for _ in 0..len {
+            let from = self.at;
             let key = self.key(depth + 1)?;
+            if may_collide(self.bytes[from]) {
+                let equal = hashes.get_or_insert_default().entry(key.hash()?).or_insert(0);
+                *equal += 1;
+                if *equal > MAX_EQUAL_HASHES {
+                    let reason = format_args!("more than {MAX_EQUAL_HASHES} keys of a map have one hash");
+                    return Err(self.refuse(from, reason));
+                }
+            }
             let value = self.value(depth + 1, false)?;
             dict.set_item(key, value)?;
         }
@@ -347,4 +391,9 @@ impl<'a, 'py> Decoder<'a, 'py> {
         let buffer = Bound::new(self.py, Buffer(bytes))?;
         Ok(view.call1((buffer, dtype.name(), shape, big_endian, column_major))?)
     }
+}
+
+/// Whether a key that begins so is one whose hash a caller can choose: an array or an extension.
+fn may_collide(first: u8) -> bool {
+    matches!(first, 0x90..=0x9f | 0xc7..=0xc9 | 0xd4..=0xd8 | 0xdc..=0xdd)
 }

@@ -159,7 +159,7 @@ mod pingpong {
             await_frame(&link, &waiter, sleeping);
             link.receive(1, &mut |frame| {
                 body.clear();
-                body.extend_from_slice(frame.sample());
+                body.extend_from_slice(frame.head());
             })?;
             link.send(&header(), &[&body])?;
         }

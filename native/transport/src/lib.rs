@@ -39,7 +39,7 @@ pub use self::{
     fork::Descriptor,
     handshake::acceptor::{Acceptor, AcceptorEvents, Limits},
     handshake::claim::Claim,
-    handshake::connect::{Connecting, Progress, connect},
+    handshake::connect::{Connecting, Progress, ask_for_name, connect},
     iceoryx::node::clean_up,
     owner::Owner,
     process::{PerProcess, Process, ProcessLocal},

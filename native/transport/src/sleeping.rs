@@ -6,3 +6,4 @@ pub(crate) mod parking;
 pub(crate) mod polling;
 pub(crate) mod shared_flags;
 pub(crate) mod waiter;
+pub(crate) mod wakeup;

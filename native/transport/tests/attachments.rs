@@ -30,8 +30,8 @@ fn receive(link: &Connection) -> (Vec<u8>, Attachments) {
     wait_until("a frame", || link.ready());
     link.receive(1, &mut |frame| {
         let header = Header::decode(frame.header()).unwrap();
-        let parts = header.common().split(frame.sample()).unwrap();
-        let ranges = header.common().attachments_in(frame.sample()).unwrap();
+        let parts = header.common().split(frame.head()).unwrap();
+        let ranges = header.common().attachments_in(frame.head(), frame.sample_len()).unwrap();
         found = Some((parts.control.to_vec(), frame.attachments(ranges)));
     })
     .unwrap();

@@ -9,7 +9,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::sync::Barrier;
 
-use common::{Place, name};
+use common::{Place, name, socket_file};
 use pycrust_protocol::name::EndpointName;
 use pycrust_transport::{Claim, ClaimError, ConnectError, Runtime, connect};
 
@@ -99,7 +99,7 @@ fn iceoryx2_s_files_are_in_a_directory_of_ours_alone() {
 fn a_lock_file_that_nobody_holds_is_nobody_s() {
     let place = Place::new();
     fs::write(place.path().join("tested.lock"), b"left by a crash").unwrap();
-    fs::write(place.path().join("tested.sock"), b"left by a crash").unwrap();
+    fs::write(place.path().join(socket_file("tested")), b"left by a crash").unwrap();
     assert!(place.runtime.live_endpoints().is_empty());
     let claim = place.claim();
     assert_eq!(place.runtime.live_endpoints(), [claim.owner().clone()]);

@@ -9,7 +9,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use common::{Place, body, driven, name, receive_one, request, wait_until};
+use common::{Place, body, driven, name, receive_one, request, socket_file, wait_until};
 use pycrust_protocol::name::EndpointName;
 use pycrust_transport::{Acceptor, Claim, ClaimError, Connection, ControlEvent, Limits, Link, connect};
 use std::sync::Arc;
@@ -66,7 +66,7 @@ fn a_socket_that_was_removed_is_made_again() {
     let place = Place::new();
     let (acceptor, events) = place.serve();
     let client = place.connect();
-    let socket = place.path().join("tested.sock");
+    let socket = place.path().join(socket_file("tested"));
     fs::remove_file(&socket).unwrap();
     assert!(is_served(&place));
     wait_until("the socket", || socket.exists());
@@ -81,7 +81,7 @@ fn a_socket_that_was_removed_is_made_again() {
 fn a_socket_whose_place_is_taken_is_told_of_on_both_sides() {
     let place = Place::new();
     let (acceptor, events) = place.serve();
-    let socket = place.path().join("tested.sock");
+    let socket = place.path().join(socket_file("tested"));
     fs::remove_file(&socket).unwrap();
     while let Err(error) = fs::create_dir(&socket) {
         // The slow tick came in between.
@@ -120,7 +120,7 @@ fn a_directory_that_was_removed_or_renamed_is_made_again() {
         fs::create_dir(place.path()).unwrap();
         fs::set_permissions(place.path(), Permissions::from_mode(0o700)).unwrap();
         assert!(is_served(&place));
-        wait_until("the socket", || place.path().join("tested.sock").exists());
+        wait_until("the socket", || place.path().join(socket_file("tested")).exists());
         assert!(is_served(&place));
         works(&client, &events.links()[0]);
         drop(place.connect());
@@ -143,7 +143,7 @@ fn a_directory_that_others_can_enter_is_told_of_and_the_advice_works() {
     let error = connect(&place.runtime, &name(), "test").unwrap_err().to_string();
     assert!(error.contains("0755") && error.contains("chmod it to 0700"), "{error}");
     fs::set_permissions(place.path(), Permissions::from_mode(0o700)).unwrap();
-    wait_until("the socket", || place.path().join("tested.sock").exists());
+    wait_until("the socket", || place.path().join(socket_file("tested")).exists());
     let client = place.connect();
     works(&client, &events.link());
     drop(client);
@@ -284,9 +284,9 @@ fn whoever_looks_removes_what_the_dead_left_and_nothing_of_the_living() {
     let (acceptor, events) = place.serve();
     let client = place.connect();
     fs::write(place.path().join("dead.lock"), b"left by a crash").unwrap();
-    fs::write(place.path().join("dead.sock"), b"left by a crash").unwrap();
+    fs::write(place.path().join(socket_file("dead")), b"left by a crash").unwrap();
     assert_eq!(place.runtime.live_endpoints().len(), 1);
-    assert!(!place.path().join("dead.lock").exists() && !place.path().join("dead.sock").exists());
+    assert!(!place.path().join("dead.lock").exists() && !place.path().join(socket_file("dead")).exists());
     works(&client, &events.link());
     drop(client);
     acceptor.stop();

@@ -79,7 +79,10 @@ fn samples_are_aligned_and_a_connection_takes_little_memory() {
     assert!(taken() < 700 << 10, "{} bytes before the first frame", taken());
     for (len, most) in [(1, 700 << 10), (65_536, 900 << 10), (4 << 20, 6 << 20)] {
         client.send(&request(len), &[&body(len)]).unwrap();
-        let aligned = |frame: &Frame<'_>| assert_eq!(frame.sample().as_ptr().addr() % 64, 0);
+        let aligned = |frame: &Frame<'_>| {
+            let whole = frame.attachments(Box::new([0..frame.sample_len()])).get(0).unwrap();
+            assert_eq!(whole.as_ptr().addr() % 64, 0);
+        };
         assert_eq!(worker.receive(1, &mut { aligned }).unwrap(), 1);
         assert!(taken() < most, "{} bytes after a frame of {len}", taken());
     }
@@ -221,7 +224,7 @@ fn a_flood_arrives_in_order_and_complete() {
             sleep(&worker, &waiter);
             received += worker
                 .receive(17, &mut |frame| {
-                    let sample = frame.sample();
+                    let sample = frame.head();
                     let number = u32::from_le_bytes(sample[..4].try_into().unwrap());
                     if sample.len() > 4 {
                         assert_eq!(number, bulk_next.fetch_add(BULK_EVERY, Ordering::Relaxed));

@@ -27,7 +27,7 @@ fn socket() -> OwnedFd {
 
 fn dial(place: &Place) -> OwnedFd {
     let socket = socket();
-    let path = place.path().join(format!("{ENDPOINT}.sock"));
+    let path = place.path().join(name().socket_file());
     rustix::net::connect(&socket, &SocketAddrUnix::new(&path).unwrap()).unwrap();
     socket
 }
@@ -206,7 +206,7 @@ fn lying_flag_words_cost_a_look_and_nothing_else() {
 fn fake_worker(welcome: impl FnOnce(Welcome) -> Welcome, fds: &[BorrowedFd<'_>]) -> String {
     let place = Place::new();
     let listener = socket();
-    let path = place.path().join(format!("{ENDPOINT}.sock"));
+    let path = place.path().join(name().socket_file());
     rustix::net::bind(&listener, &SocketAddrUnix::new(&path).unwrap()).unwrap();
     rustix::net::listen(&listener, 1).unwrap();
     // A prefix as a real worker of this place would choose it.

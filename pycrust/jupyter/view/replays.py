@@ -55,11 +55,16 @@ def replayed(
     then = _answer(call, call.result, call.error)
     verdict = "The same answer" if replay.same else "Another answer"
     if replay.uncompared:
-        verdict = "An answer that can't be compared, since fields were dropped,"
+        verdict = "An answer that can't be compared"
     took = f"{duration(new.duration_ns)}; {duration(replay.recorded.duration_ns)} when it was recorded"
     if function is not None and replay.live is not None:
         took += f", {duration(replay.live.duration_ns)} on {replay.live.of} now"
-    return {"said": f"{verdict} from {new.of}, in {took}.", "diff": difference(then, now)}
+    said = f"{verdict} from {new.of}, in {took}."
+    # Where what differs is hidden, the lines of both answers are the same.
+    lines = difference(then, now)
+    if not replay.same and all(sign == " " for sign, _ in lines):
+        lines += [[" " if replay.uncompared else "+", one] for one in replay.differences]
+    return {"said": said, "diff": lines}
 
 
 def _tried(trial: Any, version: int) -> dict[str, Any]:
@@ -67,20 +72,23 @@ def _tried(trial: Any, version: int) -> dict[str, Any]:
     if trial.skipped:
         return {"said": "This call can't be made again: a handler did not end it, or not all of it was kept."}
     if trial.uncompared:
-        return {"said": "The answers can't be compared: fields of the recorded one were dropped."}
+        lines = [[" ", str(one)] for one in trial.untold[-1].differences]
+        return {"said": "The answers can't be compared: not all of the recorded call is there.", "diff": lines}
     took = duration(trial.latencies()["candidate"]["max"] * 1e9)
     if not trial.mismatches:
         return {"said": f"The same answer from v{version}, in {took}.", "diff": [[" ", "no difference"]]}
     mismatch = trial.mismatches[-1]
     lines = [["-", mismatch.expected], ["+", mismatch.found]]
     if mismatch.differences:
-        lines = [
-            line
-            for one in mismatch.differences
-            for line in ([" ", one.path], ["-", one.expected], ["+", one.found])
-            if line[1]
-        ]
+        lines = [line for one in mismatch.differences for line in _lines(one) if line[1]]
     return {"said": f"Another answer from v{version}, in {took}.", "diff": lines}
+
+
+def _lines(one: Any) -> list[list[str]]:
+    """What one place of two answers has, or what else is to be said of it."""
+    if one.expected or one.found:
+        return [[" ", one.path], ["-", one.expected], ["+", one.found]]
+    return [[" ", str(one)]]
 
 
 def _answer(_call: RecordedCall, result: Any, error: Any) -> dict[str, Any]:

@@ -37,6 +37,19 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
                 _ => return,
             }
         }
+        if let Err(full) = self.admission.may_wait(&client.outbox, len) {
+            let refusal = refusals::full(full);
+            log::warn!("an answer to {}: {}", named(&client.peer), refusal.error.message);
+            let answer = Answer {
+                header: ending(header),
+                id,
+                status: refusal.code,
+                payload: refusal.error.encode(),
+                metadata: Vec::new(),
+                attachments: Vec::new(),
+            };
+            return self.keep(client, Outgoing::Answer(answer), patience);
+        }
         let Body { payload, metadata, attachments } = body;
         // What others could still change, or hold on to, must not wait.
         let attachments = attachments.into_iter().map(Attachment::settled).collect();
@@ -78,6 +91,9 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         client.outbox.empty(|len| patience.takes(len), attempt, || self.admission.release(&client.account));
         if client.outbox.starts_with(|len| !patience.takes(len)) {
             self.sender.call(client);
+        }
+        if client.outbox.eased() {
+            client.ease();
         }
     }
 
@@ -132,19 +148,23 @@ fn send<L: Link>(
         sent => return sent,
     };
     log::warn!("an answer to {}: {}", named(&client.peer), instead.error.message);
-    let mut header = *header;
-    if header.common.flags & flags::STREAM_ITEM != 0 {
-        // It ends the stream in the item's place.
-        header.common.flags = flags::STREAM;
-    }
     attachments.clear();
-    let sent = send_frame(client, header, id, instead.code, [&instead.error.encode(), &[]], attachments);
+    let sent =
+        send_frame(client, ending(*header), id, instead.code, [&instead.error.encode(), &[]], attachments);
     if let Err(error) = &sent
         && *error != SendError::Full
     {
         log::error!("call {id:#x} of {} stays unanswered: {error}", client.peer.name);
     }
     sent
+}
+
+/// The header of an error that takes an answer's place; it ends the stream in an item's.
+fn ending(mut header: ResponseHeader) -> ResponseHeader {
+    if header.common.flags & flags::STREAM_ITEM != 0 {
+        header.common.flags = flags::STREAM;
+    }
+    header
 }
 
 fn send_frame<L: Link>(

@@ -28,7 +28,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         now_ns: u64,
         patience: Patience,
     ) {
-        self.admission.unqueue(call.weight());
+        self.admission.unqueue(&call.client.account, call.weight());
         let method = || {
             let scheduler = self.scheduler.lock();
             scheduler.registry.name(index).cloned().unwrap_or_default()

@@ -2,13 +2,23 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Calls in flight of one client.
+/// What the worker holds of one client.
 #[derive(Default)]
-pub(crate) struct Account(pub(crate) AtomicUsize);
+pub(crate) struct Account {
+    /// Calls that are received and not yet answered.
+    pub(crate) in_flight: AtomicUsize,
+    /// Bytes of arguments in queues.
+    pub(crate) queued_bytes: AtomicUsize,
+}
 
 impl Account {
     /// Calls of this client that are received and not yet answered.
     pub(crate) fn in_flight(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of its arguments in queues.
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.queued_bytes.load(Ordering::Relaxed)
     }
 }

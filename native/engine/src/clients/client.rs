@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use pycrust_protocol::header::HEADER_LEN;
 use pycrust_transport::sync::Mutex;
@@ -37,7 +37,8 @@ pub(crate) struct Client<L> {
 }
 
 impl<L: Link> Client<L> {
-    pub(crate) fn new(link: Arc<L>) -> Self {
+    /// A client of this connection. `waiting` counts the bytes of answers that wait for anybody.
+    pub(crate) fn new(link: Arc<L>, waiting: Arc<AtomicUsize>) -> Self {
         let (id, peer) = (link.id(), link.peer());
         let origin = Origin { name: peer.name.clone(), pid: peer.pid, connection: id };
         Self {
@@ -46,7 +47,7 @@ impl<L: Link> Client<L> {
             origin: Arc::new(origin),
             link,
             account: Account::default(),
-            outbox: Outbox::default(),
+            outbox: Outbox::new(waiting),
             ongoing: Mutex::default(),
             cancels: AtomicU64::new(0),
             gone: AtomicBool::new(false),
@@ -83,6 +84,14 @@ impl<L: Link> Client<L> {
         // Not under the lock: a call that ends takes it.
         for call in calls {
             call.cancel();
+        }
+    }
+
+    /// There is room for answers again: streams that paused go on.
+    pub(crate) fn ease(&self) {
+        let calls: Vec<_> = self.ongoing.lock().values().map(Arc::clone).collect();
+        for call in calls {
+            call.eased();
         }
     }
 

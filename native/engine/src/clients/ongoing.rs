@@ -2,6 +2,7 @@
 //! arguments follow.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use pycrust_protocol::limits::{SMALL_SAMPLE_LEN, STREAM_WINDOW_BYTES, UPLOAD_WINDOW};
@@ -56,6 +57,8 @@ pub(crate) trait Parked: Send {
 pub struct Ongoing {
     inner: Mutex<Inner>,
     changed: Condvar,
+    /// Whether so much waits for its caller already that no item may follow.
+    congested: Arc<AtomicBool>,
 }
 
 #[derive(Default)]
@@ -100,12 +103,13 @@ pub enum Argument {
 }
 
 impl Ongoing {
-    /// A call whose caller takes so much of its answer; `uploads` says whether arguments follow.
-    pub(crate) fn new(granted: Amount, uploads: bool) -> Arc<Self> {
+    /// A call whose caller takes so much of its answer, while it is not `congested`; `uploads` says whether arguments
+    /// follow.
+    pub(crate) fn new(granted: Amount, uploads: bool, congested: Arc<AtomicBool>) -> Arc<Self> {
         let end = (!uploads).then_some(Ok(0));
         let allowed = Amount { items: UPLOAD_WINDOW, bytes: STREAM_WINDOW_BYTES };
         let inner = Inner { granted, allowed, end, ..Inner::default() };
-        Arc::new(Self { inner: Mutex::new(inner), changed: Condvar::new() })
+        Arc::new(Self { inner: Mutex::new(inner), changed: Condvar::new(), congested })
     }
 
     /// Makes a change and tells everyone who waits for one.
@@ -114,7 +118,7 @@ impl Ongoing {
             let mut inner = self.inner.lock();
             make(&mut inner);
             self.changed.notify_all();
-            let go_on = inner.cancelled || inner.sent.has_room(inner.granted);
+            let go_on = inner.cancelled || self.takes_more(&inner);
             let parked = if go_on { inner.parked.take() } else { None };
             (inner.listener.clone(), parked)
         };
@@ -124,6 +128,17 @@ impl Ongoing {
         if let Some(parked) = parked {
             parked.resume();
         }
+    }
+
+    /// Whether one more item may be sent. What a caller grants says nothing of what it takes: a window of any size is
+    /// no leave to fill this process's memory.
+    fn takes_more(&self, inner: &Inner) -> bool {
+        inner.sent.has_room(inner.granted) && !self.congested.load(Ordering::Acquire)
+    }
+
+    /// There is room for its caller's answers again.
+    pub(crate) fn eased(&self) {
+        self.change(|_| ());
     }
 
     /// The caller cancelled the call or is gone.
@@ -154,7 +169,14 @@ impl Ongoing {
     /// There are this many arguments.
     pub(crate) fn end(&self, count: u32) {
         self.change(|inner| {
-            inner.end.get_or_insert(Ok(count));
+            // Fewer than came, or more than may come.
+            let to_come = u64::from(count.wrapping_sub(inner.arguments.position()));
+            let fits = to_come <= inner.allowed.items - inner.taken.items;
+            inner.end.get_or_insert(if fits {
+                Ok(count)
+            } else {
+                Err("the caller's end of the arguments does not fit those that it sent")
+            });
         });
     }
 
@@ -165,8 +187,7 @@ impl Ongoing {
 
     /// Whether the caller takes one more item now.
     pub fn may_send(&self) -> bool {
-        let inner = self.inner.lock();
-        inner.sent.has_room(inner.granted)
+        self.takes_more(&self.inner.lock())
     }
 
     /// Counts an item of so many bytes as sent; its position.
@@ -250,7 +271,7 @@ impl Ongoing {
     /// Keeps the call until it may go on; gives it back if it may already.
     pub(crate) fn park(&self, call: Box<dyn Parked>) -> Option<Box<dyn Parked>> {
         let mut inner = self.inner.lock();
-        if inner.cancelled || inner.sent.has_room(inner.granted) {
+        if inner.cancelled || self.takes_more(&inner) {
             return Some(call);
         }
         inner.parked = Some(call);
@@ -260,7 +281,7 @@ impl Ongoing {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
 
     use super::*;
 
@@ -278,7 +299,7 @@ mod tests {
 
     #[test]
     fn arguments_come_in_order_and_are_granted_as_they_are_taken() {
-        let call = Ongoing::new(Amount::default(), true);
+        let call = Ongoing::new(Amount::default(), true, Arc::default());
         for number in 0..UPLOAD_WINDOW {
             call.push(number as u32, &[number as u8], Attachments::default());
         }
@@ -298,7 +319,7 @@ mod tests {
 
     #[test]
     fn the_end_waits_for_items_that_it_has_overtaken() {
-        let call = Ongoing::new(Amount::default(), true);
+        let call = Ongoing::new(Amount::default(), true, Arc::default());
         call.end(2);
         call.push(1, &[1], Attachments::default());
         assert_eq!(call.take().0, Argument::Later);
@@ -310,7 +331,7 @@ mod tests {
 
     #[test]
     fn more_than_was_granted_ends_the_arguments() {
-        let call = Ongoing::new(Amount::default(), true);
+        let call = Ongoing::new(Amount::default(), true, Arc::default());
         for number in 0..=UPLOAD_WINDOW {
             call.push(number as u32, &[], Attachments::default());
         }
@@ -322,7 +343,7 @@ mod tests {
 
     #[test]
     fn a_parked_call_goes_on_once_when_it_may() {
-        let (call, resumed) = (Ongoing::new(room(1), false), Arc::new(AtomicUsize::new(0)));
+        let (call, resumed) = (Ongoing::new(room(1), false, Arc::default()), Arc::new(AtomicUsize::new(0)));
         let parked = || Box::new(Counts(Arc::clone(&resumed)));
         assert!(call.park(parked()).is_some(), "it may send one");
         assert_eq!(call.send(5), 0);
@@ -337,7 +358,7 @@ mod tests {
 
     #[test]
     fn an_item_goes_while_fewer_bytes_were_sent_than_granted() {
-        let call = Ongoing::new(Amount { items: 10, bytes: 100 }, false);
+        let call = Ongoing::new(Amount { items: 10, bytes: 100 }, false, Arc::default());
         for bytes in [99, 5_000_000_000] {
             assert!(call.may_send(), "also one that passes the bytes");
             call.send(bytes);
@@ -350,8 +371,40 @@ mod tests {
     }
 
     #[test]
+    fn a_caller_that_leaves_its_answers_lying_gets_no_more_whatever_it_grants() {
+        let congested = Arc::new(AtomicBool::new(false));
+        let call = Ongoing::new(Amount { items: u64::MAX, bytes: u64::MAX }, false, Arc::clone(&congested));
+        let resumed = Arc::new(AtomicUsize::new(0));
+        assert!(call.may_send());
+        congested.store(true, Ordering::Release);
+        assert!(!call.may_send());
+        assert!(call.park(Box::new(Counts(Arc::clone(&resumed)))).is_none());
+        call.grant(Amount { items: u64::MAX, bytes: u64::MAX });
+        assert_eq!(resumed.load(Ordering::Relaxed), 0, "nothing was taken by that");
+        congested.store(false, Ordering::Release);
+        call.eased();
+        assert_eq!(resumed.load(Ordering::Relaxed), 1);
+        assert!(call.may_send());
+    }
+
+    #[test]
+    fn an_end_that_does_not_fit_is_said_at_once() {
+        for (count, fits) in
+            [(0, false), (1, false), (2, true), (3, true), (2 + UPLOAD_WINDOW as u32 + 1, false)]
+        {
+            let call = Ongoing::new(Amount::default(), true, Arc::default());
+            for position in 0..2 {
+                call.push(position, &[], Attachments::default());
+                assert!(matches!(call.take().0, Argument::Item(..)));
+            }
+            call.end(count);
+            assert_eq!(!matches!(call.take().0, Argument::Broken(_)), fits, "{count}");
+        }
+    }
+
+    #[test]
     fn large_arguments_are_granted_by_their_bytes() {
-        let call = Ongoing::new(Amount::default(), true);
+        let call = Ongoing::new(Amount::default(), true, Arc::default());
         let half = vec![0; STREAM_WINDOW_BYTES as usize / 2];
         call.push(0, &half, Attachments::default());
         call.push(1, &half, Attachments::default());

@@ -4,6 +4,7 @@
 //! is at its bound: so what waits is bounded, and nothing is lost.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use pycrust_protocol::Code;
@@ -60,13 +61,22 @@ pub(crate) enum Tried {
     Full,
 }
 
+/// Answers, and bytes of them, that wait when a client's streams pause. Each stream may add the item that it has.
+const PAUSE: (usize, usize) = (64, 1 << 20);
+/// When they go on.
+const GO_ON: (usize, usize) = (PAUSE.0 / 2, PAUSE.1 / 2);
+
 /// One client's waiting answers, the oldest first.
 #[derive(Default)]
 pub(crate) struct Outbox {
+    /// Whether so much waits that streams pause.
+    congested: Arc<AtomicBool>,
     /// How many wait, the one that is being tried included. Read without the lock.
     len: AtomicUsize,
     /// Their payloads' bytes.
     bytes: AtomicUsize,
+    /// The same of all clients together.
+    all: Arc<AtomicUsize>,
     /// Held by the thread that empties it; nobody ever waits for this one.
     emptying: Mutex<()>,
     /// Somebody asked for it to be emptied, and that was not done yet.
@@ -84,6 +94,11 @@ struct Inner {
 }
 
 impl Outbox {
+    /// An empty one. `all` counts the bytes that wait for anybody.
+    pub(crate) fn new(all: Arc<AtomicUsize>) -> Self {
+        Self { all, ..Self::default() }
+    }
+
     /// How many answers wait.
     pub(crate) fn len(&self) -> usize {
         self.len.load(Ordering::Acquire)
@@ -105,9 +120,24 @@ impl Outbox {
             return false;
         }
         self.bytes.fetch_add(answer.len(), Ordering::Relaxed);
+        self.all.fetch_add(answer.len(), Ordering::Relaxed);
         inner.answers.push_back(answer);
         self.len.fetch_add(1, Ordering::AcqRel);
+        if self.len() >= PAUSE.0 || self.bytes() >= PAUSE.1 {
+            self.congested.store(true, Ordering::Release);
+        }
         true
+    }
+
+    /// Whether so much waits that streams pause.
+    pub(crate) fn congested(&self) -> &Arc<AtomicBool> {
+        &self.congested
+    }
+
+    /// Whether streams that paused may go on; said once.
+    pub(crate) fn eased(&self) -> bool {
+        let has_room = self.len() <= GO_ON.0 && self.bytes() <= GO_ON.1;
+        has_room && self.congested.load(Ordering::Acquire) && self.congested.swap(false, Ordering::AcqRel)
     }
 
     /// Tries the answers in order while `wanted` likes their sizes and there is room; `settled` is told
@@ -176,6 +206,7 @@ impl Outbox {
     fn discount(&self, answers: usize, bytes: usize) {
         self.len.fetch_sub(answers, Ordering::AcqRel);
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.all.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 

@@ -123,6 +123,11 @@ impl<L: Link> Queue<L> {
         self.run = Average::default();
     }
 
+    /// Whether calls of it run.
+    pub(crate) fn runs(&self) -> bool {
+        self.running > 0
+    }
+
     /// Whether one more call of `version` may run.
     pub(crate) fn has_room<H>(&self, version: &Version<H>) -> bool {
         let running = if version.exclusive {

@@ -24,6 +24,9 @@ use crate::queueing::registry::{Registry, Version};
 
 pub(crate) use self::threads::HAND_OVER_NS;
 
+/// Threads that are kept for methods of which no call runs, where there are enough.
+const MOST_KEPT: usize = 2;
+
 /// Calls that are refused in one go before the thread that pops answers them.
 const MAX_FALLOUT: usize = 64;
 
@@ -123,6 +126,8 @@ pub(crate) struct Scheduler<H: Send + Sync + 'static, L: Link> {
     resumable: Vec<VecDeque<Box<dyn Resumable<H>>>>,
     /// Methods that may have a call to start, in the order of their turns.
     listed: VecDeque<usize>,
+    /// Methods that have taken what one may while the last threads are kept for others.
+    held_back: Vec<usize>,
     /// Methods whose calls wait for others to make a batch with.
     gathering: Vec<usize>,
     /// A method began to gather and the leader does not know yet.
@@ -169,6 +174,7 @@ impl<H: Send + Sync + 'static, L: Link> Scheduler<H, L> {
             queues: Vec::new(),
             resumable: Vec::new(),
             listed: VecDeque::new(),
+            held_back: Vec::new(),
             gathering: Vec::new(),
             stirred: false,
             queued: 0,
@@ -324,8 +330,13 @@ impl<H: Send + Sync + 'static, L: Link> Scheduler<H, L> {
         }
         while self.can_pop() && fallout.calls.len() < MAX_FALLOUT {
             let index = self.listed.pop_front()?;
+            let few_left = self.running + self.kept() >= self.max_running + self.lent;
             let queue = &mut self.queues[index];
             queue.listed = false;
+            if few_left && queue.runs() {
+                self.held_back.push(index);
+                continue;
+            }
             // Those that go on and those that start take turns.
             let resumed = self.resumable[index].front().is_some_and(|job| queue.has_room(job.live_version()))
                 && (queue.is_empty() || queue.resumes_next());
@@ -353,6 +364,19 @@ impl<H: Send + Sync + 'static, L: Link> Scheduler<H, L> {
             return Some(self.start(index, Work::Call(first, version), companions, now_ns));
         }
         None
+    }
+
+    /// Threads that no method gets of which a call runs already: one with slow calls may run many at once, and would
+    /// otherwise hold up every other.
+    fn kept(&self) -> usize {
+        (self.max_running / 8).min(MOST_KEPT)
+    }
+
+    /// Lists the methods again that were held back: fewer calls run.
+    pub(crate) fn let_on(&mut self) {
+        for index in std::mem::take(&mut self.held_back) {
+            self.list(index);
+        }
     }
 
     /// Takes the next call out of a method's queue; one that is not to be started goes to `fallout`.
@@ -421,6 +445,7 @@ impl<H: Send + Sync + 'static, L: Link> Scheduler<H, L> {
             self.background += 1;
         }
         self.list(index);
+        self.let_on();
     }
 
     /// A call that had no thread ended.
@@ -443,6 +468,7 @@ impl<H: Send + Sync + 'static, L: Link> Scheduler<H, L> {
             self.running -= 1;
         }
         self.list(index);
+        self.let_on();
     }
 
     /// Takes out every queued call that `condemned` names, with its method's index.

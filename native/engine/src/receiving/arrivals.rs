@@ -14,7 +14,7 @@ const IDLE: Duration = Duration::from_secs(5);
 
 impl<H: Send + Sync + 'static, L: Link> AcceptorEvents<L> for Engine<H, L> {
     fn connected(&self, link: Arc<L>) {
-        let client = Arc::new(Client::new(link));
+        let client = Arc::new(Client::new(link, self.admission.waiting()));
         if let Err(error) = self.waiter.add(client.link.doorbell(), client.id) {
             client.fail(&format!("its doorbell can't be watched: {error}"));
             return;
@@ -41,7 +41,7 @@ impl<H: Send + Sync + 'static, L: Link> AcceptorEvents<L> for Engine<H, L> {
         self.connection_log.went(connection, &client.peer, reason);
         self.topology.fetch_add(1, Ordering::Release);
         for (index, call) in dropped {
-            self.admission.unqueue(call.weight());
+            self.admission.unqueue(&call.client.account, call.weight());
             self.forget(index, &call);
         }
         client.pass_on(|_| true);
@@ -55,6 +55,10 @@ impl<H: Send + Sync + 'static, L: Link> AcceptorEvents<L> for Engine<H, L> {
     fn noticed(&self, what: &str) {
         log::warn!("{what}");
         self.connection_log.noticed(what);
+    }
+
+    fn name_asked_for(&self, pid: u32) {
+        self.lose_name(&format!("was taken over by pid {pid}; serve(takeover=True) here takes it back"));
     }
 
     fn name_lost(&self, reason: &str) {

@@ -21,10 +21,6 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             Native::Health => encode(&self.health()),
             Native::Methods => encode(&self.methods()),
             Native::Stats => encode(&self.stats()),
-            Native::HandOver => {
-                self.lose_name("was taken over by another process; serve(takeover=True) here takes it back");
-                encode(&())
-            }
         };
         encoded.unwrap_or_else(|refusal| (refusal.code, refusal.error.encode()))
     }

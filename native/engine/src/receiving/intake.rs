@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use pycrust_protocol::control::Request;
 use pycrust_protocol::header::{Header, Kind, MAGIC, RequestHeader, ResponseHeader, flags};
+use pycrust_protocol::metadata;
 use pycrust_protocol::report::Report;
 use pycrust_protocol::reserved::{self, READY};
 use pycrust_protocol::{Code, Malformed};
@@ -102,7 +103,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         arrived: &mut Vec<(usize, Call<L>)>,
         replies: &mut Vec<Reply<L>>,
     ) {
-        let (raw, sample) = (frame.header(), frame.sample());
+        let (raw, head) = (frame.header(), frame.head());
         let mut malformed = |error: &Malformed, id: Option<u64>| {
             self.count_malformed();
             if let Some(id) = id {
@@ -114,12 +115,12 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             Ok(header) => header,
             Err(error) => {
                 let request = raw[..MAGIC.len()] == MAGIC && raw[6] == Kind::Request as u8;
-                return malformed(&error, request.then(|| Request::decode_id(sample)).flatten());
+                return malformed(&error, request.then(|| Request::decode_id(head)).flatten());
             }
         };
-        let parts = match header.common().split(sample) {
+        let parts = match header.common().split(head) {
             Ok(parts) => parts,
-            Err(error) => return malformed(&error, answerable(&header, sample)),
+            Err(error) => return malformed(&error, answerable(&header, head)),
         };
         match header {
             Header::Credit(credit) => {
@@ -138,7 +139,10 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
                     Ok(request) => request,
                     Err(error) => return malformed(&error, answerable(&header, parts.control)),
                 };
-                let ranges = match header.common().attachments_in(sample) {
+                if let Err(error) = metadata::check(parts.metadata) {
+                    return malformed(&error, answerable(&header, parts.control));
+                }
+                let ranges = match header.common().attachments_in(head, frame.sample_len()) {
                     Ok(ranges) => ranges,
                     Err(error) => return malformed(&error, answerable(&header, parts.control)),
                 };
@@ -221,7 +225,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         let uploads = call.flags & flags::UPLOAD != 0;
         if call.streams() || uploads {
             let granted = Amount { items: header.stream_credit.into(), bytes: header.stream_bytes };
-            call.follow(Ongoing::new(granted, uploads));
+            call.follow(Ongoing::new(granted, uploads, Arc::clone(client.outbox.congested())));
         }
         client.link.note(call.id, CallProgress::Queued);
         Ok((index, call))
@@ -258,7 +262,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             self.settle_unstarted(index, &call, Unstarted::Superseded, monotonic_ns(), Patience::Hurries);
         }
         for (index, call, phase) in refused {
-            self.admission.unqueue(call.weight());
+            self.admission.unqueue(&call.client.account, call.weight());
             if call.client.is_gone() {
                 self.forget(index, &call);
             } else if phase == Phase::Serving {

@@ -128,7 +128,7 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
         (ticket, life): (u64, u64),
         started_ns: u64,
     ) -> Self {
-        engine.admission.unqueue(call.weight());
+        engine.admission.unqueue(&call.client.account, call.weight());
         call.client.link.note(call.id, CallProgress::WaitsForInterpreter);
         Self {
             engine: Arc::clone(engine),
@@ -256,9 +256,9 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
     /// What the caller says later. Asked for the first time, it begins to be listened to.
     pub fn ongoing(&mut self) -> Arc<Ongoing> {
         if self.call.ongoing.is_none() {
-            self.call.follow(Ongoing::new(Amount::default(), false));
+            self.call.follow(Ongoing::new(Amount::default(), false, Arc::default()));
         }
-        self.call.ongoing.clone().unwrap_or_else(|| Ongoing::new(Amount::default(), false))
+        self.call.ongoing.clone().unwrap_or_else(|| Ongoing::new(Amount::default(), false, Arc::default()))
     }
 
     /// Its handler waits for another call, perhaps of this very worker: until what is returned is dropped, one

@@ -141,7 +141,7 @@ impl Link for MemoryLink {
             frames
         };
         for (header, sample) in &frames {
-            sink(&Received::new(header, sample));
+            sink(&Received::new(header, sample, sample));
         }
         Ok(frames.len())
     }

@@ -5,11 +5,7 @@ use std::path::{Path, PathBuf};
 
 use pycrust_protocol::name::EndpointName;
 
-use crate::claiming::prefix::hash;
 use crate::claiming::private_dir::{check_private, private_dir};
-
-/// Bytes of a Unix socket's path, without its final zero.
-const MAX_SOCKET_PATH: usize = 107;
 
 /// The directory, with its absolute path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,22 +45,17 @@ impl Place {
 
     /// The lock file of a name.
     pub(crate) fn lock_path(&self, name: &EndpointName) -> PathBuf {
-        self.0.join(format!("{}.lock", self.stem(name)))
+        self.0.join(format!("{name}.lock"))
     }
 
     /// The control socket of a name.
     pub(crate) fn socket_path(&self, name: &EndpointName) -> PathBuf {
-        self.0.join(format!("{}.sock", self.stem(name)))
+        self.0.join(name.socket_file())
     }
+}
 
-    /// The name, or its hash where the socket's path would become too long.
-    fn stem(&self, name: &EndpointName) -> String {
-        let name = name.as_str();
-        if self.0.as_os_str().len() + 1 + name.len() + ".sock".len() <= MAX_SOCKET_PATH {
-            name.into()
-        } else {
-            // A name begins with a letter or a digit, so no name looks like this.
-            format!("_{:016x}", hash(name.as_bytes()))
-        }
-    }
+/// The control socket of the name whose lock file is at `lock`.
+pub(crate) fn socket_beside(lock: &Path) -> Option<PathBuf> {
+    let name = EndpointName::new(lock.file_stem()?.to_str()?).ok()?;
+    Some(lock.with_file_name(name.socket_file()))
 }

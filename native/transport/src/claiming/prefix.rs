@@ -1,8 +1,6 @@
 //! What names in shared memory begin with: the user, the directory, the endpoint, the life.
 
-use std::hash::Hasher;
-
-use pycrust_protocol::name::EndpointName;
+use pycrust_protocol::name::{EndpointName, hash};
 use rustix::process::getuid;
 
 /// What every prefix of this user begins with.
@@ -28,23 +26,4 @@ pub(crate) fn name_in(prefix: &str) -> Option<&str> {
 
 pub(crate) fn name_hash(name: &EndpointName) -> u32 {
     hash(name.as_str().as_bytes()) as u32
-}
-
-/// FNV-1a of the bytes and a zero, 64 bits: the same in every process and every build, unlike the standard library's.
-pub(crate) fn hash(bytes: &[u8]) -> u64 {
-    struct Fnv(u64);
-    impl Hasher for Fnv {
-        fn write(&mut self, bytes: &[u8]) {
-            for byte in bytes {
-                self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-            }
-        }
-        fn finish(&self) -> u64 {
-            self.0
-        }
-    }
-    let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);
-    hasher.write(bytes);
-    hasher.write(&[0]);
-    hasher.finish()
 }

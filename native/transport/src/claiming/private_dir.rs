@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
@@ -26,17 +26,17 @@ pub(crate) fn private_dir(dir: &Path) -> Result<PathBuf, String> {
 pub(crate) fn check_private(dir: &Path) -> Result<(), String> {
     // Not followed if it is a symbolic link: someone else could have put one into /tmp.
     let found = fs::symlink_metadata(dir).map_err(|error| error.to_string())?;
-    if found.is_symlink() {
-        return Err("it is a symbolic link; remove it".into());
-    }
-    if !found.is_dir() {
-        return Err("it is no directory; remove it".into());
-    }
     let (owner, own) = (found.uid(), own_uid()?);
     if owner != own {
+        // In a directory like /tmp nobody else may remove it.
         return Err(format!(
-            "it belongs to uid {owner}, this process to uid {own}; set PYCRUST_RUNTIME_DIR to a directory of its own"
+            "it is {} of uid {owner}, this process is of uid {own}: have them or root remove it, or set \
+             PYCRUST_RUNTIME_DIR to a directory of your own, for workers and clients alike",
+            kind(&found)
         ));
+    }
+    if !found.is_dir() {
+        return Err(format!("it is {}, no directory; remove it", kind(&found)));
     }
     let mode = found.mode() & 0o7777;
     if mode & 0o077 != 0 {
@@ -46,6 +46,19 @@ pub(crate) fn check_private(dir: &Path) -> Result<(), String> {
         return Err(format!("its mode is {mode:04o}, its owner can't use it; chmod it to 0700"));
     }
     Ok(())
+}
+
+/// What something in a file system is, in words.
+fn kind(found: &fs::Metadata) -> &'static str {
+    let kind = found.file_type();
+    match () {
+        () if kind.is_dir() => "a directory",
+        () if kind.is_symlink() => "a symbolic link",
+        () if kind.is_file() => "a file",
+        () if kind.is_fifo() => "a named pipe",
+        () if kind.is_socket() => "a socket",
+        () => "a device",
+    }
 }
 
 /// This process's uid, if it tells anybody from this user.

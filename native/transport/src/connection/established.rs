@@ -29,9 +29,10 @@ use crate::iceoryx::iox::{self, Size};
 use crate::iceoryx::node::Node;
 use crate::memory::reserve::{OWN_PAGES, PAGE};
 use crate::process::Process;
+use crate::sleeping::doorbell::Doorbell;
 use crate::sleeping::parking::{Ringer, Sleeper};
+use crate::sleeping::polling;
 use crate::sleeping::shared_flags::{CallProgress, SharedFlags, Side};
-use crate::sleeping::{doorbell, polling};
 use crate::sync::Mutex;
 
 pub use self::control::ControlEvent;
@@ -51,9 +52,9 @@ pub(crate) struct Parts {
     /// Refers to the peer's process.
     pub(crate) pidfd: Guarded,
     /// The doorbell that the peer rings.
-    pub(crate) own_bell: Descriptor,
+    pub(crate) own_bell: Doorbell,
     /// The doorbell that this side rings.
-    pub(crate) peer_bell: Guarded,
+    pub(crate) peer_bell: Doorbell,
     /// The shared flags.
     pub(crate) flags: SharedFlags,
     /// The node that the ports belong to.
@@ -142,7 +143,7 @@ impl Connection {
 
     /// The doorbell and the control socket, for whoever waits for them beyond the life of this value.
     pub fn descriptors(&self) -> [Descriptor; 2] {
-        [self.parts.own_bell.clone(), self.parts.control.clone()]
+        [self.parts.own_bell.descriptor().clone(), self.parts.control.clone()]
     }
 
     /// What the worker said in the handshake.
@@ -183,7 +184,7 @@ impl Connection {
         }
         self.parts.flags.cancel(id);
         if self.ringer.must_ring(self.parts.flags.peer_sleep()) {
-            doorbell::ring(self.parts.peer_bell.as_fd());
+            self.parts.peer_bell.ring();
         }
     }
 
@@ -215,12 +216,18 @@ impl Connection {
         let _ = rustix::net::shutdown(self.hangup_fd(), Shutdown::Both);
     }
 
+    /// Announces that this side waits for room.
+    fn announce_wait_for_room(&self) {
+        self.parts.own_bell.before_announcing();
+        self.waiter.announce(&self.parts.flags.outgoing().space_wanted.0);
+    }
+
     /// Announces that this side waits for room, and looks again: is there still none?
     ///
     /// The announcement is never taken back, since another sender's would go with it; the receiver rings
     /// once for each.
     fn still_full(&self, has_room: impl Fn() -> bool) -> bool {
-        self.waiter.announce(&self.parts.flags.outgoing().space_wanted.0);
+        self.announce_wait_for_room();
         !has_room()
     }
 }
@@ -263,7 +270,7 @@ impl Link for Connection {
             other => other,
         };
         if !matches!(large, Ok(0)) && self.room_ringer.must_ring(&flags.space_wanted.0) {
-            doorbell::ring(self.parts.peer_bell.as_fd());
+            self.parts.peer_bell.ring();
         }
         large
     }
@@ -293,7 +300,7 @@ impl Link for Connection {
             let fill = |target: &mut [u8]| plan.fill(parts, attachments, target);
             let sent = sending.publish(header, plan.len(), fill, &flags.small_published.0);
             if sent == Err(SendError::Full) {
-                self.waiter.announce(&flags.space_wanted.0);
+                self.announce_wait_for_room();
             }
             sent?;
         } else {
@@ -301,7 +308,7 @@ impl Link for Connection {
         }
         attachments.clear();
         if self.ringer.must_ring(self.parts.flags.peer_sleep()) {
-            doorbell::ring(self.parts.peer_bell.as_fd());
+            self.parts.peer_bell.ring();
         }
         Ok(())
     }
@@ -351,6 +358,7 @@ impl Link for Connection {
     }
 
     fn announce_sleep(&self) {
+        self.parts.own_bell.before_announcing();
         self.sleeper.announce(self.parts.flags.own_sleep());
     }
 

@@ -10,9 +10,13 @@ use crate::connection::block::{Attachment, Piece};
 use crate::connection::view::{InPort, View};
 
 /// A received frame, for as long as whoever receives looks at it.
+///
+/// What is read of it is this process's own copy: whoever sent it can't change what was checked. Only attachments stay
+/// where they are, of which nothing is checked.
 #[derive(Clone, Copy)]
 pub struct Frame<'a> {
     header: &'a [u8; HEADER_LEN],
+    head: &'a [u8],
     sample: &'a [u8],
     /// The sample itself, if it may be kept.
     view: Option<&'a View>,
@@ -22,18 +26,23 @@ pub struct Frame<'a> {
 
 impl<'a> Frame<'a> {
     /// A frame whose attachments are copied if they are kept.
-    pub fn new(header: &'a [u8; HEADER_LEN], sample: &'a [u8]) -> Self {
-        Self { header, sample, view: None, at_bound: None }
+    pub fn new(header: &'a [u8; HEADER_LEN], head: &'a [u8], sample: &'a [u8]) -> Self {
+        Self { header, head, sample, view: None, at_bound: None }
     }
 
     /// A frame whose sample may be kept.
-    pub(crate) fn viewed(header: &'a [u8; HEADER_LEN], view: &'a View) -> Self {
-        Self { header, sample: view, view: Some(view), at_bound: None }
+    pub(crate) fn viewed(header: &'a [u8; HEADER_LEN], head: &'a [u8], view: &'a View) -> Self {
+        Self { view: Some(view), ..Self::new(header, head, view) }
     }
 
     /// A frame whose sample could be kept if there were not too many of those.
-    pub(crate) fn at_bound(header: &'a [u8; HEADER_LEN], sample: &'a [u8], port: &'a InPort) -> Self {
-        Self { header, sample, view: None, at_bound: Some(port) }
+    pub(crate) fn at_bound(
+        header: &'a [u8; HEADER_LEN],
+        head: &'a [u8],
+        sample: &'a [u8],
+        port: &'a InPort,
+    ) -> Self {
+        Self { at_bound: Some(port), ..Self::new(header, head, sample) }
     }
 
     /// The fixed header.
@@ -41,9 +50,14 @@ impl<'a> Frame<'a> {
         self.header
     }
 
-    /// The whole sample.
-    pub fn sample(&self) -> &'a [u8] {
-        self.sample
+    /// The bytes of the sample before its attachments, copied.
+    pub fn head(&self) -> &'a [u8] {
+        self.head
+    }
+
+    /// Bytes of the whole sample.
+    pub fn sample_len(&self) -> usize {
+        self.sample.len()
     }
 
     /// Keeps the attachments, which lie at these places of the sample: as a view of it, or copied where it is

@@ -103,7 +103,7 @@ pub trait Link: Send + Sync + 'static {
     /// Takes the announcement back.
     fn announce_awake(&self);
 
-    /// The eventfd that the peer rings. It is never read: wait for its edge.
+    /// What the peer rings. It is not to be read: wait for its edge.
     fn doorbell(&self) -> BorrowedFd<'_>;
 
     /// Whether the caller has cancelled this call (for the worker).

@@ -1,12 +1,23 @@
 //! The receiving half of one service: look, take, hand over, free.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use pycrust_protocol::header::Common;
 
 use crate::connection::frame::Frame;
 use crate::connection::view::{InPort, View};
 use crate::error::LinkError;
 use crate::sync::Mutex;
+
+thread_local! {
+    /// Where this thread copies what it reads of a frame.
+    static HEAD: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Bytes that a thread keeps for that.
+const KEPT: usize = 1 << 20;
 
 /// The receiving half of one service.
 pub(crate) struct Receiving {
@@ -59,6 +70,7 @@ impl Receiving {
         let target = published.load(Ordering::Acquire);
         let mut seen = self.seen.load(Ordering::Relaxed);
         let mut received = 0;
+        let mut head = HEAD.take();
         // Every round takes a frame or ends the loop, whatever the sender's word says.
         while received < max && seen != target {
             let sample = match receiver.as_ref().map(|port| port.receiver().receive()) {
@@ -77,22 +89,26 @@ impl Receiving {
             self.seen.store(seen, Ordering::Relaxed);
             *count = count.wrapping_add(1);
             received += 1;
+            let (header, bytes) = (sample.user_header().0, sample.payload());
+            head.clear();
+            head.extend_from_slice(&bytes[..Common::head_len(&header, bytes.len())]);
             match receiver.as_ref() {
                 Some(port) if port.pinned() < views => {
-                    let header = sample.user_header().0;
-                    sink(&Frame::viewed(&header, &View::pin(sample, port)));
+                    sink(&Frame::viewed(&header, &head, &View::pin(sample, port)));
                 }
                 port => {
-                    let (header, bytes) = (&sample.user_header().0, sample.payload());
                     match port {
-                        Some(port) if views > 0 => sink(&Frame::at_bound(header, bytes, port)),
-                        _ => sink(&Frame::new(header, bytes)),
+                        Some(port) if views > 0 => sink(&Frame::at_bound(&header, &head, bytes, port)),
+                        _ => sink(&Frame::new(&header, &head, bytes)),
                     }
                     // First the slot, then the word that says so.
                     drop(sample);
                 }
             }
             consumed.store(*count, Ordering::Release);
+        }
+        if head.capacity() <= KEPT {
+            HEAD.set(head);
         }
         Ok(received)
     }

@@ -117,7 +117,7 @@ impl Sending {
                 reason: format!("{bound} frames are being filled already"),
             });
         }
-        let loan = self.bulk_loan(len).inspect_err(|_| {
+        let loan = self.bulk_loan(len, node).inspect_err(|_| {
             self.loans.fetch_sub(1, Ordering::AcqRel);
         })?;
         let origin = Origin {
@@ -131,9 +131,10 @@ impl Sending {
     }
 
     /// Loans a bulk sample, whose pages are not there yet.
-    fn bulk_loan(&self, len: usize) -> Result<iox::Loan, SendError> {
+    fn bulk_loan(&self, len: usize, node: &Node) -> Result<iox::Loan, SendError> {
         // iceoryx2 writes a sample's own header before its pages can be made.
         let room = if self.pages.grows(len) {
+            node.restore().map_err(|error| SendError::NoMemory { len, reason: error.to_string() })?;
             reserve::check_segment(len as u64 + SEGMENT_OVERHEAD, iox::bulk_segment_len(len))
         } else {
             reserve::check_room(LOAN_OVERHEAD)

@@ -19,12 +19,15 @@ use crate::iceoryx::iox::{self, Size};
 use crate::iceoryx::node::Node;
 use crate::owner::Owner;
 use crate::shortage::PER_CONNECTION;
-use crate::sleeping::doorbell;
+use crate::sleeping::doorbell::Doorbell;
 use crate::sleeping::shared_flags::SharedFlags;
 use crate::sleeping::shared_flags::Side;
 
 /// How long a client may take for the whole handshake.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Connections at a time, those among them that open their ports.
+pub(crate) const MAX_CONNECTIONS: usize = 256;
 
 /// Bytes of a client's name that are kept.
 const MAX_CLIENT_NAME: usize = 128;
@@ -57,6 +60,8 @@ pub(crate) enum Step {
     Welcomed(Arc<Connection>, Instant),
     /// It has only looked whether somebody answers.
     Looked,
+    /// It is about to serve the name itself, and was told that it may.
+    TakesOver(u32),
     /// It was refused or has gone, for this reason.
     Gone(String),
 }
@@ -94,15 +99,24 @@ impl Caller {
         refuse(&self.control, code, reason)
     }
 
-    /// Reads the hello, if it is there, and answers it. `number` is the connection's, should it come about.
-    pub(crate) fn step(self, terms: &Terms, number: u64) -> Step {
+    /// Reads the hello, if it is there, and answers it. `number` is the connection's, should it come about; whether
+    /// there is a place for one more is `has_place`.
+    pub(crate) fn step(self, terms: &Terms, number: u64, has_place: bool) -> Step {
         match control_socket::receive(&self.control) {
             Received::Nothing => Step::Waits(self),
             Received::HungUp => Step::Looked,
             Received::Malformed(reason) => Step::Gone(self.refuse(Code::InvalidArgument, reason)),
-            Received::Message(Message::Hello(hello), _) => match terms.refusal(&hello) {
+            Received::Message(Message::Hello(hello), _) => match terms.refusal(&hello, has_place) {
                 Some((code, reason)) => Step::Gone(self.refuse(code, reason)),
                 None => self.welcome(terms, number, hello),
+            },
+            Received::Message(Message::HandOver { endpoint }, _) => match terms.other_name(&endpoint) {
+                Some((code, reason)) => Step::Gone(self.refuse(code, reason)),
+                None => {
+                    let goodbye = Message::Goodbye { reason: "the name is handed over".into() };
+                    let _ = control_socket::send(&self.control, &goodbye, &[]);
+                    Step::TakesOver(self.process.pid)
+                }
             },
             Received::Message(Message::Goodbye { reason }, _) => Step::Gone(reason),
             Received::Message(other, _) => {
@@ -135,9 +149,10 @@ impl Caller {
             let inn = iox::receiver(&create(&welcome.request_service)?, Size::Small)?;
             let out = iox::sender(&create(&welcome.response_service)?, Size::Small)?;
             let io = |error| TransportError::system("make doorbells and shared flags", error);
-            let (own_bell, peer_bell) = (doorbell::create().map_err(io)?, doorbell::create().map_err(io)?);
+            let (own_bell, to_ring) = Doorbell::create().map_err(io)?;
+            let (peer_bell, to_hear) = Doorbell::create().map_err(io)?;
             let (flags, memfd) = SharedFlags::create().map_err(io)?;
-            let fds = [own_bell.as_fd(), peer_bell.as_fd(), memfd.as_fd()];
+            let fds = [to_ring.as_fd(), to_hear.as_fd(), memfd.as_fd()];
             control_socket::send(&self.control, &Message::Welcome(welcome.clone()), &fds).map_err(io)?;
             Ok((inn, out, own_bell, peer_bell, flags))
         });
@@ -149,8 +164,8 @@ impl Caller {
                     welcome,
                     control: self.control,
                     pidfd: self.process.pidfd,
-                    own_bell: own_bell.into(),
-                    peer_bell: peer_bell.into(),
+                    own_bell,
+                    peer_bell,
                     flags,
                     node: Arc::clone(&terms.node),
                 };
@@ -178,7 +193,7 @@ fn code_of(error: &TransportError) -> Code {
 
 impl Terms {
     /// Why a client can't be served, if it can't.
-    fn refusal(&self, hello: &Hello) -> Option<(Code, String)> {
+    fn refusal(&self, hello: &Hello, has_place: bool) -> Option<(Code, String)> {
         if hello.protocol != PROTOCOL_VERSION {
             let reason = format!(
                 "the worker speaks protocol {PROTOCOL_VERSION}, the client {}: install matching versions",
@@ -186,11 +201,20 @@ impl Terms {
             );
             return Some((Code::FailedPrecondition, reason));
         }
-        if hello.endpoint != self.owner.endpoint {
-            let reason = format!("{:?} is served here, not {:?}", self.owner.endpoint, hello.endpoint);
-            return Some((Code::NotFound, reason));
+        if let Some(refusal) = self.other_name(&hello.endpoint) {
+            return Some(refusal);
+        }
+        if !has_place {
+            let reason = format!("{MAX_CONNECTIONS} clients are connected, no more are served");
+            return Some((Code::ResourceExhausted, reason));
         }
         None
+    }
+
+    /// Why somebody who means another endpoint is refused.
+    fn other_name(&self, asked: &str) -> Option<(Code, String)> {
+        let own = &self.owner.endpoint;
+        (asked != own).then(|| (Code::NotFound, format!("{own:?} is served here, not {asked:?}")))
     }
 
     /// What connection `number` is told.

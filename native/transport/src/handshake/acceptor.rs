@@ -13,7 +13,7 @@ use crate::fork::Guarded;
 use crate::handshake::claim::Claim;
 use crate::handshake::control_thread::ControlThread;
 use crate::process::Process;
-use crate::sleeping::doorbell;
+use crate::sleeping::wakeup;
 use crate::sync::Mutex;
 
 /// What the worker grants each connection.
@@ -36,6 +36,9 @@ pub trait AcceptorEvents<L>: Send + Sync {
     fn noticed(&self, what: &str) {
         log::warn!("{what}");
     }
+
+    /// The process `pid` of this user is about to serve the name, and this worker has said that it may.
+    fn name_asked_for(&self, _pid: u32) {}
 
     /// Another worker serves the name by now: this one has let go of everyone, and its thread ends.
     fn name_lost(&self, _reason: &str) {}
@@ -82,7 +85,7 @@ impl Acceptor {
         events: Arc<dyn AcceptorEvents<Connection>>,
     ) -> Result<Self, TransportError> {
         let system = |error| TransportError::system("start the control thread", error);
-        let wake = doorbell::create().map_err(system)?.into();
+        let wake = wakeup::create().map_err(system)?.into();
         let stop = Arc::new(Stop { wanted: AtomicBool::new(false), wake });
         let max_in_flight = limits.max_in_flight.clamp(1, MAX_IN_FLIGHT as u32);
         let control = ControlThread::new(claim, max_in_flight, events, Arc::clone(&stop));
@@ -103,7 +106,7 @@ impl Acceptor {
             return;
         }
         self.stop.wanted.store(true, Ordering::Release);
-        doorbell::ring(self.stop.wake.as_fd());
+        wakeup::wake(self.stop.wake.as_fd());
         let mut thread = self.thread.lock();
         // An event handler that stops the acceptor runs on the very thread.
         if thread.as_ref().is_some_and(|handle| handle.thread().id() == thread::current().id()) {

@@ -64,7 +64,6 @@ impl Claim {
             return Err(ClaimError::Served(other));
         }
         runtime.look();
-        life::bury_nameless(&common_prefix);
         let (node, life_lock) = Node::begin(&life_prefix(&common_prefix, owner.generation), &owner)?;
         for seat in &mut seats {
             seat.listen()?;

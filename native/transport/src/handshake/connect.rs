@@ -23,6 +23,7 @@ use crate::fork::Descriptor;
 use crate::iceoryx::iox::{self, Size};
 use crate::iceoryx::node::Node;
 use crate::shortage::PER_CONNECTION;
+use crate::sleeping::doorbell::Doorbell;
 use crate::sleeping::polling;
 use crate::sleeping::shared_flags::SharedFlags;
 use crate::sleeping::shared_flags::Side;
@@ -48,6 +49,43 @@ pub fn connect(runtime: &Runtime, name: &EndpointName, client: &str) -> Result<C
             Progress::Waits(waits) => {
                 waits.wait(waits.until());
                 connecting = waits;
+            }
+        }
+    }
+}
+
+/// Asks the worker that serves `name` to drain and stop, so that this process can serve it. Returns once it has said that
+/// it will, or where nobody serves the name.
+///
+/// # Errors
+/// Those of [`connect`], but for [`ConnectError::NotFound`].
+pub fn ask_for_name(runtime: &Runtime, name: &EndpointName) -> Result<(), ConnectError> {
+    let until = Instant::now() + PATIENCE;
+    let control = loop {
+        match dial(runtime, name, until) {
+            Ok(Some(socket)) => break Descriptor::from(socket),
+            Ok(None) => std::thread::sleep(QUEUED),
+            Err(ConnectError::NotFound { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    };
+    let peer = PeerProcess::of(&control)?;
+    say(&control, &Message::HandOver { endpoint: name.to_string() });
+    loop {
+        polling::poll_until(control.as_fd(), until);
+        match control_socket::receive(&control) {
+            Received::Message(Message::Goodbye { .. }, _) | Received::HungUp => return Ok(()),
+            Received::Message(Message::Refused { code, reason }, _) => {
+                return Err(ConnectError::Refused { code, reason });
+            }
+            Received::Message(other, _) => {
+                return Err(breach(peer.pid, format!("expected a goodbye, got {other:?}")));
+            }
+            Received::Malformed(reason) => return Err(breach(peer.pid, reason)),
+            Received::Nothing if Instant::now() < until => {}
+            Received::Nothing => {
+                let (what, seconds) = ("hand the name over", PATIENCE.as_secs());
+                return Err(TransportError::Silent { pid: peer.pid, what, seconds }.into());
             }
         }
     }
@@ -193,8 +231,8 @@ struct Offer {
     peer: PeerProcess,
     name: String,
     welcome: Welcome,
-    peer_bell: OwnedFd,
-    own_bell: OwnedFd,
+    peer_bell: Doorbell,
+    own_bell: Doorbell,
     flags: SharedFlags,
 }
 
@@ -209,13 +247,12 @@ fn offered(peer: PeerProcess, heard: Option<Heard>, name: &EndpointName) -> Resu
         other => return Err(breach(pid, format!("expected a welcome, got {other:?}"))),
     };
     check(&welcome, name).map_err(|reason| breach(pid, reason))?;
-    let [peer_bell, own_bell, memfd] = <[OwnedFd; 3]>::try_from(fds)
+    let [to_ring, to_hear, memfd] = <[OwnedFd; 3]>::try_from(fds)
         .map_err(|fds| breach(pid, format!("expected 3 descriptors, got {}", fds.len())))?;
-    for bell in [&peer_bell, &own_bell] {
-        // A doorbell that could block would let the worker hold up whoever rings it.
-        rustix::fs::fcntl_setfl(bell, rustix::fs::OFlags::NONBLOCK)
-            .map_err(|error| TransportError::system("set up a doorbell", error))?;
-    }
+    let bell = |given: &OwnedFd| {
+        Doorbell::open(given).map_err(|error| TransportError::system("open a doorbell", error))
+    };
+    let (peer_bell, own_bell) = (bell(&to_ring)?, bell(&to_hear)?);
     let flags = SharedFlags::open(memfd.as_fd())
         .map_err(|error| TransportError::system("map the shared flags", error))?;
     Ok(Offer { peer, name: name.to_string(), welcome, peer_bell, own_bell, flags })
@@ -234,8 +271,8 @@ fn open_ports(offer: Offer, control: &Descriptor) -> Result<Connection, Transpor
         welcome,
         control: control.clone(),
         pidfd: peer.pidfd,
-        own_bell: own_bell.into(),
-        peer_bell: peer_bell.into(),
+        own_bell,
+        peer_bell,
         flags,
         node,
     };

@@ -16,14 +16,16 @@ use rustix::net::SocketFlags;
 use crate::connection::control_socket::{self, Received};
 use crate::connection::established::{Connection, ControlEvent};
 use crate::error::TransportError;
-use crate::handshake::accept::{self, Caller, Step, Terms};
+use crate::handshake::accept::{self, Caller, MAX_CONNECTIONS, Step, Terms};
 use crate::handshake::acceptor::{AcceptorEvents, Stop};
 use crate::handshake::claim::Claim;
-use crate::sleeping::doorbell;
-use crate::sleeping::polling;
+use crate::sleeping::{polling, wakeup};
 
-/// Connections and handshakes at a time.
-const MAX_CONNECTIONS: usize = 256;
+/// Clients at a time that have connected and said nothing. The one that has been silent for longest makes place.
+const MAX_SILENT: usize = 64;
+
+/// Clients that are accepted before those that are connected get their turn.
+const ACCEPTED_AT_ONCE: usize = 64;
 
 /// Time between ticks.
 const TICK: Duration = Duration::from_secs(1);
@@ -102,7 +104,7 @@ struct Found {
 fn prepare_descriptors() {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
     let last = limit.min(MOST_DESCRIPTORS).saturating_sub(1);
-    if let (Ok(last), Ok(any)) = (i32::try_from(last), doorbell::create()) {
+    if let (Ok(last), Ok(any)) = (i32::try_from(last), wakeup::create()) {
         // Should it be refused, connecting takes longer now and then. What is made is closed at once.
         let _ = rustix::io::fcntl_dupfd_cloexec(&any, last);
     }
@@ -127,7 +129,7 @@ impl ControlThread {
             stop,
             tick_at: Instant::now() + TICK,
             ticks: 0,
-            spare: doorbell::create().ok(),
+            spare: wakeup::create().ok(),
             claim,
         }
     }
@@ -212,7 +214,7 @@ impl ControlThread {
             Err(error) => log::error!("{error}"),
         }
         self.terms.node = Arc::clone(self.claim.node());
-        loop {
+        for _ in 0..ACCEPTED_AT_ONCE {
             let next = self.claim.sockets().find_map(next_caller);
             let Some(caller) = next else { return };
             match caller {
@@ -227,14 +229,32 @@ impl ControlThread {
         let number = self.next;
         self.next += 1;
         match Caller::new(control) {
-            Ok(caller) if self.clients.len() >= MAX_CONNECTIONS => {
-                let reason = format!("{MAX_CONNECTIONS} clients are connected, no more are served");
-                caller.refuse(Code::ResourceExhausted, reason);
-            }
             Ok(caller) => {
                 self.clients.insert(number, Client::Calls(caller));
+                // Most have said hello by now.
+                self.contained(number, |thread| thread.serve(number));
+                self.make_place();
             }
             Err(reason) => self.not_connected(number, &reason),
+        }
+    }
+
+    /// Parts from whoever has been silent for longest, if too many are.
+    fn make_place(&mut self) {
+        let silent = |(number, client): (&u64, &Client)| match client {
+            Client::Calls(_) => Some(*number),
+            _ => None,
+        };
+        let mut silent = self.clients.iter().filter_map(silent);
+        let Some(oldest) = silent.next() else { return };
+        if silent.count() < MAX_SILENT {
+            return;
+        }
+        if let Some(Client::Calls(caller)) = self.clients.remove(&oldest) {
+            caller.refuse(
+                Code::ResourceExhausted,
+                format!("{MAX_SILENT} others connected and said nothing, too"),
+            );
         }
     }
 
@@ -249,7 +269,7 @@ impl ControlThread {
             // Without a pause the loop would spin until there is one.
             std::thread::sleep(CLEAN_AFTER);
         }
-        self.spare = doorbell::create().ok();
+        self.spare = wakeup::create().ok();
         self.notice(&reason);
     }
 
@@ -267,15 +287,19 @@ impl ControlThread {
 
     /// Does what a client's descriptors ask for.
     fn serve(&mut self, number: u64) {
+        let connected = self.clients.values().filter(|client| !matches!(client, Client::Calls(_))).count();
         match self.clients.remove(&number) {
-            Some(Client::Calls(caller)) => match caller.step(&self.terms, number) {
-                Step::Waits(caller) => drop(self.clients.insert(number, Client::Calls(caller))),
-                Step::Welcomed(link, until) => {
-                    self.clients.insert(number, Client::Opens(link, until));
+            Some(Client::Calls(caller)) => {
+                match caller.step(&self.terms, number, connected < MAX_CONNECTIONS) {
+                    Step::Waits(caller) => drop(self.clients.insert(number, Client::Calls(caller))),
+                    Step::Welcomed(link, until) => {
+                        self.clients.insert(number, Client::Opens(link, until));
+                    }
+                    Step::Looked => {}
+                    Step::TakesOver(pid) => self.events.name_asked_for(pid),
+                    Step::Gone(reason) => self.not_connected(number, &reason),
                 }
-                Step::Looked => {}
-                Step::Gone(reason) => self.not_connected(number, &reason),
-            },
+            }
             Some(Client::Opens(link, until)) => self.open(number, link, until),
             Some(Client::Served(link)) => {
                 self.clients.insert(number, Client::Served(Arc::clone(&link)));
@@ -364,7 +388,7 @@ impl ControlThread {
 
     /// Cleans up after clients that are gone, once nobody here holds their links; in the end even so.
     fn clean_up(&mut self, now: Instant) {
-        let node = &self.terms.node;
+        let mut due = false;
         self.clean_ups.retain_mut(|clean_up| {
             if now < clean_up.at {
                 return true;
@@ -375,13 +399,17 @@ impl ControlThread {
             if held && clean_up.tries > CLEAN_TRIES / 2 {
                 return true;
             }
-            node.clean_dead_nodes();
+            due = true;
             // Once would do if the locks of the dead were gone for sure; a second look costs little.
             if !held {
                 clean_up.tries = clean_up.tries.min(3);
             }
             clean_up.tries > 0
         });
+        // Once for all of them: it looks at every node.
+        if due {
+            self.terms.node.clean_dead_nodes();
+        }
     }
 
     /// The slow tick.

@@ -1,18 +1,12 @@
-//! What the dead leave in shared memory, found by its prefix.
+//! What dead processes leave in the life of a worker that lives.
 
-use std::fs;
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 
 use iceoryx2::node::NodeView;
 use iceoryx2::prelude::{CallbackProgression, Config, Node, NodeState};
 
 use crate::gate;
 use crate::iceoryx::iox::Iox;
-
-/// Where Linux keeps shared memory.
-pub(crate) const SHM: &str = "/dev/shm";
 
 /// Cleans up after the dead nodes of a life, of which this process is the worker. Whether some could not be cleaned up,
 /// or it is not known how they are.
@@ -40,31 +34,4 @@ pub(crate) fn clean_dead_nodes(config: &Config) -> bool {
             true
         }
     }
-}
-
-/// Removes the shared memory that begins with `prefix`.
-pub(crate) fn remove_memory(prefix: &str) -> io::Result<()> {
-    for name in shared_memory(prefix)? {
-        match fs::remove_file(Path::new(SHM).join(name)) {
-            // A directory, which goes last; or another user's, who put it there to disturb.
-            Ok(()) => {}
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::IsADirectory | io::ErrorKind::PermissionDenied
-                ) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-/// Names of the shared memory that begin with `prefix`: all of them, or an error.
-pub(crate) fn shared_memory(prefix: &str) -> io::Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(SHM)? {
-        // Other programs' names may be anything; ours are plain.
-        names.extend(entry?.file_name().into_string().ok().filter(|name| name.starts_with(prefix)));
-    }
-    Ok(names)
 }

@@ -7,10 +7,10 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{Access, FlockOperation, OFlags, flock};
 use rustix::io::Errno;
@@ -22,15 +22,20 @@ use crate::claiming::prefix::name_in;
 use crate::claiming::private_dir::{check_private, private_dir};
 use crate::error::{ClaimError, TransportError};
 use crate::fork::Guarded;
-use crate::iceoryx::leftovers::{self, SHM};
 use crate::owner::Owner;
 use crate::sync::Mutex;
+
+/// Where Linux keeps shared memory.
+const SHM: &str = "/dev/shm";
 
 /// End of the name of the directory in which iceoryx2 keeps one prefix's files.
 const ROOT_SUFFIX: &str = "iox2";
 
 /// The worker's own lock in that directory.
 const WORKER: &str = "worker.lock";
+
+/// How long one look removes what the dead left.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// How often a directory that is just being made or removed is looked at again, a millisecond apart.
 const TRIES: u32 = 20;
@@ -102,26 +107,16 @@ pub(crate) fn bury(prefix: &str) -> bool {
     }
 }
 
-/// Removes what is left of every life that is over and whose prefix begins with `common`.
+/// Removes what is left of every life that is over and whose prefix begins with `common`, as far as that is done in a
+/// moment: the next look goes on.
 pub(crate) fn bury_all(common: &str) {
+    let until = Instant::now() + LOOK;
     // A listing that fails shows nothing, and nothing is removed.
     for prefix in prefixes(common).unwrap_or_default() {
-        bury(&prefix);
-    }
-}
-
-/// Removes shared memory whose life's directory was cleaned away. Only who has the name to itself may: nothing else
-/// shows that nobody uses it.
-pub(crate) fn bury_nameless(common: &str) {
-    for mut name in leftovers::shared_memory(common).unwrap_or_default() {
-        // A prefix is `<common><generation>_`.
-        let Some(end) = name[common.len()..].find('_') else { continue };
-        name.truncate(common.len() + end + 1);
-        if name_in(&name).is_some()
-            && matches!(root(&name).symlink_metadata(), Err(error) if error.kind() == io::ErrorKind::NotFound)
-        {
-            let _ = leftovers::remove_memory(&name);
+        if Instant::now() >= until {
+            break;
         }
+        bury(&prefix);
     }
 }
 
@@ -131,14 +126,21 @@ pub(crate) fn worker_of(common: &str) -> Option<Owner> {
     prefixes.iter().find_map(|prefix| lockfile::held_by(&root(prefix).join(WORKER)))
 }
 
-/// The prefixes of the lives that there are.
+/// The prefixes of the lives that there are: directories of this user. Others may have put anything beside them.
 fn prefixes(common: &str) -> io::Result<Vec<String>> {
-    let mut names = leftovers::shared_memory(common)?;
-    names.retain_mut(|name| {
-        name.truncate(name.strip_suffix(ROOT_SUFFIX).map_or(0, str::len));
-        name_in(name).is_some()
-    });
-    Ok(names)
+    let (own, mut found) = (getuid().as_raw(), Vec::new());
+    for entry in fs::read_dir(SHM)? {
+        let entry = entry?;
+        // Other programs' names may be anything; ours are plain.
+        let Some(name) = entry.file_name().to_str().map(str::to_owned) else { continue };
+        let prefix = name.strip_suffix(ROOT_SUFFIX).filter(|prefix| prefix.starts_with(common));
+        let Some(prefix) = prefix.filter(|prefix| name_in(prefix).is_some()) else { continue };
+        let is_ours = |found: fs::Metadata| found.is_dir() && found.uid() == own;
+        if entry.metadata().is_ok_and(is_ours) {
+            found.push(prefix.to_owned());
+        }
+    }
+    Ok(found)
 }
 
 /// Makes the directory of a life if it is not there, and locks it.
@@ -180,10 +182,9 @@ fn remove_if_over(dir: &impl AsFd, prefix: &str) -> bool {
     if !ours || flock(dir, FlockOperation::NonBlockingLockExclusive).is_err() {
         return true;
     }
-    // The directory last: should this be interrupted, the rest is found by it.
     let removed = match Inode::at(&root) {
-        Err(Errno::NOENT) => leftovers::remove_memory(prefix),
-        _ if is_at(dir, &root) => leftovers::remove_memory(prefix).and_then(|()| fs::remove_dir_all(&root)),
+        Err(Errno::NOENT) => Ok(()),
+        _ if is_at(dir, &root) => fs::remove_dir_all(&root),
         // It was cleaned away and made again, by somebody who uses it.
         _ => return true,
     };

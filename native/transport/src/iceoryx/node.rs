@@ -9,6 +9,7 @@ use std::time::Duration;
 use iceoryx2::prelude::Config;
 
 use crate::claiming::lockfile::LockFile;
+use crate::descriptors;
 use crate::error::{ClaimError, TransportError};
 use crate::gate;
 use crate::iceoryx::iox::{self, Iox, Service, Size};
@@ -41,6 +42,8 @@ pub(crate) struct Node {
 impl Node {
     /// Begins the life of a worker, which keeps the lock for as long as it serves.
     pub(crate) fn begin(prefix: &str, owner: &Owner) -> Result<(Arc<Self>, LockFile), ClaimError> {
+        // Before anything is made that could not be finished.
+        iox::check_room()?;
         let (life, lock) = Life::begin(prefix, owner)?;
         let node = Self::new(life)?;
         lives().push(Arc::downgrade(&node));
@@ -63,7 +66,8 @@ impl Node {
 
     fn new(life: Life) -> Result<Arc<Self>, TransportError> {
         let config = iox::config(&life::root(life.prefix()), life.prefix())?;
-        let node = iox::node(&config)?;
+        iox::check_room()?;
+        let node = descriptors::explained(|| iox::node(&config))?;
         clean_up_at_exit();
         let (node, process) = (ManuallyDrop::new(node), Process::current());
         Ok(Arc::new(Self { inner: node, config, life, process, peer_died: false.into() }))
@@ -71,8 +75,13 @@ impl Node {
 
     /// Makes a service (`create`), or opens the one that the other side has made.
     pub(crate) fn service(&self, name: &str, size: Size, create: bool) -> Result<Service, TransportError> {
-        self.life.restore()?;
+        self.restore()?;
         iox::service(&self.inner, name, size, create)
+    }
+
+    /// Makes the life's directory again if it was cleaned away, for memory that is to be made in it.
+    pub(crate) fn restore(&self) -> Result<(), TransportError> {
+        self.life.restore()
     }
 
     /// The prefix of the life.

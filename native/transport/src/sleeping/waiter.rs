@@ -9,12 +9,12 @@ use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 use rustix::io::Errno;
 
 use crate::fork::Guarded;
-use crate::sleeping::doorbell;
+use crate::sleeping::wakeup;
 
 /// Token of the waiter's own eventfd.
 const WAKE: u64 = u64::MAX;
 
-/// Sleeps until one of many doorbells rings. Edge-triggered: no eventfd is ever read.
+/// Sleeps until one of many doorbells rings. Edge-triggered: what is added need never be read.
 ///
 /// An edge wakes one of the threads that wait, so that a ring costs one wake-up.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl Waiter {
     /// The system's, if it gives no file descriptors.
     pub fn new() -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let waiter = Self { epoll: epoll.into(), own: doorbell::create()?.into() };
+        let waiter = Self { epoll: epoll.into(), own: wakeup::create()?.into() };
         waiter.add(waiter.own.as_fd(), WAKE)?;
         Ok(waiter)
     }
@@ -77,7 +77,7 @@ impl Waiter {
 
     /// Ends one thread's [`wait`](Self::wait), now or the next.
     pub fn wake(&self) {
-        doorbell::ring(self.own.as_fd());
+        wakeup::wake(self.own.as_fd());
     }
 }
 

@@ -115,6 +115,11 @@ pub fn name() -> EndpointName {
     EndpointName::new(ENDPOINT).unwrap()
 }
 
+/// The file of an endpoint's socket.
+pub fn socket_file(endpoint: &str) -> String {
+    EndpointName::new(endpoint).unwrap().socket_file()
+}
+
 pub fn serve(runtime: &Runtime) -> (Acceptor, Arc<Events>) {
     let events = Arc::new(Events::default());
     let claim = Claim::take(runtime, &name(), "").unwrap();
@@ -129,13 +134,19 @@ pub fn prefix(link: &Connection) -> String {
     prefix[..=generation].into()
 }
 
-/// Names in shared memory that begin with `prefix`.
+/// What begins with `prefix` in shared memory: the directories of lives, and the memory in them.
 pub fn shared_memory(prefix: &str) -> Vec<String> {
-    std::fs::read_dir("/dev/shm")
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.starts_with(prefix))
-        .collect()
+    let named = |dir: &Path| -> Vec<String> {
+        let entries = std::fs::read_dir(dir).into_iter().flatten();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with(prefix)).collect()
+    };
+    let shm = Path::new("/dev/shm");
+    let mut found = named(shm);
+    for life in found.clone() {
+        found.extend(named(&shm.join(&life)).iter().map(|name| format!("{life}/{name}")));
+    }
+    found
 }
 
 pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
@@ -168,8 +179,8 @@ pub fn receive_one(link: &Connection) -> Vec<u8> {
         .receive(1, &mut |frame| {
             let header = Header::decode(frame.header()).unwrap();
             assert!(header.common().sent_ns > 0);
-            assert_eq!(header.common().body_len as usize, frame.sample().len());
-            found = Some(frame.sample().to_vec());
+            assert_eq!(header.common().body_len as usize, frame.head().len());
+            found = Some(frame.head().to_vec());
         })
         .unwrap();
     assert_eq!(count, 1);
@@ -204,7 +215,7 @@ pub fn echo(events: &Events) -> ! {
     loop {
         for link in events.links() {
             let mut bodies = Vec::new();
-            link.receive(64, &mut |frame| bodies.push(frame.sample().to_vec())).unwrap();
+            link.receive(64, &mut |frame| bodies.push(frame.head().to_vec())).unwrap();
             for body in bodies {
                 link.send(&response(body.len()), &[&body]).unwrap();
             }

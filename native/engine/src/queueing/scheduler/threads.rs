@@ -80,6 +80,9 @@ impl<H: Send + Sync + 'static, L: Link> Scheduler<H, L> {
             return (false, 0);
         }
         self.lent = if begins { self.lent + 1 } else { self.lent - 1 };
+        if begins {
+            self.let_on();
+        }
         if self.superfluous() {
             self.wake_one();
         }

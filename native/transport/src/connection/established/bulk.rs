@@ -51,7 +51,7 @@ impl Connection {
                 return Err(SendError::Failed("the other side went away, or does not take frames".into()));
             }
             // Only from a receiver that lies about what it has consumed.
-            Err(SendError::Full) => self.waiter.announce(&flags.space_wanted.0),
+            Err(SendError::Full) => self.announce_wait_for_room(),
             _ => {}
         }
         sent

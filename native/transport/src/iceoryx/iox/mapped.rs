@@ -1,4 +1,5 @@
-//! iceoryx2's shared memory, which is mapped and not kept open: a mapping needs no descriptor.
+//! iceoryx2's shared memory, which is mapped and not kept open: a mapping needs no descriptor. Its files lie in the
+//! directory of their life, where no other user can list, open or make one, and not beside everyone's.
 
 use std::ffi::OsStr;
 use std::fmt::Debug;
@@ -19,7 +20,7 @@ use iceoryx2_bb_system_types::file_name::FileName;
 use iceoryx2_bb_system_types::path::Path;
 use iceoryx2_cal::dynamic_storage::{
     DynamicStorage, DynamicStorageBuilder, DynamicStorageCreateError, DynamicStorageOpenError,
-    DynamicStorageOpenOrCreateError, Initializer, posix_shared_memory as base,
+    DynamicStorageOpenOrCreateError, Initializer, file as base,
 };
 use iceoryx2_cal::named_concept::{
     NamedConcept, NamedConceptBuilder, NamedConceptConfiguration, NamedConceptDoesExistError,
@@ -31,13 +32,17 @@ use rustix::mm::{MapFlags, ProtFlags};
 use rustix::process::getuid;
 
 use crate::descriptors;
-use crate::iceoryx::leftovers::SHM;
+use crate::memory::reserve;
 
 /// Tells memory that is made in this way, once it is ready.
 const READY: u64 = 1;
 
 /// Time between two looks at memory that somebody is making.
 const LOOK: Duration = Duration::from_millis(1);
+
+/// Memory up to this size is really there before anything is written to it: a full /dev/shm is an error then, and not a
+/// SIGBUS. Larger memory is for frames, whose pages are made as they are used.
+const MADE_WHOLE: usize = 512 << 10;
 
 /// What can lie in shared memory.
 pub(crate) trait Shared: Debug + Send + Sync + ZeroCopySend {}
@@ -143,8 +148,9 @@ impl<T: Shared> NamedConceptMgmt for Storage<T> {
         base::Storage::<T>::list_cfg(config)
     }
 
-    fn remove_path_hint(value: &Path) -> Result<(), NamedConceptPathHintRemoveError> {
-        base::Storage::<T>::remove_path_hint(value)
+    fn remove_path_hint(_value: &Path) -> Result<(), NamedConceptPathHintRemoveError> {
+        // The directory goes with its life.
+        Ok(())
     }
 }
 
@@ -210,8 +216,7 @@ impl<T: Shared> NamedConceptBuilder<Storage<T>> for Builder<'_, T> {
 
 impl<T: Shared> Builder<'_, T> {
     fn path(&self) -> PathBuf {
-        let name = self.config.path_for(&self.name).file_name();
-        PathBuf::from(SHM).join(OsStr::from_bytes(name.as_bytes()))
+        OsStr::from_bytes(self.config.path_for(&self.name).as_bytes()).into()
     }
 
     fn storage(&self, mapping: Mapping<T>, owned: bool) -> Storage<T> {
@@ -238,6 +243,10 @@ impl<T: Shared> Builder<'_, T> {
         let len = size_of::<Data<T>>() + self.more;
         rustix::fs::ftruncate(file, len as u64).map_err(failed)?;
         let mapping = Mapping::<T>::new(file, len, true).map_err(failed)?;
+        if len <= MADE_WHOLE {
+            reserve::populate(mapping.start.as_ptr().cast_const().cast(), len)
+                .map_err(|_| DynamicStorageCreateError::InternalError)?;
+        }
         // SAFETY: what lies behind the value is inside of the mapping.
         let behind = unsafe { mapping.start.add(1) }.cast();
         let mut allocator = BumpAllocator::new(behind, self.more);
