@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -38,14 +39,20 @@ def wait_until(condition: Callable[[], object], what: str) -> None:
 
 
 def shared_memory(runtime_dir: str | Path | None = None) -> set[str]:
-    """Names of the files in /dev/shm that belong to a runtime directory, by default the test's own."""
+    """What in /dev/shm belongs to a runtime directory, by default the test's own: lives, and the memory in them."""
     directory = os.path.realpath(runtime_dir or os.environ["PYCRUST_RUNTIME_DIR"])
     # FNV-1a of the path and a zero, its lower 32 bits, as `native/transport/src/claiming/runtime_dir.rs` has it.
     digest = 0xCBF2_9CE4_8422_2325
     for byte in [*os.fsencode(directory), 0]:
         digest = (digest ^ byte) * 0x0100_0000_01B3 & 0xFFFF_FFFF_FFFF_FFFF
     prefix = f"pyc{os.getuid()}_{digest & 0xFFFF_FFFF:08x}_"
-    return {name for name in os.listdir("/dev/shm") if name.startswith(prefix)}
+    shm = Path("/dev/shm")
+    found = {name for name in os.listdir(shm) if name.startswith(prefix)}
+    for life in [shm / name for name in found]:
+        if life.is_dir() and not life.is_symlink():
+            with contextlib.suppress(FileNotFoundError):  # it has just ended
+                found |= {f"{life.name}/{name}" for name in os.listdir(life) if name.startswith(prefix)}
+    return found
 
 
 @pytest.fixture(autouse=True)

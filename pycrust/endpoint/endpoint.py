@@ -47,7 +47,8 @@ class RpcEndpoint:
     Args:
         name: 1 to 128 ASCII letters, digits, `.`, `_`, `-`.
         traceback: Whether the text of a handler's traceback reaches the caller.
-        max_threads: Threads that run handlers, at most.
+        max_threads: Threads that run handlers, at most. Of 16 and more, two are kept for methods of which no
+            call runs.
         max_in_flight: Calls received and not yet answered, at most.
         max_in_flight_per_client: The same for one client.
         spin_us: Microseconds that a thread polls before it sleeps; 0 never polls, `None` lets the worker decide.
@@ -147,8 +148,8 @@ class RpcEndpoint:
                 itself if its one parameter is annotated with it. Without it, the annotations are the schema.
             response_model: Validates and serialises the result, in place of the return annotation.
             concurrency: Calls of this handler that may run at once: 1 by default, for an `async def` handler as
-                many as come. A sync handler's are at most the endpoint's `max_threads`. Of a generator, its steps
-                from one `yield` to the next count.
+                many as come. A sync handler's are at most the endpoint's `max_threads`, of which a few are kept
+                for others. Of a generator, its steps from one `yield` to the next count.
             warmup: Called before the handler goes live; or the arguments of one call that is run then.
             context: Gives a context manager that is entered around each call, such as `torch.inference_mode`. It is
                 for what belongs to a thread (`torch.set_grad_enabled`): handlers run on others than the cells do;

@@ -31,7 +31,7 @@ def threads() -> list[str]:
     names = []
     for task in os.listdir("/proc/self/task"):
         with (
-            contextlib.suppress(FileNotFoundError),  # it has just ended
+            contextlib.suppress(FileNotFoundError, ProcessLookupError),  # it has just ended
             open(f"/proc/self/task/{task}/comm") as comm,  # noqa: PTH123 - no path object is worth it
         ):
             names.append(comm.read().strip())

@@ -318,3 +318,33 @@ fn the_last_threads_are_kept_for_methods_of_which_no_call_runs() {
     assert_eq!(collect(&greedy, 40), [Code::Ok; 40]);
     rig.finish();
 }
+
+#[test]
+fn answers_that_nobody_takes_are_bounded_in_all() {
+    let rig = Rig::with(Config { max_waiting_bytes: 100_000, ..config() });
+    rig.engine.start().unwrap();
+    let runs = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&runs);
+    rig.register("large", move |_| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        (Code::Ok, vec![0; 10_000])
+    });
+    let (stopped, other) = (rig.connect_with(4), rig.connect());
+    for _ in 0..50 {
+        stopped.send("large", b"");
+    }
+    until("all have run", || runs.load(Ordering::SeqCst) == 50);
+    // One runs at a time: this one after the last of them was answered.
+    assert_eq!(other.call("large", b"").payload.len(), 10_000, "who takes its answers gets them");
+    assert_eq!(rig.engine.in_flight(), 46);
+    let answers: Vec<_> = (0..50).map(|_| stopped.answer()).collect();
+    let refused: Vec<_> = answers.iter().filter(|answer| answer.status != Code::Ok).collect();
+    assert_eq!(refused.len(), 50 - 4 - 10);
+    for answer in refused {
+        let error = answer.error();
+        assert_eq!((answer.status, error.may_have_run), (Code::ResourceExhausted, true));
+        assert!(error.message.contains("max_waiting_bytes"), "{}", error.message);
+    }
+    assert_eq!(stopped.call("large", b"").payload.len(), 10_000);
+    rig.finish();
+}

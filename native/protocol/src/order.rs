@@ -53,6 +53,11 @@ impl<T> InOrder<T> {
         Some(item)
     }
 
+    /// Whether nothing has come that was not taken.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
     /// The position of the next item to be taken.
     pub fn position(&self) -> u32 {
         self.next

@@ -259,3 +259,59 @@ fn a_worker_that_breaks_the_handshake_is_left() {
         assert!(said.contains("its prefix is"), "{said}");
     }
 }
+
+/// Addresses at which this process may write shared memory that holds `pattern`.
+fn written(pattern: &[u8]) -> Vec<usize> {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let mut found = Vec::new();
+    for line in maps.lines().filter(|line| line.contains(" rw-s ") && line.contains("/dev/shm/")) {
+        let (start, end) = line.split(' ').next().unwrap().split_once('-').unwrap();
+        let [start, end] = [start, end].map(|hex| usize::from_str_radix(hex, 16).unwrap());
+        let mut page = vec![0; end - start];
+        let memory = std::fs::File::open("/proc/self/mem").unwrap();
+        // Not all of a segment is there.
+        if memory.read_exact_at(&mut page, start as u64).is_ok() {
+            let at = page.windows(pattern.len()).position(|window| window == pattern);
+            found.extend(at.map(|at| start + at));
+        }
+    }
+    found
+}
+
+#[test]
+fn what_is_read_of_a_frame_stays_as_it_was_however_its_sender_writes_to_it() {
+    use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+    let place = Place::new();
+    let (acceptor, events) = place.serve();
+    let client = place.connect();
+    let worker = events.link();
+    for round in 0..20_u8 {
+        let body = [b"a name that is checked and then used".as_slice(), &[round]].concat();
+        client.send(&request(body.len()), &[&body]).unwrap();
+        let found = written(&body);
+        assert!(!found.is_empty(), "the sender's memory is found");
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for address in &found {
+                    // SAFETY: mapped for as long as the client lives; nobody but the kernel keeps it from changing.
+                    let byte = unsafe { AtomicU8::from_ptr(*address as *mut u8) };
+                    while !over.load(Ordering::Relaxed) {
+                        byte.fetch_xor(0x80, Ordering::Relaxed);
+                    }
+                }
+            });
+            worker
+                .receive(1, &mut |frame| {
+                    let (first, header) = (frame.head().to_vec(), *frame.header());
+                    for _ in 0..2_000 {
+                        assert_eq!((frame.head(), frame.header()), (&*first, &header));
+                    }
+                })
+                .unwrap();
+            over.store(true, Ordering::Relaxed);
+        });
+    }
+    drop((worker, client));
+    acceptor.stop();
+}

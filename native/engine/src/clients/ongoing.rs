@@ -18,6 +18,9 @@ pub type Listener = Arc<dyn Fn() + Send + Sync>;
 /// Bytes that may come beyond those that were granted: small frames overtake large ones.
 const OVERTAKING: u64 = UPLOAD_WINDOW * SMALL_SAMPLE_LEN as u64;
 
+/// What is said of an end with fewer items than came, or more than may come.
+const MISFIT: &str = "the caller's end of the arguments does not fit those that it sent";
+
 /// What one side of a stream takes, or was sent, in all.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Amount {
@@ -172,11 +175,7 @@ impl Ongoing {
             // Fewer than came, or more than may come.
             let to_come = u64::from(count.wrapping_sub(inner.arguments.position()));
             let fits = to_come <= inner.allowed.items - inner.taken.items;
-            inner.end.get_or_insert(if fits {
-                Ok(count)
-            } else {
-                Err("the caller's end of the arguments does not fit those that it sent")
-            });
+            inner.end.get_or_insert(if fits { Ok(count) } else { Err(MISFIT) });
         });
     }
 
@@ -242,7 +241,12 @@ impl Ongoing {
         if inner.cancelled {
             return (Argument::Cancelled, None);
         }
-        if let Some((item, attachments)) = inner.arguments.take() {
+        let at_end = inner.end == Some(Ok(inner.arguments.position()));
+        if at_end && !inner.arguments.is_empty() {
+            inner.end = Some(Err(MISFIT));
+        }
+        let next = if at_end { None } else { inner.arguments.take() };
+        if let Some((item, attachments)) = next {
             if let Some(kept) = &mut inner.kept {
                 kept.add(inner.taken.items, &item);
             }
@@ -400,6 +404,17 @@ mod tests {
             call.end(count);
             assert_eq!(!matches!(call.take().0, Argument::Broken(_)), fits, "{count}");
         }
+    }
+
+    #[test]
+    fn what_comes_beyond_the_end_is_no_argument() {
+        let call = Ongoing::new(Amount::default(), true, Arc::default());
+        for position in 0..3 {
+            call.push(position, &[], Attachments::default());
+        }
+        call.end(1);
+        assert!(matches!(call.take().0, Argument::Item(..)));
+        assert!(matches!(call.take().0, Argument::Broken(_)));
     }
 
     #[test]
