@@ -163,4 +163,6 @@ def _after_fork_in_child() -> None:
         service.forked()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+os.register_at_fork(
+    before=termination.hold, after_in_parent=termination.release, after_in_child=_after_fork_in_child
+)

@@ -45,3 +45,29 @@ def forked() -> None:
     if _before:
         signal.signal(signal.SIGTERM, _before[0])
         _before.clear()
+    release()
+
+
+class _Held(threading.local):
+    """The signals that a thread that forks kept from itself before."""
+
+    mask: set[Any] | None = None
+
+
+_held = _Held()
+
+
+def hold() -> None:
+    """Before a fork, while somebody listens: a SIGTERM waits until the child has put back what it does there.
+
+    Python forgets what came to a child before that, and the child would live on.
+    """
+    if _before:
+        _held.mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+
+def release() -> None:
+    """After the fork, on both sides."""
+    mask, _held.mask = _held.mask, None
+    if mask is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
