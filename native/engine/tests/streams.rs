@@ -220,7 +220,8 @@ fn items_that_do_not_fit_their_stream_end_the_call() {
     broken(&|id| [1, 1].into_iter().for_each(|position| item(id, position)));
     broken(&|id| item(id, 64));
     broken(&|id| {
-        [0, 1].into_iter().for_each(|position| item(id, position));
+        item(id, 0);
+        item(id, 1);
         caller.send_argument(id, "each", 1, None);
     });
     broken(&|id| caller.send_argument(id, "each", 1000, None));

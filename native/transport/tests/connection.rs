@@ -80,7 +80,7 @@ fn samples_are_aligned_and_a_connection_takes_little_memory() {
     for (len, most) in [(1, 700 << 10), (65_536, 900 << 10), (4 << 20, 6 << 20)] {
         client.send(&request(len), &[&body(len)]).unwrap();
         let aligned = |frame: &Frame<'_>| {
-            let whole = frame.attachments(Box::new([0..frame.sample_len()])).get(0).unwrap();
+            let whole = frame.attachments(std::iter::once(0..frame.sample_len()).collect()).get(0).unwrap();
             assert_eq!(whole.as_ptr().addr() % 64, 0);
         };
         assert_eq!(worker.receive(1, &mut { aligned }).unwrap(), 1);

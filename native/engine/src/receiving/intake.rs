@@ -29,6 +29,15 @@ const BATCH: usize = 32;
 /// How often a client's flag may announce a frame that is not there before only its doorbell counts.
 const MAX_FALSE_ALARMS: u32 = 1000;
 
+/// A request as it was received.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    header: &'a RequestHeader,
+    request: &'a Request<'a>,
+    metadata: &'a [u8],
+    now_ns: u64,
+}
+
 impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
     /// Copies the list of clients if it changed.
     pub(crate) fn refresh(&self, receiver: &mut Receiver<L>) {
@@ -160,15 +169,9 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
                 }
                 let keep = || frame.attachments(ranges);
                 let index = self.index_of(request.method, indices);
-                let reply = match self.admit(
-                    client,
-                    now_ns,
-                    &request_header,
-                    &request,
-                    index,
-                    parts.metadata,
-                    keep,
-                ) {
+                let metadata = parts.metadata;
+                let asked = Asked { header: &request_header, request: &request, metadata, now_ns };
+                let reply = match self.admit(client, &asked, index, keep) {
                     Ok((index, call)) => return arrived.push((index, call)),
                     Err(reply) => reply,
                 };
@@ -200,13 +203,11 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
     fn admit(
         &self,
         client: &Arc<Client<L>>,
-        now_ns: u64,
-        header: &RequestHeader,
-        request: &Request<'_>,
+        asked: &Asked<'_>,
         index: Option<usize>,
-        metadata: &[u8],
         keep: impl FnOnce() -> Attachments,
     ) -> Result<(usize, Call<L>), Away> {
+        let Asked { header, request, metadata, now_ns } = *asked;
         let keep_refused = |index| self.keep_refused(client, header, request, metadata, index, now_ns);
         if let Some(native) = Native::named(request.method) {
             return Err((Note::Native(native), None));
