@@ -141,16 +141,7 @@ def _shown(call: RecordedCall) -> dict[str, Any]:
     # Whatever is hidden may be in an array, too.
     arguments = without_elements(arguments) if call.arrays else arguments
     error = call.error
-    if error is None:
-        answer: Any = call.result
-    else:
-        told = {
-            "message": error.message,
-            "type": error.type,
-            "details": error.details,
-            "traceback": error.traceback,
-        }
-        answer = {name: value for name, value in told.items() if value}
+    answer: Any = call.result if error is None else error.told
     shown: dict[str, Any] = {
         "request": arguments,
         "response": answer,

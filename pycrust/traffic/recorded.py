@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -363,14 +363,8 @@ class RecordedCall:
         if not isinstance(told, dict):
             # A hook gives what it likes; what was cut can't be read.
             return RecordedError(self.code, "(its error was not kept)" if self.answer_lost else str(told))
-        told = cast("dict[str, Any]", told)
-        return RecordedError(
-            self.code,
-            message=str(told.get("message", "")),
-            type=str(told.get("type", "")),
-            details=told.get("details"),
-            traceback=str(told.get("traceback", "")) or self._kept_traceback(),
-        )
+        error = RecordedError.of(self.code, cast("dict[str, Any]", told))
+        return error if error.traceback else replace(error, traceback=self._kept_traceback())
 
     def changed_by_hook(self, part: Literal["arguments", "answer"]) -> bool:
         """Whether the redaction's hook shows something else than what it is given.

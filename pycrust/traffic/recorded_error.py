@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pycrust.errors import Code
 
 
@@ -26,6 +28,23 @@ class RecordedError:
     type: str = ""
     details: Any = None
     traceback: str = ""
+
+    @classmethod
+    def of(cls, code: Code, told: Mapping[str, Any]) -> RecordedError:
+        """What an error's payload says; see section 5 of native/protocol/SPEC.md."""
+        return cls(
+            code,
+            message=str(told.get("message", "")),
+            type=str(told.get("type", "")),
+            details=told.get("details"),
+            traceback=str(told.get("traceback", "")),
+        )
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """The payload that says this; what is empty is left out."""
+        told = {"message": self.message, "type": self.type, "details": self.details, "traceback": self.traceback}
+        return {name: value for name, value in told.items() if value}
 
     def __str__(self) -> str:
         """The code and the message."""

@@ -67,18 +67,10 @@ def shown_answer(call: RecordedCall, new: Answer, hide: Redaction) -> Answer:
 
 
 def _shown_error(call: RecordedCall, error: RecordedError, redaction: Redaction) -> RecordedError:
-    told = {"message": error.message, "type": error.type, "details": error.details, "traceback": error.traceback}
-    shown = redaction.apply(call.method, "error", told, call.shown_text)
+    shown = redaction.apply(call.method, "error", error.told, call.shown_text)
     if not isinstance(shown, dict):
         return RecordedError(error.code, str(shown))  # a hook gives what it likes
-    shown = cast("dict[str, Any]", shown)
-    return RecordedError(
-        error.code,
-        message=str(shown.get("message", "")),
-        type=str(shown.get("type", "")),
-        details=shown.get("details"),
-        traceback=str(shown.get("traceback", "")),
-    )
+    return RecordedError.of(error.code, cast("dict[str, Any]", shown))
 
 
 def compared(

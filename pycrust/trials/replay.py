@@ -291,10 +291,4 @@ def _told(error: BaseException) -> RecordedError:
 
     how = describe_arguments if isinstance(error, ValidationError) else describe
     code, told = how(error)
-    return RecordedError(
-        Code(code),
-        message=told["message"],
-        type=told["type"],
-        details=told.get("details"),
-        traceback=told.get("traceback", ""),
-    )
+    return RecordedError.of(Code(code), told)

@@ -253,13 +253,7 @@ def _ended(result: Any, error: RecordedError | None) -> str:
 def _told(call: RecordedCall, error: BaseException) -> RecordedError:
     """An exception of the candidate, as its caller would be told where the recorded call ended as it did."""
     code, told = _EXPLAIN.get(call.code, describe)(error)
-    return RecordedError(
-        Code(code),
-        message=told["message"],
-        type=told["type"],
-        details=told.get("details"),
-        traceback=told.get("traceback", ""),
-    )
+    return RecordedError.of(Code(code), told)
 
 
 def can_run(call: RecordedCall) -> bool:
