@@ -117,7 +117,7 @@ SECONDS ?= 2
 # Measured is what wheels have: the profile `dist`.
 bench: setup $(VENV)/.bench
 	PIP_QUIET=1 $(BIN)/maturin develop --profile dist --quiet
-	cargo build --profile dist --quiet -p pycrust-client $(addprefix --example ,load connect payloads cameras)
+	cargo build --profile dist --quiet -p pycrust-client $(addprefix --example ,load overload connect payloads cameras)
 	cargo build --profile dist --quiet -p pycrust-transport --example floors
 	cargo build --release --quiet --manifest-path tests/benchmarks/peers/Cargo.toml --target-dir target/peers
 	$(BIN)/python -m tests.benchmarks.run $(CASES) --rounds $(ROUNDS) --seconds $(SECONDS)

@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator  # annotations are resolved when 
 from pycrust import Batch, RpcEndpoint
 from tests.benchmarks.handler import AddArgs, add
 
+#: Nanoseconds of its thread's processor time that a call of `work` takes.
+WORK_NS = 1_000_000
 #: Microseconds that the C call of `--busy lock` holds the interpreter.
 HELD_US = 20_000
 
@@ -54,8 +56,15 @@ def main() -> None:
     parser.add_argument("--busy", choices=CELLS)
     parser.add_argument("--methods", type=int, default=1)
     parser.add_argument("--record-all", action="store_true", help="every call, whatever the rate")
+    parser.add_argument("--max-in-flight", type=int, default=65_536)
+    parser.add_argument("--max-in-flight-per-client", type=int, default=16_384)
     options = parser.parse_args()
-    endpoint = RpcEndpoint("bench", spin_us=options.spin_us)
+    endpoint = RpcEndpoint(
+        "bench",
+        spin_us=options.spin_us,
+        max_in_flight=options.max_in_flight,
+        max_in_flight_per_client=options.max_in_flight_per_client,
+    )
     if options.record_all:
         endpoint.recording(calls_per_second=10_000_000, bytes_per_second=1 << 40)
     endpoint.register("add", request_model=AddArgs)(add)
@@ -65,6 +74,13 @@ def main() -> None:
     @endpoint.register(batch=Batch(max_size=64, max_wait_us=0))
     def add_batched(calls: list[AddArgs]) -> list[int]:
         return [add(args.a, args.b) for args in calls]
+
+    @endpoint.register
+    def work(number: int) -> int:
+        until = time.thread_time_ns() + WORK_NS
+        while time.thread_time_ns() < until:
+            pass
+        return number
 
     @endpoint.register
     def count(items: int) -> Iterator[int]:
