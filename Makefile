@@ -13,6 +13,11 @@ export CARGO_TERM_COLOR ?= never
 # Building takes minutes, so each step says what it is about to do, and cargo what it compiles.
 SAY = @printf '\n\033[1m%s\033[0m\n'
 
+# The last commit that spoke protocol version 1, for the tests of versions; where there is no history (an unpacked archive),
+# they are skipped.
+OLDER_COMMIT := 24005c3cd7002c66db5feb73228009d3031ec52b
+OLDER := $(if $(shell git cat-file -t $(OLDER_COMMIT) 2>/dev/null),target/older/.built)
+
 .PHONY: demo lab check test test-rust test-loom test-memory test-python front-end lint format setup build bench bench-rust \
 	soak clean chromium
 
@@ -55,6 +60,21 @@ $(VENV)/.client: $(VENV)/.installed $(RUST_SOURCES)
 	cargo build --release -p pycrust-client --examples
 	touch $@
 
+# A client as it was then, and a worker that shakes hands and echoes. They share what they depend on with today's build,
+# where their crates have a version, and their examples names, of their own.
+target/older/.built: | $(VENV)/.client
+	$(SAY) "Building a client and a worker of protocol version 1 (a minute)"
+	rm -rf target/older
+	mkdir -p target/older/src
+	git archive $(OLDER_COMMIT) Cargo.toml Cargo.lock native client-rs | tar -x -C target/older/src
+	sed -i 's/^version = "0.1.0"/version = "0.0.1"/' target/older/src/Cargo.toml
+	mv target/older/src/client-rs/examples/call.rs target/older/src/client-rs/examples/older_call.rs
+	mv target/older/src/native/transport/examples/pingpong.rs target/older/src/native/transport/examples/older_worker.rs
+	cd target/older/src && cargo build --release --target-dir $(CURDIR)/target \
+		-p pycrust-client -p pycrust-transport --example older_call --example older_worker
+	cp target/release/examples/older_call target/release/examples/older_worker target/older
+	touch $@
+
 test-rust: build
 	$(SAY) "Rust tests (building them takes up to six minutes)"
 	cargo test --release --no-fail-fast
@@ -77,7 +97,7 @@ else
 		-p pycrust-protocol -p pycrust-transport -p pycrust-engine
 endif
 
-test-python: build chromium front-end
+test-python: build chromium front-end $(OLDER)
 	$(SAY) "Python, notebooks, browser: all of it together"
 	@# Two processes, each with files of tests of its own: most of the time a test waits for somebody.
 	$(BIN)/python -m pytest -n 2 --dist loadfile

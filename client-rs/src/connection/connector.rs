@@ -404,6 +404,7 @@ fn proceed(connecting: Connecting) -> Result<Progress, Error> {
     connecting.proceed().map_err(|error| match &error {
         ConnectError::Refused { code, reason } => Error::of_call(*code, SUBJECT, reason.as_str()),
         ConnectError::Transport(error) => transport_error(error),
+        ConnectError::Version { .. } => Error::of_call(Code::FailedPrecondition, SUBJECT, error.to_string()),
         _ => Error::of_call(Code::Unavailable, SUBJECT, error.to_string()),
     })
 }

@@ -9,13 +9,18 @@ use crate::payload;
 use crate::reader::Reader;
 
 /// Says who calls; the first message, from the client.
+///
+/// Whatever a version of the protocol puts into it, the version is there: so what an older or newer one leaves out is
+/// empty, and what it adds is ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
     /// The client's protocol version.
     pub protocol: u16,
     /// The endpoint it wants.
+    #[serde(default)]
     pub endpoint: String,
     /// A name for the client that a person recognises; by default its executable's.
+    #[serde(default)]
     pub client: String,
 }
 

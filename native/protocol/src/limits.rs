@@ -1,7 +1,7 @@
 //! What a frame may hold. Both sides check; the handshake carries the ones that a side can lower.
 
 /// The version of this protocol. Sides of different versions refuse each other in the handshake.
-pub const PROTOCOL_VERSION: u16 = 2;
+pub const PROTOCOL_VERSION: u16 = 3;
 
 /// Arrays and maps that a value in a payload may lie inside.
 pub const MAX_DEPTH: usize = 128;

@@ -113,6 +113,14 @@ pub enum ConnectError {
         /// Why, and what to do about it.
         reason: String,
     },
+    /// The worker speaks another version of the protocol, and welcomed this client all the same.
+    #[error("{}", versions(*worker, *client))]
+    Version {
+        /// The worker's version.
+        worker: u16,
+        /// This side's.
+        client: u16,
+    },
     /// The connection failed otherwise.
     #[error(transparent)]
     Transport(#[from] TransportError),
@@ -159,6 +167,12 @@ pub enum SendError {
     /// Anything else; the frame was not sent.
     #[error("sending failed: {0}")]
     Failed(String),
+}
+
+/// Who of two sides that speak different versions of the protocol has to change.
+pub(crate) fn versions(worker: u16, client: u16) -> String {
+    let older = if worker < client { "worker" } else { "client" };
+    format!("the worker speaks protocol {worker}, the client {client}: upgrade the {older}")
 }
 
 /// ` in notebook X`, or nothing.

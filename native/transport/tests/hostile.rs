@@ -240,7 +240,7 @@ fn fake_worker(welcome: impl FnOnce(Welcome) -> Welcome, fds: &[BorrowedFd<'_>])
         });
         connect(&place.runtime, &name(), "test").unwrap_err()
     });
-    assert!(matches!(error, ConnectError::Transport(_)), "{error}");
+    assert!(matches!(error, ConnectError::Transport(_) | ConnectError::Version { .. }), "{error}");
     error.to_string()
 }
 
@@ -248,8 +248,13 @@ fn fake_worker(welcome: impl FnOnce(Welcome) -> Welcome, fds: &[BorrowedFd<'_>])
 fn a_worker_that_breaks_the_handshake_is_left() {
     let bell = eventfd(0, EventfdFlags::empty()).unwrap();
     let three = [bell.as_fd(); 3];
-    let protocol = |welcome: Welcome| Welcome { protocol: PROTOCOL_VERSION + 1, ..welcome };
-    assert!(fake_worker(protocol, &three).contains(&format!("protocol {}", PROTOCOL_VERSION + 1)));
+    for (worker, older) in [(1, "worker"), (PROTOCOL_VERSION + 1, "client"), (u16::MAX, "client")] {
+        let said = fake_worker(|welcome| Welcome { protocol: worker, ..welcome }, &three);
+        let expected = format!(
+            "the worker speaks protocol {worker}, the client {PROTOCOL_VERSION}: upgrade the {older}"
+        );
+        assert_eq!(said, expected);
+    }
     let calls = |welcome: Welcome| Welcome { max_in_flight: 0, ..welcome };
     assert!(fake_worker(calls, &three).contains("0 calls in flight"));
     let calls = |welcome: Welcome| Welcome { max_in_flight: 65_537, ..welcome };

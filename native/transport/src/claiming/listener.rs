@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD};
@@ -26,20 +27,40 @@ pub(crate) struct Listener {
     path: PathBuf,
     /// What it has made there.
     inode: Inode,
+    /// Where clients of older versions look for it, so that they are told to be upgraded: a symbolic link, since what
+    /// a socket is bound to every user can read.
+    older: PathBuf,
     /// The process that made it.
     process: Process,
 }
 
 impl Listener {
     /// Listens at `path`, in place of a dead owner's socket. Only the lock's holder may.
-    pub(crate) fn bind(path: PathBuf) -> Result<Self, TransportError> {
+    pub(crate) fn bind(path: PathBuf, older: PathBuf) -> Result<Self, TransportError> {
         let fail = |error: Errno| TransportError::system(format!("listen at {}", path.display()), error);
         let _ = fs::remove_file(&path);
         let fd = socket().map_err(fail)?;
         rustix::net::bind(&fd, &SocketAddrUnix::new(&path).map_err(fail)?).map_err(fail)?;
         rustix::net::listen(&fd, BACKLOG).map_err(fail)?;
         let inode = Inode::at(&path).map_err(fail)?;
-        Ok(Self { fd: fd.into(), path, inode, process: Process::current() })
+        let listener = Self { fd: fd.into(), path, inode, older, process: Process::current() };
+        listener.link();
+        Ok(listener)
+    }
+
+    /// Leads clients of older versions here, unless somebody answers there. Without it they find nobody.
+    fn link(&self) {
+        if let Some(name) = self.path.file_name()
+            && !answers(&self.older)
+        {
+            let _ = fs::remove_file(&self.older);
+            let _ = symlink(name, &self.older);
+        }
+    }
+
+    /// Whether the link leads here.
+    fn is_linked(&self) -> bool {
+        fs::read_link(&self.older).is_ok_and(|to| Some(to.as_os_str()) == self.path.file_name())
     }
 
     /// Whether the socket has not been cleaned away.
@@ -50,6 +71,10 @@ impl Listener {
     /// Makes the socket look new to whoever cleans old files away.
     pub(crate) fn touch(&self) {
         let _ = rustix::fs::utimensat(CWD, &self.path, &NOW, AtFlags::SYMLINK_NOFOLLOW);
+        if !self.is_linked() {
+            self.link();
+        }
+        let _ = rustix::fs::utimensat(CWD, &self.older, &NOW, AtFlags::SYMLINK_NOFOLLOW);
     }
 }
 
@@ -62,6 +87,9 @@ impl AsFd for Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         if self.process.is_current() && self.is_there() {
+            if self.is_linked() {
+                let _ = fs::remove_file(&self.older);
+            }
             let _ = fs::remove_file(&self.path);
         }
     }

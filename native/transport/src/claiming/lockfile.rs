@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use crate::claiming::inode::{NOW, is_at};
 use crate::claiming::listener::answers;
-use crate::claiming::place::socket_beside;
+use crate::claiming::place::sockets_beside;
 use crate::error::{ClaimError, TransportError};
 use crate::fork;
 use crate::owner::Owner;
@@ -121,13 +121,14 @@ fn holder(file: &File, path: &Path) -> Option<Owner> {
     }
 }
 
-/// Removes a lock file that nobody holds, and the socket beside it.
+/// Removes a lock file that nobody holds, and the socket beside it with the way to it.
 fn remove_stale(file: &File, path: &Path) {
     // What has no endpoint's name is none of ours.
-    let Some(socket) = socket_beside(path) else { return };
+    let Some((socket, older)) = sockets_beside(path) else { return };
     let locked = flock(file, FlockOperation::NonBlockingLockExclusive).is_ok();
     // A worker whose lock file was cleaned away still answers, and makes it again.
-    if locked && is_at(file, path) && !answers(&socket) {
+    if locked && is_at(file, path) && !answers(&socket) && !answers(&older) {
+        let _ = fs::remove_file(older);
         let _ = fs::remove_file(socket);
         let _ = fs::remove_file(path);
     }

@@ -52,10 +52,15 @@ impl Place {
     pub(crate) fn socket_path(&self, name: &EndpointName) -> PathBuf {
         self.0.join(name.socket_file())
     }
+
+    /// Where workers before protocol 3 listen, and clients before it look.
+    pub(crate) fn older_socket_path(&self, name: &EndpointName) -> PathBuf {
+        self.0.join(format!("{name}.sock"))
+    }
 }
 
-/// The control socket of the name whose lock file is at `lock`.
-pub(crate) fn socket_beside(lock: &Path) -> Option<PathBuf> {
+/// The control socket of the name whose lock file is at `lock`, and where older clients look for it.
+pub(crate) fn sockets_beside(lock: &Path) -> Option<(PathBuf, PathBuf)> {
     let name = EndpointName::new(lock.file_stem()?.to_str()?).ok()?;
-    Some(lock.with_file_name(name.socket_file()))
+    Some((lock.with_file_name(name.socket_file()), lock.with_extension("sock")))
 }

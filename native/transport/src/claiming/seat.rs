@@ -47,7 +47,10 @@ impl Seat {
     /// Listens.
     pub(crate) fn listen(&mut self) -> Result<(), TransportError> {
         self.socket = None;
-        self.socket = Some(Listener::bind(self.place.socket_path(&self.name))?);
+        self.socket = Some(Listener::bind(
+            self.place.socket_path(&self.name),
+            self.place.older_socket_path(&self.name),
+        )?);
         Ok(())
     }
 

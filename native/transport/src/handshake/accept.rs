@@ -13,7 +13,7 @@ use crate::connection::control_socket::{self, Received};
 use crate::connection::established::{Connection, Parts};
 use crate::connection::link::Peer;
 use crate::descriptors;
-use crate::error::TransportError;
+use crate::error::{TransportError, process, versions};
 use crate::fork::Descriptor;
 use crate::iceoryx::iox::{self, Size};
 use crate::iceoryx::node::Node;
@@ -107,7 +107,11 @@ impl Caller {
             Received::HungUp => Step::Looked,
             Received::Malformed(reason) => Step::Gone(self.refuse(Code::InvalidArgument, reason)),
             Received::Message(Message::Hello(hello), _) => match terms.refusal(&hello, has_place) {
-                Some((code, reason)) => Step::Gone(self.refuse(code, reason)),
+                Some((code, reason)) => {
+                    let who =
+                        format!("{}, {}", shown(hello.client).escape_debug(), process(self.process.pid));
+                    Step::Gone(format!("{} ({who})", self.refuse(code, reason)))
+                }
                 None => self.welcome(terms, number, hello),
             },
             Received::Message(Message::HandOver { endpoint }, _) => match terms.other_name(&endpoint) {
@@ -130,7 +134,7 @@ impl Caller {
     fn welcome(self, terms: &Terms, number: u64, hello: Hello) -> Step {
         let until = self.until;
         let welcome = terms.welcome(number);
-        match self.build(terms, welcome, hello.client) {
+        match self.build(terms, welcome, shown(hello.client)) {
             Ok(connection) => Step::Welcomed(Arc::new(connection), until),
             Err((caller, error)) => Step::Gone(caller.refuse(Code::ResourceExhausted, error.to_string())),
         }
@@ -140,9 +144,8 @@ impl Caller {
         self,
         terms: &Terms,
         welcome: Welcome,
-        mut name: String,
+        name: String,
     ) -> Result<Connection, (Self, TransportError)> {
-        name.truncate(name.floor_char_boundary(MAX_CLIENT_NAME));
         let prepared = descriptors::explained(|| {
             iox::check_room()?;
             let create = |name: &str| terms.node.service(name, Size::Small, true);
@@ -176,6 +179,12 @@ impl Caller {
     }
 }
 
+/// As much of a client's name as is kept.
+fn shown(mut name: String) -> String {
+    name.truncate(name.floor_char_boundary(MAX_CLIENT_NAME));
+    name
+}
+
 /// Refuses whoever is at the other end of a control socket.
 pub(crate) fn refuse(control: impl AsFd, code: Code, reason: String) -> String {
     // A client that does not listen sees the hang-up.
@@ -195,11 +204,7 @@ impl Terms {
     /// Why a client can't be served, if it can't.
     fn refusal(&self, hello: &Hello, has_place: bool) -> Option<(Code, String)> {
         if hello.protocol != PROTOCOL_VERSION {
-            let reason = format!(
-                "the worker speaks protocol {PROTOCOL_VERSION}, the client {}: install matching versions",
-                hello.protocol
-            );
-            return Some((Code::FailedPrecondition, reason));
+            return Some((Code::FailedPrecondition, versions(PROTOCOL_VERSION, hello.protocol)));
         }
         if let Some(refusal) = self.other_name(&hello.endpoint) {
             return Some(refusal);

@@ -246,6 +246,9 @@ fn offered(peer: PeerProcess, heard: Option<Heard>, name: &EndpointName) -> Resu
         Some((Message::Welcome(welcome), fds)) => (welcome, fds),
         other => return Err(breach(pid, format!("expected a welcome, got {other:?}"))),
     };
+    if welcome.protocol != PROTOCOL_VERSION {
+        return Err(ConnectError::Version { worker: welcome.protocol, client: PROTOCOL_VERSION });
+    }
     check(&welcome, name).map_err(|reason| breach(pid, reason))?;
     let [to_ring, to_hear, memfd] = <[OwnedFd; 3]>::try_from(fds)
         .map_err(|fds| breach(pid, format!("expected 3 descriptors, got {}", fds.len())))?;
@@ -291,7 +294,10 @@ fn dial(runtime: &Runtime, name: &EndpointName, until: Instant) -> Result<Option
         let tried = place
             .check()
             .map_err(|reason| TransportError::RuntimeDir { path: place.dir().into(), reason })
-            .and_then(|()| dial_at(&place.socket_path(name), until));
+            .and_then(|()| match dial_at(&place.socket_path(name), until) {
+                Ok(Dialled::Nobody) => dial_at(&place.older_socket_path(name), until),
+                dialled => dialled,
+            });
         match tried {
             Ok(Dialled::Connected(socket)) => return Ok(Some(socket)),
             Ok(Dialled::Queued) => return Ok(None),
@@ -336,12 +342,6 @@ fn dial_at(path: &Path, until: Instant) -> Result<Dialled, TransportError> {
 
 /// Checks every number and name of a welcome.
 fn check(welcome: &Welcome, name: &EndpointName) -> Result<(), String> {
-    if welcome.protocol != PROTOCOL_VERSION {
-        return Err(format!(
-            "it speaks protocol {}, this client {PROTOCOL_VERSION}: install matching versions",
-            welcome.protocol
-        ));
-    }
     if welcome.max_in_flight == 0 || welcome.max_in_flight as usize > MAX_IN_FLIGHT {
         return Err(format!("it allows {} calls in flight", welcome.max_in_flight));
     }
@@ -350,6 +350,14 @@ fn check(welcome: &Welcome, name: &EndpointName) -> Result<(), String> {
         return Err(format!("its prefix is {:?}", welcome.prefix));
     }
     Ok(())
+}
+
+/// A refusal, with what workers before version 3 left out: they are the older ones.
+fn advised(reason: String) -> String {
+    match reason.strip_suffix(": install matching versions") {
+        Some(numbers) => format!("{numbers}: upgrade the worker"),
+        None => reason,
+    }
 }
 
 /// Sends a message. A worker that is gone has left its reason to be heard, or a hang-up.
@@ -366,7 +374,7 @@ fn hear(
 ) -> Result<Option<Heard>, ConnectError> {
     match control_socket::receive(&control) {
         Received::Message(Message::Refused { code, reason }, _) => {
-            Err(ConnectError::Refused { code, reason })
+            Err(ConnectError::Refused { code, reason: advised(reason) })
         }
         Received::Message(Message::Goodbye { reason }, _) => {
             Err(ConnectError::Refused { code: pycrust_protocol::Code::Unavailable, reason })
