@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use hdrhistogram::Histogram;
-use pycrust_client::{RpcClient, WhenFull};
+use pycrust_client::{Reply, RpcClient, WhenFull};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -37,7 +37,7 @@ struct Options {
     method: String,
     /// Calls a second, in all.
     #[arg(long)]
-    rate: f64,
+    rate: u32,
     /// Connections that the calls are spread over.
     #[arg(long, default_value_t = 1)]
     clients: usize,
@@ -110,11 +110,9 @@ fn main() -> anyhow::Result<()> {
 
 async fn connect(options: &Options) -> anyhow::Result<Vec<RpcClient>> {
     let when_full = if options.wait { WhenFull::Wait } else { WhenFull::Fail };
-    let timeout = Duration::from_millis(options.timeout_ms);
     let mut clients = Vec::new();
     for _ in 0..options.clients.max(1) {
-        let builder = RpcClient::builder(&options.endpoint).when_full(when_full).timeout(timeout);
-        clients.push(builder.connect().await?);
+        clients.push(RpcClient::builder(&options.endpoint).when_full(when_full).connect().await?);
     }
     Ok(clients)
 }
@@ -128,18 +126,19 @@ async fn offer(
     held: mpsc::Sender<()>,
 ) -> anyhow::Result<u64> {
     let method: Arc<str> = options.method.as_str().into();
+    let timeout = Duration::from_millis(options.timeout_ms);
     let pace = Pace::new(TICKS)?;
     let begun = Instant::now();
     let until = options.seconds.map(|seconds| begun + Duration::from_secs_f64(seconds));
     let mut sent = 0;
     while !over.load(Ordering::Relaxed) && until.is_none_or(|until| Instant::now() < until) {
         pace.tick().await?;
-        let due = (begun.elapsed().as_secs_f64() * options.rate) as u64;
+        let due = (begun.elapsed().as_nanos() * u128::from(options.rate) / 1_000_000_000) as u64;
         for (number, client) in (sent..due).zip(clients.iter().cycle()) {
             let (client, method, calls, held) =
                 (client.clone(), Arc::clone(&method), Arc::clone(calls), held.clone());
             tokio::spawn(async move {
-                let call = one(&client, &method, number).await;
+                let call = one(&client, &method, timeout, number).await;
                 calls.lock().unwrap_or_else(PoisonError::into_inner).push(call);
                 drop(held);
             });
@@ -149,11 +148,11 @@ async fn offer(
     Ok(sent)
 }
 
-async fn one(client: &RpcClient, method: &str, number: u64) -> Call {
+async fn one(client: &RpcClient, method: &str, timeout: Duration, number: u64) -> Call {
     let sent = Instant::now();
-    let answer = client.call::<_, u64>(method, &(number,)).await;
+    let answer = client.request(method).timeout(timeout).send::<_, u64>(&(number,)).await;
     let took = sent.elapsed();
-    let (code, may_have_run) = match answer {
+    let (code, may_have_run) = match answer.map(Reply::into_value) {
         Ok(back) if back == number => ("OK", true),
         Ok(_) => ("another call's answer", true),
         Err(error) => (error.code().name(), error.may_have_run()),

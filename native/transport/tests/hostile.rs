@@ -104,7 +104,10 @@ fn a_connected_client_that_breaks_the_protocol_is_dropped_alone() {
     let (acceptor, events) = place.serve();
     let good = place.connect();
     let offer = |service: &str| Message::BulkOffered { service: service.into() }.encode();
-    let cases = [b"\xc1 garbage".to_vec(), Message::Serving.encode(), offer("../x"), offer("9/request/bulk")];
+    // What only a later version knows, too.
+    let later = b"\x81\xa3say\xa8postpone".to_vec();
+    let cases =
+        [b"\xc1 garbage".to_vec(), later, Message::Serving.encode(), offer("../x"), offer("9/request/bulk")];
     for (done, bytes) in cases.iter().enumerate() {
         let bad = place.connect();
         send(bad.hangup_fd(), bytes, &[]);
