@@ -10,11 +10,11 @@ use proptest::prelude::*;
 use pycrust_protocol::Code;
 use pycrust_protocol::attachments::put_table;
 use pycrust_protocol::control::put_request_head;
-use pycrust_protocol::header::{Common, HEADER_LEN, RequestHeader, ResponseHeader};
+use pycrust_protocol::header::{Common, HEADER_LEN, RequestHeader, ResponseHeader, flags};
 use pycrust_protocol::reserved::HEALTH;
 use support::caller::{Caller, flagged};
 use support::link::Frame;
-use support::rig::{Rig, config};
+use support::rig::{Handler, Rig, config, registration};
 use support::until;
 
 /// A sound request for `echo` with this id.
@@ -88,11 +88,29 @@ fn frames_without_an_id_to_answer_are_counted() {
     caller.link.put((ResponseHeader::default().encode(), body.clone()));
     let reports = Common { reports: u32::MAX, ..Common::default() };
     caller.link.put((reports.encode_report(), vec![0; 64]));
-    let mut one_way = flagged(pycrust_protocol::header::flags::ONE_WAY);
+    let mut one_way = flagged(flags::ONE_WAY);
     one_way.common.body_len = 2;
     caller.link.put((one_way.encode(), vec![0x93, 5]));
     assert_eq!(caller.call("echo", b"still here").payload, b"still here");
     assert_eq!(rig.engine.stats().malformed_frames, 6);
+    rig.finish();
+}
+
+#[test]
+fn an_id_that_is_used_twice_keeps_no_handler_waiting() {
+    let rig = Rig::new();
+    rig.engine.publish(vec![registration("each", 1, Handler::Echo)]);
+    let caller = rig.connect();
+    let mut body = Vec::new();
+    put_request_head(&mut body, 70_001, "each", 0);
+    let mut header = flagged(flags::STREAM | flags::UPLOAD);
+    header.common.body_len = body.len() as u32;
+    caller.link.put((header.encode(), body.clone()));
+    caller.link.put((header.encode(), body));
+    let answer = caller.answer();
+    assert_eq!((answer.id, answer.status), (70_001, Code::Cancelled), "the older call has ended");
+    rig.disconnect(&caller);
+    until("the newer one has ended with its client", || rig.engine.in_flight() == 0);
     rig.finish();
 }
 

@@ -4,6 +4,7 @@
 mod support;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use pycrust_protocol::Code;
@@ -65,6 +66,34 @@ fn a_waiting_stream_holds_no_thread_and_no_place() {
     for _ in 0..100 * 10 {
         assert!(ids.contains(&caller.answer().id));
     }
+    rig.finish();
+}
+
+#[test]
+fn a_stream_goes_on_after_a_call_that_took_its_turn_and_was_not_started() {
+    let rig = Rig::new();
+    rig.engine.publish(vec![registration("count", 1, Handler::Count(10))]);
+    rig.register_echo();
+    let caller = rig.connect();
+    let id = caller.send_as("count", b"", flagged(flags::STREAM, 1));
+    assert_eq!(caller.answer().number(), 0);
+    // Whose turn is first changes each time.
+    for item in 1..5 {
+        let held = rig.interpreter.lock();
+        let echo = caller.send("echo", b"");
+        until("nothing starts", || rig.attaching.load(Ordering::SeqCst) == 1);
+        let expired = RequestHeader { deadline_ns: 1, ..flagged(flags::STREAM, 1) };
+        let expired = caller.send_as("count", b"", expired);
+        caller.grant(id, item + 1);
+        until("all are received", || rig.engine.in_flight() == 3 && caller.link.unreceived() == 0);
+        drop(held);
+        let mut answers: Vec<_> =
+            (0..3).map(|_| caller.answer()).map(|told| (told.id, told.status)).collect();
+        answers.sort_unstable();
+        assert_eq!(answers, [(id, Code::Ok), (echo, Code::Ok), (expired, Code::DeadlineExceeded)]);
+    }
+    rig.disconnect(&caller);
+    until("the stream has ended with its caller", || rig.engine.in_flight() == 0);
     rig.finish();
 }
 

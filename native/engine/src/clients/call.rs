@@ -107,7 +107,12 @@ impl<L: Link> Call<L> {
 
     /// Follows what the caller says of this call from now on.
     pub(crate) fn follow(&mut self, ongoing: Arc<Ongoing>) {
-        self.client.ongoing.lock().insert(self.id, Arc::clone(&ongoing));
+        let older = self.client.ongoing.lock().insert(self.id, Arc::clone(&ongoing));
+        // A client that uses an id twice can't be heard of its older call any more, and when it leaves, nobody would tell
+        // that one: a handler that waits for its arguments would wait for ever.
+        if let Some(older) = older {
+            older.cancel();
+        }
         // What was said before is not said again.
         if self.client.is_gone() || self.client.link.cancelled(self.id) {
             ongoing.cancel();

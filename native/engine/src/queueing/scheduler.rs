@@ -406,9 +406,9 @@ impl<H: Send + Sync + 'static, L: Link> Scheduler<H, L> {
     fn emptied(&mut self, index: usize, fallout: &mut Fallout<H, L>) {
         if self.queues[index].is_empty() {
             fallout.retired.extend(self.registry.drained(index));
-        } else {
-            self.list(index);
         }
+        // Also without a call that waits to start: one that goes on may have given its turn to the one that was taken.
+        self.list(index);
     }
 
     fn start(
