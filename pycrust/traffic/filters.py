@@ -22,6 +22,7 @@ Times have a unit: `ns`, `us` (or `µs`), `ms`, `s`. Ranges include both ends an
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from dataclasses import dataclass
@@ -267,9 +268,11 @@ def _range(piece: _Piece, read: Callable[[_Piece], int]) -> Sequence[int | None]
 def _time(piece: _Piece) -> int:
     value = piece.value()
     found = _TIME.fullmatch(value)
-    if found is None:
+    # Of many digits a float makes infinity.
+    amount = float(found[1]) * _UNITS[found[2]] if found else math.inf
+    if math.isinf(amount):
         raise piece.wrong(f"{value!r} is no time: write a number and ns, us, ms or s, such as 5ms")
-    return round(float(found[1]) * _UNITS[found[2]])
+    return round(amount)
 
 
 def _whole(piece: _Piece) -> int:

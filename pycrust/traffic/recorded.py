@@ -411,10 +411,7 @@ class RecordedCall:
     @property
     def displayed(self) -> list[dict[str, Any]]:
         """What its handler displayed: data by MIME type."""
-        import json  # noqa: PLC0415 - few calls display anything
-
-        shown = (text for channel, text in self.pieces if channel == "display")
-        return [{"text/plain": text} if text == REDACTED else json.loads(text) for text in shown]
+        return [_displayed(text) for channel, text in self.pieces if channel == "display"]
 
     @property
     def text(self) -> str:
@@ -559,6 +556,17 @@ class RecordedCall:
             for name, text in rows.items()
         )
         return f"<table>{body}</table>"
+
+
+def _displayed(text: str) -> dict[str, Any]:
+    """Data by MIME type, of its JSON; what is none, redacted or in a file that was changed, as it stands."""
+    import json  # noqa: PLC0415 - few calls display anything
+
+    try:
+        data: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        data = None
+    return cast("dict[str, Any]", data) if isinstance(data, dict) else {"text/plain": text}
 
 
 def _decoded(payload: bytes, arrays: Sequence[bytes] = ()) -> Any:

@@ -75,6 +75,7 @@ def test_stages(stage):
     ("text", "piece", "says"),
     [
         ("add >5", "5", "is no time"),
+        (">" + "9" * 400 + "s", "9" * 400 + "s", "is no time"),
         ("add >", " ", "a value is missing"),
         ("stutus:error", "stutus", "status:"),
         ("add status:bad", "bad", "invalid_argument"),
