@@ -18,7 +18,7 @@ SAY = @printf '\n\033[1m%s\033[0m\n'
 OLDER_COMMIT := 24005c3cd7002c66db5feb73228009d3031ec52b
 OLDER := $(if $(shell git cat-file -t $(OLDER_COMMIT) 2>/dev/null),target/older/.built)
 
-.PHONY: demo lab check test test-rust test-loom test-memory test-python front-end lint format setup build bench bench-rust \
+.PHONY: demo lab check test test-rust test-loom test-memory fuzz test-python front-end lint format setup build bench bench-rust \
 	soak clean chromium
 
 demo: build
@@ -79,6 +79,8 @@ test-rust: build
 	$(SAY) "Rust tests (building them takes up to six minutes)"
 	cargo test --release --no-fail-fast
 	cargo test --release -p pycrust-client --features ndarray --test ndarray
+	@# What fuzzing has found, and what is made of it.
+	cargo test --release -p pycrust-fuzz
 
 test-loom: setup
 	$(SAY) "Models of concurrent code"
@@ -96,6 +98,30 @@ else
 	RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address" cargo test --target $(HOST) --target-dir target/asan --tests --no-fail-fast \
 		-p pycrust-protocol -p pycrust-transport -p pycrust-engine
 endif
+
+# Every reader of bytes that another process has sent, over inputs that coverage leads: libFuzzer under AddressSanitizer
+# where the toolchain has it, atheris for Python. `make fuzz TARGETS="payload worker" SECONDS_OF_FUZZ=3600` runs some, or
+# for longer; it stops at the first input that fails. What it finds stays in target/fuzz;
+# `.venv/bin/python -m tests.fuzz.run --keep` takes the least that reaches as much into tests/fuzz, for `make test-rust` and
+# pytest. All is compiled twice more, some ten minutes of two cores.
+SECONDS_OF_FUZZ ?= 60
+TARGETS ?=
+COVERAGE := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+	-Cllvm-args=-sanitizer-coverage-trace-compares
+BUILD_FUZZ := cargo build --profile fuzz --target $(HOST) --target-dir
+fuzz: build $(VENV)/.fuzz
+	$(SAY) "Building the fuzz targets"
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS="$(COVERAGE)$(if $(wildcard $(LIBRARIES)/*_rt.asan.a), -Zsanitizer=address)" \
+		$(BUILD_FUZZ) target/fuzz -p pycrust-fuzz --features libfuzzer
+	RUSTFLAGS="$(COVERAGE)" PYO3_PYTHON=$(CURDIR)/$(BIN)/python $(BUILD_FUZZ) target/fuzz/python -p pycrust-native
+	cc -O2 -shared -fPIC -o target/fuzz/python/coverage.so tests/fuzz/python/coverage.c
+	$(SAY) "Fuzzing, $(SECONDS_OF_FUZZ) s each"
+	$(BIN)/python -m tests.fuzz.run --seconds $(SECONDS_OF_FUZZ) $(TARGETS)
+
+$(VENV)/.fuzz: $(VENV)/.installed
+	$(BIN)/pip install --quiet --group fuzz
+	touch $@
 
 test-python: build chromium front-end $(OLDER)
 	$(SAY) "Python, notebooks, browser: all of it together"
