@@ -52,12 +52,12 @@ $(VENV)/.installed: pyproject.toml
 
 $(VENV)/.extension: $(VENV)/.installed $(RUST_SOURCES)
 	$(SAY) "Building the Python extension (two to six minutes the first time)"
-	PIP_QUIET=1 $(BIN)/maturin develop --release
+	PIP_QUIET=1 $(BIN)/maturin develop --release --features fault-points
 	touch $@
 
 $(VENV)/.client: $(VENV)/.installed $(RUST_SOURCES)
 	$(SAY) "Building the Rust client's examples (up to three minutes)"
-	cargo build --release -p pycrust-client --examples
+	cargo build --release -p pycrust-client --examples --features fault-points
 	touch $@
 
 # A client as it was then, and a worker that shakes hands and echoes. They share what they depend on with today's build,
@@ -77,10 +77,9 @@ target/older/.built: | $(VENV)/.client
 
 test-rust: build
 	$(SAY) "Rust tests (building them takes up to six minutes)"
-	cargo test --release --no-fail-fast
-	cargo test --release -p pycrust-client --features ndarray --test ndarray
-	@# What fuzzing has found, and what is made of it.
-	cargo test --release -p pycrust-fuzz
+	@# With what fuzzing has found, and what is made of it.
+	cargo test --release --no-fail-fast --workspace --exclude pycrust-native --features pycrust-client/fault-points
+	cargo test --release -p pycrust-client --features ndarray,fault-points --test ndarray
 
 test-loom: setup
 	$(SAY) "Models of concurrent code"

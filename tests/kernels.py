@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +22,11 @@ class CellFailedError(AssertionError):
 class Kernel:
     """One kernel process, its cells executed one after the other."""
 
-    def __init__(self) -> None:
+    def __init__(self, env: dict[str, str] | None = None, **options: Any) -> None:
         self._sockets = tempfile.TemporaryDirectory(prefix="pycrust-kernel-")
         sockets = f"{self._sockets.name}/kernel"
         self.manager = KernelManager(kernel_name="python3", transport="ipc", ip=sockets)
-        self.manager.start_kernel()
+        self.manager.start_kernel(env={**os.environ, **(env or {})}, **options)
         self.client: BlockingKernelClient = self.manager.client()
         self.client.start_channels()
         self.client.wait_for_ready(timeout=PATIENCE)

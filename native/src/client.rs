@@ -9,6 +9,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::attaching::attach;
 use crate::calls::current::{encoded_metadata, lend};
 use crate::values::attached::Attached;
 use crate::values::{decode, encode};
@@ -77,7 +78,7 @@ impl Client {
     ) -> PyResult<PendingCall> {
         let (arguments, options) = (encoded(arguments)?, call_options(options)?);
         let pending = self.0.start(method, arguments, options, move |outcome| {
-            Python::attach(|py| {
+            attach(|py| {
                 let outcome =
                     outcome.map_err(|error| raised(py, &error)).and_then(|result| decoded(py, &result));
                 let told = match outcome {

@@ -4,6 +4,7 @@
 //! attached (`handler`), and answers. MessagePack goes straight to and from Python objects
 //! (`decode`, `encode`).
 
+mod attaching;
 mod calls;
 mod client;
 mod scheduling;

@@ -8,6 +8,8 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
+use crate::attaching::attach;
+
 thread_local! {
     /// Whether this thread is one that no interrupt reaches.
     static SHIELDED: Cell<bool> = const { Cell::new(false) };
@@ -30,8 +32,9 @@ pub(crate) fn shielded<'py>(
         (function.clone().unbind(), args.clone().unbind(), kwargs.map(|kwargs| kwargs.clone().unbind()));
     let work = move || {
         SHIELDED.set(true);
-        Python::attach(|py| {
-            let result = callee.call(py, positional, named.as_ref().map(|named| named.bind(py)));
+        attach(|py| {
+            let named = named.as_ref().map(|named| named.bind(py));
+            let result = callee.bind(py).call(positional.bind(py), named).map(Bound::unbind);
             forget_this_thread(py);
             result
         })

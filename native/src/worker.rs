@@ -12,6 +12,7 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 
+use crate::attaching::attach;
 use crate::calls::context::BaseContext;
 use crate::calls::current::{self, Places};
 use crate::calls::dispatch;
@@ -114,7 +115,7 @@ impl Worker {
                 let spawned = thread("pycrust-stop".into()).spawn(move || {
                     stop(&engine, &acceptor, &threads, HAND_OVER_GRACE);
                     // Only now: a busy cell may hold the interpreter for as long as it likes.
-                    Python::attach(|py| {
+                    attach(|py| {
                         if let Err(error) = told.call1(py, (how,)) {
                             error.write_unraisable(py, None);
                         }

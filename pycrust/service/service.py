@@ -233,7 +233,8 @@ class Service:
         """
         cut_short = True
         try:
-            ended = self.worker.stop(grace) if self.worker.serving else (True, True)
+            # Also where nothing serves any more: a handler may have outlived an earlier stop.
+            ended = self.worker.stop(grace)
             cut_short = False
         finally:
             try:

@@ -12,6 +12,7 @@ use pycrust_protocol::header::{Common, RequestHeader, TraceContext, flags};
 use pycrust_protocol::limits::{SMALL_SAMPLE_LEN, STREAM_WINDOW_BYTES};
 use pycrust_protocol::name::RESERVED_PREFIX;
 use pycrust_protocol::report::{REPORT_LEN, Report};
+use pycrust_transport::faults::reached;
 use pycrust_transport::{CallProgress, Link, SendError, monotonic_ns};
 
 use crate::call::answer::Finished;
@@ -206,6 +207,7 @@ pub(crate) async fn run<W: Waiting>(
         None => wait(waiting, session, call, guard.id).await?,
     };
     guard.done = true;
+    reached("request.answered");
     match answer {
         Ok(answer) => Ok(finish(session, call.method, call.started_ns, guard.id, answer)),
         Err(End { code, reason }) => {
@@ -246,6 +248,7 @@ pub(crate) async fn begin<'a, W: Waiting>(
                     // Two slots freed at once wake one caller if neither of two slept yet.
                     session.slot_is_free();
                 }
+                reached("request.begun");
                 return Ok(InFlight { session, id, sent: false, alone, done: false });
             }
             Err(NoSlot::Ended) => return Err(Failure::NotSent),
@@ -311,6 +314,7 @@ pub(crate) async fn send<W: Waiting>(
         };
         let error = match sent {
             Ok(()) => {
+                reached("request.sent");
                 buffers::give(head);
                 if waited {
                     // There may be room for the next sender too.

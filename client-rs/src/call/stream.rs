@@ -12,6 +12,7 @@ use pycrust_protocol::Code;
 use pycrust_protocol::control::put_request_head;
 use pycrust_protocol::header::{Common, Credit, RequestHeader, flags};
 use pycrust_protocol::limits::{STREAM_WINDOW_BYTES, UPLOAD_WINDOW};
+use pycrust_transport::faults::reached;
 use pycrust_transport::{Link, SendError, monotonic_ns};
 use tokio::sync::futures::OwnedNotified;
 
@@ -257,6 +258,7 @@ impl<'u> Open<'u> {
         let session = Arc::clone(&self.session);
         if matches!(self.try_send(cx, || session.link.send(&credit.encode(), &[])), Ok(true)) {
             self.granted = granted;
+            reached("stream.granted");
         }
     }
 

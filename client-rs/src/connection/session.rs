@@ -12,6 +12,7 @@ use pycrust_protocol::limits::SMALL_SAMPLE_LEN;
 use pycrust_protocol::metadata;
 use pycrust_protocol::report::REPORT_LEN;
 use pycrust_protocol::{Code, Malformed};
+use pycrust_transport::faults::reached;
 use pycrust_transport::sync::Mutex;
 use pycrust_transport::{Connection, Frame, Link, ProcessLocal, monotonic_ns};
 use tokio::sync::Notify;
@@ -303,6 +304,7 @@ impl Session {
     pub(crate) fn end(&self, code: Code, reason: &str) {
         let woken = self.calls.lock().end(End { code, reason: reason.into() });
         self.ended.store(true, Ordering::Release);
+        reached("close.session_ended");
         let welcome = self.link.welcome();
         self.states.ended(welcome.generation, welcome.connection, reason);
         self.link.close();
@@ -320,6 +322,7 @@ impl Session {
         }
         if self.calls.lock().abandon(id, sent) {
             self.link.cancel(id);
+            reached("request.given_up");
         } else {
             self.slot_is_free();
         }

@@ -7,6 +7,7 @@ use pycrust_protocol::Code;
 use pycrust_transport::Attachment;
 use pyo3::prelude::*;
 
+use crate::attaching::attach;
 use crate::calls::arguments::Items;
 use crate::calls::batch::Answer;
 use crate::calls::context::BaseContext;
@@ -44,7 +45,7 @@ pub(crate) fn run(
 ) {
     scheduling::be_punctual();
     let number = thread.number();
-    Python::attach(|py| {
+    attach(|py| {
         if let Err(error) = places.enter(py, number) {
             // Its calls can't be interrupted then.
             error.write_unraisable(py, None);

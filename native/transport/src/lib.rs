@@ -13,6 +13,7 @@ mod connection;
 mod descriptors;
 mod endpoints;
 mod error;
+pub mod faults;
 mod fork;
 mod gate;
 mod handshake;

@@ -1,5 +1,6 @@
 //! Calls that leave their queue without being started: cancelled, expired, superseded, built against another schema.
 
+use pycrust_transport::faults::reached;
 use pycrust_transport::{Link, monotonic_ns};
 
 use crate::clients::answer::Patience;
@@ -29,6 +30,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         patience: Patience,
     ) {
         self.admission.unqueue(&call.client.account, call.weight());
+        reached("call.not_started");
         let method = || {
             let scheduler = self.scheduler.lock();
             scheduler.registry.name(index).cloned().unwrap_or_default()

@@ -10,6 +10,7 @@ use pycrust_protocol::metadata;
 use pycrust_protocol::report::Report;
 use pycrust_protocol::reserved::{self, READY};
 use pycrust_protocol::{Code, Malformed};
+use pycrust_transport::faults::reached;
 use pycrust_transport::{Attachments, CallProgress, Frame, Link, monotonic_ns};
 
 use crate::clients::answer::{Body, Patience};
@@ -229,6 +230,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             call.follow(Ongoing::new(granted, uploads, Arc::clone(client.outbox.congested())));
         }
         client.link.note(call.id, CallProgress::Queued);
+        reached("call.admitted");
         Ok((index, call))
     }
 
@@ -259,6 +261,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
                 }
             }
         }
+        reached("call.queued");
         for (index, call) in superseded {
             self.settle_unstarted(index, &call, Unstarted::Superseded, monotonic_ns(), Patience::Hurries);
         }

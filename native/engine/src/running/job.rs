@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use pycrust_protocol::Code;
 use pycrust_protocol::header::{Common, ResponseHeader, Stages, flags};
+use pycrust_transport::faults::reached;
 use pycrust_transport::sync::Mutex;
 use pycrust_transport::{Attachment, Attachments, CallProgress, Link, monotonic_ns};
 
@@ -130,6 +131,7 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
     ) -> Self {
         engine.admission.unqueue(&call.client.account, call.weight());
         call.client.link.note(call.id, CallProgress::WaitsForInterpreter);
+        reached("call.started");
         Self {
             engine: Arc::clone(engine),
             call,
@@ -293,6 +295,7 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
         self.state = Some(state);
         let ongoing = self.ongoing();
         self.leave(false);
+        reached("call.suspended");
         if let Some(job) = ongoing.park(Box::new(self)) {
             job.resume();
         }
@@ -334,6 +337,7 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
         let client = &self.call.client;
         let body = Body { payload, metadata: &[], attachments };
         self.engine.deliver(client, header, self.call.id, Code::Ok, body, Patience::Waits);
+        reached("stream.item_sent");
     }
 
     /// The arguments that the caller streams.
@@ -357,6 +361,7 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
         let engine = &self.engine;
         if self.attached_ns.is_none() {
             self.call.client.link.note(self.call.id, CallProgress::Runs);
+            reached("call.attached");
             let now_ns = monotonic_ns();
             self.attached_ns = Some(now_ns);
             // Read and written by whichever thread attaches; a lost update of an average is no harm.
@@ -379,6 +384,7 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
     /// The handler has returned or raised.
     pub fn ran(&mut self) {
         self.ran_ns.get_or_insert_with(monotonic_ns);
+        reached("call.ran");
     }
 
     /// Answers. The result is encoded, and this may wait for a large frame's first use of a connection:
@@ -403,6 +409,7 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
             metrics.ran(self.version.number, status, &stages, now_ns);
         }
         engine.admission.release(&self.call.client.account);
+        reached("call.counted");
         let metadata = self.answer_metadata.take().map(|kept| std::mem::take(&mut *kept.lock()));
         let metadata = metadata.unwrap_or_default();
         // Recorded before it is sent, too.
@@ -427,6 +434,7 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
             let body = Body { payload, metadata: &metadata, attachments };
             engine.deliver(&self.call.client, header, self.call.id, status, body, patience);
         }
+        reached("call.answered");
         self.call.unfollow();
         let engine = &self.engine;
         let run_ns = self.attached_ns.map(|attached| now_ns.saturating_sub(attached));
@@ -440,6 +448,7 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
                 engine.quiet.notify_all();
             }
         });
+        reached("call.ended");
     }
 
     fn record(&mut self, status: Code, payload: &[u8], metadata: &[u8], stages: Stages, now_ns: u64) {

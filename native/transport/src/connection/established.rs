@@ -24,6 +24,7 @@ use crate::connection::receiving::Receiving;
 use crate::connection::sending::Sending;
 use crate::connection::view::InPort;
 use crate::error::{LinkError, SendError, TransportError};
+use crate::faults::reached;
 use crate::fork::{Descriptor, Guarded};
 use crate::iceoryx::iox::{self, Size};
 use crate::iceoryx::node::Node;
@@ -309,6 +310,7 @@ impl Link for Connection {
         attachments.clear();
         if self.ringer.must_ring(self.parts.flags.peer_sleep()) {
             self.parts.peer_bell.ring();
+            reached("frame.rung");
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use pycrust_protocol::header::Common;
 use crate::connection::frame::Frame;
 use crate::connection::view::{InPort, View};
 use crate::error::LinkError;
+use crate::faults::reached;
 use crate::sync::Mutex;
 
 thread_local! {
@@ -85,6 +86,7 @@ impl Receiving {
                     return Err(LinkError::Failed(error.to_string()));
                 }
             };
+            reached("frame.taken");
             seen = seen.wrapping_add(1);
             self.seen.store(seen, Ordering::Relaxed);
             *count = count.wrapping_add(1);
@@ -101,11 +103,13 @@ impl Receiving {
                         Some(port) if views > 0 => sink(&Frame::at_bound(&header, &head, bytes, port)),
                         _ => sink(&Frame::new(&header, &head, bytes)),
                     }
+                    reached("frame.read");
                     // First the slot, then the word that says so.
                     drop(sample);
                 }
             }
             consumed.store(*count, Ordering::Release);
+            reached("frame.freed");
         }
         if head.capacity() <= KEPT {
             HEAD.set(head);

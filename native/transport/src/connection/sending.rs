@@ -11,6 +11,7 @@ use crate::clock::monotonic_ns;
 use crate::connection::block::{Inner as BlockInner, Origin};
 use crate::descriptors;
 use crate::error::SendError;
+use crate::faults::reached;
 use crate::iceoryx::iox::{self, Size};
 use crate::iceoryx::node::Node;
 use crate::memory::prefault::Pages;
@@ -120,6 +121,7 @@ impl Sending {
         let loan = self.bulk_loan(len, node).inspect_err(|_| {
             self.loans.fetch_sub(1, Ordering::AcqRel);
         })?;
+        reached("bulk.loaned");
         let origin = Origin {
             generation: self.pages.had(len),
             pages: Arc::clone(&self.pages),
@@ -155,10 +157,13 @@ impl Sending {
         let stamped = &mut sample.user_header_mut().0;
         *stamped = *header;
         stamped[SENT_NS].copy_from_slice(&monotonic_ns().to_le_bytes());
+        reached("frame.written");
         match sample.send() {
             Ok(1..) => {
+                reached("frame.sent");
                 self.published = self.published.wrapping_add(1);
                 published.store(self.published, Ordering::Release);
+                reached("frame.announced");
                 Ok(())
             }
             // The window keeps the buffer from being full; a receiver that lies about what it has consumed

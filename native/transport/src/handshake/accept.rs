@@ -14,6 +14,7 @@ use crate::connection::established::{Connection, Parts};
 use crate::connection::link::Peer;
 use crate::descriptors;
 use crate::error::{TransportError, process, versions};
+use crate::faults::reached;
 use crate::fork::Descriptor;
 use crate::iceoryx::iox::{self, Size};
 use crate::iceoryx::node::Node;
@@ -132,6 +133,7 @@ impl Caller {
 
     /// Makes the connection and hands the client what it needs of it.
     fn welcome(self, terms: &Terms, number: u64, hello: Hello) -> Step {
+        reached("accept.hello_heard");
         let until = self.until;
         let welcome = terms.welcome(number);
         match self.build(terms, welcome, shown(hello.client)) {
@@ -156,7 +158,9 @@ impl Caller {
             let (peer_bell, to_hear) = Doorbell::create().map_err(io)?;
             let (flags, memfd) = SharedFlags::create().map_err(io)?;
             let fds = [to_ring.as_fd(), to_hear.as_fd(), memfd.as_fd()];
+            reached("accept.services_made");
             control_socket::send(&self.control, &Message::Welcome(welcome.clone()), &fds).map_err(io)?;
+            reached("accept.welcomed");
             Ok((inn, out, own_bell, peer_bell, flags))
         });
         match prepared {

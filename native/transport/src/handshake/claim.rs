@@ -11,6 +11,7 @@ use crate::claiming::lockfile::LockFile;
 use crate::claiming::runtime_dir::Runtime;
 use crate::claiming::seat::Seat;
 use crate::error::ClaimError;
+use crate::faults::reached;
 use crate::iceoryx::life;
 use crate::iceoryx::node::Node;
 use crate::owner::Owner;
@@ -63,11 +64,14 @@ impl Claim {
         if let Some(other) = life::worker_of(&common_prefix).or_else(holder) {
             return Err(ClaimError::Served(other));
         }
+        reached("serve.locked");
         runtime.look();
         let (node, life_lock) = Node::begin(&life_prefix(&common_prefix, owner.generation), &owner)?;
+        reached("serve.life_begun");
         for seat in &mut seats {
             seat.listen()?;
         }
+        reached("serve.listening");
         let told = vec![None; seats.len()];
         let runtime = runtime.clone();
         Ok(Self { owner, runtime, common_prefix, node, life_lock, told, rival: None, seats })

@@ -19,6 +19,7 @@ use crate::connection::established::{Connection, Parts};
 use crate::connection::link::{Link, Peer};
 use crate::descriptors;
 use crate::error::{ConnectError, TransportError};
+use crate::faults::reached;
 use crate::fork::Descriptor;
 use crate::iceoryx::iox::{self, Size};
 use crate::iceoryx::node::Node;
@@ -158,7 +159,10 @@ impl Connecting {
                             let stage = Stage::Opens(control, connection);
                             return Ok(Progress::Waits(Self { stage, ..self }));
                         }
-                        Some((Message::Serving, _)) => return Ok(Progress::Connected(connection)),
+                        Some((Message::Serving, _)) => {
+                            reached("connect.served");
+                            return Ok(Progress::Connected(connection));
+                        }
                         Some((other, _)) => {
                             return Err(breach(pid, format!("expected the worker to serve, got {other:?}")));
                         }
@@ -200,9 +204,11 @@ impl Connecting {
 
 /// Says hello, once it is known who is at the other end.
 fn greet(control: Descriptor, name: &EndpointName, client: &str) -> Result<Stage, ConnectError> {
+    reached("connect.dialled");
     let peer = PeerProcess::of(&control).inspect_err(|error| part(&control, error))?;
     let hello = Hello { protocol: PROTOCOL_VERSION, endpoint: name.to_string(), client: client.into() };
     say(&control, &Message::Hello(hello));
+    reached("connect.hello_said");
     Ok(Stage::Greets(control, peer))
 }
 
@@ -217,6 +223,7 @@ fn open(
         .and_then(|heard| offered(peer, heard, name))
         .and_then(|offer| descriptors::explained(|| open_ports(offer, &control)).map_err(Into::into));
     let connection = made.inspect_err(|error| part(&control, error))?;
+    reached("connect.opened");
     say(&control, &Message::Opened);
     Ok(Stage::Opens(control, Box::new(connection)))
 }
@@ -263,6 +270,7 @@ fn offered(peer: PeerProcess, heard: Option<Heard>, name: &EndpointName) -> Resu
 
 /// Opens what the worker has made in shared memory.
 fn open_ports(offer: Offer, control: &Descriptor) -> Result<Connection, TransportError> {
+    reached("connect.offered");
     let Offer { peer, name, welcome, peer_bell, own_bell, flags } = offer;
     let node = Node::join(&welcome.prefix)?;
     iox::check_room()?;

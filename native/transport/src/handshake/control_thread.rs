@@ -16,6 +16,7 @@ use rustix::net::SocketFlags;
 use crate::connection::control_socket::{self, Received};
 use crate::connection::established::{Connection, ControlEvent};
 use crate::error::TransportError;
+use crate::faults::reached;
 use crate::handshake::accept::{self, Caller, MAX_CONNECTIONS, Step, Terms};
 use crate::handshake::acceptor::{AcceptorEvents, Stop};
 use crate::handshake::claim::Claim;
@@ -322,10 +323,12 @@ impl ControlThread {
         let reason = match control_socket::receive(link.hangup_fd()) {
             Received::Message(Message::Opened, _) => match link.update() {
                 Ok(()) => {
+                    reached("accept.opened");
                     self.clients.insert(number, Client::Served(Arc::clone(&link)));
                     self.events.connected(Arc::clone(&link));
                     // A client that is gone by now is noticed by its hang-up.
                     let _ = control_socket::send(link.hangup_fd(), &Message::Serving, &[]);
+                    reached("accept.serving");
                     return;
                 }
                 Err(error) => error.to_string(),
@@ -360,6 +363,7 @@ impl ControlThread {
             }
             Some(Client::Calls(_)) | None => return,
         };
+        reached("drop.client_dropped");
         let clean_up = CleanUp { link: Arc::downgrade(&link), tries: CLEAN_TRIES, at: Instant::now() };
         self.clean_ups.push(clean_up);
     }
@@ -409,6 +413,7 @@ impl ControlThread {
         // Once for all of them: it looks at every node.
         if due {
             self.terms.node.clean_dead_nodes();
+            reached("drop.cleaned");
         }
     }
 
@@ -442,6 +447,7 @@ impl ControlThread {
     /// Ends.
     fn finish(&mut self) {
         self.part_from_all("the worker stops");
+        reached("stop.parted");
         self.terms.node.clean_dead_nodes();
     }
 

@@ -11,6 +11,7 @@ use iceoryx2::prelude::Config;
 use crate::claiming::lockfile::LockFile;
 use crate::descriptors;
 use crate::error::{ClaimError, TransportError};
+use crate::faults::reached;
 use crate::gate;
 use crate::iceoryx::iox::{self, Iox, Service, Size};
 use crate::iceoryx::leftovers;
@@ -115,7 +116,9 @@ impl Drop for Node {
         // SAFETY: dropped once, here, and not used after.
         unsafe { ManuallyDrop::drop(&mut self.inner) };
         drop(gate);
-        if self.life.end() && *self.peer_died.get_mut() {
+        let shared = self.life.end();
+        reached("stop.life_removed");
+        if shared && *self.peer_died.get_mut() {
             let prefix = self.life.prefix().to_owned();
             let retry = move || {
                 for _ in 0..RETRIES {

@@ -15,6 +15,7 @@ use crate::connection::sending::Sending;
 use crate::connection::view::InPort;
 use crate::descriptors;
 use crate::error::{SendError, TransportError, process};
+use crate::faults::reached;
 use crate::iceoryx::iox::{self, Size};
 use crate::memory::reserve;
 use crate::sleeping::polling;
@@ -138,6 +139,7 @@ impl Connection {
         let receiver = iox::receiver(&service, Size::Bulk)?;
         iox::update(&receiver)?;
         self.ports.bulk_in.open(InPort::new(receiver, Arc::clone(&self.ports.node)));
+        reached("bulk.opened");
         Ok(())
     }
 
@@ -185,6 +187,7 @@ impl Connection {
             control_socket::send(self.hangup_fd(), &Message::BulkOffered { service: name }, &[])
                 .map_err(|_| SendError::Gone)?;
             bulk.offered = true;
+            reached("bulk.offered");
         }
         let (opened, refused) = {
             let mut state = self.control.lock();

@@ -1,0 +1,85 @@
+"""The steps at which a process can be ended, as the sources name them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+_REACHED = re.compile(r'\breached\("([a-z_.]+)"\)')
+
+#: Which process comes by, how often at most before it is to happen: some steps come once in a process's life.
+ONCE, SOME, MANY = 1, 6, 150
+
+
+def in_sources() -> set[str]:
+    """The points that transport, engine and client have."""
+    rooms = ("native/transport/src", "native/engine/src", "client-rs/src")
+    return {
+        name
+        for room in rooms
+        for path in (ROOT / room).rglob("*.rs")
+        for name in _REACHED.findall(path.read_text())
+    }
+
+
+#: Where a worker can be ended.
+WORKER = {
+    "serve.locked": ONCE,
+    "serve.life_begun": ONCE,
+    "serve.listening": ONCE,
+    "accept.hello_heard": ONCE,
+    "accept.services_made": ONCE,
+    "accept.welcomed": ONCE,
+    "accept.opened": ONCE,
+    "accept.serving": ONCE,
+    "frame.written": MANY,
+    "frame.sent": MANY,
+    "frame.announced": MANY,
+    "frame.rung": MANY,
+    "frame.taken": MANY,
+    "frame.read": MANY,
+    "frame.freed": MANY,
+    "bulk.loaned": SOME,
+    "bulk.offered": ONCE,
+    "bulk.opened": ONCE,
+    "call.admitted": MANY,
+    "call.queued": MANY,
+    "call.not_started": ONCE,
+    "call.started": MANY,
+    "call.attached": MANY,
+    "call.ran": MANY,
+    "call.counted": MANY,
+    "call.answered": MANY,
+    "call.ended": MANY,
+    "call.suspended": ONCE,
+    "stream.item_sent": MANY,
+}
+
+#: Where a client can be ended.
+CLIENT = {
+    "connect.dialled": ONCE,
+    "connect.hello_said": ONCE,
+    "connect.offered": ONCE,
+    "connect.opened": ONCE,
+    "connect.served": ONCE,
+    "frame.written": MANY,
+    "frame.sent": MANY,
+    "frame.announced": MANY,
+    "frame.rung": MANY,
+    "frame.taken": MANY,
+    "frame.read": MANY,
+    "frame.freed": MANY,
+    "bulk.loaned": SOME,
+    "bulk.offered": ONCE,
+    "bulk.opened": ONCE,
+    "request.begun": MANY,
+    "request.sent": MANY,
+    "request.answered": MANY,
+    "request.given_up": SOME,
+    "stream.granted": SOME,
+}
+
+#: Where a client that ends in good order, or a worker that does, can be ended.
+WORKER_ENDS = ("drop.client_dropped", "drop.cleaned", "stop.parted", "stop.life_removed")
+CLIENT_ENDS = ("close.session_ended",)
