@@ -70,6 +70,17 @@ pub(crate) fn expired(method: &str, waited_ns: u64) -> Refusal {
     )
 }
 
+pub(crate) fn in_vain(method: &str, left_ns: u64, takes_ns: u64) -> Refusal {
+    let [left, takes] = [left_ns, takes_ns].map(|ns| std::time::Duration::from_nanos(ns).as_secs_f64() * 1e3);
+    Refusal::new(
+        Code::DeadlineExceeded,
+        format!(
+            "the call has waited until only {left:.3} ms of its time were left, and calls of {method:?} take {takes:.3} ms: it \
+             was not started"
+        ),
+    )
+}
+
 pub(crate) fn cancelled(method: &str) -> Refusal {
     Refusal::new(Code::Cancelled, format!("the call of {method:?} was cancelled before it was started"))
 }

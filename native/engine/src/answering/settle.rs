@@ -39,6 +39,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             Unstarted::Gone => return self.forget(index, call),
             Unstarted::Cancelled => refusals::cancelled(&method()),
             Unstarted::Expired => refusals::expired(&method(), now_ns.saturating_sub(call.sent_ns)),
+            Unstarted::InVain { left_ns, takes_ns } => refusals::in_vain(&method(), left_ns, takes_ns),
             Unstarted::Superseded => refusals::superseded(&method()),
             Unstarted::OtherSchema { live, version } => {
                 let change = {

@@ -30,8 +30,10 @@ pub(crate) struct Queue<L: Link> {
     newest: u32,
     /// Running calls of the newest version.
     running_newest: usize,
-    /// How long its calls run, of the newest version.
+    /// How long its calls run, of the newest version, cut: whether a thread should wait for them.
     run: Average,
+    /// How long they take, uncut: whether one can still be answered in time.
+    takes: Average,
     /// Whether a call that goes on is next, where one that starts waits too.
     resumes_next: bool,
 }
@@ -56,6 +58,7 @@ impl<L: Link> Queue<L> {
             newest: 0,
             running_newest: 0,
             run: Average::default(),
+            takes: Average::default(),
             resumes_next: false,
         }
     }
@@ -121,6 +124,7 @@ impl<L: Link> Queue<L> {
         self.newest = number;
         self.running_newest = 0;
         self.run = Average::default();
+        self.takes = Average::default();
     }
 
     /// Whether calls of it run.
@@ -168,6 +172,7 @@ impl<L: Link> Queue<L> {
             self.running_newest -= 1;
             if let Some(run_ns) = run_ns {
                 self.run.add(run_ns, RUN_CAP_NS);
+                self.takes.add(run_ns, u64::MAX);
             }
         }
     }
@@ -175,5 +180,10 @@ impl<L: Link> Queue<L> {
     /// The moving average of its run time; 0 before the first call ended.
     pub(crate) fn run_ns(&self) -> u64 {
         self.run.get().unwrap_or(0)
+    }
+
+    /// How long a call takes, if any has ended.
+    pub(crate) fn takes_ns(&self) -> Option<u64> {
+        self.takes.get()
     }
 }

@@ -18,7 +18,7 @@ use pycrust_transport::{Link, monotonic_ns};
 
 use crate::clients::call::Call;
 use crate::clients::client::Client;
-use crate::queueing::deadline::{Unstarted, unstarted};
+use crate::queueing::deadline::{Unstarted, in_vain, unstarted};
 use crate::queueing::queue::Queue;
 use crate::queueing::registry::{Registry, Version};
 
@@ -389,7 +389,9 @@ impl<H: Send + Sync + 'static, L: Link> Scheduler<H, L> {
     ) -> Option<Call<L>> {
         let call = self.queues[index].pop()?;
         self.queued -= 1;
-        let unstarted = unstarted(&call, now_ns).or_else(|| {
+        let takes_ns = self.queues[index].takes_ns();
+        let late = unstarted(&call, now_ns).or_else(|| in_vain(&call, now_ns, takes_ns));
+        let unstarted = late.or_else(|| {
             let differs = call.schema_pin != 0 && call.schema_pin != version.schema_hash;
             differs.then_some(Unstarted::OtherSchema { live: version.schema_hash, version: version.number })
         });
