@@ -87,10 +87,9 @@ fn told(what: &str, run: fn(&[u8]), input: &[u8]) {
     impl Drop for Last<'_> {
         fn drop(&mut self) {
             if std::thread::panicking() {
-                let hex: String = self.1.iter().map(|byte| format!("{byte:02x}")).collect();
                 #[expect(clippy::print_stderr, reason = "a test's words")]
                 {
-                    eprintln!("{}: {hex}", self.0);
+                    eprintln!("{}: {:02x?}", self.0, self.1);
                 }
             }
         }

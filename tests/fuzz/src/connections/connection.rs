@@ -56,7 +56,7 @@ impl Rig {
     /// The canary's answer is right.
     fn check(&mut self) {
         self.calls += 1;
-        let id = self.calls << 16 | self.calls % 16;
+        let id = (self.calls << 16) | (self.calls % 16);
         let sent = rmp_serde::to_vec(&self.calls).expect("a number");
         let (raw, sample) = echo(id, &sent);
         let canary = self.canary.as_ref().expect("it lives as long as the rig");

@@ -114,7 +114,7 @@ fn upload<L: Link>(mut job: Job<Handler, L>) {
             Argument::Item(item, _) => job.send_item(&item, Vec::new()),
             Argument::End => break Code::Ok,
             Argument::Cancelled => break Code::Cancelled,
-            Argument::Broken(_) | Argument::Later => break Code::InvalidArgument,
+            _ => break Code::InvalidArgument,
         }
     };
     let payload = match status {

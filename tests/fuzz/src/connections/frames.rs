@@ -185,7 +185,7 @@ impl Caller {
             return self.id(input).0;
         }
         self.calls += 1;
-        let id = self.calls << 16 | self.calls % 16;
+        let id = (self.calls << 16) | (self.calls % 16);
         self.made.push((id, method));
         id
     }

@@ -117,10 +117,8 @@ impl Middleman {
         real: &Place,
         listener: &OwnedFd,
     ) -> (Self, Option<Connection>) {
-        let mut connecting = match Connecting::new(&fake.runtime, &name(), "victim").proceed() {
-            Ok(Progress::Waits(connecting)) => connecting,
-            _ => panic!("nobody has answered yet"),
-        };
+        let beginning = Connecting::new(&fake.runtime, &name(), "victim").proceed();
+        let Ok(Progress::Waits(mut connecting)) = beginning else { panic!("nobody has answered yet") };
         let mut this = Self {
             client: Some(socket::accept(listener)),
             worker: Some(socket::dial(&real.socket())),
