@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use clap::Parser;
-use pycrust_client::{Code, Error, RpcClient, Tensor};
+use pycrust_client::{Code, Error, Reply, RpcClient, Tensor};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -34,6 +34,9 @@ struct Options {
     /// Tasks that call at a time.
     #[arg(long, default_value_t = 4)]
     tasks: u64,
+    /// Microseconds between two calls of a task.
+    #[arg(long, default_value_t = 300)]
+    pause_us: u64,
     /// Runs on one thread.
     #[arg(long)]
     one_thread: bool,
@@ -45,6 +48,7 @@ struct Shared {
     file: File,
     next: AtomicU64,
     ended: AtomicBool,
+    pause: Duration,
 }
 
 impl Shared {
@@ -74,7 +78,7 @@ async fn one(client: &RpcClient, number: u64, turn: u64) -> (&'static str, Resul
         3 => {
             let call = client.request("nap").timeout(Duration::from_millis(2));
             let napped: Result<_, Error> = call.send::<_, Value>(&(number, 0.01)).await;
-            ("late", napped.map(|reply| reply.into_value()))
+            ("late", napped.map(Reply::into_value))
         }
         4 => ("count", all(client.stream("count", &(number, 50))).await),
         5 => {
@@ -91,15 +95,15 @@ async fn one(client: &RpcClient, number: u64, turn: u64) -> (&'static str, Resul
         }
         7 => {
             let sum = client.request("add_up").upload::<_, Value>(numbers(number)).await;
-            ("upload", sum.map(|reply| reply.into_value()))
+            ("upload", sum.map(Reply::into_value))
         }
         8 => ("exchange", all(client.request("running_sums").exchange(numbers(number))).await),
         9 => {
-            let sent = Tensor::from(vec![number as f64; ELEMENTS]);
-            let doubled = client.call::<_, Tensor<f64>>("double", &(number, &sent)).await;
+            let sent = Tensor::from(vec![number; ELEMENTS]);
+            let doubled = client.call::<_, Tensor<u64>>("double", &(number, &sent)).await;
             let value = doubled.map(|back| {
                 let right = back.as_slice().len() == ELEMENTS
-                    && back.as_slice().iter().all(|element| *element == 2.0 * number as f64);
+                    && back.as_slice().iter().all(|element| *element == 2 * number);
                 json!(right.then_some(number))
             });
             ("array", value)
@@ -113,7 +117,7 @@ async fn one(client: &RpcClient, number: u64, turn: u64) -> (&'static str, Resul
         _ => {
             let call = client.request("echo_again").idempotent(true);
             let reply: Result<_, Error> = call.send::<_, Value>(&(number,)).await;
-            ("idempotent", reply.map(|reply| reply.into_value()))
+            ("idempotent", reply.map(Reply::into_value))
         }
     }
 }
@@ -151,7 +155,7 @@ async fn work(shared: Arc<Shared>, task: u64) -> std::io::Result<()> {
         }
         shared.note(&line)?;
         turn += 1;
-        tokio::time::sleep(Duration::from_micros(300)).await;
+        tokio::time::sleep(shared.pause).await;
     }
     Ok(())
 }
@@ -161,7 +165,8 @@ async fn run(options: Options) -> anyhow::Result<()> {
     let client = builder.wait_for_worker(Duration::from_secs(120)).connect().await?;
     let file = File::options().append(true).create(true).open(&options.file)?;
     let next = AtomicU64::new(options.first);
-    let shared = Arc::new(Shared { client, file, next, ended: AtomicBool::new(false) });
+    let pause = Duration::from_micros(options.pause_us);
+    let shared = Arc::new(Shared { client, file, next, ended: AtomicBool::new(false), pause });
     let tasks: Vec<_> =
         (0..options.tasks).map(|task| tokio::spawn(work(Arc::clone(&shared), task))).collect();
     println!("calling");

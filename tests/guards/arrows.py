@@ -24,8 +24,8 @@ FLOORS = (
 #: The same of the crates; a crate's own `lib.rs` stands above all of them.
 RUST_FLOORS = {
     "native/transport": (
-        "clock", "fork", "reentrant", "gate", "sync", "stack", "owner", "shortage", "error", "descriptors",
-        "process", "sleeping", "memory", "claiming", "iceoryx", "endpoints", "connection", "handshake",
+        "clock", "faults", "fork", "reentrant", "gate", "sync", "stack", "owner", "shortage", "error",
+        "descriptors", "process", "sleeping", "memory", "claiming", "iceoryx", "endpoints", "connection", "handshake",
     ),
     "native/engine": (
         "config", "measuring", "recording", "clients", "queueing", "threads", "refusals", "receiver", "engine",
@@ -35,7 +35,7 @@ RUST_FLOORS = {
         "spin", "timing", "metadata", "options", "codec", "timestamp", "error", "tensor", "connection", "call",
         "builder", "shared", "client", "request", "blocking", "binding",
     ),
-    "native": ("values", "shown", "scheduling", "calls", "client", "shield", "worker"),
+    "native": ("attaching", "values", "shown", "scheduling", "calls", "client", "shield", "worker"),
 }  # fmt: skip
 
 #: What points upwards all the same, and why.

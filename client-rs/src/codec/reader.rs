@@ -87,9 +87,10 @@ impl<'de> Reader<'de> {
         }
     }
 
-    fn deeper(&mut self) -> Result<(), Error> {
+    /// Goes into a container of so many elements; an empty one has nothing that would lie inside it.
+    fn deeper(&mut self, len: usize) -> Result<(), Error> {
         self.depth += 1;
-        if self.depth > MAX_DEPTH {
+        if self.depth > MAX_DEPTH && len > 0 {
             return Err(Error::new(format_args!("nested deeper than {MAX_DEPTH}")));
         }
         Ok(())
@@ -113,7 +114,7 @@ impl<'de> Reader<'de> {
         visitor: V,
         fields: &[&str],
     ) -> Result<V::Value, Error> {
-        self.deeper()?;
+        self.deeper(len)?;
         self.paid_for(len, 1)?;
         let mut items = Items { reader: self, len, next: 0 };
         let read = visitor.visit_seq(&mut items);
@@ -128,7 +129,7 @@ impl<'de> Reader<'de> {
     }
 
     fn map<V: Visitor<'de>>(&mut self, len: usize, visitor: V) -> Result<V::Value, Error> {
-        self.deeper()?;
+        self.deeper(len)?;
         self.paid_for(len, 2)?;
         let mut entries = Entries { reader: self, left: len, key: 0 };
         let value = visitor.visit_map(&mut entries)?;
@@ -392,7 +393,7 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
         match self.token()? {
             Token::Str(variant) => visitor.visit_enum(StrDeserializer::new(variant)),
             Token::Map(1) => {
-                self.deeper()?;
+                self.deeper(1)?;
                 let at = self.at;
                 let read = visitor.visit_enum(&mut *self);
                 self.depth -= 1;

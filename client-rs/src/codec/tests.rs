@@ -161,9 +161,14 @@ fn what_is_nested_too_deep_is_refused() {
     struct Nest(Vec<Nest>);
     let deep = (0..127).fold(Nest(Vec::new()), |inner, _| Nest(vec![inner]));
     bytes(&deep, Encoding::Map);
-    let deeper = Nest(vec![deep]);
-    write(&mut Vec::new(), &deeper, Encoding::Map).expect_err("129 levels");
+    let full = Nest(vec![deep]);
+    bytes(&full, Encoding::Map);
+    write(&mut Vec::new(), &Nest(vec![full]), Encoding::Map).expect_err("an array inside of 129 others");
     assert!(read::<serde_json::Value>(&[vec![0x91; 129], vec![0xc0]].concat()).is_err());
+    for innermost in [0x90, 0x80, 0xc0] {
+        read::<serde_json::Value>(&[vec![0x91; 128], vec![innermost]].concat())
+            .expect("inside of 128 others");
+    }
     // What nobody looks at takes no stack.
     read::<serde::de::IgnoredAny>(&[vec![0x91; 100_000], vec![0xc0]].concat()).expect("well formed");
 }

@@ -30,7 +30,8 @@ impl<'a> Writer<'a> {
     #[inline]
     fn open<'w>(&'w mut self, announced: Option<usize>, markers: Markers) -> Result<Open<'w, 'a>, Error> {
         self.depth += 1;
-        if self.depth > MAX_DEPTH {
+        // An empty one has nothing that would lie inside it.
+        if self.depth > MAX_DEPTH && announced != Some(0) {
             return Err(Error::new(format_args!("nested deeper than {MAX_DEPTH}")));
         }
         let start = self.out.len();

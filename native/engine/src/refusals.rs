@@ -55,9 +55,13 @@ pub(crate) fn full(full: Full) -> Refusal {
             "{held} bytes of answers wait for clients that don't take them and this answer has {asked} more, at most \
              {bound} may wait (max_waiting_bytes); take answers as they come, or ask for less at a time"
         ),
+        Full::Streamed { held, bound, asked } => format!(
+            "{held} bytes of streamed arguments wait for handlers that have not taken them and this item has {asked} \
+             more, at most {bound} may wait (max_waiting_bytes); try again later"
+        ),
     };
     let refusal = Refusal::new(Code::ResourceExhausted, message);
-    if matches!(full, Full::Waiting { .. }) { refusal.after_start() } else { refusal }
+    if matches!(full, Full::Waiting { .. } | Full::Streamed { .. }) { refusal.after_start() } else { refusal }
 }
 
 pub(crate) fn expired(method: &str, waited_ns: u64) -> Refusal {

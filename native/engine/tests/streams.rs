@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use pycrust_engine::{Argument, Config};
 use pycrust_protocol::Code;
 use pycrust_protocol::header::{Common, RequestHeader, flags};
 use pycrust_transport::sync::Mutex;
-use support::rig::{Handler, Rig, TestJob, number, registration};
-use support::{Gate, until};
+use support::rig::{Handler, Rig, TestJob, config, number, registration};
+use support::{Gate, HANG, until};
 
 /// No item comes within this time where none may.
 const QUIET: Duration = Duration::from_millis(30);
@@ -254,5 +255,54 @@ fn items_that_do_not_fit_their_stream_end_the_call() {
         caller.send_argument(id, "each", 1, None);
     });
     broken(&|id| caller.send_argument(id, "each", 1000, None));
+    rig.finish();
+}
+
+#[test]
+fn streamed_arguments_that_nobody_takes_are_bounded_in_all_and_cost_no_other_its_place() {
+    let rig = Rig::with(Config { max_waiting_bytes: 256_000, ..config() });
+    rig.engine.start().unwrap();
+    let jobs: Arc<Mutex<Vec<TestJob>>> = Arc::default();
+    rig.engine.publish(vec![
+        registration("later", 1000, Handler::Later(Arc::clone(&jobs))),
+        registration("each", 1, Handler::Echo),
+    ]);
+    let (greedy, modest) = (rig.connect_with(1024), rig.connect_with(1024));
+    let upload = |count: u32| {
+        let id = greedy.send_as("later", b"", flagged(flags::UPLOAD, 0));
+        (0..count).for_each(|position| greedy.send_argument(id, "later", position, Some(&[7; 1000])));
+    };
+    (0..10).for_each(|_| upload(60));
+    until("all are handed off", || jobs.lock().len() == 10);
+    // What another sends finds room all the same, and is taken at once.
+    let id = modest.send_as("each", b"", flagged(flags::STREAM | flags::UPLOAD, 1000));
+    for position in 0..31 {
+        modest.send_argument(id, "each", position, Some(&[1; 500]));
+        assert_eq!(modest.answer().payload, [1; 500]);
+    }
+    modest.send_argument(id, "each", 31, None);
+    assert_eq!(modest.answer().status, Code::Ok);
+    let mut taken = (0, 0);
+    for mut job in jobs.lock().drain(..) {
+        let arguments = job.arguments();
+        let status = loop {
+            match arguments.take() {
+                Argument::Item(item, _) => taken = (taken.0 + 1, taken.1 + item.len()),
+                Argument::Full(reason) => {
+                    assert!(reason.contains("at most 256000 may wait"), "{reason}");
+                    break Code::ResourceExhausted;
+                }
+                Argument::Later => break Code::Ok,
+                other => panic!("{other:?}"),
+            }
+        };
+        job.respond(status, &[]);
+    }
+    assert_eq!(taken, (256, 256_000), "what there was room for was kept");
+    upload(1);
+    until("there is room again", || !jobs.lock().is_empty());
+    let mut job = jobs.lock().pop().unwrap();
+    assert!(matches!(job.arguments().wait(HANG), Argument::Item(..)));
+    job.respond(Code::Ok, &[]);
     rig.finish();
 }

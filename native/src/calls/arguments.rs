@@ -72,6 +72,7 @@ pub(crate) fn value<'py>(
         }
         Argument::End | Argument::Later => Ok(None),
         Argument::Broken(reason) => Err(PyValueError::new_err(reason)),
+        Argument::Full(reason) => Err(errors::error(py, Code::ResourceExhausted, &reason)),
         Argument::Cancelled => {
             Err(errors::error(py, Code::Cancelled, "the caller cancelled the call, or the worker stopped"))
         }

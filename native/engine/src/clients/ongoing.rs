@@ -10,6 +10,7 @@ use pycrust_protocol::order::InOrder;
 use pycrust_transport::Attachments;
 use pycrust_transport::sync::{Condvar, Mutex};
 
+use crate::clients::account::Held;
 use crate::recording::items::FirstItems;
 
 /// Told of every change, by whichever thread makes it; it must not block.
@@ -73,7 +74,7 @@ struct Inner {
     /// What was sent of the answer.
     sent: Amount,
     /// Arguments that have come and were not taken.
-    arguments: InOrder<(Box<[u8]>, Attachments)>,
+    arguments: InOrder<(Box<[u8]>, Attachments, Held)>,
     /// Bytes of arguments that have come.
     come: u64,
     /// Arguments that were taken.
@@ -82,12 +83,21 @@ struct Inner {
     kept: Option<FirstItems>,
     /// Arguments that the caller may send.
     allowed: Amount,
-    /// How many arguments there are, or what the caller did wrong, once that is known.
-    end: Option<Result<u32, &'static str>>,
+    /// How many arguments there are, or why there are no more, once that is known.
+    end: Option<Result<u32, Wrong>>,
     /// Who is told of changes.
     listener: Option<Listener>,
     /// The call itself, while no thread has it.
     parked: Option<Box<dyn Parked>>,
+}
+
+/// Why there will be no more arguments, although the caller has not ended them.
+#[derive(Debug, PartialEq, Eq)]
+enum Wrong {
+    /// The caller broke the protocol, in this way.
+    Broken(&'static str),
+    /// There was no room for one.
+    Full(String),
 }
 
 /// The next argument of a stream.
@@ -99,6 +109,8 @@ pub enum Argument {
     End,
     /// The caller broke the protocol, in this way.
     Broken(&'static str),
+    /// There was no room for it, for this reason.
+    Full(String),
     /// The call was cancelled.
     Cancelled,
     /// Not yet.
@@ -155,7 +167,7 @@ impl Ongoing {
     }
 
     /// An argument came, which has this position.
-    pub(crate) fn push(&self, position: u32, item: &[u8], attachments: Attachments) {
+    pub(crate) fn push(&self, position: u32, item: &[u8], attachments: Attachments, held: Held) {
         self.change(|inner| {
             if matches!(inner.end, Some(Err(_))) {
                 return;
@@ -163,8 +175,18 @@ impl Ongoing {
             let room = inner.allowed.items - inner.taken.items;
             let in_bounds = inner.come < inner.allowed.bytes.saturating_add(OVERTAKING);
             inner.come = inner.come.saturating_add((item.len() + attachments.bytes()) as u64);
-            if !in_bounds || !inner.arguments.put(position, (item.into(), attachments), room) {
-                inner.end = Some(Err("the caller sent an item twice, or more than it was granted"));
+            if !in_bounds || !inner.arguments.put(position, (item.into(), attachments, held), room) {
+                inner.end =
+                    Some(Err(Wrong::Broken("the caller sent an item twice, or more than it was granted")));
+            }
+        });
+    }
+
+    /// There is no room for an argument that came: there will be no more.
+    pub(crate) fn refuse(&self, why: String) {
+        self.change(|inner| {
+            if !matches!(inner.end, Some(Err(_))) {
+                inner.end = Some(Err(Wrong::Full(why)));
             }
         });
     }
@@ -175,7 +197,7 @@ impl Ongoing {
             // Fewer than came, or more than may come.
             let to_come = u64::from(count.wrapping_sub(inner.arguments.position()));
             let fits = to_come <= inner.allowed.items - inner.taken.items;
-            inner.end.get_or_insert(if fits { Ok(count) } else { Err(MISFIT) });
+            inner.end.get_or_insert(if fits { Ok(count) } else { Err(Wrong::Broken(MISFIT)) });
         });
     }
 
@@ -243,10 +265,10 @@ impl Ongoing {
         }
         let at_end = inner.end == Some(Ok(inner.arguments.position()));
         if at_end && !inner.arguments.is_empty() {
-            inner.end = Some(Err(MISFIT));
+            inner.end = Some(Err(Wrong::Broken(MISFIT)));
         }
         let next = if at_end { None } else { inner.arguments.take() };
-        if let Some((item, attachments)) = next {
+        if let Some((item, attachments, _held)) = next {
             if let Some(kept) = &mut inner.kept {
                 kept.add(inner.taken.items, &item);
             }
@@ -264,10 +286,11 @@ impl Ongoing {
             }
             return (Argument::Item(item, attachments), grant.then_some(inner.allowed));
         }
-        let argument = match inner.end {
-            Some(Ok(count)) if count == inner.arguments.position() => Argument::End,
+        let argument = match &inner.end {
+            Some(Ok(count)) if *count == inner.arguments.position() => Argument::End,
             None | Some(Ok(_)) => Argument::Later,
-            Some(Err(reason)) => Argument::Broken(reason),
+            Some(Err(Wrong::Broken(reason))) => Argument::Broken(reason),
+            Some(Err(Wrong::Full(reason))) => Argument::Full(reason.clone()),
         };
         (argument, None)
     }
@@ -305,7 +328,7 @@ mod tests {
     fn arguments_come_in_order_and_are_granted_as_they_are_taken() {
         let call = Ongoing::new(Amount::default(), true, Arc::default());
         for number in 0..UPLOAD_WINDOW {
-            call.push(number as u32, &[number as u8], Attachments::default());
+            call.push(number as u32, &[number as u8], Attachments::default(), Held::default());
         }
         let mut grants = Vec::new();
         for number in 0..UPLOAD_WINDOW {
@@ -325,9 +348,9 @@ mod tests {
     fn the_end_waits_for_items_that_it_has_overtaken() {
         let call = Ongoing::new(Amount::default(), true, Arc::default());
         call.end(2);
-        call.push(1, &[1], Attachments::default());
+        call.push(1, &[1], Attachments::default(), Held::default());
         assert_eq!(call.take().0, Argument::Later);
-        call.push(0, &[0], Attachments::default());
+        call.push(0, &[0], Attachments::default(), Held::default());
         let taken = [call.take().0, call.take().0, call.take().0];
         let item = |byte| Argument::Item([byte].into(), Attachments::default());
         assert_eq!(taken, [item(0), item(1), Argument::End]);
@@ -337,7 +360,7 @@ mod tests {
     fn more_than_was_granted_ends_the_arguments() {
         let call = Ongoing::new(Amount::default(), true, Arc::default());
         for number in 0..=UPLOAD_WINDOW {
-            call.push(number as u32, &[], Attachments::default());
+            call.push(number as u32, &[], Attachments::default(), Held::default());
         }
         for _ in 0..UPLOAD_WINDOW {
             assert!(matches!(call.take().0, Argument::Item(..)));
@@ -398,7 +421,7 @@ mod tests {
         {
             let call = Ongoing::new(Amount::default(), true, Arc::default());
             for position in 0..2 {
-                call.push(position, &[], Attachments::default());
+                call.push(position, &[], Attachments::default(), Held::default());
                 assert!(matches!(call.take().0, Argument::Item(..)));
             }
             call.end(count);
@@ -410,7 +433,7 @@ mod tests {
     fn what_comes_beyond_the_end_is_no_argument() {
         let call = Ongoing::new(Amount::default(), true, Arc::default());
         for position in 0..3 {
-            call.push(position, &[], Attachments::default());
+            call.push(position, &[], Attachments::default(), Held::default());
         }
         call.end(1);
         assert!(matches!(call.take().0, Argument::Item(..)));
@@ -418,16 +441,26 @@ mod tests {
     }
 
     #[test]
+    fn what_has_come_is_taken_before_it_is_said_that_there_is_no_room() {
+        let call = Ongoing::new(Amount::default(), true, Arc::default());
+        call.push(0, &[7], Attachments::default(), Held::default());
+        call.refuse("full".into());
+        call.push(1, &[8], Attachments::default(), Held::default());
+        assert_eq!(call.take().0, Argument::Item([7].into(), Attachments::default()));
+        assert_eq!(call.take().0, Argument::Full("full".into()));
+    }
+
+    #[test]
     fn large_arguments_are_granted_by_their_bytes() {
         let call = Ongoing::new(Amount::default(), true, Arc::default());
         let half = vec![0; STREAM_WINDOW_BYTES as usize / 2];
-        call.push(0, &half, Attachments::default());
-        call.push(1, &half, Attachments::default());
+        call.push(0, &half, Attachments::default(), Held::default());
+        call.push(1, &half, Attachments::default(), Held::default());
         let taken = |call: &Ongoing| call.take().1.map(|amount| amount.bytes);
         assert_eq!(taken(&call), Some(STREAM_WINDOW_BYTES * 3 / 2));
         assert_eq!(taken(&call), Some(STREAM_WINDOW_BYTES * 2));
-        call.push(2, &vec![0; 10 * STREAM_WINDOW_BYTES as usize], Attachments::default());
-        call.push(3, &[0], Attachments::default());
+        call.push(2, &vec![0; 10 * STREAM_WINDOW_BYTES as usize], Attachments::default(), Held::default());
+        call.push(3, &[0], Attachments::default(), Held::default());
         assert!(matches!(call.take().0, Argument::Item(..)), "one may pass the bytes");
         assert!(matches!(call.take().0, Argument::Broken(_)), "and none may follow it");
     }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pycrust_transport::Link;
 
-use crate::clients::account::Account;
+use crate::clients::account::{Account, Held};
 use crate::clients::client::Client;
 use crate::clients::outbox::Outbox;
 use crate::config::Config;
@@ -32,6 +32,8 @@ pub(crate) struct Admission {
     max_waiting: usize,
     /// Bytes of answers that wait in outboxes.
     waiting: Arc<AtomicUsize>,
+    /// Bytes of streamed arguments that no handler has taken.
+    streamed: Arc<AtomicUsize>,
 }
 
 /// Which bound a call met, and how full it is.
@@ -45,6 +47,8 @@ pub(crate) enum Full {
     Bytes { held: usize, bound: usize, asked: usize },
     /// Bytes of answers in outboxes.
     Waiting { held: usize, bound: usize, asked: usize },
+    /// Bytes of streamed arguments that no handler has taken.
+    Streamed { held: usize, bound: usize, asked: usize },
 }
 
 // Only the leader reserves, while other threads release: a reservation that passes its check can
@@ -59,6 +63,7 @@ impl Admission {
             queued_bytes: AtomicUsize::new(0),
             max_waiting: config.max_waiting_bytes,
             waiting: Arc::default(),
+            streamed: Arc::default(),
         }
     }
 
@@ -72,7 +77,7 @@ impl Admission {
             return Err(Full::Client { held, bound: self.per_client });
         }
         let held = self.in_flight.load(Ordering::Relaxed);
-        if held >= self.total && account.in_flight() >= self.total / SHARES {
+        if held >= self.total && account.in_flight() >= (self.total / SHARES).max(1) {
             return Err(Full::Worker { held, bound: self.total });
         }
         let held = self.queued_bytes.load(Ordering::Relaxed);
@@ -120,6 +125,19 @@ impl Admission {
             return Ok(());
         }
         Err(Full::Waiting { held, bound: self.max_waiting, asked: bytes })
+    }
+
+    /// Takes room for a streamed argument of so many bytes, until what is given is dropped.
+    ///
+    /// # Errors
+    /// [`Full`] if others wait in all, and of this client, beyond its share.
+    pub(crate) fn reserve_item(&self, account: &Account, bytes: usize) -> Result<Held, Full> {
+        let held = self.streamed.load(Ordering::Relaxed);
+        let own = account.streamed.load(Ordering::Relaxed).saturating_add(bytes);
+        if held.saturating_add(bytes) > self.max_waiting && own > self.max_waiting / SHARES {
+            return Err(Full::Streamed { held, bound: self.max_waiting, asked: bytes });
+        }
+        Ok(Held::new(bytes, [&self.streamed, &account.streamed]))
     }
 
     /// Whether frames may be received from a client: not while it leaves its answers lying.
@@ -177,6 +195,22 @@ mod tests {
         admission.unqueue(&account, 1000);
         assert_eq!(admission.reserve(&account, 1), Ok(()));
         assert_eq!(admission.queued_bytes(), 1);
+    }
+
+    #[test]
+    fn streamed_arguments_count_until_they_are_taken() {
+        let admission = Admission::new(&Config { max_waiting_bytes: 25_600, ..Config::new("test", 1) });
+        let (greedy, modest) = (Account::default(), Account::default());
+        let mut items = Vec::new();
+        while let Ok(item) = admission.reserve_item(&greedy, 1000) {
+            items.push(item);
+        }
+        assert_eq!(items.len(), 25);
+        let full = Full::Streamed { held: 25_000, bound: 25_600, asked: 1000 };
+        assert_eq!(admission.reserve_item(&greedy, 1000).err(), Some(full));
+        assert!(admission.reserve_item(&modest, 100).is_ok(), "its share, which is given back at once");
+        drop(items.pop());
+        assert!(admission.reserve_item(&greedy, 1000).is_ok());
     }
 
     #[test]

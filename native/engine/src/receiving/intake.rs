@@ -161,7 +161,14 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
                         match request_header.common.flags & flags::UPLOAD_END {
                             0 => {
                                 let attachments = frame.attachments(ranges);
-                                ongoing.push(request_header.stream_seq, request.payload, attachments);
+                                let bytes = request.payload.len() + attachments.copied_len();
+                                match self.admission.reserve_item(&client.account, bytes) {
+                                    Ok(held) => {
+                                        let (position, item) = (request_header.stream_seq, request.payload);
+                                        ongoing.push(position, item, attachments, held);
+                                    }
+                                    Err(full) => ongoing.refuse(refusals::full(full).error.message),
+                                }
                             }
                             _ => ongoing.end(request_header.stream_seq),
                         }

@@ -212,6 +212,7 @@ fn dispatch(
                         Argument::End => break Code::Ok,
                         Argument::Cancelled => break Code::Cancelled,
                         Argument::Broken(_) | Argument::Later => break Code::InvalidArgument,
+                        Argument::Full(_) => break Code::ResourceExhausted,
                     }
                 };
                 job.respond(status, &[]);
