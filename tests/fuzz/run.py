@@ -1,7 +1,8 @@
 """Runs fuzz targets, one after the other, until one fails: `python -m tests.fuzz.run [TARGET ...] [--seconds 60]`.
 
 `make fuzz` builds what this runs. What is found stays in `target/fuzz`; `--keep` takes the fewest inputs that reach
-everything which the found ones reach into the repository, where the tests replay them.
+everything which the found ones reach into the repository, where the tests replay them. What failed once is put into
+`regressions` by hand, under a name that says what failed; `--keep` leaves it alone.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ HERE = Path(__file__).resolve().parent
 BUILT = ROOT / "target" / "fuzz"
 #: The corpora of the targets in Rust, and of those in Python.
 RUST, PYTHON = HERE / "corpora", HERE / "python" / "corpora"
+#: Beside them, for some targets: inputs that failed once.
+REGRESSIONS = "regressions"
 #: Targets with threads of their own: libFuzzer takes what these allocate for leaks, and its check after each such
 #: input costs more than the input.
 THREADED = ("worker", "connection", "client", "codec")
@@ -53,6 +56,11 @@ def kept(name: str) -> Path:
     return (PYTHON if (PYTHON / name).is_dir() else RUST) / name
 
 
+def regressions(name: str) -> Path:
+    """The target's inputs that failed once; few targets have any."""
+    return kept(name).parent.parent / REGRESSIONS / name
+
+
 def run(name: str, seconds: int) -> bool:
     """Runs one target; whether it held."""
     found, crashes, logs = (BUILT / part for part in ("corpora", "crashes", "logs"))
@@ -66,10 +74,11 @@ def run(name: str, seconds: int) -> bool:
     ]  # fmt: skip
     if name in THREADED:
         options += ["-detect_leaks=0", "-len_control=10"]
+    sources = [path for path in (found / name, kept(name), regressions(name)) if path.is_dir()]
     log = logs / f"{name}.log"
     with log.open("wb") as file:
         ended = subprocess.run(
-            [*start, str(found / name), str(kept(name)), *options],
+            [*start, *map(str, sources), *options],
             cwd=ROOT, env=os.environ | added, stdout=file, stderr=subprocess.STDOUT, check=False,
         )  # fmt: skip
     text = log.read_text(errors="replace")

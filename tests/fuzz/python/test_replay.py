@@ -1,4 +1,4 @@
-"""Every input that fuzzing has found, and a fixed batch of inputs made of them, through its target."""
+"""Every input that fuzzing has found or that failed once, and a fixed batch made of them, through its target."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.fuzz.python.targets import TARGETS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-CORPORA = Path(__file__).parent / "corpora"
+HERE = Path(__file__).parent
 #: Inputs that are made of a corpus, at most, and seconds for them.
 MUTATED, SECONDS = 3000, 1.5
 
@@ -27,23 +27,28 @@ def run(target: Callable[[bytes], None], what: str, data: bytes) -> None:
         raise
 
 
+def inputs(name: str) -> list[Path]:
+    """The corpus' files, and beside it those that failed once, if any did."""
+    corpus = sorted((HERE / "corpora" / name).iterdir())
+    assert corpus, "an empty corpus tests nothing"
+    return [*corpus, *sorted((HERE / "regressions" / name).glob("*"))]
+
+
 @pytest.mark.parametrize("name", TARGETS)
 def test_the_corpus_holds(name):
-    files = sorted((CORPORA / name).iterdir())
-    assert files, "an empty corpus tests nothing"
-    for path in files:
+    for path in inputs(name):
         run(TARGETS[name], path.name, path.read_bytes())
 
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_what_is_made_of_the_corpus_holds(name):
-    inputs = [path.read_bytes() for path in sorted((CORPORA / name).iterdir())]
+    known = [path.read_bytes() for path in inputs(name)]
     chance = random.Random(1)
     until = time.monotonic() + SECONDS
     for _ in range(MUTATED):
         if time.monotonic() > until:
             break
-        run(TARGETS[name], "an input made of them", mutated(chance, inputs))
+        run(TARGETS[name], "an input made of them", mutated(chance, known))
 
 
 def mutated(chance: random.Random, inputs: list[bytes]) -> bytes:

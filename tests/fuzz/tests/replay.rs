@@ -1,7 +1,8 @@
-//! Every input that fuzzing has found, and a fixed batch of inputs made of them, through its target.
+//! Every input that fuzzing has found, those that failed once, and a fixed batch of inputs made of them, through its
+//! target.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use pycrust_fuzz::{TARGETS, target};
@@ -55,16 +56,21 @@ impl Chance {
     }
 }
 
-/// Replays one corpus.
+/// A folder's files, in the order of their names; none, where there is no folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    let mut files: Vec<_> = entries.map(|entry| entry.expect("a file").path()).collect();
+    files.sort();
+    files
+}
+
+/// Replays one corpus, and what failed once, if anything did.
 fn replay(name: &str) {
     let run = target(name).expect("a target of this name");
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpora").join(name);
-    let mut files: Vec<_> = fs::read_dir(&folder)
-        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
-        .map(|entry| entry.expect("a file").path())
-        .collect();
-    files.sort();
-    assert!(!files.is_empty(), "{} is empty", folder.display());
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = files(&root.join("corpora").join(name));
+    assert!(!files.is_empty(), "an empty corpus tests nothing");
+    files.extend(self::files(&root.join("regressions").join(name)));
     let inputs: Vec<Vec<u8>> = files.iter().map(|path| fs::read(path).expect("an input")).collect();
     for (path, input) in files.iter().zip(&inputs) {
         told(&path.display().to_string(), run, input);
