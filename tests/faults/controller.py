@@ -62,7 +62,7 @@ class Plan:
         """The plan of a seed."""
         chance = random.Random(seed)
         worker = chance.random() < 0.6
-        point, most = chance.choice(sorted((points.WORKER if worker else points.CLIENT).items()))
+        point, most = chance.choice(sorted((points.OF_WORKER if worker else points.OF_CLIENT).items()))
         plan = cls(
             seed=seed,
             worker=worker,
@@ -74,8 +74,8 @@ class Plan:
             kernel=chance.random() < 0.1,
             one_thread=chance.random() < 0.3,
         )
-        # Nobody can tell a kernel that has not come up yet from one that never will.
-        return replace(plan, kernel=plan.kernel and plan.worker and not plan.point.startswith("serve."))
+        # A kernel that ends within a cell never answers it.
+        return replace(plan, kernel=plan.kernel and worker and not plan.point.startswith(("serve.", "stop.")))
 
     @property
     def armed(self) -> dict[str, str]:
@@ -163,7 +163,8 @@ class Process:
 
     def close(self) -> None:
         """Lets it end in good order."""
-        self._process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
 
     def finish(self) -> None:
         """Waits for its good end."""
@@ -222,6 +223,8 @@ class Controller:
         self._processes: list[Process | KernelWorker] = []
         self._histories: list[History] = []
         self._killed: list[History] = []
+        #: Whether the process that is the one was told to end.
+        self._ends_anyway = False
         #: Whether a process that was stopped was told to go on.
         self._went_on = False
         #: When the worker died, if that is known.
@@ -300,12 +303,13 @@ served = serve({NAME!r}, {str(self._ran)!r})
             worker = self._replace(worker)
         victim, victim_calls = None, None
         if plan.worker:
-            if plan.both:
+            if plan.both or plan.point.startswith("drop."):
                 victim, victim_calls = self._begin_client({})
             if is_up:
+                self._provoke(worker, victim, victim_calls)
                 self._wait_for(worker, calls)
             if worker.ended:
-                if victim is not None:
+                if victim is not None and not victim.ended:
                     victim.handle.send_signal(signal.SIGKILL)
                     self._killed.append(victim_calls)
                 worker = self._replace(worker)
@@ -314,6 +318,7 @@ served = serve({NAME!r}, {str(self._ran)!r})
             probe.call("pycrust.health")
             held = worker.handle.num_fds()
             victim, victim_calls = self._begin_client(plan.armed)
+            self._provoke(victim, victim, victim_calls)
             self._wait_for(victim, calls)
             if victim.ended:
                 self._killed.append(victim_calls)
@@ -329,6 +334,17 @@ served = serve({NAME!r}, {str(self._ran)!r})
             )
         self._end(worker, [client for client in (canary, victim) if client is not None], probe)
         self._check()
+
+    def _provoke(self, marked: Process | KernelWorker, victim: Process | None, calls: History | None) -> None:
+        """Brings a process to points that it does not come by while it only calls or serves."""
+        if self._plan.point.startswith(("drop.", "close.")):
+            self._wait_until(lambda: calls.read().answered, "the second client to call")
+        if self._plan.point.startswith("drop."):
+            victim.handle.send_signal(signal.SIGKILL)
+            self._killed.append(calls)
+        elif self._plan.point.startswith(("stop.", "close.")):
+            self._ends_anyway = True
+            marked.close()
 
     def _wait_until(self, condition: Callable[[], object], what: str) -> None:
         """Waits while the canary lives."""
@@ -347,10 +363,12 @@ served = serve({NAME!r}, {str(self._ran)!r})
             lambda: self._attend(marked) or self._announced() or calls.read().answered - since >= CALLS_BEFORE,
             f"{plan.point} or {CALLS_BEFORE} calls",
         )
-        if not self._announced() and not marked.ended and plan.action != "pause":
+        if not self._announced() and not marked.ended and not self._ends_anyway and plan.action != "pause":
             strike = {"abort": signal.SIGABRT, "stop": signal.SIGSTOP, "term": signal.SIGTERM}
             marked.handle.send_signal(strike.get(plan.action, signal.SIGKILL))
-        if plan.ends or plan.action == "stop":
+        if plan.ends or self._ends_anyway:
+            self._wait_until(lambda: self._attend(marked), "the process to end")
+        elif plan.action == "stop":
             self._wait_until(lambda: self._attend(marked) or self._went_on, "the process to end, or to stop")
 
     def _announced(self) -> int:

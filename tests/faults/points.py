@@ -80,6 +80,18 @@ CLIENT = {
     "stream.granted": SOME,
 }
 
-#: Where a client that ends in good order, or a worker that does, can be ended.
-WORKER_ENDS = ("drop.client_dropped", "drop.cleaned", "stop.parted", "stop.life_removed")
-CLIENT_ENDS = ("close.session_ended",)
+#: Where a worker can be ended whose second client is killed, or that is told to end itself.
+WORKER_ENDS = {
+    "drop.client_dropped": ONCE,
+    "drop.cleaned": ONCE,
+    "stop.parted": ONCE,
+    "stop.life_removed": ONCE,
+}
+
+#: Where a client can be ended that is told to end.
+CLIENT_ENDS = {
+    "close.session_ended": ONCE,
+}
+
+#: All of a worker's, and all of a client's.
+OF_WORKER, OF_CLIENT = {**WORKER, **WORKER_ENDS}, {**CLIENT, **CLIENT_ENDS}

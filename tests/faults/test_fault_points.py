@@ -17,17 +17,16 @@ SEEDS = range(24)
 
 
 def test_the_points_are_those_that_there_are():
-    listed = {*points.WORKER, *points.CLIENT, *points.WORKER_ENDS, *points.CLIENT_ENDS}
-    assert listed == points.in_sources()
+    assert {*points.OF_WORKER, *points.OF_CLIENT} == points.in_sources()
 
 
 def at_each_point() -> list[tuple[bool, str]]:
-    return [(True, point) for point in points.WORKER] + [(False, point) for point in points.CLIENT]
+    return [(True, point) for point in points.OF_WORKER] + [(False, point) for point in points.OF_CLIENT]
 
 
 @pytest.mark.parametrize(("worker", "point"), at_each_point())
 def test_a_process_is_killed_at_each_step(worker, point, tmp_path):
-    most = (points.WORKER if worker else points.CLIENT)[point]
+    most = (points.OF_WORKER if worker else points.OF_CLIENT)[point]
     times = random.Random(f"{worker}{point}").randint(1, most)
     outcome = carry_out(Plan(seed=0, worker=worker, point=point, times=times, action="kill"), tmp_path)
     assert outcome.fired, "it never came by: was the extension built with `--features fault-points` (make build)?"
