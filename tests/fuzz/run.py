@@ -107,7 +107,7 @@ def keep(name: str) -> None:
         merged = Path(folder)
         sources = [str(path) for path in (into, BUILT / "corpora" / name) if path.is_dir()]
         subprocess.run(
-            [*start, "-merge=1", "-use_counters=0", "-detect_leaks=0", "-max_len=4096", str(merged), *sources],
+            [*start, "-set_cover_merge=1", "-use_counters=0", "-detect_leaks=0", "-max_len=4096", str(merged), *sources],
             cwd=ROOT, env=os.environ | added, check=True, capture_output=True,
         )  # fmt: skip
         files = sorted(merged.iterdir(), key=lambda path: (path.stat().st_size, path.name))
@@ -115,6 +115,8 @@ def keep(name: str) -> None:
         step = max(len(files) / MAX_FILES, 1)
         chosen = [files[int(index * step)] for index in range(min(len(files), MAX_FILES))]
         inputs = [path.read_bytes() for path in chosen]
+    if not inputs:
+        sys.exit(f"{name}: nothing came of merging; its corpus is as it was")
     while sum(map(len, inputs)) > MAX_BYTES:
         inputs.pop()
     shutil.rmtree(into)

@@ -36,7 +36,9 @@ def main() -> None:
         load_extension(Path(path))
     with atheris.instrument_imports(include=["pycrust", "tests.fuzz"]):
         from tests.fuzz.python.targets import TARGETS
-    atheris.Setup(sys.argv, TARGETS[name])
+    # libFuzzer merges in processes of their own, which a shell starts by this.
+    again = f"{sys.executable} -m tests.fuzz.python.run {name}"
+    atheris.Setup([again, *sys.argv[1:]], TARGETS[name])
     atheris.Fuzz()
 
 
