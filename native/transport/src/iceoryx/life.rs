@@ -146,14 +146,18 @@ fn prefixes(common: &str) -> io::Result<Vec<String>> {
 /// Makes the directory of a life if it is not there, and locks it.
 fn enter_made(prefix: &str) -> Result<Guarded, TransportError> {
     let root = root(prefix);
+    let mut reason = String::new();
+    // Whoever removes what is over may take it for that until it is locked: at any point between these.
     for _ in 0..TRIES {
-        private_dir(&root).map_err(|reason| no_directory(&root, &reason))?;
-        // Whoever removes what is over may have taken it for that before it was locked.
-        if let Some(dir) = enter(&root)? {
-            return Ok(dir);
+        match private_dir(&root) {
+            Err(error) => reason = error,
+            Ok(_) => match enter(&root)? {
+                Some(dir) => return Ok(dir),
+                None => reason = "somebody removes it again and again".into(),
+            },
         }
     }
-    Err(no_directory(&root, "somebody removes it again and again"))
+    Err(no_directory(&root, &reason))
 }
 
 /// Locks the directory of a life; `None` if it is gone.
@@ -231,5 +235,39 @@ fn elsewhere(root: &Path) -> TransportError {
              containers do: give them the same one (docker run --ipc=host for both, or --ipc=container:NAME)",
             root.display()
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed test panics")]
+
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn lives_begin_while_others_remove_what_is_over() {
+        let common = format!("pyc{}_{:08x}_0badc0de_", getuid().as_raw(), std::process::id());
+        let ended = AtomicBool::new(false);
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !ended.load(Ordering::Relaxed) {
+                        bury_all(&common);
+                    }
+                });
+            }
+            let begun = (0..2000).try_for_each(|number| {
+                let prefix = format!("{common}{number:08x}_");
+                let dir = enter_made(&prefix)?;
+                assert!(is_at(&dir, &root(&prefix)), "it is there and stays there");
+                Ok::<(), TransportError>(())
+            });
+            ended.store(true, Ordering::Relaxed);
+            begun.unwrap();
+        });
+        bury_all(&common);
+        assert!(prefixes(&common).unwrap().is_empty());
     }
 }
