@@ -7,6 +7,8 @@ TORCH ?= $(wildcard ../shared/wheels/torch-*.whl)
 CHROMIUM := $(shell command -v chromium)
 RUST_SOURCES := $(shell find native client-rs -name '*.rs' -not -path '*/target/*') Cargo.toml Cargo.lock \
 	$(wildcard native/*/Cargo.toml) native/Cargo.toml client-rs/Cargo.toml
+# What is tested from Rust, with the steps at which tests end a process.
+TESTED := --workspace --exclude pycrust-native --features pycrust-client/fault-points
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 export CARGO_TERM_COLOR ?= never
 
@@ -18,8 +20,8 @@ SAY = @printf '\n\033[1m%s\033[0m\n'
 OLDER_COMMIT := 24005c3cd7002c66db5feb73228009d3031ec52b
 OLDER := $(if $(shell git cat-file -t $(OLDER_COMMIT) 2>/dev/null),target/older/.built)
 
-.PHONY: demo lab check test test-rust test-loom test-memory fuzz test-python front-end lint format setup build bench bench-rust \
-	soak clean chromium
+.PHONY: demo lab check test test-rust test-loom test-memory test-threads test-miri nightly fuzz test-python front-end lint format \
+	setup build bench bench-rust soak clean chromium
 
 demo: build
 	$(BIN)/python notebooks/demo.py
@@ -57,7 +59,8 @@ $(VENV)/.extension: $(VENV)/.installed $(RUST_SOURCES)
 
 $(VENV)/.client: $(VENV)/.installed $(RUST_SOURCES)
 	$(SAY) "Building the Rust client's examples (up to three minutes)"
-	cargo build --release -p pycrust-client --examples --features fault-points
+	@# The packages and features of `test-rust`, so that nothing is compiled twice.
+	cargo build --release $(TESTED) --examples
 	touch $@
 
 # A client as it was then, and a worker that shakes hands and echoes. They share what they depend on with today's build,
@@ -78,8 +81,8 @@ target/older/.built: | $(VENV)/.client
 test-rust: build
 	$(SAY) "Rust tests (building them takes up to six minutes)"
 	@# With what fuzzing has found, and what is made of it.
-	cargo test --release --no-fail-fast --workspace --exclude pycrust-native --features pycrust-client/fault-points
-	cargo test --release -p pycrust-client --features ndarray,fault-points --test ndarray
+	cargo test --release --no-fail-fast $(TESTED)
+	cargo test --release $(TESTED) --features pycrust-client/ndarray --test ndarray
 
 test-loom: setup
 	$(SAY) "Models of concurrent code"
@@ -97,6 +100,34 @@ else
 	RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address" cargo test --target $(HOST) --target-dir target/asan --tests --no-fail-fast \
 		-p pycrust-protocol -p pycrust-transport -p pycrust-engine
 endif
+
+# Threads of one process under ThreadSanitizer, which finds what they share without a lock. Of shared memory it sees what one
+# process maps once: other processes, and the same memory mapped twice, are out of its sight. The toolchain's own library is
+# compiled without it; tests/sanitizers/std.c tells it of that library's locks, and tsan.supp names the little that is left.
+# rustix goes through libc here, where the sanitizer sees what is mapped and what wakes whom.
+THREADS := -Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer -Clink-arg=@$(CURDIR)/target/tsan/link.args
+test-threads: setup
+ifeq ($(wildcard $(LIBRARIES)/*_rt.tsan.a),)
+	@echo "skipped: this Rust toolchain has no ThreadSanitizer ($(LIBRARIES)/*_rt.tsan.a)"
+else
+	$(BIN)/python tests/sanitizers/std.py target/tsan
+	TSAN_OPTIONS="suppressions=$(CURDIR)/tests/sanitizers/tsan.supp" RUSTC_BOOTSTRAP=1 RUSTFLAGS="$(THREADS)" \
+		cargo test --target $(HOST) --target-dir target/tsan --tests --no-fail-fast --features rustix/use-libc \
+		-p pycrust-transport -p pycrust-engine -p pycrust-client
+endif
+
+# What is pure under Miri, which finds what the language leaves undefined: reading and writing frames, the client's MessagePack.
+MIRI ?= nightly
+test-miri: setup
+	@if ! cargo +$(MIRI) miri --version >/dev/null 2>&1; then \
+		echo "skipped: the toolchain $(MIRI) has no Miri (rustup component add --toolchain $(MIRI) miri rust-src)"; \
+	else \
+		export MIRIFLAGS=-Zmiri-disable-isolation CARGO_TARGET_DIR=target/miri; \
+		cargo +$(MIRI) miri test -p pycrust-protocol && cargo +$(MIRI) miri test -p pycrust-client --lib codec::; \
+	fi
+
+# What takes hours or a rare toolchain, for every night; `make -k nightly` goes on after what fails.
+nightly: test-loom test-memory test-threads test-miri fuzz soak
 
 # Every reader of bytes that another process has sent, over inputs that coverage leads: libFuzzer under AddressSanitizer
 # where the toolchain has it, atheris for Python. `make fuzz TARGETS="payload worker" SECONDS_OF_FUZZ=3600` runs some, or
@@ -175,9 +206,13 @@ $(VENV)/.bench: $(VENV)/.installed
 	$(BIN)/pip install --quiet --group bench
 	touch $@
 
+# Everything at once while some are killed, then plans of faults one after the other, each of them for so long. The plans are
+# those of the seeds from FIRST_SEED on.
 SECONDS_OF_SOAK ?= 300
+FIRST_SEED ?= 1000
 soak: build
-	$(BIN)/python tests/soak/run.py --seconds $(SECONDS_OF_SOAK)
+	$(BIN)/python -m tests.soak.run --seconds $(SECONDS_OF_SOAK)
+	$(BIN)/python -m tests.soak.faults --seconds $(SECONDS_OF_SOAK) --first $(FIRST_SEED)
 
 clean:
 	rm -rf target $(VENV) test-results bench.json bench.svg

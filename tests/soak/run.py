@@ -9,6 +9,7 @@ call ended once, with its own answer or an error that fits, and none ran twice.
 from __future__ import annotations
 
 import argparse
+import atexit
 import collections
 import os
 import random
@@ -142,6 +143,20 @@ endpoint, end = begin("steady", {str(directory / "ran-steady")!r})
         self.kernel.run("end()")
         self.kernel.stop()
 
+    def kill_all(self) -> None:
+        """Leaves no process behind, whatever went wrong."""
+        for process in [
+            self.mortal_worker,
+            self.mortal_client,
+            self.mortal_rust,
+            self.steady_client,
+            self.steady_rust,
+        ]:
+            process.kill()
+            process.wait()
+        if self.kernel.manager.is_alive():
+            self.kernel.kill()
+
     def check(self) -> str:
         """Asserts what must hold for the Rust clients' calls; says what there was."""
         ran: collections.Counter[int] = collections.Counter()
@@ -166,10 +181,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=300.0)
     seconds = parser.parse_args().seconds
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
         runtime = Path(directory, "run")
         os.environ["PYCRUST_RUNTIME_DIR"] = str(runtime)
         soak = Soak(Path(directory))
+        atexit.register(soak.kill_all)
         started, before = time.monotonic(), None
         while (elapsed := time.monotonic() - started) < seconds:
             if before is None and elapsed > seconds / 4:

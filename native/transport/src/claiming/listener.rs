@@ -107,7 +107,7 @@ pub(crate) fn who_answers(path: &Path) -> Option<u32> {
         Ok(peer::credentials(&fd).map_or(0, |found| found.pid))
     });
     match tried {
-        Err(Errno::NOENT | Errno::CONNREFUSED | Errno::NOTSOCK) => None,
+        Err(Errno::NOENT | Errno::CONNREFUSED | Errno::NOTSOCK | Errno::NAMETOOLONG) => None,
         tried => Some(tried.unwrap_or(0)),
     }
 }

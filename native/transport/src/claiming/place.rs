@@ -7,6 +7,9 @@ use pycrust_protocol::name::EndpointName;
 
 use crate::claiming::private_dir::{check_private, private_dir};
 
+/// Bytes of a Unix socket's path: 108 with the zero at its end (unix(7)).
+const MAX_SOCKET_PATH: usize = 107;
+
 /// The directory, with its absolute path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Place(PathBuf);
@@ -14,7 +17,17 @@ pub(crate) struct Place(PathBuf);
 impl Place {
     /// Uses this directory, which is made if it is not there; or says why it can't be used.
     pub(crate) fn new(dir: &Path) -> Result<Self, String> {
-        private_dir(dir).map(Self)
+        let dir = private_dir(dir)?;
+        // The slash, 16 digits and `.sock`, whatever the endpoint's name.
+        let longest = MAX_SOCKET_PATH - "/0123456789abcdef.sock".len();
+        let len = dir.as_os_str().len();
+        if len > longest {
+            return Err(format!(
+                "its path of {len} bytes is too long, since sockets lie in it, whose paths may have {MAX_SOCKET_PATH}: \
+                 set PYCRUST_RUNTIME_DIR to one of at most {longest} bytes, for workers and clients alike"
+            ));
+        }
+        Ok(Self(dir))
     }
 
     /// The directory.
