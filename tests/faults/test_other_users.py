@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -180,3 +181,65 @@ def test_a_default_directory_that_another_user_has_made_first():
     )
     assert run.returncode == 0, run.stderr
     assert run.stdout.endswith("went on\n")
+
+
+#: An account that serves, and somebody of a group that may act as it.
+SERVICE, MEMBER = 4720, 4721
+
+BECOMES = """
+import os, sys
+from pycrust import FailedPrecondition, RpcClient, RpcEndpoint, RpcError
+
+os.setgroups([])
+os.setgid(int(sys.argv[1]))
+os.setuid(int(sys.argv[1]))
+"""
+
+SHARED = (
+    BECOMES
+    + """
+endpoint = RpcEndpoint("shared")
+endpoint.register("double")(lambda number: 2 * number)
+with endpoint:
+    print("serves", flush=True)
+    sys.stdin.read()
+"""
+)
+
+CALLS = (
+    BECOMES
+    + """
+try:
+    print(RpcClient("shared").call("double", 21))
+except RpcError as error:
+    print(error)
+"""
+)
+
+
+def test_a_group_is_let_in_by_acting_as_the_account_that_serves(monkeypatch):
+    """What `sudo -u` does for whom `sudoers` allows it: SECURITY.md has the line."""
+    with tempfile.TemporaryDirectory() as place:
+        os.chmod(place, 0o755)  # noqa: PTH101, S103
+        runtime = f"{place}/runtime"
+        os.mkdir(runtime, 0o700)  # noqa: PTH102
+        os.chown(runtime, SERVICE, SERVICE)
+        monkeypatch.setenv("PYCRUST_RUNTIME_DIR", runtime)
+        service = subprocess.Popen(
+            [sys.executable, "-c", SHARED, str(SERVICE)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        while service.stdout.readline() != "serves\n":
+            assert service.poll() is None
+
+        def calls_as(uid: int) -> str:
+            return subprocess.run(
+                [sys.executable, "-c", CALLS, str(uid)], capture_output=True, text=True, check=True
+            ).stdout
+
+        assert calls_as(SERVICE) == "42\n"
+        refused = calls_as(MEMBER)
+        assert f"uid {SERVICE}" in refused
+        assert f"uid {MEMBER}" in refused
+        assert calls_as(SERVICE) == "42\n", "and nobody else notices"
+        service.communicate()
+        assert service.returncode == 0
