@@ -56,13 +56,30 @@ bool WRAP(CONDVAR_WAIT_TIMEOUT)(void *condvar, void *mutex, uint64_t seconds, ui
     return woken;
 }
 
-/* Cells that are filled once: whoever comes later reads the state inline, and acquires what the first released. */
+/* Cells that are filled once: whoever comes later reads the state inline, and has to find there what the first has released,
+ * between filling the cell and saying so. So the function that fills it is put into another: a `&mut dyn FnMut(&OnceState)`
+ * is its data and a table of drop, size, alignment, `call_once` and `call_mut`. */
 
-extern void REAL(ONCE_CALL)(void *once, bool poisoned, void *data, void *vtable, void *location);
-void WRAP(ONCE_CALL)(void *once, bool poisoned, void *data, void *vtable, void *location) {
-    REAL(ONCE_CALL)(once, poisoned, data, vtable, location);
+enum { CALL_MUT = 4 };
+
+struct filling {
+    void *data;
+    void *const *table;
+    void *once;
+};
+
+static void fill(struct filling *filling, void *state) {
+    void (*given)(void *, void *) = (void (*)(void *, void *))filling->table[CALL_MUT];
+    given(filling->data, state);
+    __tsan_release(filling->once);
+}
+
+extern void REAL(ONCE_CALL)(void *once, bool poisoned, void *data, void *const *table, void *location);
+void WRAP(ONCE_CALL)(void *once, bool poisoned, void *data, void *const *table, void *location) {
+    static void *const fills[] = {0, (void *)sizeof(struct filling), (void *)_Alignof(struct filling), (void *)fill, (void *)fill};
+    struct filling filling = {data, table, once};
+    REAL(ONCE_CALL)(once, poisoned, &filling, fills, location);
     __tsan_acquire(once);
-    __tsan_release(once);
 }
 
 /* The end of a scope's thread. Where the counter lies in the scope's data is the library's affair: three words. */
