@@ -20,8 +20,8 @@ SAY = @printf '\n\033[1m%s\033[0m\n'
 OLDER_COMMIT := 24005c3cd7002c66db5feb73228009d3031ec52b
 OLDER := $(if $(shell git cat-file -t $(OLDER_COMMIT) 2>/dev/null),target/older/.built)
 
-.PHONY: demo lab check test test-rust test-loom test-memory test-threads test-miri nightly fuzz test-python front-end lint format \
-	setup build bench bench-rust soak clean chromium
+.PHONY: demo lab check test test-rust test-loom test-memory test-threads test-miri nightly fuzz test-python front-end conformance lint \
+	format setup build bench bench-rust soak clean chromium
 
 demo: build
 	$(BIN)/python notebooks/demo.py
@@ -155,13 +155,20 @@ $(VENV)/.fuzz: $(VENV)/.installed
 	$(BIN)/pip install --quiet --group fuzz
 	touch $@
 
-test-python: build chromium front-end $(OLDER)
+test-python: build chromium front-end conformance $(OLDER)
 	$(SAY) "Python, notebooks, browser: all of it together"
 	@# Two processes, each with files of tests of its own: most of the time a test waits for somebody.
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # What builds and checks the live view's front end: only whoever changes it and the tests need this.
 front-end: pycrust/jupyter/view/node_modules/.package-lock.json
+
+# MessagePack's public test suite.
+conformance: tests/conformance/node_modules/.package-lock.json
+
+tests/conformance/node_modules/.package-lock.json: tests/conformance/package-lock.json
+	cd tests/conformance && npm ci --silent
+	touch $@
 
 pycrust/jupyter/view/node_modules/.package-lock.json: pycrust/jupyter/view/package-lock.json
 	$(SAY) "Installing what builds and checks the front end"

@@ -25,7 +25,8 @@ FLOORS = (
 RUST_FLOORS = {
     "native/transport": (
         "clock", "faults", "fork", "reentrant", "gate", "sync", "stack", "owner", "shortage", "error",
-        "descriptors", "process", "sleeping", "memory", "claiming", "iceoryx", "endpoints", "connection", "handshake",
+        "descriptors", "process", "sleeping", "memory", "claiming", "iceoryx", "endpoints", "connection",
+        "handshake",
     ),
     "native/engine": (
         "config", "measuring", "recording", "clients", "queueing", "threads", "refusals", "receiver", "engine",
