@@ -80,6 +80,8 @@ def begin(name: str, log: str) -> tuple[RpcEndpoint, Callable[[], None]]:
     swap(endpoint, 0)
     endpoint.serve()
     other = fault_worker.serve(f"{name}-rust", log)
+    for one in (endpoint, other):
+        one.recording(max_calls=1_000, max_bytes=4 << 20)  # full before anything is measured
     ended = threading.Event()
 
     def keep_swapping() -> None:
