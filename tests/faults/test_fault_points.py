@@ -13,7 +13,7 @@ from tests.faults import points
 from tests.faults.controller import Plan, carry_out
 
 #: Plans of every kind; thousands are run by `make soak`.
-SEEDS = range(24)
+SEEDS = range(12)
 
 
 def test_the_points_are_those_that_there_are():
