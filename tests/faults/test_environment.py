@@ -68,15 +68,17 @@ def test_a_runtime_directory_on_another_file_system(endpoint, rust, monkeypatch)
         serves(endpoint, rust)
 
 
-def test_a_runtime_directory_in_one_that_there_is_not(endpoint, rust, tmp_path, monkeypatch):
-    monkeypatch.setenv("PYCRUST_RUNTIME_DIR", str(tmp_path / "missing" / "runtime"))
-    with pytest.raises(OSError, match=r"missing does not exist; make that first"):
-        endpoint.serve()
-    with pytest.raises(Exception, match="missing") as refused:
-        RpcClient("placed")
-    assert "does not exist" in str(refused.value)
-    (tmp_path / "missing").mkdir()
-    serves(endpoint, rust)
+def test_a_runtime_directory_in_one_that_there_is_not(endpoint, rust, monkeypatch):
+    with tempfile.TemporaryDirectory() as directory:
+        missing = Path(directory, "missing")
+        monkeypatch.setenv("PYCRUST_RUNTIME_DIR", str(missing / "runtime"))
+        with pytest.raises(OSError, match=r"missing does not exist; make that first"):
+            endpoint.serve()
+        with pytest.raises(Exception, match="missing") as refused:
+            RpcClient("placed")
+        assert "does not exist" in str(refused.value)
+        missing.mkdir()
+        serves(endpoint, rust)
 
 
 def test_a_runtime_directory_that_is_read_only(runtime_dir):
