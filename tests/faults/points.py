@@ -23,16 +23,8 @@ def in_sources() -> set[str]:
     }
 
 
-#: Where a worker can be ended.
-WORKER = {
-    "serve.locked": ONCE,
-    "serve.life_begun": ONCE,
-    "serve.listening": ONCE,
-    "accept.hello_heard": ONCE,
-    "accept.services_made": ONCE,
-    "accept.welcomed": ONCE,
-    "accept.opened": ONCE,
-    "accept.serving": ONCE,
+#: Where either can be ended: a frame on its way, and the memory of large ones.
+EITHER = {
     "frame.written": MANY,
     "frame.sent": MANY,
     "frame.announced": MANY,
@@ -43,6 +35,19 @@ WORKER = {
     "bulk.loaned": SOME,
     "bulk.offered": ONCE,
     "bulk.opened": ONCE,
+}
+
+#: Where a worker can be ended.
+WORKER = {
+    "serve.locked": ONCE,
+    "serve.life_begun": ONCE,
+    "serve.listening": ONCE,
+    "accept.hello_heard": ONCE,
+    "accept.services_made": ONCE,
+    "accept.welcomed": ONCE,
+    "accept.opened": ONCE,
+    "accept.serving": ONCE,
+    **EITHER,
     "call.admitted": MANY,
     "call.queued": MANY,
     "call.not_started": ONCE,
@@ -63,16 +68,7 @@ CLIENT = {
     "connect.offered": ONCE,
     "connect.opened": ONCE,
     "connect.served": ONCE,
-    "frame.written": MANY,
-    "frame.sent": MANY,
-    "frame.announced": MANY,
-    "frame.rung": MANY,
-    "frame.taken": MANY,
-    "frame.read": MANY,
-    "frame.freed": MANY,
-    "bulk.loaned": SOME,
-    "bulk.offered": ONCE,
-    "bulk.opened": ONCE,
+    **EITHER,
     "request.begun": MANY,
     "request.sent": MANY,
     "request.answered": MANY,
