@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import sys
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
@@ -42,11 +41,12 @@ class _Constraint(ABC):
         if inner["type"] == "is-instance" and is_array_class(inner["cls"]):
             inner = array_schema(inner["cls"])
         checked = core_schema.no_info_after_validator_function(self.check, inner)
-        checked["metadata"] = {"pydantic_js_functions": [functools.partial(self._json, inner)]}
+        checked["metadata"] = {"pydantic_js_functions": [self._json]}
         return checked
 
-    def _json(self, inner: Any, _schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {**handler(inner), **self.schema()}
+    def _json(self, checked: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        # Of the whole, so that what another constraint inside says is kept.
+        return {**handler(checked), **self.schema()}
 
 
 class Shape(_Constraint):

@@ -39,7 +39,9 @@ if TYPE_CHECKING:
     from contextvars import Context
 
     from pycrust._extension import Inbox
+    from pycrust.handlers.arguments import ArgumentPlan
     from pycrust.handlers.batching import Batch
+    from pycrust.handlers.schema import CallKind
     from pycrust.handlers.signature import Kind
 
 
@@ -215,7 +217,7 @@ def make_registration(
     if options.warmup is not None:
         call = LocalCall.of(method, 0, batch=options.batch is not None)
         warm_up(call, handler.bind_models(models or None), kind, options.warmup)
-    schema = schema_text(arguments.schema, result.schema)
+    schema = schema_text(_call_kind(kind, arguments), arguments.schema, result.schema)
     compared = (
         options.request_model,
         options.response_model,
@@ -256,6 +258,13 @@ def make_registration(
         reads=None if options.freeze else reads,
         origin=None if options.freeze else Origin.of(function, name, options, names),
     )
+
+
+def _call_kind(kind: Kind, arguments: ArgumentPlan) -> CallKind:
+    streams = kind in {"generator", "async_generator"}
+    if arguments.mode == "items":
+        return "exchange" if streams else "upload"
+    return "stream" if streams else "call"
 
 
 def _rest_of(signature: inspect.Signature) -> str:

@@ -1,10 +1,17 @@
-"""The JSON Schemas that clients see, and their hash."""
+"""The JSON Schemas that clients see, and their hash.
+
+They say more than JSON Schema has words for, so that callers can be given the types that a handler has:
+`x-keys` is the schema of a dict's keys, `x-enum-varnames` are the names of an enum's members, `x-timezone` tells
+datetimes that must have an offset (`aware`) from those that must not (`naive`), `x-nanoseconds` is said of a
+`pycrust.Timestamp`, the format `decimal` of a `Decimal`, and `x-array` of an array (with `dtype` and `shape` where
+they are declared).
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic.errors import PydanticInvalidForJsonSchema
 from pydantic.json_schema import GenerateJsonSchema
@@ -15,6 +22,10 @@ from pycrust.handlers.structs import extra_behavior
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
+
+
+#: What a caller does with a method; where arguments stream, the request's schema is that of an array of them.
+CallKind = Literal["call", "stream", "upload", "exchange"]
 
 
 class _Generator(GenerateJsonSchema):
@@ -46,6 +57,25 @@ class _Generator(GenerateJsonSchema):
             found.setdefault("additionalProperties", False)
         return found
 
+    def enum_schema(self, schema: Any) -> dict[str, Any]:
+        """With the names of its members, which are what a caller's code knows them by."""
+        return {**super().enum_schema(schema), "x-enum-varnames": [member.name for member in schema["members"]]}
+
+    def decimal_schema(self, schema: Any) -> dict[str, Any]:
+        """Told from other text and numbers."""
+        return {**super().decimal_schema(schema), "format": "decimal"}
+
+    def datetime_schema(self, schema: Any) -> dict[str, Any]:
+        """With what it demands of the offset."""
+        found, offset = super().datetime_schema(schema), schema.get("tz_constraint")
+        return found if offset is None else {**found, "x-timezone": "naive" if offset == "naive" else "aware"}
+
+    def dict_schema(self, schema: Any) -> dict[str, Any]:
+        """With its keys, which need not be text on the wire."""
+        found = super().dict_schema(schema)
+        keys = self.generate_inner(schema["keys_schema"]) if "keys_schema" in schema else {}
+        return found if not keys or keys == {"type": "string"} else {**found, "x-keys": keys}
+
     def encode_default(self, dft: Any) -> Any:
         """The JSON form of a default."""
         try:
@@ -71,12 +101,13 @@ def _schema(adapter: TypeAdapter[Any], mode: Any) -> dict[str, Any]:
         return {}
 
 
-def schema_text(request: dict[str, Any], response: dict[str, Any]) -> str:
-    """Both schemas as the JSON text that `pycrust.methods` answers with.
+def schema_text(kind: CallKind, request: dict[str, Any], response: dict[str, Any]) -> str:
+    """Both schemas, and what kind of call takes them, as the JSON text that `pycrust.methods` answers with.
 
     The order of properties is kept: a struct that travels as an array is bound by it.
     """
-    return json.dumps({"request": request, "response": response}, separators=(",", ":"), default=str)
+    both = {"kind": kind, "request": request, "response": response}
+    return json.dumps(both, separators=(",", ":"), default=str)
 
 
 def schema_hash(text: str) -> int:

@@ -168,7 +168,7 @@ class Timestamp:
         """Takes timestamps, aware datetimes and text; gives timestamps."""
 
         def described(_schema: Any, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
-            return {"type": "string", "format": "date-time"}
+            return {"type": "string", "format": "date-time", "x-nanoseconds": True}
 
         schema = core_schema.no_info_plain_validator_function(
             cls._validated, serialization=core_schema.plain_serializer_function_ser_schema(str, when_used="json")
