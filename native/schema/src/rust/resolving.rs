@@ -1,0 +1,766 @@
+//! From types to items of Rust: each class becomes one, wherever it is met.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use serde_json::Value;
+
+use crate::rust::items::{Field, Form, Item, Kind, Presence, Shape, Union, Variant, element};
+use crate::rust::names::{pascal, snake, type_name, unused};
+use crate::rust::records;
+use crate::types::{Array, Enumeration, Struct, Type, Union as AnyOf};
+
+/// Names by which one field of a pair is known as the other's content.
+const CONTENTS: [&str; 8] = ["content", "contents", "c", "value", "data", "payload", "body", "params"];
+
+/// The definitions of one schema.
+#[derive(Debug, Default)]
+pub(super) struct Scope {
+    types: HashMap<String, Type>,
+    /// Of each definition, it and all that it refers to as text: what is equal there is one class.
+    prints: HashMap<String, String>,
+}
+
+impl Scope {
+    pub(super) fn new(definitions: Vec<(String, Type)>) -> Self {
+        let types: HashMap<_, _> = definitions.into_iter().collect();
+        let prints = types.iter().map(|(key, kind)| (key.clone(), print_of(key, kind, &types))).collect();
+        Self { types, prints }
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<&Type> {
+        self.types.get(key)
+    }
+
+    /// A type that is no reference, where it is not one to itself.
+    pub(super) fn resolved<'a>(&'a self, mut kind: &'a Type) -> &'a Type {
+        for _ in 0..=self.types.len() {
+            match kind {
+                Type::Reference(key) => match self.types.get(key) {
+                    Some(found) => kind = found,
+                    None => return &Type::Any,
+                },
+                found => return found,
+            }
+        }
+        &Type::Any
+    }
+}
+
+/// A type with all that it refers to, as text.
+fn print_of(key: &str, kind: &Type, types: &HashMap<String, Type>) -> String {
+    let mut reached = BTreeSet::new();
+    let mut todo = Vec::new();
+    references(kind, &mut |key| todo.push(key.to_owned()));
+    while let Some(key) = todo.pop() {
+        if let Some(found) = types.get(&key)
+            && reached.insert(key)
+        {
+            references(found, &mut |key| todo.push(key.to_owned()));
+        }
+    }
+    reached.remove(key);
+    let others = reached.iter().map(|key| format!("{key}: {:?}\n", types[key]));
+    std::iter::once(format!("{key}: {kind:?}\n")).chain(others).collect()
+}
+
+/// Calls `visit` with the key of each definition that a type names.
+pub(super) fn references(kind: &Type, visit: &mut dyn FnMut(&str)) {
+    match kind {
+        Type::Reference(key) => visit(key),
+        Type::Optional(inner) | Type::List(inner) | Type::Set(inner) => references(inner, visit),
+        Type::Tuple(parts) => parts.iter().for_each(|part| references(part, visit)),
+        Type::Map(keys, values) => {
+            references(keys, visit);
+            references(values, visit);
+        }
+        Type::Struct(found) => {
+            found.fields.iter().for_each(|field| references(&field.kind, visit));
+            if let Some(rest) = &found.rest {
+                references(rest, visit);
+            }
+        }
+        Type::Union(found) => found.members.iter().for_each(|(_, member)| references(member, visit)),
+        _ => {}
+    }
+}
+
+/// Calls `visit` with the key of each definition that a type names, those aside that a field tells apart.
+fn outside_of_tagged(kind: &Type, visit: &mut dyn FnMut(&str)) {
+    match kind {
+        Type::Union(found) if found.tag.is_some() => {
+            for (_, member) in &found.members {
+                if !matches!(member, Type::Reference(_)) {
+                    outside_of_tagged(member, visit);
+                }
+            }
+        }
+        Type::Union(found) => {
+            for (_, member) in &found.members {
+                outside_of_tagged(member, visit);
+            }
+        }
+        Type::Optional(inner) | Type::List(inner) | Type::Set(inner) | Type::Map(_, inner) => {
+            outside_of_tagged(inner, visit);
+        }
+        Type::Tuple(parts) => parts.iter().for_each(|part| outside_of_tagged(part, visit)),
+        Type::Struct(found) => {
+            for field in &found.fields {
+                outside_of_tagged(&field.kind, visit);
+            }
+        }
+        Type::Reference(key) => visit(key),
+        _ => {}
+    }
+}
+
+/// Which way a value goes: a caller that sends arrays owns them, one that receives them looks where they lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    Sent,
+    Received,
+}
+
+/// Collects the items of a module.
+pub(super) struct Resolver {
+    pub(super) items: Vec<Item>,
+    /// Names of items, and names that they may not have.
+    used: HashSet<String>,
+    /// Items by what they are made of.
+    known: HashMap<String, String>,
+    /// Items that are not behind a pointer wherever they are held by themselves are found at the end.
+    pub(super) imports: BTreeSet<&'static str>,
+    /// Classes that also stand outside of unions that tell them apart by a field.
+    alone: HashSet<String>,
+}
+
+impl Resolver {
+    pub(super) fn new(taken: impl IntoIterator<Item = String>) -> Self {
+        Self {
+            items: Vec::new(),
+            used: taken.into_iter().collect(),
+            known: HashMap::new(),
+            imports: BTreeSet::new(),
+            alone: HashSet::new(),
+        }
+    }
+
+    /// Notes which classes stand alone: to be done for all schemas before any is resolved.
+    pub(super) fn look(&mut self, kind: &Type, scope: &Scope) {
+        let mut alone = Vec::new();
+        for kind in std::iter::once(kind).chain(scope.types.values()) {
+            outside_of_tagged(kind, &mut |key| alone.extend(scope.prints.get(key).cloned()));
+        }
+        self.alone.extend(alone);
+    }
+
+    fn import(&mut self, path: &'static str, name: &'static str) -> Kind {
+        self.imports.insert(path);
+        Kind::Plain(name)
+    }
+
+    fn name(&mut self, wanted: String) -> String {
+        unused(wanted, &mut self.used)
+    }
+
+    /// Takes a name for what is no item, such as a method's own types.
+    pub(super) fn reserve(&mut self, wanted: String) -> String {
+        self.name(wanted)
+    }
+
+    pub(super) fn add(&mut self, name: String, doc: &str, shape: Shape) -> Kind {
+        self.items.push(Item { name: name.clone(), doc: doc.to_owned(), shape });
+        Kind::Named(name)
+    }
+
+    /// The Rust type of a type; `name` is for what has no name of its own.
+    pub(super) fn kind(&mut self, kind: &Type, scope: &Scope, name: &str, way: Way) -> Kind {
+        match kind {
+            Type::Any => self.import("pycrust_client::Raw", "Raw"),
+            Type::Nothing => Kind::Plain("()"),
+            Type::Bool => Kind::Plain("bool"),
+            Type::Integer(found) | Type::Float(found) => Kind::Plain(found),
+            Type::Text => Kind::Plain("String"),
+            Type::Bytes => self.import("serde_bytes::ByteBuf", "ByteBuf"),
+            Type::Moment => self.import("pycrust_client::Timestamp", "Timestamp"),
+            Type::NaiveMoment => self.import("chrono::NaiveDateTime", "NaiveDateTime"),
+            Type::Date => self.import("chrono::NaiveDate", "NaiveDate"),
+            Type::Time => self.import("chrono::NaiveTime", "NaiveTime"),
+            Type::Duration => self.import("std::time::Duration", "Duration"),
+            Type::Uuid => self.import("uuid::Uuid", "Uuid"),
+            Type::Decimal => self.import("rust_decimal::Decimal", "Decimal"),
+            Type::Ip => self.import("std::net::IpAddr", "IpAddr"),
+            Type::Ipv4 => self.import("std::net::Ipv4Addr", "Ipv4Addr"),
+            Type::Ipv6 => self.import("std::net::Ipv6Addr", "Ipv6Addr"),
+            Type::Path => self.import("std::path::PathBuf", "PathBuf"),
+            Type::Optional(inner) => match self.kind(inner, scope, name, way) {
+                found @ Kind::Option(_) => found,
+                found => found.option(),
+            },
+            Type::List(inner) => Kind::Vec(Box::new(self.item_kind(inner, scope, name, way))),
+            Type::Set(inner) => {
+                let inner = self.item_kind(inner, scope, name, way);
+                if self.is_key(&inner) {
+                    self.imports.insert("std::collections::HashSet");
+                    Kind::Set(Box::new(inner))
+                } else {
+                    Kind::Vec(Box::new(inner))
+                }
+            }
+            Type::Tuple(parts) if parts.is_empty() => Kind::Plain("()"),
+            Type::Tuple(parts) => Kind::Tuple(
+                parts
+                    .iter()
+                    .enumerate()
+                    .map(|(at, part)| self.kind(part, scope, &format!("{name}{at}"), way))
+                    .collect(),
+            ),
+            Type::Map(keys, values) => {
+                let keys = self.kind(keys, scope, &format!("{name}Key"), way);
+                let values = self.kind(values, scope, &format!("{name}Value"), way);
+                if !self.is_key(&keys) {
+                    return self.import("pycrust_client::Raw", "Raw");
+                }
+                self.imports.insert("std::collections::HashMap");
+                Kind::Map(Box::new(keys), Box::new(values))
+            }
+            Type::Array(array) => self.array(array, name, way),
+            Type::Reference(key) => self.definition(key, scope, way),
+            Type::Struct(found) => {
+                let wanted = found.title.as_deref().map_or_else(|| pascal(name), type_name);
+                self.inline(kind, scope, wanted, |own, name| {
+                    own.structure(found, scope, name, &HashSet::new(), way)
+                })
+            }
+            Type::Enumeration(found) => {
+                let wanted = found.title.as_deref().map_or_else(|| pascal(name), type_name);
+                self.inline(kind, scope, wanted, |own, name| own.enumeration(found, name))
+            }
+            Type::Union(found) => {
+                let wanted = found.title.as_deref().map_or_else(|| pascal(name), type_name);
+                let print = format!("{kind:?}{:?}{way:?}", prints_of(kind, scope));
+                self.once(print, wanted, |own, name| own.union(found, scope, name, way))
+            }
+        }
+    }
+
+    fn item_kind(&mut self, kind: &Type, scope: &Scope, name: &str, way: Way) -> Kind {
+        self.kind(kind, scope, &format!("{name}Item"), way)
+    }
+
+    /// Whether a type can be a key of a map or the item of a set.
+    fn is_key(&self, kind: &Kind) -> bool {
+        match kind {
+            Kind::Plain(name) => !["f32", "f64", "TensorView", "()"].contains(name),
+            Kind::Tuple(parts) => parts.iter().all(|part| self.is_key(part)),
+            Kind::Named(name) => self
+                .items
+                .iter()
+                .any(|item| item.name == *name && matches!(item.shape, Shape::Texts(_) | Shape::Integers(_))),
+            _ => false,
+        }
+    }
+
+    fn array(&mut self, array: &Array, name: &str, way: Way) -> Kind {
+        if let Some(fields) = array.record.as_ref().and_then(records::fields) {
+            let print = format!("record {:?}", array.record);
+            let found = self.once(print, pascal(&format!("{name} record")), |own, name| {
+                own.imports.insert("pycrust_client::Record");
+                own.add(name, "One element of an array.", Shape::Record(fields))
+            });
+            let Kind::Named(found) = found else { return found };
+            self.imports.insert("pycrust_client::Tensor");
+            return Kind::Tensor(found);
+        }
+        match element(array) {
+            Some(element) if way == Way::Sent => {
+                self.imports.insert("pycrust_client::Tensor");
+                Kind::Tensor(element.to_owned())
+            }
+            _ => self.import("pycrust_client::TensorView", "TensorView"),
+        }
+    }
+
+    /// The item that is made of `print`, which `make` makes the first time.
+    fn once(&mut self, print: String, wanted: String, make: impl FnOnce(&mut Self, String) -> Kind) -> Kind {
+        if let Some(name) = self.known.get(&print) {
+            return Kind::Named(name.clone());
+        }
+        let name = self.name(wanted);
+        // Before what it is made of, which may be it again.
+        self.known.insert(print, name.clone());
+        make(self, name)
+    }
+
+    /// The same for what stands where it is used; a class is the one that another schema has as a definition.
+    fn inline(
+        &mut self,
+        kind: &Type,
+        scope: &Scope,
+        wanted: String,
+        make: impl FnOnce(&mut Self, String) -> Kind,
+    ) -> Kind {
+        let print = print_of(&wanted, kind, &scope.types);
+        self.once(print, wanted, make)
+    }
+
+    fn definition(&mut self, key: &str, scope: &Scope, way: Way) -> Kind {
+        let (Some(found), Some(print)) = (scope.get(key), scope.prints.get(key)) else {
+            return self.import("pycrust_client::Raw", "Raw");
+        };
+        // What holds arrays is another type where those are looked at.
+        let mut holds_arrays = false;
+        holds_array(found, scope, &mut HashSet::new(), &mut holds_arrays);
+        let print = if holds_arrays { format!("{print}{way:?}") } else { print.clone() };
+        let titled = match found {
+            Type::Struct(found) => found.title.as_deref(),
+            Type::Enumeration(found) => found.title.as_deref(),
+            _ => None,
+        };
+        let wanted = type_name(titled.unwrap_or(key));
+        self.once(print, wanted, |own, name| match found {
+            Type::Struct(found) => own.structure(found, scope, name, &HashSet::new(), way),
+            Type::Enumeration(found) => own.enumeration(found, name),
+            Type::Union(found) => own.union(found, scope, name, way),
+            other => {
+                let kind = own.kind(other, scope, &name, way);
+                own.add(name, "", Shape::Alias(kind))
+            }
+        })
+    }
+
+    /// The struct of a class, without the fields that `except` names.
+    pub(super) fn structure(
+        &mut self,
+        found: &Struct,
+        scope: &Scope,
+        name: String,
+        except: &HashSet<&str>,
+        way: Way,
+    ) -> Kind {
+        let mut used = HashSet::new();
+        let mut fields = Vec::new();
+        for field in &found.fields {
+            if except.contains(field.name.as_str()) {
+                continue;
+            }
+            let kind = self.kind(&field.kind, scope, &format!("{name} {}", pascal(&field.name)), way);
+            let presence = self.presence(field, &kind, scope);
+            let kind = match presence {
+                Presence::Unsent if !matches!(kind, Kind::Option(_)) => kind.option(),
+                _ => kind,
+            };
+            fields.push(Field {
+                name: unused(snake(&field.name), &mut used),
+                wire: field.name.clone(),
+                doc: field.doc.clone(),
+                kind,
+                presence,
+            });
+        }
+        if let Some(rest) = &found.rest {
+            fields.push(self.rest(rest, scope, &name, &mut used, way));
+        }
+        self.add(name, &found.doc, Shape::Struct(fields))
+    }
+
+    /// The field for all that has none of its own.
+    pub(super) fn rest(
+        &mut self,
+        rest: &Type,
+        scope: &Scope,
+        name: &str,
+        used: &mut HashSet<String>,
+        way: Way,
+    ) -> Field {
+        let values = self.kind(rest, scope, &format!("{name} Rest"), way);
+        self.imports.insert("std::collections::HashMap");
+        Field {
+            name: unused("rest".into(), used),
+            wire: String::new(),
+            doc: "Everything else, by its name.".into(),
+            kind: Kind::Map(Box::new(Kind::Plain("String")), Box::new(values)),
+            presence: Presence::Rest,
+        }
+    }
+
+    fn presence(&self, field: &crate::types::Field, kind: &Kind, scope: &Scope) -> Presence {
+        if let Kind::Named(name) = kind
+            && let Some(Shape::Texts(values)) =
+                self.items.iter().find(|item| item.name == *name).map(|item| &item.shape)
+            && let [(only, _)] = &values[..]
+            && matches!(scope.resolved(&field.kind), Type::Enumeration(_))
+        {
+            return Presence::Constant(format!("{name}::{only}"));
+        }
+        match &field.default {
+            None if field.required => Presence::Required,
+            None => Presence::Unsent,
+            Some(value) if usual(value, kind) => {
+                Presence::Usual(literal(value, kind, &self.items).unwrap_or_default())
+            }
+            Some(value) => literal(value, kind, &self.items).map_or(Presence::Unsent, Presence::Value),
+        }
+    }
+
+    fn enumeration(&mut self, found: &Enumeration, name: String) -> Kind {
+        let mut used = HashSet::new();
+        let mut texts = Vec::new();
+        let mut integers = Vec::new();
+        for member in &found.members {
+            let own = member.name.clone();
+            if let Some(text) = member.value.as_str() {
+                texts.push((unused(pascal(&own.unwrap_or_else(|| text.into())), &mut used), text.to_owned()));
+            } else {
+                let value = member
+                    .value
+                    .as_i64()
+                    .map_or_else(|| member.value.as_u64().map_or(0, i128::from), i128::from);
+                let own = own.unwrap_or_else(|| format!("value {value}").replace('-', "minus "));
+                integers.push((unused(pascal(&own), &mut used), value));
+            }
+        }
+        let shape = if integers.is_empty() { Shape::Texts(texts) } else { Shape::Integers(integers) };
+        let doc = if found.title.is_none() { "One of these values." } else { &found.doc };
+        self.add(name, doc, shape)
+    }
+
+    fn union(&mut self, found: &AnyOf, scope: &Scope, name: String, way: Way) -> Kind {
+        let union = match &found.tag {
+            Some(tag) => self.tagged(tag, found, scope, &name, way),
+            None => self.external(found, scope, &name, way),
+        };
+        let union = union.unwrap_or_else(|| self.untagged(found, scope, &name, way));
+        self.add(name, &found.doc, Shape::Union(union))
+    }
+
+    /// A union whose classes are told apart by a field of theirs.
+    fn tagged(&mut self, tag: &str, found: &AnyOf, scope: &Scope, name: &str, way: Way) -> Option<Union> {
+        let mut classes = Vec::new();
+        for (value, member) in &found.members {
+            let Type::Struct(class) = scope.resolved(member) else { return None };
+            // In an array, the field that tells them apart comes first: in Rust it always does.
+            if class.fields.first().is_none_or(|field| field.name != tag) {
+                return None;
+            }
+            classes.push((value.clone()?, member, class));
+        }
+        let contents: HashSet<_> = classes
+            .iter()
+            .map(|(_, _, class)| match &class.fields[1..] {
+                [only] if class.rest.is_none() && only.required => Some(only.name.as_str()),
+                _ => None,
+            })
+            .collect();
+        let content = match contents.into_iter().collect::<Vec<_>>()[..] {
+            [Some(content)] if CONTENTS.contains(&content) => Some(content.to_owned()),
+            _ => None,
+        };
+        let mut used = HashSet::new();
+        let mut variants = Vec::new();
+        for (value, member, class) in classes {
+            let variant = unused(pascal(&value), &mut used);
+            let kind = if content.is_some() {
+                Some(self.kind(&class.fields[1].kind, scope, &format!("{name} {variant}"), way))
+            } else if class.fields.len() == 1 && class.rest.is_none() {
+                None
+            } else {
+                Some(self.member(tag, member, class, scope, &format!("{name}{variant}"), way))
+            };
+            variants.push(Variant { name: variant, wire: Some(value), kind });
+        }
+        let tag = tag.to_owned();
+        let form = content
+            .map_or_else(|| Form::Internal(tag.clone()), |content| Form::Adjacent(tag.clone(), content));
+        Some(Union { form, variants })
+    }
+
+    /// The struct of a class without the field that tells it apart, which its union writes.
+    fn member(
+        &mut self,
+        tag: &str,
+        member: &Type,
+        class: &Struct,
+        scope: &Scope,
+        own: &str,
+        way: Way,
+    ) -> Kind {
+        let print = match member {
+            Type::Reference(key) => scope.prints.get(key).cloned().unwrap_or_default(),
+            other => format!("{other:?}"),
+        };
+        let wanted = match &class.title {
+            Some(title) if !self.alone.contains(&print) => type_name(title),
+            _ => own.to_owned(),
+        };
+        let except = HashSet::from([tag]);
+        self.once(format!("without {tag}: {print}{way:?}"), wanted, |resolver, name| {
+            resolver.structure(class, scope, name, &except, way)
+        })
+    }
+
+    /// A union of texts and of classes with one field each, which is how Rust writes an enum that says nothing else.
+    fn external(&mut self, found: &AnyOf, scope: &Scope, name: &str, way: Way) -> Option<Union> {
+        let mut used = HashSet::new();
+        let mut wires = HashSet::new();
+        let mut variants = Vec::new();
+        let mut classes = 0;
+        for (_, member) in &found.members {
+            match scope.resolved(member) {
+                Type::Enumeration(values) if values.title.is_none() => {
+                    for member in &values.members {
+                        let text = member.value.as_str()?.to_owned();
+                        variants.push((text, None));
+                    }
+                }
+                Type::Struct(class) => {
+                    let [only] = &class.fields[..] else { return None };
+                    if !only.required || class.rest.is_some() {
+                        return None;
+                    }
+                    classes += 1;
+                    variants.push((only.name.clone(), Some(&only.kind)));
+                }
+                _ => return None,
+            }
+        }
+        if classes == 0 || !variants.iter().all(|(wire, _)| wires.insert(wire.clone())) {
+            return None;
+        }
+        let variants = variants
+            .into_iter()
+            .map(|(wire, kind)| {
+                let variant = unused(pascal(&wire), &mut used);
+                let kind = kind.map(|kind| self.kind(kind, scope, &format!("{name} {variant}"), way));
+                Variant { name: variant, wire: Some(wire), kind }
+            })
+            .collect();
+        Some(Union { form: Form::External, variants })
+    }
+
+    fn untagged(&mut self, found: &AnyOf, scope: &Scope, name: &str, way: Way) -> Union {
+        let mut members: Vec<&Type> = Vec::new();
+        for (_, member) in &found.members {
+            if !members.contains(&member) {
+                members.push(member);
+            }
+        }
+        // The first that fits is taken: what demands more comes first.
+        members.sort_by_key(|member| rank(scope.resolved(member)));
+        let mut used = HashSet::new();
+        let variants = members
+            .into_iter()
+            .map(|member| {
+                let wanted = variant_name(member, scope);
+                let variant = unused(wanted, &mut used);
+                let kind = self.kind(member, scope, &format!("{name} {variant}"), way);
+                Variant { name: variant, wire: None, kind: Some(kind) }
+            })
+            .collect();
+        Union { form: Form::Untagged, variants }
+    }
+}
+
+fn prints_of(kind: &Type, scope: &Scope) -> Vec<String> {
+    let mut found = Vec::new();
+    references(kind, &mut |key| found.extend(scope.prints.get(key).cloned()));
+    found
+}
+
+fn holds_array(kind: &Type, scope: &Scope, seen: &mut HashSet<String>, found: &mut bool) {
+    match kind {
+        Type::Array(_) => *found = true,
+        Type::Reference(key) if seen.insert(key.clone()) => {
+            if let Some(kind) = scope.get(key) {
+                holds_array(kind, scope, seen, found);
+            }
+        }
+        Type::Optional(inner) | Type::List(inner) | Type::Set(inner) | Type::Map(_, inner) => {
+            holds_array(inner, scope, seen, found);
+        }
+        Type::Tuple(parts) => {
+            for part in parts {
+                holds_array(part, scope, seen, found);
+            }
+        }
+        Type::Struct(class) => {
+            for field in &class.fields {
+                holds_array(&field.kind, scope, seen, found);
+            }
+        }
+        Type::Union(union) => {
+            for (_, member) in &union.members {
+                holds_array(member, scope, seen, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Where a type stands among those of which the first that fits is taken.
+fn rank(kind: &Type) -> (u8, isize) {
+    match kind {
+        Type::Nothing => (0, 0),
+        Type::Bool => (1, 0),
+        Type::Integer(_) => (2, 0),
+        Type::Float(_) => (3, 0),
+        Type::Array(_) | Type::Bytes => (4, 0),
+        Type::Enumeration(_) => (5, 0),
+        Type::Uuid | Type::Ip | Type::Ipv4 | Type::Ipv6 => (6, 0),
+        Type::Moment | Type::NaiveMoment | Type::Date | Type::Time | Type::Duration => (7, 0),
+        Type::Decimal => (8, 0),
+        Type::Text | Type::Path => (9, 0),
+        Type::Struct(class) => {
+            (10, -class.fields.iter().filter(|field| field.required).count().cast_signed())
+        }
+        Type::Tuple(parts) => (11, -parts.len().cast_signed()),
+        Type::List(_) | Type::Set(_) => (12, 0),
+        _ => (13, 0),
+    }
+}
+
+fn variant_name(member: &Type, scope: &Scope) -> String {
+    let name = match member {
+        Type::Bool => "Bool",
+        Type::Integer(_) => "Integer",
+        Type::Float(_) => "Float",
+        Type::Text => "Text",
+        Type::Bytes => "Bytes",
+        Type::Moment | Type::NaiveMoment => "Moment",
+        Type::Date => "Date",
+        Type::Time => "Time",
+        Type::Duration => "Duration",
+        Type::Uuid => "Uuid",
+        Type::Decimal => "Decimal",
+        Type::Ip | Type::Ipv4 | Type::Ipv6 => "Address",
+        Type::Path => "Path",
+        Type::List(_) => "List",
+        Type::Set(_) => "Set",
+        Type::Tuple(_) => "Tuple",
+        Type::Map(..) => "Map",
+        Type::Array(_) => "Array",
+        Type::Struct(Struct { title: Some(title), .. })
+        | Type::Enumeration(Enumeration { title: Some(title), .. }) => {
+            return pascal_type(title);
+        }
+        Type::Enumeration(_) => "Choice",
+        Type::Reference(key) => match scope.get(key) {
+            Some(
+                Type::Struct(Struct { title: Some(title), .. })
+                | Type::Enumeration(Enumeration { title: Some(title), .. }),
+            ) => {
+                return pascal_type(title);
+            }
+            _ => return pascal_type(key),
+        },
+        _ => "Other",
+    };
+    name.to_owned()
+}
+
+/// A class's name as a variant's: nothing else can have that there.
+fn pascal_type(name: &str) -> String {
+    if name.chars().all(|letter| letter.is_ascii_alphanumeric())
+        && name.starts_with(|c: char| c.is_ascii_uppercase())
+    {
+        name.to_owned()
+    } else {
+        pascal(name)
+    }
+}
+
+/// Whether a default is what Rust's `Default` gives.
+fn usual(value: &Value, kind: &Kind) -> bool {
+    match (value, kind) {
+        (Value::Null, Kind::Option(_)) | (Value::Bool(false), Kind::Plain("bool")) => true,
+        (Value::Number(number), Kind::Plain(name)) => {
+            *name != "String" && number.as_f64() == Some(0.0) && is_number(name)
+        }
+        (Value::String(text), Kind::Plain("String")) => text.is_empty(),
+        (Value::Array(items), Kind::Vec(_) | Kind::Set(_)) => items.is_empty(),
+        (Value::Object(entries), Kind::Map(..)) => entries.is_empty(),
+        _ => false,
+    }
+}
+
+fn is_number(name: &str) -> bool {
+    name.len() <= 4
+        && name.starts_with(['i', 'u', 'f'])
+        && name[1..].bytes().all(|digit| digit.is_ascii_digit())
+}
+
+/// A default as Rust writes it; `None` where it has no such form.
+pub(super) fn literal(value: &Value, kind: &Kind, items: &[Item]) -> Option<String> {
+    Some(match (value, kind) {
+        (Value::Null, Kind::Option(_)) => "None".into(),
+        (value, Kind::Option(inner)) => format!("Some({})", literal(value, inner, items)?),
+        (Value::Bool(value), Kind::Plain("bool")) => value.to_string(),
+        (Value::Number(number), Kind::Plain(name @ ("f32" | "f64"))) => float(number.as_f64()?, name)?,
+        (Value::Number(number), Kind::Plain(name)) if is_number(name) && !number.is_f64() => {
+            integer(&number.to_string(), name)?
+        }
+        (Value::String(text), Kind::Plain("String")) if text.is_empty() => "String::new()".into(),
+        (Value::String(text), Kind::Plain("String")) => format!("{text:?}.to_owned()"),
+        (Value::Array(found), Kind::Vec(_)) if found.is_empty() => "Vec::new()".into(),
+        (Value::Array(found), Kind::Set(_)) if found.is_empty() => "HashSet::new()".into(),
+        (Value::Object(found), Kind::Map(..)) if found.is_empty() => "HashMap::new()".into(),
+        (Value::Array(found), Kind::Vec(inner)) => {
+            let all: Option<Vec<_>> = found.iter().map(|value| literal(value, inner, items)).collect();
+            format!("vec![{}]", all?.join(", "))
+        }
+        (value, Kind::Named(name)) => match &items.iter().find(|item| item.name == *name)?.shape {
+            Shape::Texts(values) => {
+                let (variant, _) = values.iter().find(|(_, text)| Some(text.as_str()) == value.as_str())?;
+                format!("{name}::{variant}")
+            }
+            Shape::Integers(values) => {
+                let (variant, _) =
+                    values.iter().find(|(_, number)| Some(*number) == value.as_i64().map(i128::from))?;
+                format!("{name}::{variant}")
+            }
+            _ => return None,
+        },
+        _ => return None,
+    })
+}
+
+fn float(value: f64, name: &str) -> Option<String> {
+    if !value.is_finite() {
+        return None;
+    }
+    let text = format!("{value:?}");
+    if name == "f32" && value.to_string().parse::<f32>().is_err() {
+        return None;
+    }
+    match text.split_once('.') {
+        Some((whole, rest)) if whole.trim_start_matches('-').len() > 3 && !rest.contains('e') => {
+            Some(format!("{}.{rest}", grouped(whole)))
+        }
+        _ => Some(text),
+    }
+}
+
+fn integer(text: &str, name: &str) -> Option<String> {
+    let value: i128 = text.parse().ok()?;
+    let bits: u32 = name[1..].parse().ok()?;
+    let fits = match name.as_bytes()[0] {
+        b'u' => value >= 0 && (bits >= 127 || value < 1 << bits),
+        _ => bits >= 127 || (-(1_i128 << (bits - 1))..1 << (bits - 1)).contains(&value),
+    };
+    fits.then(|| grouped(text))
+}
+
+/// Digits in groups of three.
+pub(super) fn grouped(text: &str) -> String {
+    let (sign, digits) = text.strip_prefix('-').map_or(("", text), |digits| ("-", digits));
+    if digits.len() <= 4 {
+        return text.to_owned();
+    }
+    let mut found = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            found.push('_');
+        }
+        found.push(digit);
+    }
+    format!("{sign}{found}")
+}
