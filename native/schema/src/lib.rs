@@ -3,11 +3,13 @@
 #![forbid(unsafe_code)]
 
 mod compatibility;
+mod loading;
 mod lock;
 mod reading;
 mod rust;
 mod types;
 
 pub use compatibility::{Change, changes};
+pub use loading::{COMMAND, LIVE, Source};
 pub use lock::{FORMAT, Kind, Lock, LockError, Method};
 pub use rust::{module_name, rust_module};
