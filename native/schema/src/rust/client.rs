@@ -347,7 +347,7 @@ fn write_use(out: &mut String, indent: &str, module: &str, names: &[&str]) {
     let _ = writeln!(out, "{indent}use {module}::{{");
     let mut row = format!("{indent}   ");
     for name in names {
-        if row.len() + name.len() + 2 > WIDTH {
+        if row.len() + name.len() + 2 >= WIDTH {
             let _ = writeln!(out, "{row}");
             row = format!("{indent}   ");
         }
@@ -442,8 +442,8 @@ fn write_function(out: &mut String, handler: &Handler<'_>) {
     let Handler { name, method, function, constant, arguments, result } = handler;
     doc(out, "    ", &method.doc, &format!("Calls `{name}`."));
     let invoked = |args: &str| match method.kind {
-        Calls::Stream => format!("self.client.open(&methods::{constant}, {args})"),
-        _ => format!("self.client.invoke(&methods::{constant}, {args}).await"),
+        Calls::Stream => chain("        ", &[format!("open(&methods::{constant}, {args})")]),
+        _ => chain("        ", &[format!("invoke(&methods::{constant}, {args})"), "await".into()]),
     };
     let answered = |result: &Kind| match method.kind {
         Calls::Stream | Calls::Exchange => format!(" -> Streaming<{result}> {{"),
@@ -472,20 +472,31 @@ fn write_function(out: &mut String, handler: &Handler<'_>) {
         Arguments::Items(kind) => {
             let declared = format!("items: impl Stream<Item = {kind}> + Send + 'static");
             signature(out, "    ", &head, &["&self".into(), declared], &answered(result));
-            let request = format!("self.client.request_of(&methods::{constant})");
+            let request = format!("request_of(&methods::{constant})");
             if method.kind == Calls::Exchange {
-                let _ = writeln!(out, "        {request}.exchange(items)\n    }}");
+                let _ = writeln!(
+                    out,
+                    "        {}\n    }}",
+                    chain("        ", &[request, "exchange(items)".into()])
+                );
             } else {
+                let line = format!("self.client.{request}");
+                let request = if line.len() <= ROW {
+                    line
+                } else {
+                    format!("self\n            .client\n            .{request}")
+                };
                 let _ = write!(
                     out,
-                    "        let reply = {request}.upload(items).await?;\n        Ok(reply.into_value())\n    }}\n"
+                    "        let request = {request};\n        let reply = request.upload(items).await?;\n        \
+                     Ok(reply.into_value())\n    }}\n"
                 );
             }
         }
         Arguments::Struct { item, fields, tuple, .. } if is_built(handler) => {
             let mut declared = vec!["&self".to_owned()];
             declared.extend(required(fields).map(|field| parameter(field).0));
-            let call = format!("{}Call", pascal(name));
+            let call = call_name(name);
             signature(out, "    ", &format!("pub fn {function}"), &declared, &format!(" -> {call}<'_> {{"));
             let values: Vec<_> = fields.iter().map(|field| given(field, *tuple)).collect();
             let _ = writeln!(out, "        {call} {{\n            client: &self.client,");
@@ -536,7 +547,7 @@ fn write_value(out: &mut String, indent: &str, item: &str, values: &[String], tu
 fn write_call(out: &mut String, handler: &Handler<'_>) {
     let Handler { name, method, constant, arguments, result, .. } = handler;
     let Arguments::Struct { item, fields, tuple, .. } = arguments else { return };
-    let call = format!("{}Call", pascal(name));
+    let call = call_name(name);
     let streams = method.kind == Calls::Stream;
     let made = if streams { "opened by `stream`" } else { "made when it is awaited" };
     let _ = write!(
@@ -575,19 +586,41 @@ fn write_call(out: &mut String, handler: &Handler<'_>) {
         let _ = write!(out, "        self.args.{place} = {value};\n        self\n    }}\n");
     }
     if streams {
+        let opened = chain("        ", &[format!("open(&methods::{constant}, &self.args)")]);
         let _ = write!(
             out,
-            "\n    /// The items of the answer.\n    pub fn stream(self) -> Streaming<{result}> {{\n        \
-             self.client.open(&methods::{constant}, &self.args)\n    }}\n}}\n"
+            "\n    /// The items of the answer.\n    pub fn stream(self) -> Streaming<{result}> {{\n        {opened}\n    }}\n}}\n"
         );
     } else {
+        let awaited =
+            chain("            ", &[format!("invoke(&methods::{constant}, &self.args)"), "await".into()]);
+        let awaited = if awaited.contains('\n') {
+            format!("{{\n            {awaited}\n        }}")
+        } else {
+            format!("{{ {awaited} }}")
+        };
         let _ = write!(
             out,
-            "}}\n\nimpl<'a> IntoFuture for {call}<'a> {{\n    type Output = Result<{result}, Error>;\n    type IntoFuture = \
+            "}}\n\nimpl<'a> IntoFuture for {name}<'a> {{\n    type Output = Result<{result}, Error>;\n    type IntoFuture = \
              Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;\n\n    fn into_future(self) -> Self::IntoFuture {{\n        \
-             Box::pin(async move {{ self.client.invoke(&methods::{constant}, &self.args).await }})\n    }}\n}}\n"
+             Box::pin(async move {awaited})\n    }}\n}}\n",
+            name = call_name(name)
         );
     }
+}
+
+/// The name of a call that is built up.
+fn call_name(method: &str) -> String {
+    format!("{}Call", pascal(method))
+}
+
+/// `self.client.…`, with each call on a line of its own where they don't fit into one.
+fn chain(indent: &str, calls: &[String]) -> String {
+    let line = format!("self.client.{}", calls.join("."));
+    if line.len() <= ROW {
+        return line;
+    }
+    calls.iter().fold("self.client".to_owned(), |text, call| format!("{text}\n{indent}    .{call}"))
 }
 
 /// How each handler is called, as constants.

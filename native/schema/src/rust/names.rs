@@ -56,6 +56,9 @@ const TAKEN: [&str; 41] = [
     "Vec",
 ];
 
+/// Letters of a class's name.
+const LONGEST: usize = 48;
+
 /// The words of a name: at what is no letter or digit, and where a capital follows a small letter or begins a word
 /// after other capitals.
 fn words(name: &str) -> Vec<String> {
@@ -103,7 +106,12 @@ pub(super) fn pascal(name: &str) -> String {
 pub(super) fn type_name(name: &str) -> String {
     let kept = name.chars().all(|letter| letter.is_ascii_alphanumeric())
         && name.starts_with(|first: char| first.is_ascii_uppercase());
-    let found = if kept { name.to_owned() } else { pascal(name) };
+    let mut found = if kept { name.to_owned() } else { pascal(name) };
+    if found.len() > LONGEST {
+        // Of a generic class that says at length what it was made for.
+        found = pascal(name.split('[').next().unwrap_or(name));
+        found = found.chars().take(LONGEST).collect();
+    }
     if TAKEN.contains(&found.as_str()) || found == "Self" { found + "Type" } else { found }
 }
 

@@ -23,7 +23,10 @@ pub(super) struct Scope {
 impl Scope {
     pub(super) fn new(definitions: Vec<(String, Type)>) -> Self {
         let types: HashMap<_, _> = definitions.into_iter().collect();
-        let prints = types.iter().map(|(key, kind)| (key.clone(), print_of(key, kind, &types))).collect();
+        let prints = types
+            .iter()
+            .map(|(key, kind)| (key.clone(), print_of(&title_of(key, kind), kind, &types)))
+            .collect();
         Self { types, prints }
     }
 
@@ -44,6 +47,16 @@ impl Scope {
         }
         &Type::Any
     }
+}
+
+/// The name of a definition's class in Rust.
+fn title_of(key: &str, kind: &Type) -> String {
+    let titled = match kind {
+        Type::Struct(found) => found.title.as_deref(),
+        Type::Enumeration(found) => found.title.as_deref(),
+        _ => None,
+    };
+    type_name(titled.unwrap_or(key))
 }
 
 /// A type with all that it refers to, as text.
@@ -227,17 +240,17 @@ impl Resolver {
             Type::Reference(key) => self.definition(key, scope, way),
             Type::Struct(found) => {
                 let wanted = found.title.as_deref().map_or_else(|| pascal(name), type_name);
-                self.inline(kind, scope, wanted, |own, name| {
+                self.inline(kind, scope, wanted, way, |own, name| {
                     own.structure(found, scope, name, &HashSet::new(), way)
                 })
             }
             Type::Enumeration(found) => {
                 let wanted = found.title.as_deref().map_or_else(|| pascal(name), type_name);
-                self.inline(kind, scope, wanted, |own, name| own.enumeration(found, name))
+                self.inline(kind, scope, wanted, way, |own, name| own.enumeration(found, name))
             }
             Type::Union(found) => {
                 let wanted = found.title.as_deref().map_or_else(|| pascal(name), type_name);
-                let print = format!("{kind:?}{:?}{way:?}", prints_of(kind, scope));
+                let print = format!("{kind:?}{:?}{}", prints_of(kind, scope), way_of(kind, scope, way));
                 self.once(print, wanted, |own, name| own.union(found, scope, name, way))
             }
         }
@@ -297,9 +310,11 @@ impl Resolver {
         kind: &Type,
         scope: &Scope,
         wanted: String,
+        way: Way,
         make: impl FnOnce(&mut Self, String) -> Kind,
     ) -> Kind {
         let print = print_of(&wanted, kind, &scope.types);
+        let print = format!("{print}{}", way_of(kind, scope, way));
         self.once(print, wanted, make)
     }
 
@@ -307,16 +322,8 @@ impl Resolver {
         let (Some(found), Some(print)) = (scope.get(key), scope.prints.get(key)) else {
             return self.import("pycrust_client::Raw", "Raw");
         };
-        // What holds arrays is another type where those are looked at.
-        let mut holds_arrays = false;
-        holds_array(found, scope, &mut HashSet::new(), &mut holds_arrays);
-        let print = if holds_arrays { format!("{print}{way:?}") } else { print.clone() };
-        let titled = match found {
-            Type::Struct(found) => found.title.as_deref(),
-            Type::Enumeration(found) => found.title.as_deref(),
-            _ => None,
-        };
-        let wanted = type_name(titled.unwrap_or(key));
+        let print = format!("{print}{}", way_of(found, scope, way));
+        let wanted = title_of(key, found);
         self.once(print, wanted, |own, name| match found {
             Type::Struct(found) => own.structure(found, scope, name, &HashSet::new(), way),
             Type::Enumeration(found) => own.enumeration(found, name),
@@ -444,25 +451,15 @@ impl Resolver {
             }
             classes.push((value.clone()?, member, class));
         }
-        let contents: HashSet<_> = classes
-            .iter()
-            .map(|(_, _, class)| match &class.fields[1..] {
-                [only] if class.rest.is_none() && only.required => Some(only.name.as_str()),
-                _ => None,
-            })
-            .collect();
-        let content = match contents.into_iter().collect::<Vec<_>>()[..] {
-            [Some(content)] if CONTENTS.contains(&content) => Some(content.to_owned()),
-            _ => None,
-        };
+        let content = content_of(classes.iter().map(|(_, _, class)| *class));
         let mut used = HashSet::new();
         let mut variants = Vec::new();
         for (value, member, class) in classes {
             let variant = unused(pascal(&value), &mut used);
-            let kind = if content.is_some() {
-                Some(self.kind(&class.fields[1].kind, scope, &format!("{name} {variant}"), way))
-            } else if class.fields.len() == 1 && class.rest.is_none() {
+            let kind = if class.fields.len() == 1 && class.rest.is_none() {
                 None
+            } else if content.is_some() {
+                Some(self.kind(&class.fields[1].kind, scope, &format!("{name} {variant}"), way))
             } else {
                 Some(self.member(tag, member, class, scope, &format!("{name}{variant}"), way))
             };
@@ -493,9 +490,11 @@ impl Resolver {
             _ => own.to_owned(),
         };
         let except = HashSet::from([tag]);
-        self.once(format!("without {tag}: {print}{way:?}"), wanted, |resolver, name| {
-            resolver.structure(class, scope, name, &except, way)
-        })
+        self.once(
+            format!("without {tag}: {print}{}", way_of(member, scope, way)),
+            wanted,
+            |resolver, name| resolver.structure(class, scope, name, &except, way),
+        )
     }
 
     /// A union of texts and of classes with one field each, which is how Rust writes an enum that says nothing else.
@@ -558,6 +557,30 @@ impl Resolver {
             .collect();
         Union { form: Form::Untagged, variants }
     }
+}
+
+/// The field that all classes have beside the one that tells them apart, if they have no other.
+fn content_of<'a>(classes: impl Iterator<Item = &'a Struct>) -> Option<String> {
+    let mut content = None;
+    for class in classes {
+        match &class.fields[1..] {
+            [] if class.rest.is_none() => {}
+            [only] if class.rest.is_none() && only.required && CONTENTS.contains(&only.name.as_str()) => {
+                if content.get_or_insert(&only.name) != &&only.name {
+                    return None;
+                }
+            }
+            _ => return None,
+        }
+    }
+    content.cloned()
+}
+
+/// What tells a type from the same that goes the other way: nothing, unless it holds arrays.
+fn way_of(kind: &Type, scope: &Scope, way: Way) -> String {
+    let mut found = false;
+    holds_array(kind, scope, &mut HashSet::new(), &mut found);
+    if found { format!("{way:?}") } else { String::new() }
 }
 
 fn prints_of(kind: &Type, scope: &Scope) -> Vec<String> {
