@@ -32,6 +32,7 @@ use crate::connection::driver;
 use crate::connection::state::{ConnectionState, StateChanges};
 use crate::connection::thread::Thread;
 use crate::error::Error;
+use crate::method::{Method, Pin, Pinned};
 use crate::options::Options;
 use crate::shared::Shared;
 use crate::tensor::{Arena, Element, TensorMut};
@@ -120,6 +121,40 @@ impl RpcClient {
     {
         let encoded = self.shared.encode(call, args);
         self.thread.block_on(self.shared.call(&self.thread, encoded))
+    }
+
+    /// As in [`crate::RpcClient::invoke`].
+    ///
+    /// # Errors
+    /// Those of [`crate::RpcClient::invoke`].
+    pub fn invoke<A, R>(&mut self, method: &Method<A, R>, args: &A) -> Result<R, Error>
+    where
+        A: Serialize + ?Sized,
+        R: DeserializeOwned,
+    {
+        self.call_of(&method.call(), args)
+    }
+
+    /// As in [`crate::RpcClient::check`].
+    ///
+    /// # Errors
+    /// Those of [`crate::RpcClient::check`].
+    pub fn check(&mut self, methods: &[&dyn Pinned]) -> Result<(), Error> {
+        self.thread.block_on(self.shared.check(&self.thread, &Pin::all(methods)))
+    }
+
+    /// As in [`crate::RpcClient::request_of`].
+    pub fn request_of<A: ?Sized, R>(&mut self, method: &Method<A, R>) -> Request<'_> {
+        Request::of(self, method)
+    }
+
+    /// As in [`crate::RpcClient::open`].
+    pub fn open<A, R>(&mut self, method: &Method<A, R>, args: &A) -> Streaming<'static, R>
+    where
+        A: Serialize + ?Sized,
+        R: DeserializeOwned,
+    {
+        self.request_of(method).stream(args)
     }
 
     /// A call with options.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::method::{Pin, Pinned};
 use crate::options::{Encoding, Options, Retry, WhenFull};
 use crate::spin::Spin;
 
@@ -49,6 +50,7 @@ impl Builder {
             when_full: WhenFull::Fail,
             retry: Retry::default(),
             wait_for_ready: false,
+            pins: Vec::new(),
         };
         Self { name: name.into(), options }
     }
@@ -114,6 +116,30 @@ impl Builder {
     /// How structs are written; by default as maps.
     pub fn encoding(mut self, encoding: Encoding) -> Self {
         self.options.encoding = encoding;
+        self
+    }
+
+    /// Methods that each worker must have, as they were built against, before any call is made on a connection to it:
+    /// [`connect`](Self::connect) fails otherwise, and after a reconnection each call, with the error of
+    /// [`RpcClient::check`](crate::RpcClient::check). A worker that is mended meanwhile is used: the next call looks again.
+    /// Where calls [wait](Self::wait_for_ready), those wait for methods that are not there yet.
+    ///
+    /// A handler that is swapped while the connection lasts refuses the calls that are pinned to another schema.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use pycrust_client::{Error, Method, RpcClient};
+    ///
+    /// const ADD: Method<(i32, i32), i32> = Method::new("add").schema(0x5bd1_e995_7f4a_7c15);
+    /// const PLACE: Method<str, u64> = Method::new("place");
+    ///
+    /// # async fn connect() -> Result<(), Error> {
+    /// let client = RpcClient::builder("calculator").pin(&[&ADD, &PLACE]).connect().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn pin(mut self, methods: &[&dyn Pinned]) -> Self {
+        self.options.pins.extend(Pin::all(methods));
         self
     }
 }

@@ -13,6 +13,7 @@ use crate::connection::state::{ConnectionState, StateChanges};
 use crate::connection::waiting::Tokio;
 use crate::connection::{threads, timer};
 use crate::error::Error;
+use crate::method::{Method, Pin, Pinned};
 use crate::options::Options;
 use crate::shared::Shared;
 use crate::tensor::{Arena, Element, TensorMut};
@@ -126,6 +127,59 @@ impl RpcClient {
     {
         let encoded = self.shared.encode(call, args);
         self.shared.call(&Tokio, encoded)
+    }
+
+    /// Calls a method with its own options and waits for its result; otherwise as [`call`](Self::call).
+    ///
+    /// # Errors
+    /// Those of [`call`](Self::call); `FAILED_PRECONDITION` if the method is pinned to another schema than its handler has.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use pycrust_client::{Error, Method, RpcClient};
+    ///
+    /// const GREET: Method<str, String> = Method::new("greet").idempotent();
+    ///
+    /// # async fn greet(client: RpcClient) -> Result<(), Error> {
+    /// let greeting = client.invoke(&GREET, "Ada").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn invoke<'a, A, R>(
+        &'a self,
+        method: &Method<A, R>,
+        args: &A,
+    ) -> impl Future<Output = Result<R, Error>> + Send + use<'a, A, R>
+    where
+        A: Serialize + ?Sized,
+        R: DeserializeOwned,
+    {
+        self.call_of(&method.call(), args)
+    }
+
+    /// Whether the worker has these methods, as they were built against: all are looked at, at once.
+    ///
+    /// One that is not [pinned](Method::schema) has only to be there. One that is [described](Method::described) may
+    /// differ in what does not concern callers that were built before.
+    ///
+    /// # Errors
+    /// `FAILED_PRECONDITION`, which names every method that differs, with both hashes and, where it is described, what
+    /// differs, and every one that is missing; `UNIMPLEMENTED` if some are missing and none differs. [`Error::details`]
+    /// are a list of maps with the keys `method`, `pinned`, `live` (0 where it is missing), `version` and `changes`.
+    /// Otherwise those of [`call`](Self::call).
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # use pycrust_client::{Error, Method, RpcClient};
+    /// # const ADD: Method<(i32, i32), i32> = Method::new("add");
+    /// # const PLACE: Method<str, u64> = Method::new("place");
+    /// # async fn check(client: RpcClient) -> Result<(), Error> {
+    /// client.check(&[&ADD, &PLACE]).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn check(&self, methods: &[&dyn Pinned]) -> Result<(), Error> {
+        self.shared.check(&Tokio, &Pin::all(methods)).await
     }
 
     /// An array of arguments that is built in shared memory, so that sending it copies nothing. Its elements are

@@ -15,7 +15,10 @@ mod writer;
 
 pub(crate) use calendar::write_moment;
 pub(crate) use error::Error;
-pub(crate) use forms::{TIMESTAMP, parse_moment};
+pub(crate) use forms::{TIMESTAMP, moment_text, parse_moment};
+pub(crate) use token::{Token, token};
+
+use std::cell::Cell;
 
 use serde::Serialize;
 use serde::de::Deserialize;
@@ -23,9 +26,29 @@ use serde::de::Deserialize;
 use crate::options::Encoding;
 
 /// Type of MessagePack's timestamp extension.
-const MOMENT: i8 = -1;
+pub(crate) const MOMENT: i8 = -1;
 /// The name by which `rmp_serde` and its friends know an extension.
 pub(crate) const EXTENSION: &str = "_ExtStruct";
+/// The name by which this codec knows a value that is MessagePack already.
+pub(crate) const RAW: &str = "pycrust_client::Raw";
+
+thread_local! {
+    /// Whether the writer is just asking such a value for its bytes.
+    static VERBATIM: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Asks for the bytes of a value that is MessagePack already.
+fn verbatim<T>(ask: impl FnOnce() -> T) -> T {
+    VERBATIM.set(true);
+    let given = ask();
+    VERBATIM.set(false);
+    given
+}
+
+/// Whether this codec asks, as the first thing that it does; any other serializer wants the value.
+pub(crate) fn wants_verbatim() -> bool {
+    VERBATIM.take()
+}
 
 /// Appends MessagePack of `value`.
 pub(crate) fn write<T: Serialize + ?Sized>(

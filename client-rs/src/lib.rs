@@ -15,9 +15,22 @@
 //! ```
 //!
 //! Arguments are whatever serde serialises: a struct or a map binds by name, a tuple by position, `()` is no argument,
-//! any other value is the one argument; a struct that is the one argument of a handler is `&(order,)`. Results are
-//! whatever serde deserialises. Arrays in either are [`Tensor`]s and [`TensorView`]s, which travel beside the rest
+//! any other value is the one argument; a struct that is the one argument of a handler is `&Arg(&order)`
+//! ([`Arg`], [`Request::arg`]). Results are whatever serde deserialises; [`Raw`] is either without types. Arrays in either are [`Tensor`]s and [`TensorView`]s, which travel beside the rest
 //! without being encoded.
+//!
+//! A [`Method`] says name, types and options of a handler once, and may pin the schema that the program was built against:
+//!
+//! ```no_run
+//! # use pycrust_client::{Error, Method, RpcClient};
+//! # use std::time::Duration;
+//! const ADD: Method<(i32, i32), i32> = Method::new("add").timeout(Duration::from_millis(2)).idempotent();
+//!
+//! # async fn add(client: RpcClient) -> Result<(), Error> {
+//! let sum = client.invoke(&ADD, &(10, 20)).await?;
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! What the client has to say beside its errors goes to the [`log`] facade, under the targets `pycrust_client` and
 //! `pycrust_transport`; iceoryx2's errors do, too. A program without a logger hears nothing of it.
@@ -39,7 +52,7 @@
 //! | tuples, tuple structs | `tuple[A, B]` | array |
 //! | `HashSet<T>`, `BTreeSet<T>` | `set[T]` | array |
 //! | `HashMap<K, V>`, `BTreeMap<K, V>` | `dict[K, V]` | map |
-//! | structs | model, dataclass, `TypedDict` | map; with `Encoding::Array` array |
+//! | structs | model, dataclass, `TypedDict` | map; with `Encoding::Array` array, unless a field is left out |
 //! | newtypes | what they wrap | as what they wrap |
 //! | enums | `Literal["A"]`; a model with the one field `B` | string; map of one entry |
 //! | enums, `#[serde(tag = "…")]` | union of models with a discriminator | as a struct |
@@ -57,6 +70,7 @@
 //! | `time::OffsetDateTime` | aware `datetime` | array of numbers; back: timestamp, in UTC |
 //! | `time::PrimitiveDateTime`, `Date`, `Time` | naive `datetime`, `date`, `time` | array of numbers; back: string |
 //! | `serde_json::Value` | anything that JSON has | as its parts |
+//! | [`Raw`] | anything | as it is |
 //! | `Tensor<T>`, `TensorView`, `attached` | NumPy array, PyTorch tensor | beside the body |
 //!
 //! Nothing is cut. A parameter that is a `datetime`, `time` or `timedelta`, which count microseconds, refuses nanoseconds;
@@ -66,6 +80,7 @@
 //! `std::time::Duration` or `SystemTime` can't.
 #![forbid(unsafe_code)]
 
+mod argument;
 #[cfg(feature = "binding")]
 pub mod binding;
 pub mod blocking;
@@ -76,14 +91,18 @@ mod codec;
 mod connection;
 mod error;
 mod metadata;
+mod method;
 mod options;
+mod raw;
 mod request;
+mod schemas;
 mod shared;
 mod spin;
 mod tensor;
 mod timestamp;
 mod timing;
 
+pub use argument::Arg;
 pub use builder::Builder;
 pub use call::reply::Reply;
 pub use call::streaming::Streaming;
@@ -91,12 +110,14 @@ pub use client::RpcClient;
 pub use connection::state::{ConnectionState, StateChanges};
 pub use error::{Details, Error};
 pub use metadata::{Metadata, MetadataValue};
+pub use method::{Method, Pinned};
 pub use options::{Encoding, Retry, WhenFull};
 pub use pycrust_protocol::error::Location;
 pub use pycrust_protocol::header::TraceContext;
 pub use pycrust_protocol::trace::InvalidTrace;
 pub use pycrust_protocol::{Code, ValidationIssue};
-pub use request::Request;
+pub use raw::Raw;
+pub use request::{Request, RequestWith};
 pub use spin::{MAX_SPIN, Spin};
 pub use tensor::{Arena, DType, Element, Tensor, TensorError, TensorMut, TensorView, attached};
 pub use timestamp::{Timestamp, TimestampError};

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::method::Pin;
 use crate::spin::Spin;
 
 /// Time limits from here on are none.
@@ -15,12 +16,12 @@ pub enum Encoding {
     /// As maps with the fields' names: bound by name, whatever their order.
     #[default]
     Map,
-    /// As arrays of the fields' values: smaller by the names, and bound by the order of the fields alone.
+    /// As arrays of the fields' values: smaller by the names, and bound by the order of the fields alone. A struct that
+    /// leaves a field out (`skip_serializing_if`) is written as a map, so that nothing behind it is shifted.
     ///
-    /// Two traps, of which neither side can know: a field that is left out (`skip_serializing_if`) shifts all those
-    /// behind it, and a parameter, or a field of a handler's model, that is moved swaps the values of callers that
-    /// were built before. And serde does not read adjacently tagged enums back from arrays, as a handler that declares
-    /// no types returns them.
+    /// One trap is left, of which neither side can know: a parameter, or a field of a handler's model, that is moved swaps
+    /// the values of callers that were built before ([`Method::schema`](crate::Method::schema) tells). And serde does not
+    /// read adjacently tagged enums back from arrays, as a handler that declares no types returns them.
     Array,
 }
 
@@ -71,6 +72,8 @@ pub(crate) struct Options {
     pub(crate) when_full: WhenFull,
     pub(crate) retry: Retry,
     pub(crate) wait_for_ready: bool,
+    /// What the worker has to have.
+    pub(crate) pins: Vec<Pin<'static>>,
 }
 
 impl Options {

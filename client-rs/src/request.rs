@@ -10,6 +10,7 @@ use pycrust_protocol::header::{TraceContext, flags};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::argument::Arg;
 use crate::call::answer::reply;
 use crate::call::items::Items;
 use crate::call::outgoing::{Call, Encoded, write};
@@ -22,6 +23,7 @@ use crate::connection::in_flight::Body;
 use crate::connection::waiting::Tokio;
 use crate::error::Error;
 use crate::metadata::MetadataValue;
+use crate::method::Method;
 use crate::options::Encoding;
 use crate::shared::Shared;
 
@@ -53,6 +55,10 @@ pub struct Request<'a, C = &'a RpcClient> {
 impl<'a, C> Request<'a, C> {
     pub(crate) fn new(client: C, method: &'a str) -> Self {
         Self { client, call: Call::new(method) }
+    }
+
+    pub(crate) fn of<A: ?Sized, R>(client: C, method: &Method<A, R>) -> Self {
+        Self { client, call: method.call() }
     }
 
     /// The time that the call has, from now to its answer; of one that streams, to the end of its stream.
@@ -131,10 +137,59 @@ impl<'a, C> Request<'a, C> {
         self
     }
 
+    /// Gives the call its one argument, by position: `def place(order)` gets all of `order`, where the fields of a struct
+    /// would otherwise be bound to parameters of their names.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// #[derive(serde::Serialize)]
+    /// struct Order { symbol: String, lots: u32 }
+    ///
+    /// # async fn place(client: pycrust_client::RpcClient) -> Result<(), pycrust_client::Error> {
+    /// let order = Order { symbol: "BUND".into(), lots: 3 };
+    /// let number = client.request("place").arg(&order).send::<u64>().await?.into_value();
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn arg<T: Serialize + ?Sized>(self, argument: &T) -> RequestWith<'a, '_, C, T> {
+        RequestWith { request: self, argument }
+    }
+
     /// Prepares for arguments that stream.
     pub(crate) fn uploads(&mut self, streams: bool) {
         self.set(flags::UPLOAD, true);
         self.set(flags::STREAM, streams);
+    }
+}
+
+/// A call with options and its one argument; see [`Request::arg`].
+#[derive(Debug)]
+#[must_use = "a request does nothing before `send`"]
+pub struct RequestWith<'a, 'v, C, T: ?Sized> {
+    pub(crate) request: Request<'a, C>,
+    pub(crate) argument: &'v T,
+}
+
+impl<'a, T: Serialize + ?Sized> RequestWith<'a, '_, &'a RpcClient, T> {
+    /// As [`Request::send`].
+    ///
+    /// # Errors
+    /// Those of [`RpcClient::call`].
+    pub fn send<R: DeserializeOwned>(self) -> impl Future<Output = Result<Reply<R>, Error>> + Send {
+        self.request.send(&Arg(self.argument))
+    }
+
+    /// As [`Request::stream`].
+    pub fn stream<R: DeserializeOwned>(self) -> Streaming<R> {
+        self.request.stream(&Arg(self.argument))
+    }
+
+    /// As [`Request::notify`].
+    ///
+    /// # Errors
+    /// Those of [`Request::notify`].
+    pub async fn notify(self) -> Result<(), Error> {
+        self.request.notify(&Arg(self.argument)).await
     }
 }
 
@@ -143,6 +198,50 @@ impl RpcClient {
     /// A call with options, whose answer says more than the value.
     pub fn request<'a>(&'a self, method: &'a str) -> Request<'a> {
         Request::new(self, method)
+    }
+
+    /// A call of a method, with its options and others of the moment: sent, streamed, uploaded or without an answer.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use pycrust_client::{Error, Method, RpcClient};
+    ///
+    /// const PRICE: Method<(String, f64), f64> = Method::new("price").idempotent();
+    ///
+    /// # async fn ask(client: RpcClient) -> Result<(), Error> {
+    /// let request = client.request_of(&PRICE).metadata("desk", "rates");
+    /// let reply = request.send::<_, f64>(&("BUND", 2.5)).await?;
+    /// println!("{} from version {}", reply.value(), reply.version());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn request_of<A: ?Sized, R>(&self, method: &Method<A, R>) -> Request<'_> {
+        Request::of(self, method)
+    }
+
+    /// Calls a method whose handler streams, with its options; otherwise as [`stream`](Self::stream).
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use pycrust_client::{Error, Method, RpcClient};
+    ///
+    /// const TICKS: Method<str, (String, f64)> = Method::new("ticks");
+    ///
+    /// # async fn watch(client: RpcClient) -> Result<(), Error> {
+    /// let mut ticks = client.open(&TICKS, "BUND");
+    /// while let Some(tick) = ticks.next().await {
+    ///     let (symbol, price) = tick?;
+    ///     println!("{symbol}: {price}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn open<A, R>(&self, method: &Method<A, R>, args: &A) -> Streaming<R>
+    where
+        A: Serialize + ?Sized,
+        R: DeserializeOwned,
+    {
+        self.request_of(method).stream(args)
     }
 
     /// Calls a handler that streams, with no time limit: the items of its answer as they come.

@@ -1,11 +1,14 @@
 //! What both clients do in the same way, however their callers wait.
 
+mod agreeing;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use pycrust_protocol::Code;
 use pycrust_protocol::limits::{MAX_BODY_LEN, MAX_METHOD_LEN};
+use pycrust_protocol::name::RESERVED_PREFIX;
 use pycrust_protocol::reserved::{HEALTH, Health, READY};
 use pycrust_transport::{Link, monotonic_ns};
 use serde::Serialize;
@@ -28,6 +31,7 @@ use crate::error::Error;
 use crate::metadata;
 use crate::options::FOREVER;
 use crate::options::Options;
+use crate::schemas::Schemas;
 use crate::tensor::{Arena, Element, TensorMut};
 
 /// The first pause of a connection that waits for its worker; each next one is twice as long.
@@ -47,12 +51,14 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     /// Finds, keeps and replaces the connection.
     pub(crate) connector: Arc<Connector>,
+    /// What is known of handlers that are not what the program was built against.
+    schemas: Schemas,
 }
 
 impl Shared {
     pub(crate) fn new(name: &str, options: Options) -> Self {
         let connector = Connector::new(name, &options);
-        Self { options, connector }
+        Self { options, connector, schemas: Schemas::new() }
     }
 
     /// Connects, and asks the worker through the data path whether it is there; waits for one as long as was asked for.
@@ -64,7 +70,9 @@ impl Shared {
         loop {
             let Err(error) = self.probe(waiting).await else { return Ok(()) };
             let waited = Duration::from_nanos(monotonic_ns() - started_ns);
-            if error.code() != Code::Unavailable || waited >= patience {
+            // Of methods that are pinned, those that are not there may be on their way.
+            let passes = matches!(error.code(), Code::Unavailable | Code::Unimplemented);
+            if !passes || waited >= patience {
                 return Err(error.of(CONNECTING));
             }
             waiting.pause(pause.min(patience.saturating_sub(waited))).await;
@@ -78,7 +86,12 @@ impl Shared {
             ..Call::with_timeout(HEALTH, self.options.timeout.min(PROBE_TIMEOUT))
         };
         let finished = self.make(waiting, self.encode(&call, &())?).await?;
-        decode::<Health>(HEALTH, &finished.body).map(drop)
+        decode::<Health>(HEALTH, &finished.body)?;
+        if self.options.pins.is_empty() {
+            return Ok(());
+        }
+        let first = self.outgoing(&Call { method: CONNECTING, ..call }, Ok(Encoded::nothing()))?;
+        self.session(waiting, &first).await.map(drop).map_err(Failure::into_error)
     }
 
     /// Encodes arguments.
@@ -105,7 +118,7 @@ impl Shared {
         encoded: Result<Encoded, Error>,
     ) -> Result<Outgoing<'a>, Error> {
         let started_ns = monotonic_ns();
-        let &Call { method, flags, schema_pin, trace, window, .. } = call;
+        let &Call { method, flags, schema_pin, described, trace, window, .. } = call;
         let refuse = |reason: String| Err(Error::of_call(Code::InvalidArgument, method, reason));
         if !(1..=MAX_METHOD_LEN).contains(&method.len()) {
             let len = method.len();
@@ -129,7 +142,10 @@ impl Shared {
             expires_ns,
             sent_ns: started_ns,
             flags,
-            schema_pin,
+            schema_pin: if described.is_empty() { schema_pin } else { self.schemas.sent(method, schema_pin) },
+            built: schema_pin,
+            described,
+            agreed: 0,
             trace,
             metadata,
             window,
@@ -150,7 +166,7 @@ impl Shared {
         let finished = loop {
             match self.attempt(waiting, &mut call).await {
                 Ok(finished) => break finished,
-                Err(failure) => retries.pause(waiting, failure, &call).await?,
+                Err(failure) => self.again(waiting, &mut retries, failure, &mut call).await?,
             }
         };
         buffers::give(call.payload);
@@ -160,6 +176,25 @@ impl Shared {
         let error = finished.failure(call.method);
         buffers::give(finished.body.payload);
         Err(error)
+    }
+
+    /// What is to be done before a call is made again; or the error that it ends in.
+    async fn again<W: Waiting>(
+        &self,
+        waiting: &W,
+        retries: &mut Retries,
+        failure: Failure,
+        call: &mut Outgoing<'_>,
+    ) -> Result<(), Error> {
+        let failure = match failure {
+            // Boxed: a call that is not refused has no room to spare for it.
+            Failure::OtherSchema(refusal) => match Box::pin(self.agree(waiting, call, refusal)).await {
+                Ok(()) => return Ok(()),
+                Err(failure) => failure,
+            },
+            other => other,
+        };
+        retries.pause(waiting, failure, call).await
     }
 
     /// Makes a call on the connection of the moment.
@@ -205,7 +240,7 @@ impl Shared {
             };
             match sent.await {
                 Ok(()) => return Ok(()),
-                Err(failure) => retries.pause(waiting, failure, &call).await?,
+                Err(failure) => self.again(waiting, &mut retries, failure, &mut call).await?,
             }
         }
     }
@@ -222,7 +257,7 @@ impl Shared {
         loop {
             match self.try_open(waiting, &mut call, &mut arguments).await {
                 Ok(opened) => return Ok(opened),
-                Err(failure) => retries.pause(waiting, failure, &call).await?,
+                Err(failure) => self.again(waiting, &mut retries, failure, &mut call).await?,
             }
         }
     }
@@ -270,10 +305,10 @@ impl Shared {
     ) -> Result<Opened<'u>, Failure> {
         let session = self.session(waiting, call).await?;
         let mut open = Open::new(waiting, &session, call, arguments).await?;
-        if !call.wait_for_ready {
+        if !call.may_be_refused() {
             return Ok(Opened { open, first: None });
         }
-        // A worker that can't take it yet says so instead of the first item.
+        // A worker that can't take it says so instead of the first item.
         match open.event(waiting).await.map_err(Failure::Failed)? {
             Event::Answer(finished) => match call.taken(&session, finished) {
                 Ok(finished) => Ok(Opened { open, first: Some(Event::Answer(finished)) }),
@@ -286,8 +321,17 @@ impl Shared {
         }
     }
 
-    /// The connection of the moment, made if there is none.
+    /// The connection of the moment, made if there is none, to a worker that has what the client expects.
     async fn session<W: Waiting>(&self, waiting: &W, call: &Outgoing<'_>) -> Result<Arc<Session>, Failure> {
+        let session = self.connected(waiting, call).await?;
+        if !self.options.pins.is_empty() && !session.fits() && !call.method.starts_with(RESERVED_PREFIX) {
+            Box::pin(self.fit(waiting, &session, call)).await?;
+        }
+        Ok(session)
+    }
+
+    /// The connection of the moment, made if there is none.
+    async fn connected<W: Waiting>(&self, waiting: &W, call: &Outgoing<'_>) -> Result<Arc<Session>, Failure> {
         if let Some(session) = self.connector.current() {
             return Ok(session);
         }

@@ -9,12 +9,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Request, Streaming};
+use crate::argument::Arg;
 use crate::call::answer::reply;
 use crate::call::outgoing::Encoded;
 use crate::call::reply::Reply;
 use crate::call::stream::Arguments;
 use crate::error::Error;
-use crate::request::written;
+use crate::request::{RequestWith, written};
 
 impl Request<'_> {
     /// Makes the call and waits for its answer.
@@ -86,6 +87,30 @@ impl Request<'_> {
         I: Iterator<Item: Serialize> + Send + 'u,
     {
         written(self.client.shared.options.encoding, self.call.method, Each(arguments))
+    }
+}
+
+/// A call's one argument, on this client; see [`crate::Request::arg`].
+impl<T: Serialize + ?Sized> RequestWith<'_, '_, &mut super::RpcClient, T> {
+    /// Makes the call and waits for its answer.
+    ///
+    /// # Errors
+    /// Those of [`crate::RpcClient::call`].
+    pub fn send<R: DeserializeOwned>(self) -> Result<Reply<R>, Error> {
+        self.request.send(&Arg(self.argument))
+    }
+
+    /// As in [`crate::Request::notify`].
+    ///
+    /// # Errors
+    /// Those of [`crate::Request::notify`].
+    pub fn notify(self) -> Result<(), Error> {
+        self.request.notify(&Arg(self.argument))
+    }
+
+    /// Makes the call and expects a stream: see [`super::RpcClient::stream`].
+    pub fn stream<R: DeserializeOwned>(self) -> Streaming<'static, R> {
+        self.request.stream(&Arg(self.argument))
     }
 }
 

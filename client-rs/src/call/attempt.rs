@@ -24,6 +24,7 @@ use crate::connection::session::Session;
 use crate::connection::waiting::Waiting;
 use crate::error::Error;
 use crate::options::WhenFull;
+use crate::schemas::SCHEMA_MISMATCH;
 use crate::spin::Making;
 use crate::tensor::arrays::Arrays;
 
@@ -53,7 +54,14 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) sent_ns: u64,
     /// Bits of [`flags`].
     pub(crate) flags: u8,
+    /// The hash of the schema that it is sent with; 0 is any.
     pub(crate) schema_pin: u64,
+    /// The one that its caller was built against.
+    pub(crate) built: u64,
+    /// The text of that, if the caller has it: with it, the call can be sent with another hash.
+    pub(crate) described: &'static str,
+    /// How often it was, after a refusal.
+    pub(crate) agreed: u32,
     pub(crate) trace: TraceContext,
     /// MessagePack; empty if there is none.
     pub(crate) metadata: Vec<u8>,
@@ -73,6 +81,8 @@ pub(crate) enum Failure {
     NotSent,
     /// The connection ended while the call was in flight.
     Lost(Error),
+    /// The handler has another schema than the call is pinned to, so it did not run; the caller can compare the two.
+    OtherSchema(Error),
     /// Anything else.
     Failed(Error),
 }
@@ -82,7 +92,7 @@ impl Failure {
     pub(crate) fn into_error(self) -> Error {
         match self {
             Self::NotSent => never_sent(""),
-            Self::Lost(error) | Self::Failed(error) => error,
+            Self::Lost(error) | Self::OtherSchema(error) | Self::Failed(error) => error,
         }
     }
 }
@@ -108,19 +118,33 @@ impl Outgoing<'_> {
     /// Whether its arrays stay, to be copied each time that it is sent.
     pub(crate) fn keeps_arrays(&self, session: &Session) -> bool {
         self.flags & flags::IDEMPOTENT != 0
-            || self.wait_for_ready && self.arrays.built() && !session.has_answered(self.method)
+            || self.may_be_refused() && self.arrays.built() && !session.has_answered(self.method)
     }
 
-    /// The answer, unless the call waits for a worker that can take it, and this one could not.
+    /// Whether a worker may answer that it can't take the call, and the call then goes on.
+    pub(crate) fn may_be_refused(&self) -> bool {
+        self.wait_for_ready || !self.described.is_empty()
+    }
+
+    /// The answer, unless the call can go on although this worker, or this handler, could not take it.
     pub(crate) fn taken(&self, session: &Session, finished: Finished) -> Result<Finished, Failure> {
-        if !self.wait_for_ready {
+        if !self.may_be_refused() {
             return Ok(finished);
         }
-        if finished.status == Code::Unavailable {
-            let error = finished.failure(self.method);
-            if !error.may_have_run() {
-                return Err(Failure::Failed(error));
+        match finished.status {
+            Code::Unavailable if self.wait_for_ready => {
+                let error = finished.failure(self.method);
+                if !error.may_have_run() {
+                    return Err(Failure::Failed(error));
+                }
             }
+            Code::FailedPrecondition if self.schema_pin != 0 && !self.described.is_empty() => {
+                let error = finished.failure(self.method);
+                if error.exception() == Some(SCHEMA_MISMATCH) && !error.may_have_run() {
+                    return Err(Failure::OtherSchema(error));
+                }
+            }
+            _ => {}
         }
         if self.arrays.built() {
             session.answers(self.method);

@@ -30,7 +30,10 @@ pub(crate) struct Call<'a> {
     pub(crate) idle_timeout: Option<Duration>,
     /// Bits of [`flags`].
     pub(crate) flags: u8,
+    /// The hash of the schema that its caller was built against; 0 is any.
     pub(crate) schema_pin: u64,
+    /// The text of that schema, if the caller has it.
+    pub(crate) described: &'static str,
     pub(crate) trace: TraceContext,
     pub(crate) metadata: Metadata,
     pub(crate) window: u32,
@@ -46,6 +49,7 @@ impl<'a> Call<'a> {
             idle_timeout: None,
             flags: 0,
             schema_pin: 0,
+            described: "",
             trace: TraceContext::default(),
             metadata: Metadata::new(),
             window: DEFAULT_WINDOW,

@@ -60,7 +60,7 @@ impl Retries {
                 }
                 never_sent(call.method)
             }
-            Failure::Lost(error) | Failure::Failed(error) => error,
+            Failure::Lost(error) | Failure::OtherSchema(error) | Failure::Failed(error) => error,
         };
         if let (Some(refused), Code::DeadlineExceeded, false) =
             (&self.refused, error.code(), error.may_have_run())

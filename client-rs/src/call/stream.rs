@@ -129,7 +129,7 @@ impl<'u> Open<'u> {
         guard.done = true;
         let upload =
             arguments.take().map(|arguments| Upload { arguments, sent: Amount::default(), pending: None });
-        let kept = (call.wait_for_ready && upload.is_some()).then(VecDeque::new);
+        let kept = (call.may_be_refused() && upload.is_some()).then(VecDeque::new);
         let (timeout, expires_ns, idle) = (call.timeout, call.expires_ns, call.idle_timeout);
         Ok(Self {
             session: Arc::clone(session),

@@ -93,7 +93,7 @@ pub(super) fn moment(data: &[u8]) -> Result<(i64, u32), Error> {
 }
 
 /// A timestamp as text.
-pub(super) fn moment_text(data: &[u8]) -> Result<String, Error> {
+pub(crate) fn moment_text(data: &[u8]) -> Result<String, Error> {
     let (seconds, nanos) = moment(data)?;
     let mut text = String::new();
     calendar::write_moment(&mut text, seconds, nanos).map_err(Error::custom)?;

@@ -10,7 +10,7 @@ use super::error::{Error, Step};
 use super::forms::{self, Form};
 use super::token::{Token, token};
 use super::writer::key;
-use super::{EXTENSION, MOMENT};
+use super::{EXTENSION, MOMENT, RAW};
 
 /// A position in MessagePack that came.
 pub(super) struct Reader<'de> {
@@ -334,6 +334,11 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
         name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Error> {
+        if name == RAW {
+            let start = self.at;
+            self.skip()?;
+            return visitor.visit_borrowed_bytes(&self.bytes[start..self.at]);
+        }
         if name != EXTENSION {
             return visitor.visit_newtype_struct(self);
         }

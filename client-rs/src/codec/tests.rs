@@ -46,17 +46,209 @@ fn value(bytes: &[u8]) -> rmpv::Value {
 
 #[test]
 fn structs_are_maps_or_arrays() {
-    let leg = Leg { price: 1.5, note: None, lots: 3 };
+    let leg = Leg { price: 1.5, note: Some("n".into()), lots: 3 };
     let map = bytes(&leg, Encoding::Map);
-    assert_eq!(value(&map).to_string(), r#"{"price": 1.5, "lots": 3}"#);
+    assert_eq!(value(&map).to_string(), r#"{"price": 1.5, "note": "n", "lots": 3}"#);
     assert_eq!(read::<Leg>(&map).expect("the names say it"), leg);
-    // The trap that the documentation names.
     let array = bytes(&leg, Encoding::Array);
-    assert_eq!(value(&array).to_string(), "[1.5, 3]");
-    assert_eq!(
-        read::<Leg>(&array).expect_err("shifted").to_string(),
-        "at [1]: invalid type: integer `3`, expected a string"
-    );
+    assert_eq!(value(&array).to_string(), r#"[1.5, "n", 3]"#);
+    assert_eq!(read::<Leg>(&array).expect("all are there"), leg);
+}
+
+#[test]
+fn a_struct_that_leaves_a_field_out_is_a_map() {
+    let leg = Leg { price: 1.5, note: None, lots: 3 };
+    let whole = Leg { note: Some("n".into()), ..leg.clone() };
+    for encoding in [Encoding::Map, Encoding::Array] {
+        let written = bytes(&leg, encoding);
+        assert_eq!(value(&written).to_string(), r#"{"price": 1.5, "lots": 3}"#);
+        assert_eq!(read::<Leg>(&written).expect("the names say it"), leg);
+    }
+    let order = Order { symbol: "A".into(), legs: vec![leg, whole] };
+    let array = bytes(&order, Encoding::Array);
+    assert_eq!(value(&array).to_string(), r#"["A", [{"price": 1.5, "lots": 3}, [1.5, "n", 3]]]"#);
+    assert_eq!(read::<Order>(&array).expect("both forms"), order);
+}
+
+#[test]
+fn a_struct_that_does_not_give_all_that_it_announced_is_a_map() {
+    struct Short;
+    impl Serialize for Short {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            use serde::ser::SerializeStruct;
+            let mut fields = serializer.serialize_struct("Short", 3)?;
+            fields.serialize_field("a", &Leg { price: 0.5, note: None, lots: 1 })?;
+            fields.serialize_field("c", "text")?;
+            fields.end()
+        }
+    }
+    let short = bytes(&(Short, 1), Encoding::Array);
+    assert_eq!(value(&short).to_string(), r#"[{"a": {"price": 0.5, "lots": 1}, "c": "text"}, 1]"#);
+    // A moment's two numbers are no fields.
+    let both = bytes(&(Timestamp::new(1, 0), Short), Encoding::Array);
+    assert_eq!(both[..2], [0x92, 0xd6]);
+}
+
+/// A struct of any fields, some of which may be left out.
+#[derive(Debug, Clone)]
+enum Tree {
+    Leaf(u64),
+    List(Vec<Tree>),
+    /// As the content of a variant, or not.
+    Struct(bool, Vec<(Tree, bool)>),
+}
+
+const NAMES: [&str; 20] = [
+    "a",
+    "b",
+    "c",
+    "d",
+    "e",
+    "f",
+    "g",
+    "h",
+    "i",
+    "j",
+    "k",
+    "l",
+    "m",
+    "n",
+    "o",
+    "p",
+    "q",
+    "r",
+    "s",
+    "a name that is longer than thirty-one bytes",
+];
+
+impl Serialize for Tree {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::{SerializeStruct, SerializeStructVariant};
+        let (variant, fields) = match self {
+            Self::Leaf(number) => return number.serialize(serializer),
+            Self::List(items) => return items.serialize(serializer),
+            Self::Struct(variant, fields) => (variant, fields),
+        };
+        let len = fields.iter().filter(|(_, skipped)| !skipped).count();
+        macro_rules! give {
+            ($open:expr) => {{
+                let mut open = $open;
+                for (name, (value, skipped)) in NAMES.into_iter().zip(fields) {
+                    if *skipped { open.skip_field(name)? } else { open.serialize_field(name, value)? }
+                }
+                open.end()
+            }};
+        }
+        if *variant {
+            give!(serializer.serialize_struct_variant("Tree", 0, "V", len)?)
+        } else {
+            give!(serializer.serialize_struct("Tree", len)?)
+        }
+    }
+}
+
+impl Tree {
+    fn expected(&self, named: bool) -> rmpv::Value {
+        match self {
+            Self::Leaf(number) => (*number).into(),
+            Self::List(items) => rmpv::Value::Array(items.iter().map(|item| item.expected(named)).collect()),
+            Self::Struct(variant, fields) => {
+                let given = NAMES.into_iter().zip(fields).filter(|(_, (_, skipped))| !skipped);
+                let values = given.clone().map(|(_, (value, _))| value.expected(named));
+                let fields = if named || fields.iter().any(|(_, skipped)| *skipped) {
+                    rmpv::Value::Map(given.map(|(name, _)| name.into()).zip(values).collect())
+                } else {
+                    rmpv::Value::Array(values.collect())
+                };
+                if *variant { rmpv::Value::Map(vec![("V".into(), fields)]) } else { fields }
+            }
+        }
+    }
+}
+
+fn trees() -> impl Strategy<Value = Tree> {
+    any::<u64>().prop_map(Tree::Leaf).prop_recursive(6, 200, 20, |inner| {
+        let fields =
+            proptest::collection::vec((inner.clone(), proptest::bool::weighted(0.2)), 0..NAMES.len());
+        prop_oneof![
+            proptest::collection::vec(inner, 0..20).prop_map(Tree::List),
+            (any::<bool>(), fields).prop_map(|(variant, fields)| Tree::Struct(variant, fields)),
+        ]
+    })
+}
+
+/// What leaves fields out in the ways that serde has.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Sparse {
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    first: Option<u8>,
+    middle: Vec<Inner>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    last: Option<Box<Sparse>>,
+    #[serde(skip)]
+    never: (),
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+enum Inner {
+    Variant {
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        note: Option<String>,
+        number: i32,
+    },
+    Flat(Flat),
+    Tagged(Tagged),
+    Whole(Leg),
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Flat {
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    note: Option<String>,
+    #[serde(flatten)]
+    rest: Leg2,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Leg2 {
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    price: Option<f64>,
+    lots: u8,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind")]
+enum Tagged {
+    Limit {
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        price: Option<i64>,
+        lots: u8,
+    },
+}
+
+fn inners() -> impl Strategy<Value = Inner> {
+    let note = || proptest::option::of("[a-z]{0,40}");
+    prop_oneof![
+        (note(), any::<i32>()).prop_map(|(note, number)| Inner::Variant { note, number }),
+        (note(), proptest::option::of(-1e9..1e9), any::<u8>())
+            .prop_map(|(note, price, lots)| Inner::Flat(Flat { note, rest: Leg2 { price, lots } })),
+        (proptest::option::of(any::<i64>()), any::<u8>())
+            .prop_map(|(price, lots)| Inner::Tagged(Tagged::Limit { price, lots })),
+        (-1e9..1e9, note(), any::<u8>()).prop_map(|(price, note, lots)| Inner::Whole(Leg {
+            price,
+            note,
+            lots
+        })),
+    ]
+}
+
+fn sparse() -> impl Strategy<Value = Sparse> {
+    let one = (proptest::option::of(any::<u8>()), proptest::collection::vec(inners(), 0..5));
+    let leaf = one.prop_map(|(first, middle)| Sparse { first, middle, last: None, never: () });
+    leaf.prop_recursive(4, 16, 1, |inner| {
+        let one = (proptest::option::of(any::<u8>()), proptest::collection::vec(inners(), 0..5), inner);
+        one.prop_map(|(first, middle, last)| Sparse { first, middle, last: Some(Box::new(last)), never: () })
+    })
 }
 
 #[test]
@@ -174,6 +366,22 @@ fn what_is_nested_too_deep_is_refused() {
 }
 
 proptest! {
+    #[test]
+    fn structs_are_named_where_they_leave_something_out(tree in trees()) {
+        for encoding in [Encoding::Map, Encoding::Array] {
+            let written = bytes(&tree, encoding);
+            prop_assert_eq!(value(&written), tree.expected(encoding == Encoding::Map));
+        }
+    }
+
+    #[test]
+    fn what_leaves_fields_out_comes_back(sparse in sparse()) {
+        for encoding in [Encoding::Map, Encoding::Array] {
+            let written = bytes(&sparse, encoding);
+            prop_assert_eq!(&read::<Sparse>(&written).expect("both forms"), &sparse);
+        }
+    }
+
     #[test]
     fn any_bytes_are_read_or_refused(raw in proptest::collection::vec(any::<u8>(), 0..64)) {
         let _: Result<serde_json::Value, Error> = read(&raw);

@@ -10,7 +10,7 @@ use super::error::Error;
 
 /// What stands at a position.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Token<'de> {
+pub(crate) enum Token<'de> {
     Nil,
     Bool(bool),
     Signed(i64),
@@ -50,7 +50,7 @@ impl Token<'_> {
 
 /// Reads the token at `at`, and moves `at` behind it.
 #[inline]
-pub(super) fn token<'de>(bytes: &'de [u8], at: &mut usize) -> Result<Token<'de>, Error> {
+pub(crate) fn token<'de>(bytes: &'de [u8], at: &mut usize) -> Result<Token<'de>, Error> {
     let [marker] = fixed(bytes, at)?;
     let marker = Marker::from_u8(marker);
     Ok(match marker {

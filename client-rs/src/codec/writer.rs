@@ -1,18 +1,31 @@
 //! Values to MessagePack.
 
+use std::cell::Cell;
+
 use pycrust_protocol::integer::{INTEGER_EXTENSION, INTEGER_LEN, Integer};
 use pycrust_protocol::limits::MAX_DEPTH;
 use serde::ser::{self, Error as _, Serialize};
 
-use super::EXTENSION;
 use super::error::{Error, Step};
 use super::forms::{self, Form};
 use super::token::{Token, token};
+use super::{EXTENSION, RAW, verbatim};
 
 /// First markers of containers: for up to 15 elements, for two bytes of length, for four.
 type Markers = [u8; 3];
 const ARRAY: Markers = [0x90, 0xdc, 0xdd];
 const MAP: Markers = [0x80, 0xde, 0xdf];
+
+/// Where a field begins, and its name.
+type Field = (&'static str, usize);
+
+/// Fields that a thread keeps room for.
+const KEPT: usize = 256;
+
+thread_local! {
+    /// Room for [`Writer::fields`], so that writing allocates none once warm.
+    static FIELDS: Cell<Vec<Field>> = const { Cell::new(Vec::new()) };
+}
 
 /// A serializer into bytes.
 pub(super) struct Writer<'a> {
@@ -20,11 +33,26 @@ pub(super) struct Writer<'a> {
     /// Whether structs are maps.
     named: bool,
     depth: usize,
+    /// Where they are arrays: the fields so far of those that are being written, the outermost first. One that leaves a
+    /// field out becomes a map.
+    fields: Vec<Field>,
+}
+
+impl Drop for Writer<'_> {
+    fn drop(&mut self) {
+        if (1..=KEPT).contains(&self.fields.capacity()) {
+            self.fields.clear();
+            let fields = std::mem::take(&mut self.fields);
+            // A thread that is ending has no place for it any more.
+            let _ = FIELDS.try_with(|kept| kept.set(fields));
+        }
+    }
 }
 
 impl<'a> Writer<'a> {
     pub(super) fn new(out: &'a mut Vec<u8>, named: bool) -> Self {
-        Self { out, named, depth: 0 }
+        let kept = || FIELDS.try_with(Cell::take).unwrap_or_default();
+        Self { out, named, depth: 0, fields: if named { Vec::new() } else { kept() } }
     }
 
     #[inline]
@@ -89,6 +117,17 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
+    /// Takes the head off the bytes that were written since `start`: they are a value themselves.
+    fn unwrap(&mut self, start: usize) -> Result<(), Error> {
+        let mut at = start;
+        let Token::Bin(value) = token(self.out, &mut at)? else {
+            return Err(Error::new("what is written as it is are bytes"));
+        };
+        let head = at - value.len();
+        self.out.drain(start..head);
+        Ok(())
+    }
+
     fn big(&mut self, integer: Integer) -> Result<(), Error> {
         rmp::encode::write_ext_meta(self.out, INTEGER_LEN as u32, INTEGER_EXTENSION)
             .map_err(Error::custom)?;
@@ -134,10 +173,17 @@ impl Open<'_, '_> {
     }
 
     #[inline]
-    fn field<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), Error> {
+    fn field<T: Serialize + ?Sized>(
+        &mut self,
+        named: bool,
+        name: &'static str,
+        value: &T,
+    ) -> Result<(), Error> {
         self.count += 1;
-        if self.writer.named {
+        if named {
             self.writer.str(name)?;
+        } else {
+            self.writer.fields.push((name, self.writer.out.len()));
         }
         value.serialize(&mut *self.writer).map_err(|error| error.within(Step::Field(name.into())))
     }
@@ -157,17 +203,70 @@ impl Open<'_, '_> {
 /// A struct that is being written.
 pub(super) struct Fields<'w, 'a> {
     open: Open<'w, 'a>,
+    /// Whether it is a map.
+    named: bool,
+    /// Where its fields begin in [`Writer::fields`].
+    first: usize,
     /// The fields that would make it a moment or a duration, as far as they are.
     form: Option<(Form, [&'static str; 2])>,
 }
 
-impl Fields<'_, '_> {
+impl<'w, 'a> Fields<'w, 'a> {
+    #[inline]
+    fn new(
+        writer: &'w mut Writer<'a>,
+        len: usize,
+        form: Option<(Form, [&'static str; 2])>,
+    ) -> Result<Self, Error> {
+        let (named, first) = (writer.named, writer.fields.len());
+        let markers = if named { MAP } else { ARRAY };
+        Ok(Self { open: writer.open(Some(len), markers)?, named, first, form })
+    }
+
+    /// A field is left out: in an array, it would shift those behind it.
+    fn skip(&mut self) -> Result<(), Error> {
+        self.form = None;
+        if self.named { Ok(()) } else { self.name() }
+    }
+
+    /// Makes it a map after all.
+    #[cold]
+    fn name(&mut self) -> Result<(), Error> {
+        let Open { writer, markers, start, body, announced, .. } = &mut self.open;
+        let (from, values) = (*body, writer.out.split_off(*body));
+        let (head, len) = head(*announced, MAP)?;
+        writer.out.truncate(*start);
+        writer.out.extend_from_slice(&head[..len]);
+        (*markers, *body, self.named) = (MAP, *start + len, true);
+        let fields = writer.fields.split_off(self.first);
+        let ends = fields.iter().skip(1).map(|(_, at)| at - from).chain([values.len()]);
+        for ((name, at), end) in fields.iter().zip(ends) {
+            writer.str(name)?;
+            writer.out.extend_from_slice(&values[at - from..end]);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn finish(mut self) -> Result<(), Error> {
+        if !self.named {
+            if self.open.count != self.open.announced {
+                // One that was announced never came.
+                self.name()?;
+            }
+            self.open.writer.fields.truncate(self.first);
+        }
+        self.open.close()
+    }
+
     /// Writes a struct of seconds and nanoseconds as what it stands for.
     fn reform(self, form: Form) -> Result<(), Error> {
+        let named = self.named;
         let Open { writer, start, mut body, .. } = self.open;
         writer.depth -= 1;
+        writer.fields.truncate(self.first);
         let mut number = || -> Result<i128, Error> {
-            if writer.named {
+            if named {
                 token(writer.out, &mut body)?;
             }
             match token(writer.out, &mut body)? {
@@ -302,6 +401,10 @@ impl<'w, 'a> ser::Serializer for &'w mut Writer<'a> {
         value: &T,
     ) -> Result<(), Error> {
         let start = self.out.len();
+        if name == RAW {
+            verbatim(|| value.serialize(&mut *self))?;
+            return self.unwrap(start);
+        }
         value.serialize(&mut *self)?;
         if name == EXTENSION { self.extension(start) } else { Ok(()) }
     }
@@ -349,8 +452,7 @@ impl<'w, 'a> ser::Serializer for &'w mut Writer<'a> {
 
     fn serialize_struct(self, name: &'static str, len: usize) -> Result<Fields<'w, 'a>, Error> {
         let form = forms::named(name, len).and_then(|fields| Some((forms::form(name, &fields)?, fields)));
-        let markers = if self.named { MAP } else { ARRAY };
-        Ok(Fields { open: self.open(Some(len), markers)?, form })
+        Fields::new(self, len, form)
     }
 
     fn serialize_struct_variant(
@@ -361,8 +463,7 @@ impl<'w, 'a> ser::Serializer for &'w mut Writer<'a> {
         len: usize,
     ) -> Result<Fields<'w, 'a>, Error> {
         self.variant(variant)?;
-        let markers = if self.named { MAP } else { ARRAY };
-        Ok(Fields { open: self.open(Some(len), markers)?, form: None })
+        Fields::new(self, len, None)
     }
 }
 
@@ -446,14 +547,18 @@ impl ser::SerializeStruct for Fields<'_, '_> {
         if self.form.is_some_and(|(_, fields)| fields.get(self.open.count) != Some(&name)) {
             self.form = None;
         }
-        self.open.field(name, value)
+        self.open.field(self.named, name, value)
     }
 
     fn end(self) -> Result<(), Error> {
         match self.form {
             Some((form, _)) => self.reform(form),
-            None => self.open.close(),
+            None => self.finish(),
         }
+    }
+
+    fn skip_field(&mut self, _name: &'static str) -> Result<(), Error> {
+        self.skip()
     }
 }
 
@@ -462,11 +567,15 @@ impl ser::SerializeStructVariant for Fields<'_, '_> {
     type Error = Error;
 
     fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Error> {
-        self.open.field(name, value)
+        self.open.field(self.named, name, value)
     }
 
     fn end(self) -> Result<(), Error> {
-        self.open.close()
+        self.finish()
+    }
+
+    fn skip_field(&mut self, _name: &'static str) -> Result<(), Error> {
+        self.skip()
     }
 }
 

@@ -65,6 +65,8 @@ pub(crate) struct Session {
     pub(crate) sent_large: AtomicUsize,
     /// Methods that have answered calls which wait for a worker and bring arrays that were built in place.
     answering: Mutex<HashSet<String>>,
+    /// Whether the worker was found to have what the client expects.
+    fits: AtomicBool,
     /// Whether the connection is at its end: `calls` knows why.
     ended: AtomicBool,
     /// Whether the last owner takes the connection down itself.
@@ -90,6 +92,7 @@ impl Session {
             heard_ns: AtomicU64::new(monotonic_ns()),
             sent_large: AtomicUsize::new(0),
             answering: Mutex::default(),
+            fits: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             unhurried: AtomicBool::new(false),
             states,
@@ -107,6 +110,16 @@ impl Session {
     /// Whether the connection is at its end.
     pub(crate) fn ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
+    }
+
+    /// Whether the worker was found to have what the client expects.
+    pub(crate) fn fits(&self) -> bool {
+        self.fits.load(Ordering::Relaxed)
+    }
+
+    /// The worker has what the client expects.
+    pub(crate) fn does_fit(&self) {
+        self.fits.store(true, Ordering::Relaxed);
     }
 
     /// A method answers here: its calls need not be kept to be sent again.

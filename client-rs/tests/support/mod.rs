@@ -18,7 +18,7 @@ use pycrust_protocol::error::Location;
 use pycrust_protocol::header::{Common, Header, RequestHeader, ResponseHeader, Stages, flags};
 use pycrust_protocol::name::EndpointName;
 use pycrust_protocol::report::Report;
-use pycrust_protocol::reserved::{HEALTH, Health};
+use pycrust_protocol::reserved::{HEALTH, Health, METHODS, MethodInfo};
 use pycrust_protocol::{Code, ErrorPayload, ValidationIssue};
 use pycrust_transport::{
     Acceptor, AcceptorEvents, Attachment, Attachments, CallProgress, Claim, Connection, Frame, Limits, Link,
@@ -94,6 +94,10 @@ pub struct Seen {
     pub registered: AtomicBool,
     /// Calls of it that were refused.
     pub refused: AtomicU64,
+    /// What `pycrust.methods` answers; a call that is pinned to another schema of one of these is refused.
+    pub methods: Mutex<Vec<MethodInfo>>,
+    /// How often it was asked.
+    pub asked: AtomicU64,
     /// Connections made so far.
     pub connected: AtomicU64,
     stop: AtomicBool,
@@ -103,6 +107,15 @@ impl Seen {
     /// Connections that there are.
     pub fn links(&self) -> usize {
         self.links.lock().unwrap().len()
+    }
+
+    /// A method has this schema from now on.
+    pub fn publish(&self, method: &str, schema_hash: u64, schema: &str) {
+        let mut methods = self.methods.lock().unwrap();
+        let version = methods.iter().find(|live| live.name == method).map_or(0, |live| live.version) + 1;
+        methods.retain(|live| live.name != method);
+        let (name, doc, schema) = (method.into(), String::new(), schema.into());
+        methods.push(MethodInfo { name, version, schema_hash, doc, schema });
     }
 
     pub fn ran(&self, method: &str) -> usize {
@@ -316,6 +329,8 @@ struct Open {
     id: u64,
     method: String,
     payload: Vec<u8>,
+    /// The schema that its caller was built against.
+    pin: u64,
     /// When to answer.
     due_ns: u64,
     attachments: Attachments,
@@ -389,6 +404,7 @@ fn accept(seen: &Seen, link: &Arc<Connection>, frame: &Frame<'_>, open: &mut Vec
         payload: request.payload.into(),
         attachments: frame
             .attachments(header.common.attachments_in(frame.head(), frame.sample_len()).unwrap()),
+        pin: header.schema_pin,
         due_ns: monotonic_ns() + wait_ms * 1_000_000,
         upload: (header.common.flags & flags::UPLOAD != 0).then_some((0, false)),
         dripped: false,
@@ -407,6 +423,31 @@ fn invalid() -> ErrorPayload {
 }
 
 /// True once the call has its answer.
+/// Why a call is refused that was built against another schema.
+fn other_schema(seen: &Seen, call: &Open) -> Option<ErrorPayload> {
+    #[derive(serde::Serialize)]
+    struct Details<'a> {
+        method: &'a str,
+        pinned: u64,
+        live: u64,
+        version: u32,
+        changes: Vec<String>,
+    }
+    let methods = seen.methods.lock().unwrap();
+    let live = methods.iter().find(|live| live.name == call.method)?;
+    if call.pin == 0 || call.pin == live.schema_hash {
+        return None;
+    }
+    let (pinned, live, version) = (call.pin, live.schema_hash, live.version);
+    let details = Details { method: &call.method, pinned, live, version, changes: Vec::new() };
+    Some(ErrorPayload {
+        exception: "pycrust.errors.SchemaMismatch".into(),
+        details: rmp_serde::to_vec_named(&details).unwrap(),
+        ..ErrorPayload::message("it was built against another schema")
+    })
+}
+
+/// Works on a call; whether it is done with.
 fn work(seen: &Seen, call: &mut Open, now_ns: u64, outbox: &mut VecDeque<Outgoing>) -> bool {
     let answer = |status, payload| {
         let link = Arc::clone(&call.link);
@@ -426,6 +467,11 @@ fn work(seen: &Seen, call: &mut Open, now_ns: u64, outbox: &mut VecDeque<Outgoin
         seen.refused.fetch_add(1, Ordering::AcqRel);
         let reason = "\"later\" is expected and not registered yet";
         outbox.push_back(answer(Code::Unavailable, ErrorPayload::message(reason).encode()));
+        return true;
+    }
+    if let Some(refusal) = other_schema(seen, call) {
+        seen.refused.fetch_add(1, Ordering::AcqRel);
+        outbox.push_back(answer(Code::FailedPrecondition, refusal.encode()));
         return true;
     }
     if call.upload.is_some_and(|(_, ended)| !ended) {
@@ -495,6 +541,11 @@ fn work(seen: &Seen, call: &mut Open, now_ns: u64, outbox: &mut VecDeque<Outgoin
                 uptime_ns: 1,
             };
             outbox.push_back(answer(Code::Ok, rmp_serde::to_vec_named(&health).unwrap()));
+        }
+        METHODS => {
+            seen.asked.fetch_add(1, Ordering::AcqRel);
+            let methods = rmp_serde::to_vec_named(&*seen.methods.lock().unwrap()).unwrap();
+            outbox.push_back(answer(Code::Ok, methods));
         }
         _ => {
             let views = (0..call.attachments.len()).filter_map(|number| call.attachments.get(number));
