@@ -109,9 +109,12 @@ pub use call::streaming::Streaming;
 pub use client::RpcClient;
 pub use connection::state::{ConnectionState, StateChanges};
 pub use error::{Details, Error};
+/// What a stream of arguments is.
+pub use futures_core::Stream;
 pub use metadata::{Metadata, MetadataValue};
 pub use method::{Method, Pinned};
 pub use options::{Encoding, Retry, WhenFull};
+pub use pycrust_macros::service;
 pub use pycrust_protocol::error::Location;
 pub use pycrust_protocol::header::TraceContext;
 pub use pycrust_protocol::trace::InvalidTrace;
@@ -122,3 +125,18 @@ pub use spin::{MAX_SPIN, Spin};
 pub use tensor::{Arena, DType, Element, Tensor, TensorError, TensorMut, TensorView, attached};
 pub use timestamp::{Timestamp, TimestampError};
 pub use timing::Timing;
+
+/// The module that `pycrust-build` has made of an endpoint's lock file in the build script.
+///
+/// # Examples
+/// ```ignore
+/// pycrust_client::include_service!("calculator");
+///
+/// let client = calculator::CalculatorClient::connect().await?;
+/// ```
+#[macro_export]
+macro_rules! include_service {
+    ($endpoint:literal) => {
+        include!(concat!(env!("OUT_DIR"), "/", $endpoint, ".rs"));
+    };
+}

@@ -166,9 +166,13 @@ pub(crate) fn write_moment(out: &mut impl Write, seconds: i64, nanos: u32) -> fm
     out.write_char('Z')
 }
 
-/// A duration in ISO 8601's form, in seconds only, which Pydantic reads whatever its length.
+/// A duration in ISO 8601's form: in seconds only, with days before them where they are more than Pydantic reads (32 bits).
 pub(super) fn duration_text(seconds: u64, nanos: u32) -> String {
-    let mut text = format!("PT{seconds}");
+    let day = DAY.unsigned_abs();
+    let mut text = match u32::try_from(seconds) {
+        Ok(seconds) => format!("PT{seconds}"),
+        Err(_) => format!("P{}DT{}", seconds / day, seconds % day),
+    };
     // Writing into a string can't fail.
     let _ = write_fraction(&mut text, nanos);
     text.push('S');
@@ -176,7 +180,10 @@ pub(super) fn duration_text(seconds: u64, nanos: u32) -> String {
 }
 
 /// Reads ISO 8601's form of a duration: whole seconds, rounded down, and the nanoseconds above them. `None` if it is
-/// none, has years or months, or is finer than a nanosecond.
+/// none, has months, or is finer than a nanosecond.
+///
+/// A year is 365 days, as Pydantic writes and reads them
+/// (`speedate`'s [`Duration`](https://docs.rs/speedate/latest/speedate/struct.Duration.html)).
 pub(super) fn parse_duration(text: &str) -> Option<(i64, u32)> {
     let (negative, text) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -185,9 +192,10 @@ pub(super) fn parse_duration(text: &str) -> Option<(i64, u32)> {
     let text = text.strip_prefix('P')?;
     let (days, times) = text.split_once('T').unwrap_or((text, ""));
     let (mut seconds, mut nanos) = (0_i64, 0);
-    for (part, units) in
-        [(days, &[('W', 7 * DAY), ('D', DAY)][..]), (times, &[('H', 3600), ('M', 60), ('S', 1)])]
-    {
+    for (part, units) in [
+        (days, &[('Y', 365 * DAY), ('W', 7 * DAY), ('D', DAY)][..]),
+        (times, &[('H', 3600), ('M', 60), ('S', 1)]),
+    ] {
         let mut rest = part;
         while !rest.is_empty() {
             let end = rest.find(|digit: char| digit.is_ascii_alphabetic())?;
@@ -267,7 +275,9 @@ mod tests {
             ("P1DT2H", Some((93_600, 0))),
             ("-PT1.5S", Some((-2, 500_000_000))),
             ("PT0S", Some((0, 0))),
-            ("P1Y", None),
+            ("P1Y", Some((31_536_000, 0))),
+            ("-P2739726Y9DT23H59M59S", Some((-86_400_000_000_000 + 1, 0))),
+            ("P1M", None),
             ("P", None),
             ("PT", None),
         ] {

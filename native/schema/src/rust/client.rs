@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::lock::{Kind as Calls, Lock, Method};
 use crate::reading;
 use crate::rust::items::{Field, Item, Kind, Presence, Shape};
-use crate::rust::names::{constant, pascal, snake, type_name, unused};
+use crate::rust::names::{constant, in_order, pascal, snake, type_name, unused};
 use crate::rust::printing::{MOST_ARGUMENTS, Printer, WIDTH, doc, signature, structure};
 use crate::rust::resolving::{Resolver, Scope, Way};
 use crate::types::{Struct, Type};
@@ -303,7 +303,7 @@ fn write(
     out.push_str(
         "#![allow(dead_code, reason = \"a program need not call everything\")]\n\
          #![allow(\n    clippy::doc_markdown,\n    clippy::enum_variant_names,\n    clippy::large_enum_variant,\n    \
-         clippy::option_option,\n    clippy::struct_excessive_bools,\n    clippy::struct_field_names,\n    \
+         clippy::option_option,\n    clippy::struct_excessive_bools,\n    clippy::struct_field_names,\n    clippy::unnecessary_wraps,\n    \
          reason = \"names, types and documentation are Python's\"\n)]\n\
          #![allow(rustdoc::all, reason = \"documentation written for Python\")]\n\n",
     );
@@ -380,7 +380,6 @@ impl {client} {{
     }}
 
     /// A client that differs from the usual one; `.connect().await?.into()` makes it one of these.
-    #[must_use]
     pub fn builder() -> Builder {{
         RpcClient::builder(Self::ENDPOINT)
     }}
@@ -635,7 +634,9 @@ fn write_methods(out: &mut String, handlers: &[Handler<'_>]) {
         .collect();
     if !types.is_empty() {
         out.push('\n');
-        write_use(out, "    ", "super", &types.iter().map(String::as_str).collect::<Vec<_>>());
+        let mut types: Vec<_> = types.iter().map(String::as_str).collect();
+        types.sort_by(|one, other| in_order(one, other));
+        write_use(out, "    ", "super", &types);
     }
     for Handler { name, method, constant, arguments, result, .. } in handlers {
         out.push('\n');

@@ -1,5 +1,6 @@
 //! Names as Rust writes them.
 
+use std::cmp::Ordering;
 use std::collections::HashSet;
 
 /// Words that can't be names.
@@ -132,6 +133,26 @@ pub(super) fn constant(name: &str) -> String {
     snake(name).trim_end_matches('_').to_uppercase()
 }
 
+/// The order in which rustfmt sorts names: numbers in them by their values.
+pub(super) fn in_order(one: &str, other: &str) -> Ordering {
+    let (mut left, mut right) = (one, other);
+    while let (Some(first), Some(second)) = (left.chars().next(), right.chars().next()) {
+        let digits = |text: &str| text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
+        let (order, lengths) = if first.is_ascii_digit() && second.is_ascii_digit() {
+            let (a, b) = (digits(left), digits(right));
+            let value = |digits: &str| digits.parse::<u128>().unwrap_or(u128::MAX);
+            (value(&left[..a]).cmp(&value(&right[..b])), (a, b))
+        } else {
+            (first.cmp(&second), (first.len_utf8(), second.len_utf8()))
+        };
+        if order != Ordering::Equal {
+            return order;
+        }
+        (left, right) = (&left[lengths.0..], &right[lengths.1..]);
+    }
+    left.len().cmp(&right.len()).then_with(|| one.cmp(other))
+}
+
 /// A name that none has yet: with a number behind it, if need be.
 pub(super) fn unused(name: String, used: &mut HashSet<String>) -> String {
     if used.insert(name.clone()) {
@@ -168,6 +189,9 @@ mod tests {
             assert_eq!((type_name(given).as_str(), snake(given).as_str()), (expected, of_value));
         }
         assert_eq!(constant("moveArm"), "MOVE_ARM");
+        let mut names = ["Step10Args", "Step9Args", "StepArgs", "Step"];
+        names.sort_by(|one, other| in_order(one, other));
+        assert_eq!(names, ["Step", "Step9Args", "Step10Args", "StepArgs"]);
         let mut used = HashSet::new();
         assert_eq!([(); 3].map(|()| unused("A".into(), &mut used)), ["A", "A2", "A3"]);
     }
