@@ -147,6 +147,9 @@ class RpcEndpoint:
             request_model: Validates the arguments. The handler gets its fields as keywords, or the model
                 itself if its one parameter is annotated with it. Without it, the annotations are the schema.
             response_model: Validates and serialises the result, in place of the return annotation.
+            request_schema: A JSON Schema that the arguments are validated by, in place of the annotations: a dict,
+                JSON text, or a `pathlib.Path` to a file of it, as `schemars` makes one of a Rust type. The handler
+                gets its properties as keywords, as they came. It needs `pip install 'pycrust[schema]'`.
             concurrency: Calls of this handler that may run at once: 1 by default, for an `async def` handler as
                 many as come. A sync handler's are at most the endpoint's `max_threads`, of which a few are kept
                 for others. Of a generator, its steps from one `yield` to the next count.
@@ -171,6 +174,7 @@ class RpcEndpoint:
         Raises:
             TypeError: The handler's kind or signature is unfit, or Pydantic can't make a validator.
             ValueError: The name or an option is out of bounds, or the warm-up failed.
+            ImportError: What `request_schema` needs is not installed.
 
         Examples:
             >>> from pydantic import BaseModel

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, is_typeddict
 from pydantic import BaseModel, ConfigDict, RootModel, TypeAdapter
 from pydantic_core import ArgsKwargs, SchemaValidator
 
+from pycrust.handlers.request_schema.given import GivenSchema, read_schema
 from pycrust.handlers.schema import request_schema
 from pycrust.handlers.sendable import check_arguments, check_model, check_places
 from pycrust.handlers.signature import SINGLE, stand_in
@@ -200,6 +201,23 @@ def _plan_model(
     fields = field_names(struct) or ()
     more = extra_behavior(struct) != "forbid"
     return ArgumentPlan(mode, validate, tuple(fields), request_schema(TypeAdapter(model)), core, more)
+
+
+def plan_schema(method: str, signature: inspect.Signature, given: Any) -> ArgumentPlan:
+    """How arguments are bound and validated that a JSON Schema describes.
+
+    Args:
+        method: The method's name, for errors.
+        signature: The handler's signature.
+        given: The schema, as `register` was given it.
+
+    Raises:
+        ImportError: What validates by it is not installed.
+        TypeError: It is no schema of arguments, or the handler can't take what it describes.
+        ValueError: It is wrong, or can't be read.
+    """
+    schema = GivenSchema(method, read_schema(method, given), signature)
+    return ArgumentPlan("args", schema.validate, schema.fields, schema.schema, schema.core)
 
 
 def complete_model(method: str, option: str, model: Any, names: Mapping[str, Any]) -> None:

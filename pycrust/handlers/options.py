@@ -13,6 +13,7 @@ from pycrust.models.arguments import check_models
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from pydantic import BaseModel
 
@@ -30,6 +31,7 @@ class Options:
 
     request_model: type[BaseModel] | None = None
     response_model: Any = None
+    request_schema: dict[str, Any] | str | Path | None = None
     concurrency: int | None = None
     warmup: Any = None
     context: Callable[[], AbstractContextManager[Any]] | None = None
@@ -63,6 +65,13 @@ class Options:
             TypeError: An option is of the wrong type.
             ValueError: `concurrency` is below 1.
         """
+        if self.request_schema is not None and self.request_model is not None:
+            raise TypeError(f"{method}: request_model= and request_schema= both validate the arguments: give one")
+        if self.request_schema is not None and self.batch is not None:
+            raise TypeError(
+                f"{method}: request_schema= describes the arguments of one call, and batch= gives the handler "
+                "those of many: declare them with request_model="
+            )
         if isinstance(self.concurrency, bool) or not isinstance(self.concurrency, int | None):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may be untyped
             raise TypeError(f"{method}: concurrency is an int, not {type(self.concurrency).__name__}")
         if self.concurrency is not None and self.concurrency < 1:
@@ -95,6 +104,7 @@ class RegisterOptions(TypedDict, total=False):
 
     request_model: type[BaseModel] | None
     response_model: Any
+    request_schema: dict[str, Any] | str | Path | None
     concurrency: int | None
     warmup: Any
     context: Callable[[], AbstractContextManager[Any]] | None

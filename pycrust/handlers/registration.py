@@ -15,7 +15,7 @@ from pycrust.functions.frozen import snapshot
 from pycrust.functions.globals import Reads
 from pycrust.functions.text import doc_line, signature_text, source_of
 from pycrust.handlers import batching
-from pycrust.handlers.arguments import complete_model, plan_arguments, plan_items
+from pycrust.handlers.arguments import complete_model, plan_arguments, plan_items, plan_schema
 from pycrust.handlers.field_names import field_naming
 from pycrust.handlers.options import Options
 from pycrust.handlers.origin import Origin
@@ -184,7 +184,9 @@ def make_registration(
         one = batching.each_call(method, kind, by_position(signature), request_model)
         signature, request_model = one.signature, one.request_model
     uploaded = uploaded_type(method, signature, kind)
-    if uploaded is inspect.Signature.empty or request_model is not None:
+    if options.request_schema is not None:
+        arguments = plan_schema(method, signature, options.request_schema)
+    elif uploaded is inspect.Signature.empty or request_model is not None:
         arguments = plan_arguments(method, function, signature, request_model, known)
     else:
         arguments = plan_items(method, next(iter(signature.parameters)), uploaded)
@@ -220,6 +222,7 @@ def make_registration(
     schema = schema_text(_call_kind(kind, arguments), arguments.schema, result.schema)
     compared = (
         options.request_model,
+        options.request_schema is not None,
         options.response_model,
         options.concurrency,
         options.warmup,

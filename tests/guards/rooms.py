@@ -215,6 +215,8 @@ ELSEWHERE: dict[str, dict[str, set[str] | None]] = {
         "pydantic": None,
         "pydantic_core": None,
         "IPython": {"trials.replay"},
+        "jsonschema": {"handlers.request_schema.checks", "handlers.request_schema.validating"},
+        "jsonschema_specifications": {"handlers.request_schema.validating"},
         "numpy": {"arrays.incoming", "arrays.in_place", "arrays.outgoing", "trials.compare"},
         "pandas": {"traffic.traffic"},
         "pytest": {"pytest_plugin"},
