@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pycrust.calls.running import RunningCall
     from pycrust.handlers.options import RegisterOptions
     from pycrust.models.slot import ModelSlot
+    from pycrust.schemas.rust import RustClient
     from pycrust.traffic.recorded import RecordedCall
     from pycrust.traffic.recording import Recording
     from pycrust.traffic.traffic import Traffic
@@ -553,6 +554,35 @@ class RpcEndpoint:
             Whether the call was still running.
         """
         return self._service.interrupt(call.connection, call.id)
+
+    def rust_client(self) -> RustClient:
+        """A Rust module with a typed client of this endpoint, made of the schemas that its handlers have now.
+
+        It sees what the calling code sees: in a cell, also what the cell has registered and what is published when
+        it succeeds. `pycrust types` makes the same module from the command line.
+
+        Returns:
+            What has the module as its text: `str(...)`, and `save("src/calculator.rs")`. A notebook shows it with a
+            button that copies it.
+
+        Raises:
+            LockError: The endpoint has no methods.
+
+        Examples:
+            >>> endpoint = RpcEndpoint("rust-client-doc")
+            >>> @endpoint.register
+            ... def add(a: int, b: int) -> int:
+            ...     return a + b
+            >>> "add" in str(endpoint.rust_client())
+            True
+        """
+        from pycrust.schemas.lock import Lock  # noqa: PLC0415 - only who asks for it needs it
+        from pycrust.schemas.rust import RustClient  # noqa: PLC0415 - as above
+
+        catalog = self._service.catalog
+        methods = catalog.visible()
+        versions = {name: catalog.version(name) for name in methods}
+        return RustClient(Lock.of_registrations(self.name, methods, versions))
 
     def summary(self) -> str:
         """The endpoint and its methods as a small text table."""

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 #: The folders and files of `pycrust`, from the ground up: each imports what stands before it.
 FLOORS = (
     "text", "_unbuilt", "taken_options", "functions", "_extension", "values", "process", "arrays", "logs", "errors",
-    "models", "traffic", "calls", "handlers", "client", "versions", "testing", "service", "trials", "jupyter",
-    "endpoint", "pytest_plugin", "", "__main__",
+    "models", "traffic", "calls", "handlers", "client", "schemas", "versions", "testing", "service", "trials",
+    "jupyter", "endpoint", "pytest_plugin", "", "cli", "__main__",
 )  # fmt: skip
 
 #: The same of the crates; a crate's own `lib.rs` stands above all of them.

@@ -232,7 +232,7 @@ ELSEWHERE: dict[str, dict[str, set[str] | None]] = {
 
 #: Parts of the standard library that run what they read, or that only few may need.
 RARE = {
-    "pickle": set(), "marshal": set(), "shelve": set(), "socket": set(), "subprocess": set(),
+    "pickle": set(), "marshal": set(), "shelve": set(), "socket": set(), "subprocess": {"schemas.rust"},
     "multiprocessing": set(), "ctypes": {"arrays.incoming"}, "gc": {"models.holders", "models.slot"},
 }  # fmt: skip
 

@@ -1,0 +1,1 @@
+"""The command line: `pycrust` and `python -m pycrust`."""
