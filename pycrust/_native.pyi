@@ -513,6 +513,9 @@ def call_lines(calls: Sequence[Record]) -> str:
 def matches(pattern: str, text: str) -> bool:
     """Whether a pattern in which `*` stands for any text matches a whole text."""
 
+def schema_changes(old: str, new: str, /) -> list[tuple[str, str, bool]]:
+    """What differs between two versions' schemas of a method: path, what, whether older callers have to change."""
+
 def crossed(value: object) -> Any:
     """What a caller makes of `value`: encoded and decoded again; its arrays are copied once."""
 

@@ -42,6 +42,7 @@ __all__ = [
     "PermissionDenied",
     "ResourceExhausted",
     "RpcError",
+    "SchemaMismatch",
     "Unauthenticated",
     "Unavailable",
     "Unimplemented",
@@ -297,6 +298,14 @@ class UnknownMethod(Unimplemented, KeyError):
     """An endpoint has no method of this name; also what `endpoint[name]` raises."""
 
 
+class SchemaMismatch(FailedPrecondition):
+    """The caller was built against an earlier schema of the method, with which the live one doesn't go on.
+
+    `details` has the `method`, the hashes of the two schemas as `pinned` and `live`, the live `version`, and as
+    `changes` what the caller has to change for, a line each; none where the worker doesn't know its schema.
+    """
+
+
 class AlreadyServed(AlreadyExists):
     """Another live process serves an endpoint of this name."""
 
@@ -350,7 +359,8 @@ def received(  # noqa: PLR0913, PLR0917 - the native side calls it by position
         >>> error.may_have_run, error.__notes__
         (True, ['Traceback …'])
     """
-    error = RpcError.of(code, message, details)
+    mismatch = code == Code.FAILED_PRECONDITION and exception == qualified_name(SchemaMismatch)
+    error = SchemaMismatch(message, details) if mismatch else RpcError.of(code, message, details)
     error.type = exception or ""
     error.may_have_run = may_have_run
     if traceback:

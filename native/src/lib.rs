@@ -111,6 +111,19 @@ mod _native {
         Ok(crate::values::decode::decode_with(value.py(), &out, &attachments)?)
     }
 
+    /// What differs between two versions' schemas of a method, each with its path, what it is, and whether callers built
+    /// against the older one have to change. A text that is no JSON is a difference by itself.
+    #[pyfunction]
+    #[pyo3(signature = (old, new, /))]
+    fn schema_changes(py: Python<'_>, old: &str, new: &str) -> Vec<(String, String, bool)> {
+        let changes = py.detach(|| {
+            let [old, new] =
+                [old, new].map(|text| serde_json::from_str(text).unwrap_or_else(|_| text.into()));
+            pycrust_schema::changes(&old, &new)
+        });
+        changes.into_iter().map(|change| (change.path, change.what, change.breaking)).collect()
+    }
+
     /// The call that this thread runs a sync handler for; `None` if it runs none.
     #[pyfunction]
     fn current_call() -> Option<CurrentCall> {

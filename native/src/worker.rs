@@ -373,6 +373,7 @@ fn change(
         batching: batching(&option("batch")?)?,
         schema_hash: option("schema_hash")?.extract()?,
         schema_json: option("schema")?.extract()?,
+        compatible_schemas: option("compatible_schemas")?.extract()?,
         schema_changes: option("schema_changes")?.extract()?,
         doc: option("doc")?.extract()?,
         recording: MethodRecording {

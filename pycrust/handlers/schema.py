@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pydantic.errors import PydanticInvalidForJsonSchema
 from pydantic.json_schema import GenerateJsonSchema
@@ -22,6 +22,16 @@ from pycrust.handlers.structs import extra_behavior
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
+
+#: Keywords for people: other words under them make no other schema.
+_PROSE = frozenset({"$comment", "$schema", "deprecated", "description", "examples", "title", "x-enum-varnames"})
+#: Keywords under which there is a schema, a list of schemas, schemas by names.
+_ONE = frozenset({
+    "additionalProperties", "contains", "else", "if", "items", "not", "propertyNames", "then",
+    "unevaluatedItems", "unevaluatedProperties",
+})  # fmt: skip
+_LISTED = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
+_NAMED = frozenset({"$defs", "dependentSchemas", "patternProperties", "properties"})
 
 
 #: What a caller does with a method; where arguments stream, the request's schema is that of an array of them.
@@ -79,9 +89,11 @@ class _Generator(GenerateJsonSchema):
     def encode_default(self, dft: Any) -> Any:
         """The JSON form of a default."""
         try:
-            return super().encode_default(dft)
-        except UnicodeDecodeError as error:  # Pydantic 2.13 lets it through
+            encoded = super().encode_default(dft)
+            json.dumps(encoded, allow_nan=False)
+        except (UnicodeDecodeError, ValueError) as error:  # Pydantic 2.13 lets bytes, infinity and NaN through
             raise PydanticSerializationError(str(error)) from error
+        return encoded
 
 
 def request_schema(adapter: TypeAdapter[Any]) -> dict[str, Any]:
@@ -111,10 +123,51 @@ def schema_text(kind: CallKind, request: dict[str, Any], response: dict[str, Any
 
 
 def schema_hash(text: str) -> int:
-    """64 bits that tell one schema from another.
+    """64 bits that tell the shape of one schema from another's, whatever its titles and descriptions say.
+
+    Args:
+        text: The JSON text of `{"request": …, "response": …}`.
 
     Examples:
-        >>> schema_hash("{}") == schema_hash("{}"), schema_hash("{}") == schema_hash("[]")
-        (True, False)
+        >>> documented = '{"request":{"type":"object","description":"Adds."},"response":{}}'
+        >>> schema_hash(documented) == schema_hash('{"request":{"type":"object"},"response":{}}')
+        True
+        >>> schema_hash(documented) == schema_hash('{"request":{"type":"array"},"response":{}}')
+        False
     """
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+    return int.from_bytes(hashlib.blake2b(shape_text(text).encode(), digest_size=8).digest(), "little")
+
+
+def shape_text(text: str) -> str:
+    """The JSON text of a method's schemas without what they say for people.
+
+    Examples:
+        >>> shape_text('{"request":{"title":"A","properties":{"title":{"title":"Title"}}},"response":{}}')
+        '{"request":{"properties":{"title":{}}},"response":{}}'
+    """
+    method = json.loads(text)
+    if not isinstance(method, dict):
+        return text
+    shapes = {
+        key: _shape(value) if key in {"request", "response"} else value
+        for key, value in cast("dict[str, Any]", method).items()
+        if key not in _PROSE
+    }
+    return json.dumps(shapes, separators=(",", ":"))
+
+
+def _shape(schema: Any) -> Any:
+    """A schema without prose: where that is a keyword, and not the name of a property or a part of a value."""
+    if not isinstance(schema, dict):
+        return schema
+    shape: dict[str, Any] = {}
+    for key, value in cast("dict[str, Any]", schema).items():
+        if key in _ONE:
+            shape[key] = _shape(value)
+        elif key in _LISTED and isinstance(value, list):
+            shape[key] = [_shape(one) for one in cast("list[Any]", value)]
+        elif key in _NAMED and isinstance(value, dict):
+            shape[key] = {name: _shape(one) for name, one in cast("dict[str, Any]", value).items()}
+        elif key not in _PROSE:
+            shape[key] = value
+    return shape

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pycrust.handlers.schema_diff import schema_differences
+from pycrust.handlers.schema_diff import schema_changes, sentences
 from pycrust.versions.history import History
 
 if TYPE_CHECKING:
@@ -180,13 +180,24 @@ class Archive:
         kept = "the last one is kept" if self.keep == 1 else f"the last {self.keep} are kept"
         return f": {kept if self.keep else 'none are kept'}, RpcEndpoint(..., keep_versions=n) keeps more"
 
-    def schema_changes(self, method: str, schema: str, schema_hash: int) -> list[tuple[int, str]]:
-        """What a schema differs in from the method's earlier ones, by their hash."""
-        known = self._schemas.get(method, {})
-        changes = {
-            earlier: schema_differences(text, schema) for earlier, text in known.items() if earlier != schema_hash
-        }
-        return [(earlier, "; ".join(lines)) for earlier, lines in changes.items() if lines]
+    def compatibility(self, method: str, schema: str, schema_hash: int) -> dict[str, Any]:
+        """What a schema means for callers of the method's earlier ones, each compared with this one itself.
+
+        Returns:
+            The hashes of those whose callers go on working, `compatible_schemas`, and of the others, with what
+            breaks, `schema_changes`.
+        """
+        compatible: list[int] = []
+        broken: list[tuple[int, list[str]]] = []
+        for earlier, text in self._schemas.get(method, {}).items():
+            if earlier == schema_hash:
+                continue
+            breaking = [change for change in schema_changes(text, schema) if change.breaking]
+            if breaking:
+                broken.append((earlier, sentences(breaking)))
+            else:
+                compatible.append(earlier)
+        return {"compatible_schemas": compatible, "schema_changes": broken}
 
     def serves(self, model: str, number: int) -> bool:
         """Whether anything still serves natively with this version of a model."""

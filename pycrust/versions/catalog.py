@@ -13,6 +13,7 @@ from pycrust._extension import crossed, release_pending
 from pycrust.calls.local import LocalCall
 from pycrust.errors import UnknownMethod
 from pycrust.handlers.registration import Registration, call_here
+from pycrust.handlers.schema_diff import outcome, schema_changes
 from pycrust.models.store import ModelChange, ModelStore
 from pycrust.process.shield import shielded
 from pycrust.text.clock import now
@@ -173,8 +174,8 @@ class Catalog:
         return self.store.bind(registration.handler, registration.models)
 
     def _details(self, registration: Registration) -> dict[str, Any]:
-        changes = self.archive.schema_changes(registration.method, registration.schema, registration.schema_hash)
-        return {**registration.details(), "schema_changes": changes}
+        known = self.archive.compatibility(registration.method, registration.schema, registration.schema_hash)
+        return {**registration.details(), **known}
 
     def _record(self, registration: Registration, handler: Handler | None, number: int) -> str:
         """Notes in the history what has just gone live; gives the line that says so."""
@@ -213,6 +214,9 @@ class Catalog:
         if registration.reason != "registered":
             text += f" ({registration.reason})"
         text += registration.note
+        if known is not None:
+            meant = outcome(schema_changes(known.schema, registration.schema), f"v{before}")
+            text += f"; {meant}" if meant else ""
         self.events.add(
             "rollback" if registration.reason.startswith("rollback") else "publish", method, number, text
         )

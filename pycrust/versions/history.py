@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
-from pycrust.handlers.schema_diff import schema_differences
+from pycrust.handlers.schema_diff import marked, schema_changes
 from pycrust.text.table import Table
 
 if TYPE_CHECKING:
@@ -64,13 +64,16 @@ def differences(old: Version, new: Version) -> Text:
         >>> def typed(a: int) -> int:
         ...     return a
         >>> _ = endpoint.register("f")(typed)
-        >>> print(endpoint["f"].diff().splitlines()[-2])
-        request.a: anything → integer
+        >>> endpoint["f"].diff().splitlines()[-3:-1]
+        ['  ! request.a: anything → integer', '    response: anything → integer']
     """
     before, after = f"{old.method} v{old.number}", f"{new.method} v{new.number}"
     source = difflib.unified_diff(old.source.splitlines(), new.source.splitlines(), before, after, lineterm="", n=3)
     lines = list(source)
-    schema = schema_differences(old.schema, new.schema)
-    if schema:
-        lines += [*([""] if lines else []), f"schema of {before} → {after}", *schema]
+    changes = schema_changes(old.schema, new.schema)
+    if changes:
+        breaks = any(change.breaking for change in changes)
+        outcome = "must change: generate their client again" if breaks else "go on working"
+        lines += [*([""] if lines else []), f"schema of {before} → {after}", *marked(changes)]
+        lines.append(f"callers built against v{old.number} {outcome}")
     return Text("\n".join(lines) or f"{before} and {after} have the same source and schema")

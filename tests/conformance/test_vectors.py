@@ -1,5 +1,6 @@
 """The vectors of the protocol, against this package and an independent implementation of MessagePack."""
 
+import json
 import struct
 
 import msgpack
@@ -7,6 +8,8 @@ import pytest
 
 from pycrust import Code, _extension
 from pycrust.arrays.absent import Absent
+from pycrust.handlers.schema import schema_hash, shape_text
+from pycrust.handlers.schema_diff import schema_changes
 from pycrust.text.names import check_endpoint, check_method
 from tests.conformance.vectors import file, string, unhex, value, vectors
 
@@ -111,3 +114,15 @@ def test_name(vector):
         return
     with pytest.raises(ValueError, match="."):
         check(name)
+
+
+@pytest.mark.parametrize("vector", vectors("schema_changes", "changes"), ids=named)
+def test_what_schemas_differ_in(vector):
+    changes = schema_changes(json.dumps(vector["old"]), json.dumps(vector["new"]))
+    assert [list(change) for change in changes] == vector["changes"]
+
+
+@pytest.mark.parametrize("vector", vectors("schema_hashes", "hash"), ids=named)
+def test_hash_of_a_schema(vector):
+    assert shape_text(vector["text"]) == vector["shape"]
+    assert f"{schema_hash(vector['text']):016x}" == vector["hash"]

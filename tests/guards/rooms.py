@@ -51,6 +51,7 @@ ROOMS = {
             "tensor.rs", "trace.rs",
         },
     ),
+    "native/schema": Room(crates={"serde", "serde_json", "thiserror"}, std=VALUES | {"cmp", "ptr"}),
     "native/transport": Room(
         crates={
             "iceoryx2", "iceoryx2-bb-elementary-traits", "iceoryx2-bb-memory", "iceoryx2-bb-posix",
@@ -80,8 +81,8 @@ ROOMS = {
     ),
     "native": Room(
         crates={
-            "libc", "log", "pycrust-client", "pycrust-engine", "pycrust-protocol", "pycrust-transport", "pyo3",
-            "rmp", "rmp-serde", "rustix", "serde", "serde_json",
+            "libc", "log", "pycrust-client", "pycrust-engine", "pycrust-protocol", "pycrust-schema",
+            "pycrust-transport", "pyo3", "rmp", "rmp-serde", "rustix", "serde", "serde_json",
         },
         std=VALUES | {"ffi", "os::fd", "panic", "path", "process::id", "ptr", "sync", "thread", "time"},
         unsafe={

@@ -201,6 +201,26 @@ def test_who_serves_a_name_is_said():
     assert "arm.ipynb (pid 4711)" in str(raised)
 
 
+def test_a_schema_mismatch_is_known_by_its_type_and_its_code():
+    of_the_worker = "pycrust.errors.SchemaMismatch"
+    details = {"method": "add", "pinned": 1, "live": 2, "version": 3, "changes": []}
+    found = errors.received(9, "no", details, of_the_worker, None, False)
+    assert (type(found), found.code, found.details, found.type) == (
+        errors.SchemaMismatch,
+        9,
+        details,
+        of_the_worker,
+    )
+    again = pickle.loads(pickle.dumps(found))  # noqa: S301 - of this test's own making
+    assert (type(again), again.details) == (errors.SchemaMismatch, details)
+    # What a handler lets pass that had it from another endpoint is still that.
+    assert describe(found)[1]["type"] == of_the_worker
+    for code, exception in ((9, None), (9, "other.SchemaMismatch"), (2, of_the_worker)):
+        assert type(errors.received(code, "no", None, exception, None, False)) is BY_CODE[code]
+    text = (ROOT / "native/engine/src/refusals.rs").read_text()
+    assert f'"{errors.qualified_name(errors.SchemaMismatch)}"' in text
+
+
 def test_an_unknown_method_is_a_key_error_with_a_plain_message(endpoint):
     with pytest.raises(KeyError) as caught:
         endpoint["nothing"]

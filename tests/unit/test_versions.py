@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 import textwrap
 import threading
+from typing import Annotated
 
 import pytest
+from pydantic import BaseModel, Field
 
-from pycrust import RpcClient, UnknownMethod
-from pycrust.errors import FailedPrecondition
+from pycrust import DType, RpcClient, Shape, UnknownMethod
+from pycrust.errors import FailedPrecondition, SchemaMismatch
 from pycrust.functions.globals import Reads
 from tests.conftest import wait_until
 
@@ -89,7 +92,14 @@ class TestHistory:
         assert endpoint["f"].diff().splitlines() == [
             "--- f v1", "+++ f v2", "@@ -1,2 +1,2 @@", "-def f(a: int) -> int:", "-    return 1",
             "+def f(a: float, b: int = 0) -> int:", "+    return 2", "",
-            "schema of f v1 → f v2", "request.a: integer → number", "request.b: added (integer, optional)",
+            "schema of f v1 → f v2",
+            "    request.a: integer → number", "    request.b: added (integer, optional)",
+            "callers built against v1 go on working",
+        ]  # fmt: skip
+        assert endpoint["f"].diff(2, 1).splitlines()[-4:] == [
+            "schema of f v2 → f v1",
+            "  ! request.b: removed (was integer, optional)", "  ! request.a: number → integer",
+            "callers built against v2 must change: generate their client again",
         ]  # fmt: skip
         assert "same source" in endpoint["f"].diff(1, 1)
         with pytest.raises(ValueError, match="f has no version 9: it has 1 to 2"):
@@ -333,15 +343,130 @@ class TestSchemas:
             def g(a: float, b: str) -> str:
                 return b
 
-            with pytest.raises(FailedPrecondition) as caught:
+            live = endpoint["f"].history[-1].schema_hash
+            with pytest.raises(SchemaMismatch) as caught:
                 client.request("f", schema=pinned).call(1)
-            assert (
-                "request.a: integer → number; request.b: added (string, required); response: integer → string"
-                in (str(caught.value))
+            error = caught.value
+            assert str(error) == (
+                f'the caller was built against schema {pinned:#018x} of "f", version 2 has schema {live:#018x}: '
+                "request.b: added (string, required); response: integer → string; "
+                f"generate the client again: pycrust types {endpoint.name} -o FILE"
             )
-            assert client.request("f", schema=endpoint["f"].history[-1].schema_hash).call(1, "x") == "x"
+            assert isinstance(error, FailedPrecondition)
+            assert (error.type, error.may_have_run) == ("pycrust.errors.SchemaMismatch", False)
+            assert error.details == {
+                "method": "f", "pinned": pinned, "live": live, "version": 2,
+                "changes": ["request.b: added (string, required)", "response: integer → string"],
+            }  # fmt: skip
+            assert client.request("f", schema=live).call(1, "x") == "x"
             endpoint["f"].rollback()
             assert client.request("f", schema=pinned).call(1) == 1
+
+    def test_a_schema_that_the_worker_never_had_is_named_by_its_hash(self, endpoint):
+        endpoint.register("f")(lambda: 1)
+        endpoint.serve()
+        with RpcClient(endpoint.name) as client, pytest.raises(SchemaMismatch) as caught:
+            client.request("f", schema=5).call()
+        assert caught.value.details["changes"] == []
+        assert "; generate the client again" in str(caught.value)
+
+    def test_callers_of_a_compatible_schema_go_on_working(self, endpoint):
+        @endpoint.register("add")
+        def first(a: int, b: int) -> int:
+            return a + b
+
+        first_schema = endpoint["add"].history[-1].schema_hash
+
+        @endpoint.register("add")
+        def second(a: int, b: int, c: int = 0) -> int:
+            return a + b + c
+
+        second_schema = endpoint["add"].history[-1].schema_hash
+
+        @endpoint.register("add")
+        def third(a: float, b: int, c: int = 0) -> int:
+            return int(a) + b + c
+
+        assert len({first_schema, second_schema, endpoint["add"].history[-1].schema_hash}) == 3
+        endpoint.serve()
+        with RpcClient(endpoint.name) as client:
+            assert client.request("add", schema=first_schema).call(1, 2) == 3
+            assert client.request("add", schema=first_schema).call(a=1, b=2) == 3
+            assert client.request("add", schema=second_schema).call(1, 2, 3) == 6
+
+            # Each earlier schema is compared with the live one: the first has never had what goes now.
+            @endpoint.register("add")
+            def fourth(a: int, b: int) -> int:
+                return a + b
+
+            assert client.request("add", schema=first_schema).call(1, 2) == 3
+            with pytest.raises(SchemaMismatch, match=r"request\.c: removed"):
+                client.request("add", schema=second_schema).call(1, 2, 3)
+
+    def test_other_words_are_the_same_schema(self, endpoint):
+        class Args(BaseModel):
+            """Two numbers."""
+
+            title: int
+            b: int
+
+        class Reworded(BaseModel):
+            """Two whole numbers."""
+
+            title: int = Field(description="the first one", examples=[3])
+            b: int = Field(title="the other one", deprecated=True)
+
+        endpoint.register("f", request_model=Args)(lambda title, b: 1)
+        Reworded.__name__ = Reworded.__qualname__ = "Args"
+        endpoint.register("f", request_model=Reworded)(lambda title, b: 2)
+        first, second = endpoint["f"].history
+        assert first.schema != second.schema
+        assert first.schema_hash == second.schema_hash
+        assert "schema of" not in endpoint["f"].diff()
+        assert [one.text for one in endpoint.events][-1] == f"{endpoint.name}.f v1 → v2"
+
+    def test_an_array_s_shape_is_part_of_the_schema(self, endpoint):
+        import numpy as np  # noqa: TC002 - registering resolves annotations
+
+        def loose(image: Annotated[np.ndarray, DType("uint8")]) -> None: ...
+        def tight(image: Annotated[np.ndarray, Shape(2, None), DType("uint8")]) -> None: ...
+
+        endpoint.register("f")(loose)
+        endpoint.register("f")(tight)
+        assert "  ! request.image: shape none → [2,null]" in endpoint["f"].diff(1, 2)
+        assert "callers built against v2 go on working" in endpoint["f"].diff(2, 1)
+
+    def test_numbers_that_json_has_not_are_no_default(self, endpoint):
+        @endpoint.register
+        def f(a: float = float("nan"), b: float = float("inf"), c: float = 1.0) -> int:
+            return 1
+
+        schema = json.loads(endpoint["f"].history[-1].schema, parse_constant=pytest.fail)
+        defaults = {name: field.get("default") for name, field in schema["request"]["properties"].items()}
+        assert defaults == {"a": None, "b": None, "c": 1.0}
+
+    def test_a_publication_says_what_a_change_means_for_callers(self, endpoint):
+        def one(a: int, b: int) -> int: ...
+        def wider(a: float, b: int, c: int = 0) -> int: ...
+        def narrower(a: str) -> int: ...
+        def same(a: str) -> int:
+            return 5
+
+        for function in (one, wider, narrower, same):
+            endpoint.register("add")(function)
+        endpoint["add"].rollback(3)
+        name = f"{endpoint.name}.add"
+        assert [event.text for event in endpoint.events] == [
+            f"{name} v1",
+            f"{name} v1 → v2; callers built against v1 go on working",
+            f"{name} v2 → v3; callers built against v2 must change (request.b removed and 2 more)",
+            f"{name} v3 → v4",
+            f"{name} v4 → v5 (rollback to v3)",
+        ]
+        endpoint["add"].remove()
+        endpoint.register("add")(one)
+        # Nobody calls what is not there.
+        assert endpoint.events[-1].text == f"{name} v6"
 
 
 class TestServices:

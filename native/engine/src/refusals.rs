@@ -1,6 +1,7 @@
 //! The engine's own error answers: what happened, where, and what to do about it.
 
 use pycrust_protocol::{Code, ErrorPayload, Malformed};
+use serde::Serialize;
 
 use crate::queueing::admission::Full;
 
@@ -116,21 +117,38 @@ pub(crate) fn unknown(method: &str, endpoint: &str, near: &[&str]) -> Refusal {
     Refusal::new(Code::Unimplemented, message)
 }
 
-pub(crate) fn schema_mismatch(
-    method: &str,
-    pinned: u64,
-    live: u64,
-    version: u32,
-    change: Option<&str>,
-) -> Refusal {
-    let change = change.map_or_else(String::new, |change| format!(": {change}"));
-    Refusal::new(
+/// A call whose caller was built against a schema that the live version doesn't go on with: the details of its refusal.
+#[derive(Debug, Serialize)]
+pub(crate) struct SchemaMismatch<'a> {
+    /// The method's name.
+    pub(crate) method: &'a str,
+    /// The hash of the caller's schema.
+    pub(crate) pinned: u64,
+    /// The hash of the live version's.
+    pub(crate) live: u64,
+    /// The live version's number.
+    pub(crate) version: u32,
+    /// What the caller has to change for; empty where its schema is not known.
+    pub(crate) changes: &'a [String],
+}
+
+/// What Python knows that refusal by.
+const SCHEMA_MISMATCH: &str = "pycrust.errors.SchemaMismatch";
+
+pub(crate) fn schema_mismatch(mismatch: &SchemaMismatch<'_>, endpoint: &str) -> Refusal {
+    let SchemaMismatch { method, pinned, live, version, changes } = mismatch;
+    let changes = if changes.is_empty() { String::new() } else { format!(": {}", changes.join("; ")) };
+    let mut refusal = Refusal::new(
         Code::FailedPrecondition,
         format!(
             "the caller was built against schema {pinned:#018x} of {method:?}, version {version} has schema \
-             {live:#018x}{change}; generate the client again"
+             {live:#018x}{changes}; generate the client again: pycrust types {endpoint} -o FILE"
         ),
-    )
+    );
+    refusal.error.exception = SCHEMA_MISMATCH.to_owned();
+    // Without details the message still says it all.
+    refusal.error.details = rmp_serde::to_vec_named(mismatch).unwrap_or_default();
+    refusal
 }
 
 pub(crate) fn stopped(method: &str) -> Refusal {

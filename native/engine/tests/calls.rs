@@ -30,6 +30,7 @@ fn a_call_is_answered_with_its_version_and_stages() {
         batching: None,
         schema_hash: 99,
         schema_json: "{}".into(),
+        compatible_schemas: Vec::new(),
         schema_changes: Vec::new(),
         doc: "Sleeps.".into(),
         recording: MethodRecording::default(),
@@ -310,7 +311,10 @@ fn a_caller_with_another_schema_is_told() {
     caller.send_as("echo", b"", RequestHeader { schema_pin: 5, ..RequestHeader::default() });
     let answer = caller.answer();
     assert_eq!(answer.status, Code::FailedPrecondition);
-    assert!(answer.error().message.contains("schema"), "{answer:?}");
+    let error = answer.error();
+    assert!(error.message.contains("schema"), "{answer:?}");
+    let mismatch: Mismatch = rmp_serde::from_slice(&error.details).unwrap();
+    assert_eq!((mismatch.pinned, mismatch.live, mismatch.changes.len()), (5, 0, 0));
     rig.finish();
 }
 
@@ -325,7 +329,17 @@ fn a_caller_with_an_earlier_schema_is_told_what_changed() {
         batching: None,
         schema_hash: 99,
         schema_json: "{}".into(),
-        schema_changes: vec![(4, "other".into()), (5, "request.b: integer → number".into())],
+        compatible_schemas: vec![6, 7],
+        schema_changes: vec![
+            (4, vec!["other".into()]),
+            (
+                5,
+                vec![
+                    "request.b: number → integer".into(),
+                    "request.c: removed (was integer, required)".into(),
+                ],
+            ),
+        ],
         doc: String::new(),
         recording: MethodRecording::default(),
     }]);
@@ -333,10 +347,41 @@ fn a_caller_with_an_earlier_schema_is_told_what_changed() {
     caller.send_as("add", b"", RequestHeader { schema_pin: 5, ..RequestHeader::default() });
     let answer = caller.answer();
     assert_eq!(answer.status, Code::FailedPrecondition);
-    assert!(answer.error().message.contains("request.b: integer → number"), "{answer:?}");
-    caller.send_as("add", b"", RequestHeader { schema_pin: 99, ..RequestHeader::default() });
-    assert_eq!(caller.answer().status, Code::Ok);
+    let error = answer.error();
+    assert_eq!(
+        error.message,
+        "the caller was built against schema 0x0000000000000005 of \"add\", version 1 has schema 0x0000000000000063: \
+         request.b: number → integer; request.c: removed (was integer, required); generate the client again: \
+         pycrust types test -o FILE"
+    );
+    assert_eq!((&*error.exception, error.may_have_run), ("pycrust.errors.SchemaMismatch", false));
+    let told = Mismatch {
+        method: "add".into(),
+        pinned: 5,
+        live: 99,
+        version: 1,
+        changes: vec![
+            "request.b: number → integer".into(),
+            "request.c: removed (was integer, required)".into(),
+        ],
+    };
+    assert_eq!(rmp_serde::from_slice::<Mismatch>(&error.details).unwrap(), told);
+    // Callers that were built against what goes on working, or against nothing, are answered.
+    for schema_pin in [99, 6, 7, 0] {
+        caller.send_as("add", b"", RequestHeader { schema_pin, ..RequestHeader::default() });
+        assert_eq!(caller.answer().status, Code::Ok, "{schema_pin}");
+    }
     rig.finish();
+}
+
+/// What a caller reads of such a refusal.
+#[derive(Debug, PartialEq, Eq, serde::Deserialize)]
+struct Mismatch {
+    method: String,
+    pinned: u64,
+    live: u64,
+    version: u32,
+    changes: Vec<String>,
 }
 
 #[test]

@@ -43,6 +43,7 @@ fn engine() -> Arc<RealEngine> {
         schema_hash: 0,
         // Long enough that the answer to `pycrust.methods` is a large frame.
         schema_json: "x".repeat(5000),
+        compatible_schemas: Vec::new(),
         schema_changes: Vec::new(),
         doc: String::new(),
         recording: MethodRecording::default(),

@@ -7,7 +7,7 @@ use crate::clients::answer::Patience;
 use crate::clients::call::Call;
 use crate::engine::Engine;
 use crate::queueing::deadline::{Unstarted, unstarted};
-use crate::refusals;
+use crate::refusals::{self, SchemaMismatch};
 
 impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
     /// Answers the queued calls that will never run, so that they don't count as waiting.
@@ -42,12 +42,19 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             Unstarted::InVain { left_ns, takes_ns } => refusals::in_vain(&method(), left_ns, takes_ns),
             Unstarted::Superseded => refusals::superseded(&method()),
             Unstarted::OtherSchema { live, version } => {
-                let change = {
+                let changes = {
                     let scheduler = self.scheduler.lock();
-                    let version = scheduler.registry.to_start(index);
-                    version.and_then(|version| version.change_since(call.schema_pin)).map(str::to_owned)
+                    let newest = scheduler.registry.to_start(index).filter(|newest| newest.number == version);
+                    newest.map(|newest| newest.changes_since(call.schema_pin).to_vec()).unwrap_or_default()
                 };
-                refusals::schema_mismatch(&method(), call.schema_pin, live, version, change.as_deref())
+                let mismatch = SchemaMismatch {
+                    method: &method(),
+                    pinned: call.schema_pin,
+                    live,
+                    version,
+                    changes: &changes,
+                };
+                refusals::schema_mismatch(&mismatch, &self.config.endpoint)
             }
         };
         self.refuse(index, call, &refusal, patience);

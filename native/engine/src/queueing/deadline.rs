@@ -21,7 +21,7 @@ pub(crate) enum Unstarted {
         /// Nanoseconds that calls of its method take.
         takes_ns: u64,
     },
-    /// Its caller was built against another schema than this version's.
+    /// Its caller was built against a schema that this version doesn't go on with.
     OtherSchema { live: u64, version: u32 },
     /// A newer call of its client took its place.
     Superseded,

@@ -46,8 +46,10 @@ pub enum Change<H> {
         schema_hash: u64,
         /// The JSON Schemas of request and response, as JSON text.
         schema_json: String,
-        /// What a caller that was built against another schema is told, by that schema's hash.
-        schema_changes: Vec<(u64, String)>,
+        /// The hashes of earlier schemas whose callers go on working.
+        compatible_schemas: Vec<u64>,
+        /// What a caller that was built against another schema and has to change is told, by that schema's hash.
+        schema_changes: Vec<(u64, Vec<String>)>,
         /// The first line of the documentation.
         doc: String,
         /// Whether its calls are recorded, and how.
@@ -81,8 +83,10 @@ pub(crate) struct Version<H> {
     pub(crate) schema_hash: u64,
     /// The JSON Schemas, as JSON text.
     pub(crate) schema_json: String,
-    /// How this schema differs from earlier ones, by their hash.
-    pub(crate) schema_changes: Vec<(u64, String)>,
+    /// The hashes of earlier schemas whose callers go on working.
+    pub(crate) compatible_schemas: Vec<u64>,
+    /// How this schema breaks callers of earlier ones, by their hash.
+    pub(crate) schema_changes: Vec<(u64, Vec<String>)>,
     /// The first line of the documentation.
     pub(crate) doc: String,
     /// Whether its calls are recorded, and how.
@@ -90,9 +94,15 @@ pub(crate) struct Version<H> {
 }
 
 impl<H> Version<H> {
-    /// How this version's schema differs from the one with this hash, where that is known.
-    pub(crate) fn change_since(&self, schema_hash: u64) -> Option<&str> {
-        self.schema_changes.iter().find(|(hash, _)| *hash == schema_hash).map(|(_, text)| text.as_str())
+    /// Whether a caller that was built against the schema with this hash may be answered; 0 is any.
+    pub(crate) fn accepts(&self, schema_hash: u64) -> bool {
+        schema_hash == 0 || schema_hash == self.schema_hash || self.compatible_schemas.contains(&schema_hash)
+    }
+
+    /// What callers of the schema with this hash have to change for, where that is known.
+    pub(crate) fn changes_since(&self, schema_hash: u64) -> &[String] {
+        let changes = self.schema_changes.iter().find(|(hash, _)| *hash == schema_hash);
+        changes.map_or(&[], |(_, changes)| changes)
     }
 }
 
@@ -269,6 +279,7 @@ mod tests {
             batching: None,
             schema_hash: 0,
             schema_json: String::new(),
+            compatible_schemas: Vec::new(),
             schema_changes: Vec::new(),
             doc: String::new(),
             recording: Arc::default(),
@@ -301,6 +312,19 @@ mod tests {
         assert_eq!(registry.to_start(0).map(|version| version.number), Some(1));
         assert_eq!(registry.drained(0).map(|version| version.number), Some(1));
         assert!(registry.to_start(0).is_none());
+    }
+
+    #[test]
+    fn callers_of_a_compatible_schema_are_accepted() {
+        let live = Version {
+            schema_hash: 9,
+            compatible_schemas: vec![7, 8],
+            schema_changes: vec![(6, vec!["request.b: removed".into()])],
+            ..version("a".into(), 1, 1)
+        };
+        assert_eq!([0, 5, 6, 7, 8, 9].map(|pin| live.accepts(pin)), [true, false, false, true, true, true]);
+        assert_eq!(live.changes_since(6), ["request.b: removed"]);
+        assert!(live.changes_since(5).is_empty());
     }
 
     #[test]

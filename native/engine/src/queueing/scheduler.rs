@@ -392,8 +392,8 @@ impl<H: Send + Sync + 'static, L: Link> Scheduler<H, L> {
         let takes_ns = self.queues[index].takes_ns();
         let late = unstarted(&call, now_ns).or_else(|| in_vain(&call, now_ns, takes_ns));
         let unstarted = late.or_else(|| {
-            let differs = call.schema_pin != 0 && call.schema_pin != version.schema_hash;
-            differs.then_some(Unstarted::OtherSchema { live: version.schema_hash, version: version.number })
+            let other = Unstarted::OtherSchema { live: version.schema_hash, version: version.number };
+            (!version.accepts(call.schema_pin)).then_some(other)
         });
         match unstarted {
             None => Some(call),

@@ -167,6 +167,7 @@ pub fn registration(method: &str, concurrency: usize, handler: Handler) -> Chang
         batching: None,
         schema_hash: 0,
         schema_json: String::new(),
+        compatible_schemas: Vec::new(),
         schema_changes: Vec::new(),
         doc: String::new(),
         recording: MethodRecording::default(),

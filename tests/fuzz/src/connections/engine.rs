@@ -52,6 +52,7 @@ pub fn worker<L: Link>(endpoint: &str, given: &Arc<Mutex<Vec<u8>>>) -> Arc<Worke
         batching: None,
         schema_hash: 5,
         schema_json: "{}".into(),
+        compatible_schemas: Vec::new(),
         schema_changes: Vec::new(),
         doc: String::new(),
         recording: MethodRecording::default(),
