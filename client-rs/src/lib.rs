@@ -72,6 +72,7 @@
 //! | `serde_json::Value` | anything that JSON has | as its parts |
 //! | [`Raw`] | anything | as it is |
 //! | `Tensor<T>`, `TensorView`, `attached` | NumPy array, PyTorch tensor | beside the body |
+//! | `Tensor<T>` of a [`Record`] | NumPy array of a structured type | beside the body |
 //!
 //! Nothing is cut. A parameter that is a `datetime`, `time` or `timedelta`, which count microseconds, refuses nanoseconds;
 //! one that is a `pycrust.Timestamp` keeps them. An integer of Python's beyond 64 bits is read as `i128` or `u128`. To
@@ -114,7 +115,7 @@ pub use futures_core::Stream;
 pub use metadata::{Metadata, MetadataValue};
 pub use method::{Method, Pinned};
 pub use options::{Encoding, Retry, WhenFull};
-pub use pycrust_macros::service;
+pub use pycrust_macros::{Record, service};
 pub use pycrust_protocol::error::Location;
 pub use pycrust_protocol::header::TraceContext;
 pub use pycrust_protocol::trace::InvalidTrace;
@@ -122,7 +123,8 @@ pub use pycrust_protocol::{Code, ValidationIssue};
 pub use raw::Raw;
 pub use request::{Request, RequestWith};
 pub use spin::{MAX_SPIN, Spin};
-pub use tensor::{Arena, DType, Element, Tensor, TensorError, TensorMut, TensorView, attached};
+pub use tensor::record::Record;
+pub use tensor::{Arena, DType, Element, Tensor, TensorError, TensorMut, TensorView, attached, record};
 pub use timestamp::{Timestamp, TimestampError};
 pub use timing::Timing;
 

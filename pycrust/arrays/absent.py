@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from pycrust.arrays.outgoing import describe
+from pycrust.arrays.records import Layout, text_of
 from pycrust.text.kinds import kind_of
 
 
@@ -12,7 +13,7 @@ class Absent:
     """In the place of an array of a recorded call that was not recorded itself.
 
     Args:
-        dtype: The type of its elements.
+        dtype: The type of its elements; of records, as they are shown.
         shape: Its shape.
 
     Examples:
@@ -38,6 +39,11 @@ class Absent:
     def __repr__(self) -> str:
         """What it was."""
         return f"<{self.dtype} array of the shape {self.shape}, not recorded>"
+
+
+def absent(elements: str | Layout, shape: tuple[int, ...]) -> Absent:
+    """What stands for an array of these elements."""
+    return Absent(elements if isinstance(elements, str) else text_of(elements), shape)
 
 
 def arguments_again(value: Any) -> Any:
@@ -72,4 +78,4 @@ def without_elements(value: Any) -> Any:
     if not hasattr(value, "dtype") and kind_of(value) is not memoryview:
         return value
     described = describe(value)
-    return cast("object", value) if described is None else Absent(described[1], described[2])
+    return cast("object", value) if described is None else absent(described[1], described[2])

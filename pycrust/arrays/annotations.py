@@ -11,11 +11,15 @@ from pydantic_core import PydanticCustomError, core_schema
 
 from pycrust.arrays.elements import DTYPES
 from pycrust.arrays.incoming import to_torch
+from pycrust.arrays.records import difference, layout_of, schema_of, seen_as, structured, text_of
+from pycrust.text.values import elements_text
 
 if TYPE_CHECKING:
     from types import EllipsisType, ModuleType
 
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+
+    from pycrust.arrays.records import Layout
 
 
 class _Constraint(ABC):
@@ -118,21 +122,44 @@ class DType(_Constraint):
     """The type of an array's elements, in an annotation.
 
     Args:
-        name: NumPy's and PyTorch's name for it, such as `"uint8"`, `"float32"` or `"bfloat16"`.
+        elements: NumPy's and PyTorch's name for it, such as `"uint8"`, `"float32"` or `"bfloat16"`. Of records, a
+            structured `np.dtype`, or the list of fields that one is made of.
 
     Raises:
         ValueError: No such type crosses.
+        TypeError: A field of the records can't cross.
+
+    Examples:
+        >>> from typing import Annotated
+        >>> import numpy as np
+        >>> from pycrust import DType, RpcEndpoint
+        >>> endpoint = RpcEndpoint("records-doc")
+        >>> tick = np.dtype([("at", "i8"), ("price", "f8"), ("size", "u4"), ("side", "u1")], align=True)
+        >>> @endpoint.register
+        ... def turnover(ticks: Annotated[np.ndarray, DType(tick)]) -> float:
+        ...     return float((ticks["price"] * ticks["size"]).sum())
+        >>> endpoint._dispatch("turnover", [np.array([(1, 2.5, 4, 0), (2, 1.5, 2, 1)], tick)])
+        13.0
     """
 
-    def __init__(self, name: str) -> None:
-        """Keeps the name."""
-        if name not in DTYPES:
-            raise ValueError(f"no type of elements is {name!r}: {', '.join(sorted(DTYPES))}")
-        self.name = name
+    def __init__(self, elements: Any) -> None:
+        """Keeps the name, and what is in a record."""
+        self.layout: Layout | None = None
+        if not isinstance(elements, str):
+            given = structured(elements)
+            elements = given.name
+            self.layout = layout_of(given) if given.names is not None else None
+        if self.layout is None and elements not in DTYPES:
+            raise ValueError(f"no type of elements is {elements!r}: {', '.join(sorted(DTYPES))}")
+        self.name = str(elements) if self.layout is None else text_of(self.layout)
 
     def check(self, value: Any) -> Any:
         """The array, if its elements have the type."""
+        if self.layout is not None and getattr(value.dtype, "names", None) is not None:
+            return self._check_records(value, self.layout)
         found = str(value.dtype).removeprefix("torch.") if not hasattr(value.dtype, "name") else value.dtype.name
+        if getattr(value.dtype, "names", None) is not None:
+            found = elements_text(value.dtype)
         if found == self.name:
             return value
         raise PydanticCustomError(
@@ -141,9 +168,22 @@ class DType(_Constraint):
             {"expected": self.name, "found": found},
         )
 
+    def _check_records(self, value: Any, layout: Layout) -> Any:
+        try:
+            differs = difference(layout, layout_of(value.dtype))
+        except TypeError as error:
+            differs = str(error)
+        if differs is None:
+            return seen_as(value, layout)
+        raise PydanticCustomError(
+            "array_dtype",
+            "Array should have elements of {expected}: {difference}",
+            {"expected": self.name, "difference": differs},
+        )
+
     def schema(self) -> dict[str, Any]:
-        """The name."""
-        return {"dtype": self.name}
+        """The name, or of records the fields and how many bytes there are."""
+        return {"dtype": self.name} if self.layout is None else schema_of(self.layout)
 
     def __repr__(self) -> str:
         """As it is written."""
@@ -164,7 +204,7 @@ def array_schema(cls: Any) -> core_schema.CoreSchema:
             return value
         numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
         if package == "torch" and numpy is not None and isinstance(value, numpy.ndarray):
-            return to_torch(value)
+            return _to_torch(value)
         if package == "numpy" and torch is not None and isinstance(value, torch.Tensor):
             return _from_torch(value, torch)
         raise PydanticCustomError(
@@ -177,6 +217,15 @@ def array_schema(cls: Any) -> core_schema.CoreSchema:
     schema = core_schema.no_info_plain_validator_function(convert)
     schema["metadata"] = {"pydantic_js_functions": [described]}
     return schema
+
+
+def _to_torch(array: Any) -> Any:
+    try:
+        return to_torch(array)
+    except TypeError as error:
+        raise PydanticCustomError(
+            "is_instance_of", "Array can't be PyTorch's: {reason}", {"reason": str(error)}
+        ) from error
 
 
 def _from_torch(tensor: Any, _torch: ModuleType) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 from pycrust._extension import Buffer
 from pycrust.arrays.elements import optional
+from pycrust.arrays.records import Layout, dtype_of
 
 #: Formats of the buffer protocol for elements of native size and order.
 _FORMATS = {
@@ -27,17 +28,20 @@ _FORMATS = {
 }
 
 
-def view(buffer: Buffer, dtype: str, shape: tuple[int, ...], big_endian: bool, column_major: bool) -> Any:  # noqa: FBT001 - called by the native decoder, by position
+def view(buffer: Buffer, dtype: str | Layout, shape: tuple[int, ...], big_endian: bool, column_major: bool) -> Any:  # noqa: FBT001 - called by the native decoder, by position
     """An array over bytes that came, without a copy: read-only.
 
     Returns:
-        A NumPy array; where NumPy is not installed, a `memoryview` of the same shape. A bfloat16 array needs
-        `ml_dtypes`, or is a PyTorch tensor as `to_torch` makes it.
+        A NumPy array, of a structured type for records; where NumPy is not installed, a `memoryview` of the same
+        shape. A bfloat16 array needs `ml_dtypes`, or is a PyTorch tensor as `to_torch` makes it.
 
     Raises:
         TypeError: Nothing that is installed has a form for it.
     """
     numpy = optional("numpy")
+    if not isinstance(dtype, str):
+        kind = dtype_of(dtype)
+        return numpy.ndarray(shape, kind, buffer, 0, None, "F" if column_major else "C")
     if numpy is None:
         if column_major or big_endian is not (sys.byteorder == "big") or dtype not in _FORMATS:
             raise TypeError(f"an array of {dtype} came, which needs NumPy: pip install numpy")
@@ -88,9 +92,12 @@ def to_torch(value: Any, device: Any = None) -> Any:
 
     Raises:
         ModuleNotFoundError: PyTorch is not installed.
+        TypeError: It is an array of records.
     """
     torch: Any = sys.modules.get("torch") or importlib.import_module("torch")
     plain = value
+    if getattr(plain.dtype, "names", None) is not None:
+        raise TypeError("PyTorch has no tensors of records: take a NumPy array, and make tensors of its fields")
     if device is None and type(getattr(plain, "base", None)) is Buffer:
         tensor = _over_private(plain, _torch_dtype(plain.dtype), torch)
         if tensor is not None:

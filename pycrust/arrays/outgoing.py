@@ -8,11 +8,12 @@ import sys
 from typing import Any
 
 from pycrust.arrays.elements import DTYPES, optional
+from pycrust.arrays.records import Layout, layout_of
 from pycrust.text.kinds import kind_of
 from pycrust.values.refusals import labels
 
 #: The exporter of the bytes, the type of the elements, the shape, big-endian, first dimension fastest.
-Described = tuple[Any, str, tuple[int, ...], bool, bool]
+Described = tuple[Any, str | Layout, tuple[int, ...], bool, bool]
 
 
 def describe(value: Any) -> Described | None:
@@ -50,6 +51,8 @@ def _describe_ndarray(given: Any, numpy: Any) -> Described:
     if isinstance(given, numpy.ma.MaskedArray):
         raise TypeError("a masked array would lose its mask: send .filled(value), or the mask beside it")
     plain = numpy.asarray(given)
+    if plain.dtype.names is not None:
+        return _describe_records(plain, numpy)
     name = str(plain.dtype.name)
     if name not in DTYPES:
         raise TypeError(f"an array of dtype {plain.dtype} can't cross: send {labels(plain.dtype)}")
@@ -63,6 +66,17 @@ def _describe_ndarray(given: Any, numpy: Any) -> Described:
             return ordered, name, shape, big_endian and plain.itemsize > 1, False
         ordered = numpy.ascontiguousarray(ordered)
     return ordered.reshape(-1).view(numpy.uint8), name, shape, big_endian and plain.itemsize > 1, column_major
+
+
+def _describe_records(plain: Any, numpy: Any) -> Described:
+    layout = layout_of(plain.dtype)
+    shape = tuple(int(size) for size in plain.shape)
+    column_major = not plain.flags.c_contiguous and bool(plain.flags.f_contiguous)
+    ordered = plain.T if column_major else plain
+    if not ordered.flags.c_contiguous:
+        # Its records are put in order where they are copied to; what is in them is nothing to the copy.
+        return ordered.view(f"V{plain.itemsize}"), layout, shape, False, False
+    return ordered.reshape(-1).view(numpy.uint8), layout, shape, False, column_major
 
 
 def _describe_tensor(given: Any, torch: Any) -> Described:

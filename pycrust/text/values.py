@@ -9,6 +9,8 @@ from typing import Any, cast
 _MAX_TEXT = 2_000
 #: Elements that `plain` keeps of one list or dict.
 _MAX_ELEMENTS = 100
+#: Fields of a record that are named.
+_MAX_FIELDS = 12
 #: How deep `plain` and `brief` look.
 _MAX_DEPTH = 12
 
@@ -69,7 +71,44 @@ def array_text(value: Any) -> str | None:
     if not isinstance(shape, tuple) or dtype is None:
         return None
     sizes = " by ".join(str(size) for size in cast("tuple[Any, ...]", shape)) or "scalar"
-    return f"<{str(dtype).removeprefix('torch.')} array, {sizes}>"
+    return f"<{elements_text(dtype)} array, {sizes}>"
+
+
+def elements_text(dtype: Any) -> str:
+    """What a type of elements is shown as, NumPy's or PyTorch's; of a structured one its fields.
+
+    Examples:
+        >>> import numpy as np
+        >>> elements_text(np.dtype([("at", "i8"), ("levels", "f4", (5,)), ("symbol", "S8")]))
+        'record(at int64, levels float32[5], symbol bytes[8])'
+    """
+    names = getattr(dtype, "names", None)
+    if not isinstance(names, tuple):
+        return str(dtype).removeprefix("torch.")
+    return record_text([(str(name), *_field(dtype.fields[name][0])) for name in cast("tuple[Any, ...]", names)])
+
+
+def _field(dtype: Any) -> tuple[str, tuple[int, ...]]:
+    shape: tuple[int, ...] = ()
+    while dtype.subdtype is not None:
+        dtype, inner = dtype.subdtype
+        shape = (*shape, *inner)
+    if dtype.kind == "S":
+        return "bytes", (*shape, dtype.itemsize)
+    return ("record" if dtype.names else str(dtype.name)), shape
+
+
+def record_text(fields: list[tuple[str, str, tuple[int, ...]]]) -> str:
+    """What records are shown as, by the names, types and sizes of their fields.
+
+    Examples:
+        >>> record_text([("at", "int64", ()), ("levels", "float32", (5, 2))])
+        'record(at int64, levels float32[5, 2])'
+    """
+    parts = [f"{name} {kind}{list(shape) if shape else ''}" for name, kind, shape in fields[:_MAX_FIELDS]]
+    if len(fields) > _MAX_FIELDS:
+        parts.append(f"… {len(fields) - _MAX_FIELDS} more")
+    return f"record({', '.join(parts)})"
 
 
 def plain(value: Any, depth: int = 0) -> Any:  # noqa: PLR0911 - one way out for each type

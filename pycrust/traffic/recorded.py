@@ -298,7 +298,9 @@ class RecordedCall:
         return self._arguments_of(self._source.request)
 
     def _shown_arguments(self) -> Any:
-        return self._arguments_of(self._source.request if self.shown is None else self.shown.request)
+        if self.shown is None:
+            return self._arguments_of(self._source.request)
+        return self._redaction.records(self._arguments_of(self.shown.request))
 
     def _arguments_of(self, payload: bytes) -> Any:
         source = self._source

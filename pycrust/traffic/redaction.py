@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 from pycrust._extension import Scrub
+from pycrust.arrays.records import without_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +24,7 @@ REDACTED = "[redacted]"
 
 @dataclass(frozen=True)
 class Redaction:
-    """Hides fields of recorded calls by their names, wherever they are.
+    """Hides fields of recorded calls by their names, wherever they are, those of records in arrays too.
 
     Attributes:
         fields: Names, in which `*` stands for any text; case doesn't matter.
@@ -58,6 +59,17 @@ class Redaction:
         text = self._without_refusals(value, text or str) if is_error else text or str
         return self.asked(method, part, self._hide(value, text, is_error=is_error))
 
+    def records(self, value: Any) -> Any:
+        """The value without what is hidden of the records in its arrays, which no payload shows."""
+        if isinstance(value, dict):
+            return {key: self.records(one) for key, one in cast("dict[Any, Any]", value).items()}
+        if isinstance(value, list):
+            return [self.records(one) for one in cast("list[Any]", value)]
+        if getattr(getattr(value, "dtype", None), "names", None) is None:
+            return value
+        left = without_fields(value, self.scrub.hides)
+        return REDACTED if left is None else left
+
     def asked(self, method: str, part: str, value: Any) -> Any:
         """What the hook shows of a value from which the fields are taken out."""
         if self.hook is None:
@@ -79,7 +91,7 @@ class Redaction:
             }
         if isinstance(value, list):
             return [self._hide(one, text, is_error=is_error) for one in cast("list[Any]", value)]
-        return _repeating(value, text)
+        return self.records(_repeating(value, text))
 
     def _without_refusals(self, error: Any, text: Callable[[str], str]) -> Callable[[str], str]:
         """What is shown of an error's texts: not what its list of mistakes says of hidden fields."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 from pycrust.arrays.absent import Absent
 from pycrust.text.clipping import without_middle
 from pycrust.text.kinds import kind_of
+from pycrust.text.values import elements_text
 from pycrust.traffic.redaction import REDACTED
 
 if TYPE_CHECKING:
@@ -307,6 +308,13 @@ class _Comparison:
             return
         if one.shape != other.shape:
             self.add(path, "shape", f"shape {one.shape}", f"shape {other.shape}")
+            return
+        if one.dtype.names is not None and one.dtype.names == other.dtype.names:
+            for name in one.dtype.names:
+                self.arrays(_under(path, name), one[name], other[name])
+            return
+        if one.dtype.names != other.dtype.names:
+            self.add(path, "type", elements_text(one.dtype), elements_text(other.dtype))
             return
         import numpy as np  # noqa: PLC0415 - only who has arrays has NumPy
 

@@ -7,7 +7,8 @@ import msgpack
 import pytest
 
 from pycrust import Code, _extension
-from pycrust.arrays.absent import Absent
+from pycrust.arrays.absent import absent
+from pycrust.arrays.records import dtype_of, layout_of
 from pycrust.handlers.schema import schema_hash, shape_text
 from pycrust.handlers.schema_diff import schema_changes
 from pycrust.text.names import check_endpoint, check_method
@@ -77,11 +78,31 @@ def test_error_payload(vector):
 def test_tensor(vector):
     raw, expected = unhex(vector["hex"]), vector["value"]
     decoded = _extension.decode_kept(msgpack.packb(msgpack.ExtType(1, raw)))
-    assert decoded == Absent(expected["dtype"], tuple(expected["shape"]))
+    layout = layout_of_record(expected)
+    assert decoded == absent(expected["dtype"] if layout is None else layout, tuple(expected["shape"]))
+    if layout is not None:
+        assert layout_of(dtype_of(layout)) == layout
     _dtype, flags, dimensions, _reserved, attachment = struct.unpack_from("<BBBBI", raw)
     assert (flags & 1, flags >> 1) == (expected.get("big_endian", False), expected.get("column_major", False))
     assert attachment == expected.get("attachment", 0)
     assert list(struct.unpack_from(f"<{dimensions}Q", raw, 8)) == expected["shape"]
+
+
+def layout_of_record(value):
+    """What is in a vector's records, as this package has it; `None` if it has none."""
+    if "fields" not in value:
+        return None
+    fields = [
+        (
+            string(field["name"]),
+            "bytes" if field.get("string") else field["dtype"],
+            field["offset"],
+            tuple(field.get("shape", ())),
+            field.get("big_endian", False),
+        )
+        for field in value["fields"]
+    ]
+    return value["itemsize"], tuple(fields)
 
 
 @pytest.mark.parametrize("vector", vectors("tensors", "error"), ids=named)

@@ -1,9 +1,11 @@
 //! The macros of `pycrust-client`, which exports them.
 #![forbid(unsafe_code)]
 
-use proc_macro::TokenStream;
-
+mod record;
 mod service;
+
+use proc_macro::TokenStream;
+use syn::{DeriveInput, parse_macro_input};
 
 /// A module with a client for an endpoint, made of its lock file: a method for each handler, a type for each class.
 ///
@@ -28,4 +30,11 @@ mod service;
 #[proc_macro]
 pub fn service(input: TokenStream) -> TokenStream {
     service::expand(input.into()).into()
+}
+
+/// See `pycrust_client::Record`.
+#[proc_macro_derive(Record, attributes(record))]
+pub fn record(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    record::derive(&input).unwrap_or_else(|error| error.into_compile_error()).into()
 }

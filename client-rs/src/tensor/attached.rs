@@ -15,7 +15,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use pycrust_protocol::tensor::DType;
 use pycrust_transport::Source;
 use serde::{Deserialize, Deserializer, Serializer};
 
@@ -40,7 +39,7 @@ impl Source for Kept {
 /// # Errors
 /// The serializer's; outside of a call's arguments.
 pub fn serialize<S: Serializer>(bytes: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
-    wire::serialize(serializer, DType::U8, &[bytes.len()], || Arc::new(Kept(bytes.clone())))
+    wire::serialize(serializer, wire::Elements::of::<u8>(), &[bytes.len()], || Arc::new(Kept(bytes.clone())))
 }
 
 /// Reads them; an array of any type and shape gives its bytes.

@@ -1,17 +1,41 @@
 //! Types of elements.
 
+use std::sync::Arc;
+
 use bytemuck::Pod;
 use half::{bf16, f16};
+use pycrust_protocol::record::Layout;
 use pycrust_protocol::tensor::DType;
 
-/// A type that arrays are made of.
+use super::record::{self, Record};
+
+/// A type that arrays are made of: a number, or a [`Record`].
 pub trait Element: Pod + Send + Sync + sealed::Sealed {
     /// Its number on the wire.
     const DTYPE: DType;
 
+    /// What is in a record; `None` for a number.
+    fn layout() -> Option<Arc<Layout>> {
+        None
+    }
+
     /// The same element with its bytes in the other order.
     #[must_use]
     fn swapped(self) -> Self;
+}
+
+impl<T: Record> sealed::Sealed for T {}
+
+impl<T: Record> Element for T {
+    const DTYPE: DType = DType::Record;
+
+    fn layout() -> Option<Arc<Layout>> {
+        Some(Arc::clone(<T as Record>::layout()))
+    }
+
+    fn swapped(self) -> Self {
+        record::swapped(self)
+    }
 }
 
 mod sealed {

@@ -6,7 +6,8 @@ use pycrust_transport::Source;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::element::Element;
-use super::view::{TensorError, TensorView};
+use super::error::TensorError;
+use super::view::TensorView;
 use super::wire;
 
 /// An array of this process's own: of arguments, copied once when it is sent, or copied out of a result.
@@ -98,7 +99,8 @@ impl<T: Element> Source for Elements<T> {
 
 impl<T: Element> Serialize for Tensor<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        wire::serialize(serializer, T::DTYPE, &self.shape, || Arc::new(Elements(Arc::clone(&self.elements))))
+        let elements = || Arc::new(Elements(Arc::clone(&self.elements))) as Arc<dyn Source>;
+        wire::serialize(serializer, wire::Elements::of::<T>(), &self.shape, elements)
     }
 }
 

@@ -30,7 +30,7 @@ impl<T: Element> TensorMut<T> {
 
     /// Bytes of an array of this shape; `None` if no memory could hold them.
     pub(crate) fn bytes(shape: &[usize]) -> Option<usize> {
-        shape.iter().try_fold(T::DTYPE.size(), |bytes, size| bytes.checked_mul(*size))
+        shape.iter().try_fold(size_of::<T>(), |bytes, size| bytes.checked_mul(*size))
     }
 
     /// Elements in each dimension.
@@ -59,7 +59,7 @@ impl<T: Element> TensorMut<T> {
 
 impl<T: Element> Serialize for TensorMut<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        wire::serialize_built(serializer, T::DTYPE, &self.shape, &self.home)
+        wire::serialize_built(serializer, wire::Elements::of::<T>(), &self.shape, &self.home)
     }
 }
 

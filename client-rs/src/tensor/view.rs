@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use pycrust_protocol::record::Layout;
 use pycrust_protocol::tensor::{DType, Tensor as Descriptor};
 use pycrust_transport::View;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::element::Element;
-use super::wire;
+use super::error::TensorError;
+use super::{record, wire};
 
 /// An array of a result, read where it is: in shared memory, if it is large. A clone is another view of it.
 ///
@@ -32,59 +34,25 @@ pub struct TensorView {
     bytes: View,
 }
 
-/// An array is not what it is taken for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TensorError {
-    /// Its elements have another type.
-    DType {
-        /// The type that they have.
-        found: DType,
-        /// The type that was asked for.
-        expected: DType,
-    },
-    /// They are not in native byte order, or the first dimension varies fastest:
-    /// [`to_vec`](TensorView::to_vec) puts them in order.
-    Order,
-    /// There are more or fewer than the shape has.
-    Shape {
-        /// The shape.
-        shape: Vec<usize>,
-        /// How many elements there are.
-        elements: usize,
-    },
-}
-
-impl std::fmt::Display for TensorError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::DType { found, expected } => {
-                write!(f, "an array of {}, not of {}", found.name(), expected.name())
-            }
-            Self::Order => f.write_str(
-                "the array is big-endian, or its first dimension varies fastest: to_vec() puts it in order",
-            ),
-            Self::Shape { shape, elements } => write!(f, "{elements} elements for the shape {shape:?}"),
-        }
-    }
-}
-
-impl std::error::Error for TensorError {}
-
 impl TensorView {
     /// Elements in each dimension.
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
-    /// The type of the elements.
+    /// The type of the elements; what is in a record is its [`layout`](Self::layout).
     pub fn dtype(&self) -> DType {
         self.descriptor.dtype
     }
 
+    /// What is in an element that is a record; `None` for a number.
+    pub fn layout(&self) -> Option<&Layout> {
+        self.descriptor.layout.as_deref()
+    }
+
     /// How many elements there are.
     pub fn len(&self) -> usize {
-        self.bytes.len() / self.dtype().size()
+        self.bytes.len() / self.descriptor.item_size()
     }
 
     /// Whether there are none.
@@ -99,30 +67,43 @@ impl TensorView {
 
     /// Whether the elements are in native byte order, the last dimension fastest.
     pub fn is_standard(&self) -> bool {
-        let native = self.descriptor.big_endian == cfg!(target_endian = "big") || self.dtype().swapped() == 1;
-        native && (!self.descriptor.column_major || self.shape.len() < 2)
+        self.is_native() && (!self.descriptor.column_major || self.shape.len() < 2)
+    }
+
+    /// Whether the elements are in native byte order.
+    fn is_native(&self) -> bool {
+        match self.layout() {
+            Some(layout) => !layout.fields().iter().any(record::is_swapped),
+            None => self.descriptor.big_endian == cfg!(target_endian = "big") || self.dtype().swapped() == 1,
+        }
     }
 
     /// The elements, where they are.
     ///
     /// # Errors
-    /// [`TensorError`] if they have another type or are not in order.
+    /// [`TensorError`] if they have another type or are not in order; for a record, if its fields are elsewhere.
     pub fn as_slice<T: Element>(&self) -> Result<&[T], TensorError> {
         self.check::<T>()?;
+        self.check_places::<T>()?;
         if self.is_standard() { Ok(bytemuck::cast_slice(&self.bytes)) } else { Err(TensorError::Order) }
     }
 
-    /// A copy of the elements, in native byte order, the last dimension fastest.
+    /// A copy of the elements, in native byte order, the last dimension fastest; of records, each field in its place.
     ///
     /// # Errors
-    /// [`TensorError`] if they have another type.
+    /// [`TensorError`] if they have another type, records other fields.
     pub fn to_vec<T: Element>(&self) -> Result<Vec<T>, TensorError> {
         self.check::<T>()?;
-        let raw: &[T] = bytemuck::cast_slice(&self.bytes);
-        let ordered =
-            if self.descriptor.column_major { by_rows(raw, &self.shape) } else { Cow::Borrowed(raw) };
-        let mut elements = ordered.into_owned();
-        if self.descriptor.big_endian != cfg!(target_endian = "big") {
+        let raw = match (T::layout(), self.layout()) {
+            (Some(expected), Some(found)) => record::arranged(&expected, found, &self.bytes),
+            _ => Cow::Borrowed(bytemuck::cast_slice(&self.bytes)),
+        };
+        let mut elements: Vec<T> =
+            if self.descriptor.column_major { by_rows(&raw, &self.shape) } else { raw.into_owned() };
+        if let Some(layout) = T::layout() {
+            record::clear_gaps(&layout, &mut elements);
+        }
+        if self.layout().is_none() && self.descriptor.big_endian != cfg!(target_endian = "big") {
             for element in &mut elements {
                 *element = element.swapped();
             }
@@ -141,6 +122,9 @@ impl TensorView {
     }
 
     fn check<T: Element>(&self) -> Result<(), TensorError> {
+        if let (Some(expected), Some(found)) = (T::layout(), self.layout()) {
+            return record::fits(&expected, found);
+        }
         match self.dtype() {
             found if found == T::DTYPE => Ok(()),
             // A byte each, 0 or 1.
@@ -148,10 +132,18 @@ impl TensorView {
             found => Err(TensorError::DType { found, expected: T::DTYPE }),
         }
     }
+
+    /// Whether records have their fields where `T` has them.
+    fn check_places<T: Element>(&self) -> Result<(), TensorError> {
+        match (T::layout(), self.layout()) {
+            (Some(expected), Some(found)) => record::lies(&expected, found),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The elements of an array whose first dimension varies fastest, with the last one fastest.
-fn by_rows<T: Element>(raw: &[T], shape: &[usize]) -> Cow<'static, [T]> {
+fn by_rows<T: Element>(raw: &[T], shape: &[usize]) -> Vec<T> {
     let mut strides = Vec::with_capacity(shape.len());
     let mut stride = 1;
     for size in shape {
@@ -170,7 +162,7 @@ fn by_rows<T: Element>(raw: &[T], shape: &[usize]) -> Cow<'static, [T]> {
             at[dimension] = 0;
         }
     }
-    Cow::Owned(ordered)
+    ordered
 }
 
 impl<'de> Deserialize<'de> for TensorView {
@@ -187,7 +179,8 @@ impl Serialize for TensorView {
         if !self.is_standard() {
             return Err(serde::ser::Error::custom(TensorError::Order));
         }
-        wire::serialize(serializer, self.dtype(), &self.shape, || std::sync::Arc::new(self.bytes.clone()))
+        let elements = wire::Elements { dtype: self.dtype(), layout: self.descriptor.layout.clone() };
+        wire::serialize(serializer, elements, &self.shape, || std::sync::Arc::new(self.bytes.clone()))
     }
 }
 
@@ -200,7 +193,8 @@ impl TensorView {
     pub fn as_ndarray<T: Element>(&self) -> Result<ndarray::ArrayViewD<'_, T>, TensorError> {
         use ndarray::ShapeBuilder;
         self.check::<T>()?;
-        if self.descriptor.big_endian != cfg!(target_endian = "big") && self.dtype().swapped() != 1 {
+        self.check_places::<T>()?;
+        if !self.is_native() {
             return Err(TensorError::Order);
         }
         let shape = ndarray::IxDyn(&self.shape).set_f(self.descriptor.column_major);

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use pycrust_protocol::record::Layout;
 use pycrust_protocol::tensor::{DType, TENSOR_EXTENSION, Tensor as Descriptor};
 use pycrust_transport::{Source, View};
 use serde::de::{self, Deserializer, Visitor};
@@ -12,22 +13,37 @@ use serde_bytes::{ByteBuf, Bytes};
 use crate::codec::EXTENSION;
 use crate::tensor::arrays::{Array, Home};
 use crate::tensor::carried;
+use crate::tensor::element::Element;
+
+/// What an array is made of.
+pub(super) struct Elements {
+    pub(super) dtype: DType,
+    /// What is in a record; `None` for a number.
+    pub(super) layout: Option<Arc<Layout>>,
+}
+
+impl Elements {
+    /// Elements of this type.
+    pub(super) fn of<T: Element>() -> Self {
+        Self { dtype: T::DTYPE, layout: T::layout() }
+    }
+}
 
 /// Writes an array of native order whose last dimension varies fastest.
 pub(super) fn serialize<S: Serializer>(
     serializer: S,
-    dtype: DType,
+    elements: Elements,
     shape: &[usize],
     source: impl FnOnce() -> Arc<dyn Source>,
 ) -> Result<S::Ok, S::Error> {
     let attachment = carried::attach(|| Array::Source(source())).ok_or_else(nowhere)?;
-    describe(serializer, dtype, shape, attachment)
+    describe(serializer, elements, shape, attachment)
 }
 
 /// Writes an array that was built in place.
 pub(super) fn serialize_built<S: Serializer>(
     serializer: S,
-    dtype: DType,
+    elements: Elements,
     shape: &[usize],
     home: &Home,
 ) -> Result<S::Ok, S::Error> {
@@ -38,7 +54,7 @@ pub(super) fn serialize_built<S: Serializer>(
         )
     };
     let attachment = carried::attach_built(home).ok_or_else(nowhere)?.map_err(gone)?;
-    describe(serializer, dtype, shape, attachment)
+    describe(serializer, elements, shape, attachment)
 }
 
 fn nowhere<E: serde::ser::Error>() -> E {
@@ -47,13 +63,15 @@ fn nowhere<E: serde::ser::Error>() -> E {
 
 fn describe<S: Serializer>(
     serializer: S,
-    dtype: DType,
+    elements: Elements,
     shape: &[usize],
     attachment: u32,
 ) -> Result<S::Ok, S::Error> {
     let shape = shape.iter().map(|size| *size as u64).collect();
-    let descriptor =
-        Descriptor { dtype, big_endian: cfg!(target_endian = "big"), column_major: false, attachment, shape };
+    let Elements { dtype, layout } = elements;
+    // Of a record, each field says it for itself.
+    let big_endian = cfg!(target_endian = "big") && layout.is_none();
+    let descriptor = Descriptor { dtype, layout, big_endian, column_major: false, attachment, shape };
     let mut data = Vec::new();
     descriptor.put(&mut data);
     serializer.serialize_newtype_struct(EXTENSION, &(TENSOR_EXTENSION, Bytes::new(&data)))

@@ -35,6 +35,7 @@
 //! | [`reader`] | what bytes that nobody has checked say, value by value |
 //! | [`metadata`] | what may travel beside a request or an answer |
 //! | [`attachments`], [`tensor`] | where arrays lie beside the body, and what the body says of them |
+//! | [`record`] | what is in an array's elements that have fields |
 //! | [`error`], [`code`] | how a call fails: status numbers, the error's map |
 //! | [`report`] | round trips that the client measured |
 //! | [`handshake`], [`name`] | the control socket's messages, and what may be called what |
@@ -60,6 +61,7 @@ pub mod name;
 pub mod order;
 pub mod payload;
 pub mod reader;
+pub mod record;
 pub mod report;
 pub mod reserved;
 pub mod tensor;

@@ -36,6 +36,18 @@ pub const MAX_ATTACHMENTS: usize = 4096;
 /// Dimensions of an array.
 pub const MAX_DIMENSIONS: usize = 64;
 
+/// Fields of a record.
+pub const MAX_FIELDS: usize = 1024;
+
+/// Bytes of a record: 1 GiB, as of all arrays of a frame.
+pub const MAX_RECORD_LEN: u32 = 1 << 30;
+
+/// Bytes of the name of a record's field.
+pub const MAX_FIELD_NAME_LEN: usize = 255;
+
+/// Dimensions of a record's field.
+pub const MAX_FIELD_DIMENSIONS: usize = 8;
+
 /// Items of streamed arguments that may be sent before the worker grants more.
 pub const UPLOAD_WINDOW: u64 = 64;
 

@@ -1,7 +1,10 @@
 //! Arrays in a body: a MessagePack extension that says which attachment holds the elements, and what they are.
 
+use std::sync::Arc;
+
 use crate::error::Malformed;
 use crate::limits::MAX_DIMENSIONS;
+use crate::record::Layout;
 
 /// The type of the MessagePack extension that stands for an array.
 pub const TENSOR_EXTENSION: i8 = 1;
@@ -53,10 +56,12 @@ pub enum DType {
     C64 = 14,
     /// Two binary64, real and imaginary.
     C128 = 15,
+    /// Several of them with names: a [`Layout`] says which.
+    Record = 16,
 }
 
 /// Every type of elements, with the name that NumPy and PyTorch give it.
-pub const DTYPES: [(DType, &str); 15] = [
+pub const DTYPES: [(DType, &str); 16] = [
     (DType::Bool, "bool"),
     (DType::U8, "uint8"),
     (DType::I8, "int8"),
@@ -72,6 +77,7 @@ pub const DTYPES: [(DType, &str); 15] = [
     (DType::F64, "float64"),
     (DType::C64, "complex64"),
     (DType::C128, "complex128"),
+    (DType::Record, "record"),
 ];
 
 impl DType {
@@ -80,7 +86,7 @@ impl DType {
         number.checked_sub(1).and_then(|at| DTYPES.get(usize::from(at))).map(|(dtype, _)| *dtype)
     }
 
-    /// Its name in NumPy and PyTorch.
+    /// Its name in NumPy and PyTorch; a record's is `record`.
     ///
     /// # Examples
     /// ```
@@ -97,7 +103,7 @@ impl DType {
         DTYPES.iter().find(|(_, known)| *known == name).map(|(dtype, _)| *dtype)
     }
 
-    /// Bytes of one element.
+    /// Bytes of one element; of a record none, since its [`Layout`] says how many there are.
     pub fn size(self) -> usize {
         match self {
             Self::Bool | Self::U8 | Self::I8 => 1,
@@ -105,6 +111,7 @@ impl DType {
             Self::U32 | Self::I32 | Self::F32 => 4,
             Self::U64 | Self::I64 | Self::F64 | Self::C64 => 8,
             Self::C128 => 16,
+            Self::Record => 0,
         }
     }
 
@@ -122,7 +129,9 @@ impl DType {
 pub struct Tensor {
     /// The type of its elements.
     pub dtype: DType,
-    /// The elements are big-endian.
+    /// What is in an element that is a record; of other elements `None`.
+    pub layout: Option<Arc<Layout>>,
+    /// The elements are big-endian; of a record, each field says so for itself.
     pub big_endian: bool,
     /// The first dimension varies fastest, not the last.
     pub column_major: bool,
@@ -137,14 +146,19 @@ impl Tensor {
     ///
     /// # Examples
     /// ```
-    /// use pycrust_protocol::tensor::{DType, Tensor, bytes_of};
+    /// use pycrust_protocol::tensor::bytes_of;
     ///
-    /// assert_eq!(bytes_of(DType::F32, &[3, 224, 224]), Some(602_112));
-    /// assert_eq!((bytes_of(DType::F32, &[]), bytes_of(DType::F32, &[0, u64::MAX, u64::MAX])), (Some(4), Some(0)));
-    /// assert_eq!(bytes_of(DType::U8, &[1 << 40, 1 << 40]), None);
+    /// assert_eq!(bytes_of(4, &[3, 224, 224]), Some(602_112));
+    /// assert_eq!((bytes_of(4, &[]), bytes_of(4, &[0, u64::MAX, u64::MAX])), (Some(4), Some(0)));
+    /// assert_eq!(bytes_of(1, &[1 << 40, 1 << 40]), None);
     /// ```
     pub fn len(&self) -> Option<usize> {
-        bytes_of(self.dtype, &self.shape)
+        bytes_of(self.item_size(), &self.shape)
+    }
+
+    /// Bytes of one element.
+    pub fn item_size(&self) -> usize {
+        self.layout.as_ref().map_or(self.dtype.size(), |layout| layout.item_size())
     }
 
     /// Whether it has no elements.
@@ -168,13 +182,16 @@ impl Tensor {
         for size in &self.shape {
             out.extend_from_slice(&size.to_le_bytes());
         }
+        if let Some(layout) = &self.layout {
+            layout.put(out);
+        }
     }
 
     /// Reads the extension's data.
     ///
     /// # Errors
     /// [`Malformed`], with the offset in `data`, for an unknown type or flag, too many dimensions, a length
-    /// that is not theirs, or a shape that no attachment could hold.
+    /// that is not theirs, records that can't be, or a shape that no attachment could hold.
     ///
     /// # Examples
     /// ```
@@ -182,6 +199,7 @@ impl Tensor {
     ///
     /// let tensor = Tensor {
     ///     dtype: DType::F32,
+    ///     layout: None,
     ///     big_endian: false,
     ///     column_major: false,
     ///     attachment: 0,
@@ -215,20 +233,28 @@ impl Tensor {
         if reserved != 0 {
             return Err(Malformed::new(3, "a reserved byte that is not 0"));
         }
-        if shape.len() != dimensions * 8 {
-            let (found, needed) = (shape.len(), dimensions * 8);
+        let needed = dimensions * 8;
+        let record = dtype == DType::Record;
+        if shape.len() < needed || (shape.len() > needed && !record) {
+            let found = shape.len();
             return Err(Malformed::new(
                 FIXED_LEN,
                 format!("a shape of {found} bytes, {dimensions} dimensions have {needed}"),
             ));
         }
-        let (sizes, _) = shape.as_chunks::<8>();
+        if record && bits & flags::BIG_ENDIAN != 0 {
+            return Err(Malformed::new(1, "big-endian records: each of their fields says so for itself"));
+        }
+        let layout = record.then(|| Layout::decode(data, FIXED_LEN + needed)).transpose()?.map(Arc::new);
+        let (sizes, _) = shape[..needed].as_chunks::<8>();
         let shape: Vec<_> = sizes.iter().map(|size| u64::from_le_bytes(*size)).collect();
-        if bytes_of(dtype, &shape).is_none() {
+        let item_size = layout.as_ref().map_or(dtype.size(), |layout| layout.item_size());
+        if bytes_of(item_size, &shape).is_none() {
             return Err(Malformed::new(FIXED_LEN, format!("an array of the shape {shape:?} is too large")));
         }
         Ok(Self {
             dtype,
+            layout,
             big_endian: bits & flags::BIG_ENDIAN != 0,
             column_major: bits & flags::COLUMN_MAJOR != 0,
             attachment: u32::from_le_bytes([a, b, c, d]),
@@ -237,12 +263,12 @@ impl Tensor {
     }
 }
 
-/// Bytes of an array's elements; `None` if no attachment could hold them.
-pub fn bytes_of(dtype: DType, shape: &[u64]) -> Option<usize> {
+/// Bytes of an array whose elements have `item_size` each; `None` if no attachment could hold them.
+pub fn bytes_of(item_size: usize, shape: &[u64]) -> Option<usize> {
     if shape.contains(&0) {
         return Some(0);
     }
     let elements = shape.iter().try_fold(1_u64, |count, size| count.checked_mul(*size))?;
-    let bytes = elements.checked_mul(dtype.size() as u64)?;
+    let bytes = elements.checked_mul(item_size as u64)?;
     usize::try_from(bytes).ok().filter(|bytes| isize::try_from(*bytes).is_ok())
 }

@@ -2,12 +2,15 @@
 
 mod support;
 
+use std::sync::Arc;
+
 use pycrust_protocol::attachments::put_table;
 use pycrust_protocol::control::{Request, Response, put_request_head, put_response_head};
 use pycrust_protocol::handshake::{Hello, Message, Welcome};
 use pycrust_protocol::header::{
     Common, Credit, Header, Parts, RequestHeader, ResponseHeader, Stages, TraceContext,
 };
+use pycrust_protocol::record::{Field, Layout};
 use pycrust_protocol::report::Report;
 use pycrust_protocol::tensor::{DType, Tensor};
 use pycrust_protocol::{Code, ErrorPayload, ValidationIssue};
@@ -177,6 +180,7 @@ fn tensors() {
         let shape = value["shape"].as_array().expect("a list");
         let expected = Tensor {
             dtype: DType::named(&text(&value["dtype"])).expect("a type"),
+            layout: value.get("fields").map(|fields| Arc::new(layout(number(value, "itemsize"), fields))),
             big_endian: value["big_endian"] == true,
             column_major: value["column_major"] == true,
             attachment: number(value, "attachment"),
@@ -188,6 +192,23 @@ fn tensors() {
         expected.put(&mut encoded);
         assert_eq!(encoded == vector.bytes, vector.canonical(), "{}", vector.name);
     }
+}
+
+fn layout(item_size: u32, fields: &Value) -> Layout {
+    let field = |value: &Value| Field {
+        name: text(&value["name"]),
+        dtype: DType::named(&text(&value["dtype"])).expect("a type"),
+        big_endian: value["big_endian"] == true,
+        string: value["string"] == true,
+        offset: number(value, "offset"),
+        shape: value["shape"].as_array().into_iter().flatten().map(size).collect(),
+    };
+    let fields = fields.as_array().expect("a list").iter().map(field).collect();
+    Layout::new(item_size, fields).expect("a record")
+}
+
+fn size(json: &Value) -> u32 {
+    json.as_u64().and_then(|size| size.try_into().ok()).expect("a size")
 }
 
 #[test]

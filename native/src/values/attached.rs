@@ -6,12 +6,14 @@ use std::sync::Arc;
 use pycrust_protocol::tensor::{DType, TENSOR_EXTENSION, Tensor};
 use pycrust_transport::{Attachment, Source};
 use pyo3::buffer::PyUntypedBuffer;
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
+use pyo3::types::PyString;
 use rmp::encode as write;
 
 use crate::values::memory::{Placed, Rooms};
+use crate::values::records;
 use crate::values::strided::Strided;
 
 /// The arrays of one value, in the order of their attachments.
@@ -68,12 +70,14 @@ impl Attached {
         if described.is_none() {
             return Ok(None);
         }
-        let (bytes, dtype, shape, big_endian, column_major) =
-            described.extract::<(Bound<'_, PyAny>, String, Vec<u64>, bool, bool)>()?;
-        let dtype = DType::named(&dtype)
-            .ok_or_else(|| PyTypeError::new_err(format!("arrays of {dtype} can't cross")))?;
+        let (bytes, elements, shape, big_endian, column_major) =
+            described.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>, Vec<u64>, bool, bool)>()?;
+        let (dtype, layout) = match elements.cast::<PyString>() {
+            Ok(name) => (records::dtype(name.to_str()?)?, None),
+            Err(_) => (DType::Record, Some(Arc::new(records::layout(&elements)?))),
+        };
         let attachment = self.attach(&bytes)?;
-        let tensor = Tensor { dtype, big_endian, column_major, attachment, shape };
+        let tensor = Tensor { dtype, layout, big_endian, column_major, attachment, shape };
         let mut data = Vec::new();
         tensor.put(&mut data);
         let written = write::write_ext_meta(out, data.len() as u32, TENSOR_EXTENSION);

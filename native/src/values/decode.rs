@@ -18,7 +18,7 @@ use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyT
 use rmp::Marker;
 
 use crate::values::memory::Buffer;
-use crate::values::{keys, timestamp};
+use crate::values::{keys, records, timestamp};
 
 /// Values that are read before other threads get the interpreter: some milliseconds.
 const TURN: usize = 1 << 15;
@@ -372,9 +372,10 @@ impl<'a, 'py> Decoder<'a, 'py> {
         let number = tensor.attachment;
         if self.absent {
             static ABSENT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+            let elements = self.elements(&tensor)?;
             let shape = PyTuple::new(self.py, tensor.shape)?;
-            let absent = ABSENT.import(self.py, "pycrust.arrays.absent", "Absent")?;
-            return Ok(absent.call1((tensor.dtype.name(), shape))?);
+            let absent = ABSENT.import(self.py, "pycrust.arrays.absent", "absent")?;
+            return Ok(absent.call1((elements, shape))?);
         }
         let Some(bytes) = self.attachments.get(number as usize) else {
             let count = self.attachments.len();
@@ -385,11 +386,20 @@ impl<'a, 'py> Decoder<'a, 'py> {
             let reason = format_args!("an array of {name} of the shape {shape:?} in {len} bytes");
             return Err(self.refuse(at, reason));
         }
-        let Tensor { dtype, big_endian, column_major, shape, .. } = tensor;
+        let elements = self.elements(&tensor)?;
+        let Tensor { big_endian, column_major, shape, .. } = tensor;
         let shape = PyTuple::new(self.py, shape)?;
         let view = VIEW.import(self.py, "pycrust.arrays.incoming", "view")?;
         let buffer = Bound::new(self.py, Buffer(bytes))?;
-        Ok(view.call1((buffer, dtype.name(), shape, big_endian, column_major))?)
+        Ok(view.call1((buffer, elements, shape, big_endian, column_major))?)
+    }
+
+    /// What an array's elements are: a name, or of records what is in them.
+    fn elements(&self, tensor: &Tensor) -> Decoded<'py> {
+        match &tensor.layout {
+            Some(layout) => Ok(records::to_python(self.py, layout)?),
+            None => Ok(PyString::new(self.py, tensor.dtype.name()).into_any()),
+        }
     }
 }
 

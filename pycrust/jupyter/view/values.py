@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from pycrust.arrays.absent import Absent
+from pycrust.text.values import elements_text
 
 _MOST_LINES = 400
 _MOST_ELEMENTS = 60
 _MOST_TEXT = 4_000
 _MOST_DEPTH = 8
+_MOST_RECORD = 200
 _THUMBNAIL = 96
 """Pixels of the longer side of a thumbnail."""
 
@@ -73,7 +75,7 @@ class Lines:
 
     def _add_array(self, value: Any, shape: tuple[Any, ...], dtype: Any, key: str, depth: int) -> None:
         sizes = " × ".join(map(str, shape)) or "scalar"  # noqa: RUF001 - a multiplication sign is meant
-        text = f"{str(dtype).removeprefix('torch.')} array, {sizes}"
+        text = f"{elements_text(dtype)} array, {sizes}"
         if isinstance(value, Absent):
             self._line(depth, key, f"{text} · its elements were not recorded")
             return
@@ -116,8 +118,10 @@ def _as_numpy(value: Any) -> Any:
 
 
 def _range(array: Any) -> str:
-    """From the smallest to the largest value, or the few values that there are."""
+    """From the smallest to the largest value, or the few values that there are; of records, the first."""
     try:
+        if array.dtype.names is not None:
+            return f"the first is {array.flat[0]}"[:_MOST_RECORD]
         if array.size <= 8:  # noqa: PLR2004 - as many as fit in a line
             return f"[{', '.join(f'{one:.4g}' for one in array.ravel().tolist())}]"
         return f"{array.min():.4g} to {array.max():.4g}"

@@ -1,5 +1,7 @@
 //! What the protocol says of MessagePack, from `rmpv`'s reading of it: another reader, written by others.
 
+use std::collections::HashSet;
+
 use rmpv::Value;
 
 /// Arrays and maps that a value may lie inside, from `SPEC.md`.
@@ -59,17 +61,23 @@ pub fn integer(data: &[u8]) -> bool {
     data.len() == 17 && (data[0] == 0 || data[0] == 0xff && data[1] >= 0x80)
 }
 
+/// Bytes of a number, by its type.
+const SIZES: [u128; 16] = [0, 1, 1, 1, 2, 2, 4, 4, 8, 8, 2, 2, 4, 8, 8, 16];
+
+/// The type of elements that have fields.
+const RECORD: u8 = 16;
+
 /// What an array's elements take, from its descriptor, if it is one.
 pub fn tensor(data: &[u8]) -> Option<usize> {
-    const SIZES: [u128; 16] = [0, 1, 1, 1, 2, 2, 4, 4, 8, 8, 2, 2, 4, 8, 8, 16];
-    let size = *SIZES.get(usize::from(*data.first()?)).filter(|size| **size > 0)?;
     if data.len() < 8 || data[1] > 3 || data[2] > 64 || data[3] != 0 {
         return None;
     }
-    if data.len() != 8 + usize::from(data[2]) * 8 {
-        return None;
-    }
-    let sizes: Vec<u128> = data[8..]
+    let (shape, rest) = data[8..].split_at_checked(usize::from(data[2]) * 8)?;
+    let size = match data[0] {
+        RECORD if data[1] & 1 == 0 => record(rest)?,
+        kind => *SIZES.get(usize::from(kind)).filter(|size| **size > 0 && rest.is_empty())?,
+    };
+    let sizes: Vec<u128> = shape
         .chunks(8)
         .map(|raw| raw.iter().rev().fold(0, |value, byte| value << 8 | u128::from(*byte)))
         .collect();
@@ -80,6 +88,41 @@ pub fn tensor(data: &[u8]) -> Option<usize> {
     let bytes =
         sizes.iter().try_fold(size, |bytes, size| (bytes * size <= i64::MAX as u128).then_some(bytes * size));
     bytes.and_then(|bytes| usize::try_from(bytes).ok())
+}
+
+/// The bytes of a record, from what is said of its fields, if that is what it is.
+fn record(data: &[u8]) -> Option<u128> {
+    let (head, mut left) = data.split_at_checked(8)?;
+    let number = |raw: &[u8]| raw.iter().rev().fold(0_u128, |value, byte| value << 8 | u128::from(*byte));
+    let (size, count) = (number(&head[..4]), number(&head[4..6]));
+    if head[6..] != [0, 0] || count == 0 || count > 1024 || size > 1 << 30 {
+        return None;
+    }
+    let (mut taken, mut names) = (Vec::new(), HashSet::new());
+    for _ in 0..count {
+        let (field, behind) = left.split_at_checked(8)?;
+        let (shape, behind) = behind.split_at_checked(usize::from(field[2]) * 4)?;
+        let (name, behind) = behind.split_at_checked(usize::from(field[3]))?;
+        left = behind;
+        let one = *SIZES.get(usize::from(field[0])).filter(|size| **size > 0)?;
+        let strings = field[1] & 2 == 0 || (field[0] == 2 && field[2] > 0);
+        if field[1] > 3 || field[2] > 8 || !strings || name.is_empty() {
+            return None;
+        }
+        // Given up at 2^30: it can't pass 2^64.
+        let len = shape.chunks(4).map(number).try_fold(one, |len, size| {
+            let len = len * size;
+            (1..=1 << 30).contains(&len).then_some(len)
+        })?;
+        let start = number(&field[4..]);
+        if start + len > size || !names.insert(std::str::from_utf8(name).ok()?) {
+            return None;
+        }
+        taken.push(start..start + len);
+    }
+    taken.sort_by_key(|bytes| bytes.start);
+    let apart = taken.windows(2).all(|pair| pair[0].end <= pair[1].start);
+    (apart && left.is_empty()).then_some(size)
 }
 
 /// Whether two values are the same; a float is what its bits are.

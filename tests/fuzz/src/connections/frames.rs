@@ -71,6 +71,7 @@ fn value(input: &mut Cursor<'_>, arrays: &mut Vec<Vec<u8>>) -> Vec<u8> {
             let elements = input.below(100);
             let tensor = Tensor {
                 dtype: DType::U8,
+                layout: None,
                 big_endian: false,
                 column_major: input.seldom(),
                 attachment: if input.seldom() { input.number() as u32 } else { arrays.len() as u32 },

@@ -12,7 +12,8 @@ pub fn tensor(data: &[u8]) {
         Ok(read) => {
             assert_eq!(read.len(), expected);
             assert_eq!(read.is_empty(), read.len() == Some(0));
-            assert_eq!(bytes_of(read.dtype, &read.shape), expected);
+            assert_eq!(bytes_of(read.item_size(), &read.shape), expected);
+            assert_eq!(read.layout.is_some(), read.dtype == DType::Record);
             assert_eq!(DType::named(read.dtype.name()), Some(read.dtype));
             let mut again = Vec::new();
             read.put(&mut again);
