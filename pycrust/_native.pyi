@@ -513,6 +513,13 @@ def call_lines(calls: Sequence[Record]) -> str:
 def matches(pattern: str, text: str) -> bool:
     """Whether a pattern in which `*` stands for any text matches a whole text."""
 
+def rust_module(lock: str, /) -> str:
+    """The source of a Rust module that calls the handlers of a lock file, which is given as its text.
+
+    Raises:
+        ValueError: The text is none of a lock file.
+    """
+
 def schema_changes(old: str, new: str, /) -> list[tuple[str, str, bool]]:
     """What differs between two versions' schemas of a method: path, what, whether older callers have to change."""
 

@@ -21,7 +21,7 @@ mod _native {
     use std::cell::Cell;
 
     use pycrust_transport::Attachments;
-    use pyo3::exceptions::PyOSError;
+    use pyo3::exceptions::{PyOSError, PyValueError};
     use pyo3::prelude::*;
     use pyo3::types::{PyBytes, PyDict};
 
@@ -122,6 +122,16 @@ mod _native {
             pycrust_schema::changes(&old, &new)
         });
         changes.into_iter().map(|change| (change.path, change.what, change.breaking)).collect()
+    }
+
+    /// The source of a Rust module that calls the handlers of a lock file, which is given as its text.
+    #[pyfunction]
+    #[pyo3(signature = (lock, /))]
+    fn rust_module(py: Python<'_>, lock: &str) -> PyResult<String> {
+        py.detach(|| {
+            pycrust_schema::Lock::parse(lock, "the lock file").map(|lock| pycrust_schema::rust_module(&lock))
+        })
+        .map_err(|error| PyValueError::new_err(error.to_string()))
     }
 
     /// The call that this thread runs a sync handler for; `None` if it runs none.

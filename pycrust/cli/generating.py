@@ -92,12 +92,14 @@ def generate(options: argparse.Namespace, make: Callable[[Lock], str], lock_file
         lock_file: Where the schemas go; `None` is nowhere.
     """
     lock = lock_of(options.source)
-    before = read_lock(lock_file) if lock_file is not None and lock_file.exists() else None
+    before = read_lock(lock_file) if lock_file is not None and lock_file.is_file() else None
     if before is not None:
         lock = lock.over(before)
     report = Report(lock)
     put = report.compare if options.check else report.put
-    if lock_file is not None:
+    if lock_file == Path("-"):
+        say(lock.text().removesuffix("\n"))
+    elif lock_file is not None:
         put(lock_file, lock.text())
     if options.output is not None:
         put(options.output, make(lock))

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pycrust.handlers.schema_diff import schema_differences
+from pycrust._extension import schema_changes
 
 if TYPE_CHECKING:
     from pycrust.schemas.lock import Lock
@@ -20,13 +20,13 @@ class Difference:
         method: The method that differs.
         path: Where, such as `request.a`; empty for the method as a whole.
         what: What, in words.
-        breaking: Whether it breaks callers of the older one; `None` where that is not known.
+        breaking: Whether callers that were built against the older one have to change.
     """
 
     method: str
     path: str
     what: str
-    breaking: bool | None
+    breaking: bool
 
     def __str__(self) -> str:
         """One line."""
@@ -69,7 +69,7 @@ def _of_method(name: str, before: dict[str, Any], after: dict[str, Any]) -> list
     if before["hash"] != after["hash"]:
         found = [
             Difference(name, path, what, breaking)
-            for path, what, breaking in _changes(_schema_text(before), _schema_text(after))
+            for path, what, breaking in schema_changes(_schema_text(before), _schema_text(after))
         ]
         # The hash is of all of the schema's text, also of what says nothing about what fits.
         if not found:
@@ -79,11 +79,5 @@ def _of_method(name: str, before: dict[str, Any], after: dict[str, Any]) -> list
     return found
 
 
-def _changes(old: str, new: str) -> list[tuple[str, str, bool | None]]:
-    # MERGE: `return _extension.schema_changes(old, new)`, once the extension has it.
-    lines = [line.partition(": ") for line in schema_differences(old, new)]
-    return [(path, what, None) if what else ("", path, None) for path, _, what in lines]
-
-
 def _schema_text(entry: dict[str, Any]) -> str:
-    return json.dumps({"request": entry["request"], "response": entry["response"]})
+    return json.dumps({key: entry[key] for key in ("kind", "request", "response")})

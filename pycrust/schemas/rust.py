@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import html
-import json
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
 from pycrust import _extension
 from pycrust.schemas.lock import Lock, write_if_other
@@ -22,19 +20,7 @@ _MOST = 200_000
 
 def rust_module(lock: Lock) -> str:
     """The source of the module, formatted where `rustfmt` is installed."""
-    # MERGE: `return formatted(_extension.rust_module(lock.text()))`, once the extension has it.
-    make: Any = getattr(_extension, "rust_module", _stand_in)
-    return formatted(make(lock.text()))
-
-
-def _stand_in(lock_text: str) -> str:
-    # MERGE: goes away with the line above.
-    lock = json.loads(lock_text)
-    names = "".join(
-        f"/// `{name}`\npub const M{place}: &str = {json.dumps(name)};\n"
-        for place, name in enumerate(lock["methods"])
-    )
-    return f"//! Methods of `{lock['endpoint']}`.\n{names}"
+    return formatted(_extension.rust_module(lock.text()))
 
 
 def formatted(source: str) -> str:

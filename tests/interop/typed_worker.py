@@ -8,11 +8,11 @@ import pathlib
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, Generic, Literal, NamedTuple, NotRequired, TypeVar
 
 import numpy as np
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, NaiveDatetime, RootModel
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from pycrust import DType, RpcEndpoint, Shape, Timestamp
 
@@ -147,7 +147,7 @@ class Defaults(BaseModel):
     count: int = 3
     ratio: float = 0.25
     large: int = 1_000_000
-    name: str = "none \"quoted\" of {it}"
+    name: str = 'none "quoted" of {it}'
     side: Side = Side.BUY
     level: Level = Level.HIGH
     flags: list[bool] = [True, False]
@@ -314,6 +314,18 @@ def brighter(
     image: Annotated[np.ndarray, Shape(..., 3), DType("uint8")], by: int = 1
 ) -> Annotated[np.ndarray, DType("uint8")]:
     return image + np.uint8(by)
+
+
+#: One trade, as a record.
+TRADE = np.dtype([("at", "i8"), ("price", "f8"), ("size", "u4"), ("side", "u1")], align=True)
+
+
+@endpoint.register
+def fills(trades: Annotated[np.ndarray, DType(TRADE), Shape(None)]) -> Annotated[np.ndarray, DType(TRADE)]:
+    """Half of each trade."""
+    filled = trades.copy()
+    filled["size"] //= 2
+    return filled
 
 
 @endpoint.register

@@ -70,7 +70,7 @@ impl Source {
     /// Asks the worker by the command line program.
     fn ask(&self) -> Result<Lock, String> {
         let program = self.program();
-        let asked = Command::new(&program).args(["types", &self.endpoint, "--json"]).output();
+        let asked = Command::new(&program).args(["types", &self.endpoint, "--lock", "-"]).output();
         let output = asked.map_err(|error| {
             format!(
                 "{LIVE} is set, and {} can't be run to ask the worker of {:?} ({error}): install the Python package \

@@ -233,7 +233,8 @@ fn break_circles(items: &mut [Item]) {
 }
 
 /// Crates that a type comes from, and what of them is needed.
-const CRATES: [(&str, &str); 5] = [
+const CRATES: [(&str, &str); 6] = [
+    ("bytemuck", "bytemuck = { version = \"1\", features = [\"derive\"] }"),
     ("chrono", "chrono = { version = \"0.4\", features = [\"serde\"] }"),
     ("half", "half = \"2\""),
     ("rust_decimal", "rust_decimal = { version = \"1\", features = [\"serde\"] }"),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::rust::records;
 use crate::types::Array;
 
 /// A type as Rust writes it.
@@ -122,7 +123,7 @@ pub(super) enum Shape {
     /// Another name for a type.
     Alias(Kind),
     /// Plain old data: the fields of an array's records, in the order of their bytes.
-    Record(Vec<(String, String, String)>),
+    Record(Vec<records::Field>),
 }
 
 #[derive(Debug, Clone)]

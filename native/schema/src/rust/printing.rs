@@ -147,12 +147,20 @@ impl<'a> Printer<'a> {
                 let mut traits = vec!["Debug", "Clone", "Copy"];
                 let has = |(_, _, lacking): &&(_, _, BTreeMap<&str, bool>)| !lacking[name.as_str()];
                 traits.extend(self.lacking.iter().filter(has).map(|(_, name, _)| *name));
-                let _ = writeln!(out, "#[derive({}, Record)]\n#[repr(C)]", traits.join(", "));
+                let _ = writeln!(out, "#[derive({}, Pod, Zeroable, Record)]\n#[repr(C)]", traits.join(", "));
                 let _ = writeln!(out, "pub struct {name} {{");
                 for (field, wire, kind) in fields {
-                    doc(out, "    ", &format!("`{wire}`"), "");
-                    if field != wire {
-                        attribute(out, "    ", "record", &[format!("rename = {wire:?}")]);
+                    match wire {
+                        Some(wire) => {
+                            doc(out, "    ", &format!("`{wire}`"), "");
+                            if field != wire {
+                                attribute(out, "    ", "record", &[format!("rename = {wire:?}")]);
+                            }
+                        }
+                        None => {
+                            doc(out, "    ", "Fills a gap; means nothing.", "");
+                            attribute(out, "    ", "record", &["padding".into()]);
+                        }
                     }
                     let _ = writeln!(out, "    pub {field}: {kind},");
                 }

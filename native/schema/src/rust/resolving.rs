@@ -277,7 +277,7 @@ impl Resolver {
         if let Some(fields) = array.record.as_ref().and_then(records::fields) {
             let print = format!("record {:?}", array.record);
             let found = self.once(print, pascal(&format!("{name} record")), |own, name| {
-                own.imports.insert("pycrust_client::Record");
+                own.imports.extend(["bytemuck::Pod", "bytemuck::Zeroable", "pycrust_client::Record"]);
                 own.add(name, "One element of an array.", Shape::Record(fields))
             });
             let Kind::Named(found) = found else { return found };
