@@ -5,7 +5,6 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a test program: what fails ends it")]
 
 mod random;
-#[rustfmt::skip]
 mod typed;
 
 use clap::Parser;
@@ -14,7 +13,9 @@ use pycrust_client::{Code, Encoding, Error, Raw, RpcClient, Tensor};
 use rust_decimal::Decimal;
 
 use crate::random::{Random, Source};
-use crate::typed::{Circle, EverythingFigure, FigureKind, Node, Point, Side, Square, TypedClient, methods};
+use crate::typed::{
+    Circle, EverythingFigure, FigureKind, FillsTradesRecord, Node, Point, Side, Square, TypedClient, methods,
+};
 
 /// Calls every handler of the worker with every kind of type.
 #[derive(Parser)]
@@ -51,6 +52,10 @@ async fn main() -> Result<(), Error> {
         println!("{encoding:?}: {} values came back", options.values);
     }
     Ok(())
+}
+
+fn trade(at: i64, size: u32) -> FillsTradesRecord {
+    FillsTradesRecord { at, price: 99.5, size, side: 1, gap: [0; 3] }
 }
 
 /// A call of each kind.
@@ -91,6 +96,9 @@ async fn calls(client: &TypedClient) -> Result<(), Error> {
     let image = Tensor::new(&[1, 3], vec![1_u8, 2, 3]).unwrap();
     let brighter = client.brighter(image.clone()).by(2).await?;
     assert_eq!(brighter.as_slice::<u8>().unwrap(), [3, 4, 5]);
+    let trades: Vec<_> = (0..1000).map(|at| trade(at, 2 * at as u32)).collect();
+    let fills = client.fills(Tensor::from(trades)).await?;
+    assert_eq!((fills.shape(), fills.as_slice()[999]), (&[1000][..], trade(999, 999)));
     assert_eq!(client.type_(1, 2).await?, 3);
     let reply = client.client().request_of(&methods::TYPE).send::<_, i64>(&(1, 2)).await?;
     assert_eq!((reply.version(), *reply.value()), (1, 3));

@@ -3,6 +3,7 @@
 //! Beside `pycrust-client` and `serde` (with `derive`) it needs:
 //!
 //! ```toml
+//! bytemuck = { version = "1", features = ["derive"] }
 //! chrono = { version = "0.4", features = ["serde"] }
 //! rust_decimal = { version = "1", features = ["serde"] }
 //! serde_bytes = "0.11"
@@ -27,9 +28,10 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
 
+use bytemuck::{Pod, Zeroable};
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
 use pycrust_client::{
-    Builder, Error, Raw, RpcClient, Stream, Streaming, Tensor, TensorView, Timestamp,
+    Builder, Error, Raw, Record, RpcClient, Stream, Streaming, Tensor, TensorView, Timestamp,
 };
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -84,26 +86,17 @@ impl TypedClient {
 
     /// The area of a circle, in square metres.
     pub fn area(&self, radius: f64) -> AreaCall<'_> {
-        AreaCall {
-            client: &self.client,
-            args: AreaArgs { kind: None, radius },
-        }
+        AreaCall { client: &self.client, args: AreaArgs { kind: None, radius } }
     }
 
     /// Calls `brighter`.
     pub fn brighter(&self, image: Tensor<u8>) -> BrighterCall<'_> {
-        BrighterCall {
-            client: &self.client,
-            args: BrighterArgs { image, by: None },
-        }
+        BrighterCall { client: &self.client, args: BrighterArgs { image, by: None } }
     }
 
     /// Calls `by_position`.
     pub fn by_position(&self, a: i64) -> ByPositionCall<'_> {
-        ByPositionCall {
-            client: &self.client,
-            args: ByPositionArgs(a, None),
-        }
+        ByPositionCall { client: &self.client, args: ByPositionArgs(a, None) }
     }
 
     /// Calls `doubled`.
@@ -124,10 +117,7 @@ impl TypedClient {
     ///
     /// # Errors
     /// Those of [`RpcClient::call`].
-    pub async fn farthest(
-        &self,
-        items: impl Stream<Item = Point> + Send + 'static,
-    ) -> Result<Point, Error> {
+    pub async fn farthest(&self, items: impl Stream<Item = Point> + Send + 'static) -> Result<Point, Error> {
         let request = self.client.request_of(&methods::FARTHEST);
         let reply = request.upload(items).await?;
         Ok(reply.into_value())
@@ -142,15 +132,18 @@ impl TypedClient {
         self.client.invoke(&methods::FIGURE, &args).await
     }
 
+    /// Half of each trade.
+    ///
+    /// # Errors
+    /// Those of [`RpcClient::call`].
+    pub async fn fills(&self, trades: Tensor<FillsTradesRecord>) -> Result<Tensor<FillsTradesRecord>, Error> {
+        let args = FillsArgs { trades };
+        self.client.invoke(&methods::FILLS, &args).await
+    }
+
     /// Calls `keywords`.
     pub fn keywords(&self, first: i64) -> KeywordsCall<'_> {
-        KeywordsCall {
-            client: &self.client,
-            args: KeywordsArgs {
-                first,
-                rest: HashMap::new(),
-            },
-        }
+        KeywordsCall { client: &self.client, args: KeywordsArgs { first, rest: HashMap::new() } }
     }
 
     /// Calls `maybe`.
@@ -180,22 +173,13 @@ impl TypedClient {
     pub fn place(&self, symbol: impl Into<String>, side: Side, price: Decimal) -> PlaceCall<'_> {
         PlaceCall {
             client: &self.client,
-            args: PlaceArgs {
-                symbol: symbol.into(),
-                side,
-                price,
-                size: None,
-                note: None,
-            },
+            args: PlaceArgs { symbol: symbol.into(), side, price, size: None, note: None },
         }
     }
 
     /// Points on a line.
     pub fn points(&self, count: i64) -> PointsCall<'_> {
-        PointsCall {
-            client: &self.client,
-            args: PointsArgs { count, step: None },
-        }
+        PointsCall { client: &self.client, args: PointsArgs { count, step: None } }
     }
 
     /// Calls `sizes`.
@@ -235,13 +219,7 @@ impl TypedClient {
 
     /// Calls `untyped`.
     pub fn untyped(&self, value: impl Into<Raw>) -> UntypedCall<'_> {
-        UntypedCall {
-            client: &self.client,
-            args: UntypedArgs {
-                value: value.into(),
-                scale: None,
-            },
-        }
+        UntypedCall { client: &self.client, args: UntypedArgs { value: value.into(), scale: None } }
     }
 }
 
@@ -494,10 +472,7 @@ impl Circle {
     /// With the usual values of what is not given here.
     #[must_use]
     pub fn new(radius: f64) -> Self {
-        Self {
-            kind: CircleKind::Circle,
-            radius,
-        }
+        Self { kind: CircleKind::Circle, radius }
     }
 }
 
@@ -950,6 +925,30 @@ pub enum FigureKind {
     Square,
 }
 
+/// The arguments of `fills`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FillsArgs {
+    /// `trades`
+    pub trades: Tensor<FillsTradesRecord>,
+}
+
+/// One element of an array.
+#[derive(Debug, Clone, Copy, PartialEq, Pod, Zeroable, Record)]
+#[repr(C)]
+pub struct FillsTradesRecord {
+    /// `at`
+    pub at: i64,
+    /// `price`
+    pub price: f64,
+    /// `size`
+    pub size: u32,
+    /// `side`
+    pub side: u8,
+    /// Fills a gap; means nothing.
+    #[record(padding)]
+    pub gap: [u8; 3],
+}
+
 /// `Ids` of Python's.
 pub type Ids = Vec<i64>;
 
@@ -976,11 +975,8 @@ pub struct Late {
 impl Late {
     /// With the usual values of what is not given here.
     #[must_use]
-    pub fn new(name: String) -> Self {
-        Self {
-            name,
-            type_: LateType::Late,
-        }
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), type_: LateType::Late }
     }
 }
 
@@ -1007,12 +1003,8 @@ pub struct Later {
 impl Later {
     /// With the usual values of what is not given here.
     #[must_use]
-    pub fn new(name: String, more: i64) -> Self {
-        Self {
-            name,
-            more,
-            type_: LaterType::Later,
-        }
+    pub fn new(name: impl Into<String>, more: i64) -> Self {
+        Self { name: name.into(), more, type_: LaterType::Later }
     }
 }
 
@@ -1104,11 +1096,7 @@ impl Node {
     /// With the usual values of what is not given here.
     #[must_use]
     pub fn new(value: i64) -> Self {
-        Self {
-            value,
-            children: Vec::new(),
-            parent: None,
-        }
+        Self { value, children: Vec::new(), parent: None }
     }
 }
 
@@ -1126,10 +1114,7 @@ impl Open {
     /// With the usual values of what is not given here.
     #[must_use]
     pub fn new(known: i64) -> Self {
-        Self {
-            known,
-            rest: HashMap::new(),
-        }
+        Self { known, rest: HashMap::new() }
     }
 }
 
@@ -1234,12 +1219,8 @@ pub struct Renamed {
 impl Renamed {
     /// With the usual values of what is not given here.
     #[must_use]
-    pub fn new(type_: String, camel_case: i64) -> Self {
-        Self {
-            type_,
-            camel_case,
-            is_dashed: false,
-        }
+    pub fn new(type_: impl Into<String>, camel_case: i64) -> Self {
+        Self { type_: type_.into(), camel_case, is_dashed: false }
     }
 }
 
@@ -1273,9 +1254,7 @@ impl Square {
     /// With the usual values of what is not given here.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            side: Self::default_side(),
-        }
+        Self { side: Self::default_side() }
     }
 
     fn default_side() -> f64 {
@@ -1313,10 +1292,7 @@ impl Tree {
     /// With the usual values of what is not given here.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            left: None,
-            right: None,
-        }
+        Self { left: None, right: None }
     }
 }
 
@@ -1359,29 +1335,29 @@ pub mod methods {
     use pycrust_client::{Method, Pinned};
 
     use super::{
-        AllOfArgs, AreaArgs, BrighterArgs, ByPositionArgs, Everything, EverythingArgs,
-        EverythingFigure, FigureArgs, HashMap, KeywordsArgs, MaybeArgs, NamesArgs, Node, PlaceArgs,
-        Point, PointsArgs, Raw, SizesArgs, TensorView, TreeArgs, TypeArgs, UntypedArgs,
+        AllOfArgs, AreaArgs, BrighterArgs, ByPositionArgs, Everything, EverythingArgs, EverythingFigure,
+        FigureArgs, FillsArgs, FillsTradesRecord, HashMap, KeywordsArgs, MaybeArgs, NamesArgs, Node,
+        PlaceArgs, Point, PointsArgs, Raw, SizesArgs, Tensor, TensorView, TreeArgs, TypeArgs, UntypedArgs,
     };
 
     /// `all_of`
     pub const ALL_OF: Method<AllOfArgs, Vec<Everything>> = Method::new("all_of")
-        .schema(0x0bbd_2545_98ba_ab5d)
+        .schema(0x807c_702c_7d65_b815)
         .described(r##"{"kind":"call","request":{"$defs":{"Circle":{"additionalProperties":false,"properties":{"kind":{"const":"circle","default":"circle","type":"string"},"radius":{"exclusiveMinimum":0,"type":"number"}},"required":["radius"],"type":"object"},"Defaults":{"additionalProperties":false,"properties":{"count":{"default":3,"type":"integer"},"ratio":{"default":0.25,"type":"number"},"large":{"default":1000000,"type":"integer"},"name":{"default":"none \"quoted\" of {it}","type":"string"},"side":{"$ref":"#/$defs/Side","default":"buy"},"level":{"$ref":"#/$defs/Level","default":2000000},"flags":{"default":[true,false],"items":{"type":"boolean"},"type":"array"},"names":{"default":["a","b"],"items":{"type":"string"},"type":"array"},"tags":{"items":{"type":"string"},"type":"array","uniqueItems":true},"at":{"default":"2026-03-01","format":"date","type":"string"},"mode":{"default":"slow","enum":["fast","slow"],"type":"string"},"near":{"anyOf":[{"type":"number"},{"type":"null"}],"default":1.5},"table":{"additionalProperties":{"type":"integer"},"default":{},"type":"object"}},"type":"object"},"Everything":{"additionalProperties":false,"properties":{"flag":{"type":"boolean"},"number":{"type":"integer"},"count":{"minimum":0,"type":"integer"},"small":{"maximum":10,"minimum":0,"type":"integer"},"real":{"type":"number"},"text":{"maxLength":1000,"minLength":0,"type":"string"},"raw":{"format":"binary","type":"string"},"at":{"format":"date-time","type":"string"},"aware":{"format":"date-time","type":"string","x-timezone":"aware"},"naive":{"format":"date-time","type":"string","x-timezone":"naive"},"exact":{"format":"date-time","type":"string","x-nanoseconds":true},"day":{"format":"date","type":"string"},"clock":{"format":"time","type":"string"},"wait":{"format":"duration","type":"string"},"id":{"format":"uuid","type":"string"},"price":{"anyOf":[{"type":"number"},{"type":"string"}],"format":"decimal"},"v4":{"format":"ipv4","type":"string"},"v6":{"format":"ipv6","type":"string"},"address":{"anyOf":[{"format":"ipv4","type":"string"},{"format":"ipv6","type":"string"}]},"path":{"format":"path","type":"string"},"anything":{},"numbers":{"items":{"type":"integer"},"type":"array"},"unique":{"items":{"type":"integer"},"type":"array","uniqueItems":true},"words":{"items":{"type":"string"},"type":"array","uniqueItems":true},"pair":{"maxItems":2,"minItems":2,"prefixItems":[{"type":"integer"},{"type":"string"}],"type":"array"},"many":{"items":{"type":"number"},"type":"array"},"by_name":{"additionalProperties":{"type":"number"},"type":"object"},"by_number":{"additionalProperties":{"type":"string"},"type":"object","x-keys":{"type":"integer"}},"by_id":{"additionalProperties":{"$ref":"#/$defs/Point"},"propertyNames":{"format":"uuid"},"type":"object","x-keys":{"format":"uuid","type":"string"}},"by_side":{"additionalProperties":{"type":"integer"},"propertyNames":{"$ref":"#/$defs/Side"},"type":"object","x-keys":{"$ref":"#/$defs/Side"}},"side":{"$ref":"#/$defs/Side"},"level":{"$ref":"#/$defs/Level"},"choice":{"enum":["1m","5m","type"],"type":"string"},"mixed":{"enum":["auto",1,2]},"maybe":{"anyOf":[{"type":"integer"},{"type":"null"}]},"nested":{"items":{"items":{"anyOf":[{"$ref":"#/$defs/Point"},{"type":"null"}]},"type":"array"},"type":"array"},"figure":{"discriminator":{"mapping":{"circle":"#/$defs/Circle","nothing":"#/$defs/Nothing","square":"#/$defs/Square"},"propertyName":"kind"},"oneOf":[{"$ref":"#/$defs/Circle"},{"$ref":"#/$defs/Square"},{"$ref":"#/$defs/Nothing"}]},"figures":{"items":{"discriminator":{"mapping":{"circle":"#/$defs/Circle","nothing":"#/$defs/Nothing","square":"#/$defs/Square"},"propertyName":"kind"},"oneOf":[{"$ref":"#/$defs/Circle"},{"$ref":"#/$defs/Square"},{"$ref":"#/$defs/Nothing"}]},"type":"array"},"circle":{"$ref":"#/$defs/Circle"},"late":{"discriminator":{"mapping":{"late":"#/$defs/Late","later":"#/$defs/Later"},"propertyName":"type"},"oneOf":[{"$ref":"#/$defs/Late"},{"$ref":"#/$defs/Later"}]},"external":{"anyOf":[{"const":"Market","type":"string"},{"$ref":"#/$defs/Limit"},{"$ref":"#/$defs/Stop"}]},"adjacent":{"discriminator":{"mapping":{"Marked":"#/$defs/Marked","Unmarked":"#/$defs/Unmarked"},"propertyName":"t"},"oneOf":[{"$ref":"#/$defs/Marked"},{"$ref":"#/$defs/Unmarked"}]},"untagged":{"anyOf":[{"type":"integer"},{"type":"string"},{"$ref":"#/$defs/Point"}]},"any_number":{"anyOf":[{"type":"integer"},{"type":"number"}]},"node":{"$ref":"#/$defs/Node"},"tree":{"$ref":"#/$defs/Tree"},"point":{"$ref":"#/$defs/Point"},"options":{"$ref":"#/$defs/Options"},"named":{"$ref":"#/$defs/Pair"},"page":{"$ref":"#/$defs/Page_Point_"},"ids":{"$ref":"#/$defs/Ids"},"open":{"$ref":"#/$defs/Open"},"renamed":{"$ref":"#/$defs/Renamed"},"defaults":{"$ref":"#/$defs/Defaults"}},"required":["flag","number","count","small","real","text","raw","at","aware","naive","exact","day","clock","wait","id","price","v4","v6","address","path","anything","numbers","unique","words","pair","many","by_name","by_number","by_id","by_side","side","level","choice","mixed","maybe","nested","figure","figures","circle","late","external","adjacent","untagged","any_number","node","tree","point","options","named","page","ids","open","renamed","defaults"],"type":"object"},"Ids":{"items":{"type":"integer"},"type":"array"},"Late":{"additionalProperties":false,"properties":{"name":{"type":"string"},"type":{"const":"late","type":"string"}},"required":["name","type"],"type":"object"},"Later":{"additionalProperties":false,"properties":{"name":{"type":"string"},"more":{"type":"integer"},"type":{"const":"later","type":"string"}},"required":["name","more","type"],"type":"object"},"Leaf":{"additionalProperties":false,"properties":{"leaf":{"anyOf":[{"$ref":"#/$defs/Tree"},{"type":"null"}],"default":null},"size":{"type":"integer"}},"required":["size"],"type":"object"},"Level":{"enum":[-1,2000000],"type":"integer"},"Limit":{"additionalProperties":false,"properties":{"Limit":{"type":"number"}},"required":["Limit"],"type":"object"},"Marked":{"additionalProperties":false,"properties":{"t":{"const":"Marked","type":"string"},"c":{"type":"number"}},"required":["t","c"],"type":"object"},"Node":{"additionalProperties":false,"properties":{"value":{"type":"integer"},"children":{"default":[],"items":{"$ref":"#/$defs/Node"},"type":"array"},"parent":{"anyOf":[{"$ref":"#/$defs/Node"},{"type":"null"}],"default":null}},"required":["value"],"type":"object"},"Nothing":{"additionalProperties":false,"properties":{"kind":{"const":"nothing","type":"string"}},"required":["kind"],"type":"object"},"Open":{"additionalProperties":true,"properties":{"known":{"type":"integer"}},"required":["known"],"type":"object"},"Options":{"additionalProperties":false,"properties":{"a":{"type":"integer"},"b":{"type":"string"}},"required":["a"],"type":"object"},"Page_Point_":{"additionalProperties":false,"properties":{"items":{"items":{"$ref":"#/$defs/Point"},"type":"array"},"next":{"anyOf":[{"type":"string"},{"type":"null"}],"default":null}},"required":["items"],"type":"object"},"Pair":{"maxItems":2,"minItems":2,"prefixItems":[{"type":"integer"},{"type":"string"}],"type":"array"},"Point":{"additionalProperties":false,"properties":{"x":{"type":"number"},"y":{"default":0.0,"type":"number"}},"required":["x"],"type":"object"},"Renamed":{"additionalProperties":false,"properties":{"type":{"type":"string"},"camelCase":{"type":"integer"},"is-dashed":{"default":false,"type":"boolean"}},"required":["type","camelCase"],"type":"object"},"Side":{"enum":["buy","sell short"],"type":"string"},"Square":{"additionalProperties":false,"properties":{"kind":{"const":"square","type":"string"},"side":{"default":1.5,"type":"number"}},"required":["kind"],"type":"object"},"Stop":{"additionalProperties":false,"properties":{"Stop":{"$ref":"#/$defs/StopFields"}},"required":["Stop"],"type":"object"},"StopFields":{"additionalProperties":false,"properties":{"trigger":{"type":"number"},"after":{"format":"duration","type":"string"}},"required":["trigger","after"],"type":"object"},"Tree":{"additionalProperties":false,"properties":{"left":{"anyOf":[{"$ref":"#/$defs/Leaf"},{"type":"null"}],"default":null},"right":{"anyOf":[{"$ref":"#/$defs/Leaf"},{"type":"null"}],"default":null}},"type":"object"},"Unmarked":{"additionalProperties":false,"properties":{"t":{"const":"Unmarked","type":"string"}},"required":["t"],"type":"object"}},"additionalProperties":false,"properties":{"values":{"items":{"$ref":"#/$defs/Everything"},"type":"array"}},"required":["values"],"type":"object"},"response":{"$defs":{"Circle":{"properties":{"kind":{"const":"circle","default":"circle","type":"string"},"radius":{"exclusiveMinimum":0,"type":"number"}},"required":["radius"],"type":"object"},"Defaults":{"properties":{"count":{"default":3,"type":"integer"},"ratio":{"default":0.25,"type":"number"},"large":{"default":1000000,"type":"integer"},"name":{"default":"none \"quoted\" of {it}","type":"string"},"side":{"$ref":"#/$defs/Side","default":"buy"},"level":{"$ref":"#/$defs/Level","default":2000000},"flags":{"default":[true,false],"items":{"type":"boolean"},"type":"array"},"names":{"default":["a","b"],"items":{"type":"string"},"type":"array"},"tags":{"items":{"type":"string"},"type":"array","uniqueItems":true},"at":{"default":"2026-03-01","format":"date","type":"string"},"mode":{"default":"slow","enum":["fast","slow"],"type":"string"},"near":{"anyOf":[{"type":"number"},{"type":"null"}],"default":1.5},"table":{"additionalProperties":{"type":"integer"},"default":{},"type":"object"}},"type":"object"},"Everything":{"properties":{"flag":{"type":"boolean"},"number":{"type":"integer"},"count":{"minimum":0,"type":"integer"},"small":{"maximum":10,"minimum":0,"type":"integer"},"real":{"type":"number"},"text":{"maxLength":1000,"minLength":0,"type":"string"},"raw":{"format":"binary","type":"string"},"at":{"format":"date-time","type":"string"},"aware":{"format":"date-time","type":"string","x-timezone":"aware"},"naive":{"format":"date-time","type":"string","x-timezone":"naive"},"exact":{"format":"date-time","type":"string","x-nanoseconds":true},"day":{"format":"date","type":"string"},"clock":{"format":"time","type":"string"},"wait":{"format":"duration","type":"string"},"id":{"format":"uuid","type":"string"},"price":{"format":"decimal","type":"string"},"v4":{"format":"ipv4","type":"string"},"v6":{"format":"ipv6","type":"string"},"address":{"anyOf":[{"format":"ipv4","type":"string"},{"format":"ipv6","type":"string"}]},"path":{"format":"path","type":"string"},"anything":{},"numbers":{"items":{"type":"integer"},"type":"array"},"unique":{"items":{"type":"integer"},"type":"array","uniqueItems":true},"words":{"items":{"type":"string"},"type":"array","uniqueItems":true},"pair":{"maxItems":2,"minItems":2,"prefixItems":[{"type":"integer"},{"type":"string"}],"type":"array"},"many":{"items":{"type":"number"},"type":"array"},"by_name":{"additionalProperties":{"type":"number"},"type":"object"},"by_number":{"additionalProperties":{"type":"string"},"type":"object","x-keys":{"type":"integer"}},"by_id":{"additionalProperties":{"$ref":"#/$defs/Point"},"propertyNames":{"format":"uuid"},"type":"object","x-keys":{"format":"uuid","type":"string"}},"by_side":{"additionalProperties":{"type":"integer"},"propertyNames":{"$ref":"#/$defs/Side"},"type":"object","x-keys":{"$ref":"#/$defs/Side"}},"side":{"$ref":"#/$defs/Side"},"level":{"$ref":"#/$defs/Level"},"choice":{"enum":["1m","5m","type"],"type":"string"},"mixed":{"enum":["auto",1,2]},"maybe":{"anyOf":[{"type":"integer"},{"type":"null"}]},"nested":{"items":{"items":{"anyOf":[{"$ref":"#/$defs/Point"},{"type":"null"}]},"type":"array"},"type":"array"},"figure":{"discriminator":{"mapping":{"circle":"#/$defs/Circle","nothing":"#/$defs/Nothing","square":"#/$defs/Square"},"propertyName":"kind"},"oneOf":[{"$ref":"#/$defs/Circle"},{"$ref":"#/$defs/Square"},{"$ref":"#/$defs/Nothing"}]},"figures":{"items":{"discriminator":{"mapping":{"circle":"#/$defs/Circle","nothing":"#/$defs/Nothing","square":"#/$defs/Square"},"propertyName":"kind"},"oneOf":[{"$ref":"#/$defs/Circle"},{"$ref":"#/$defs/Square"},{"$ref":"#/$defs/Nothing"}]},"type":"array"},"circle":{"$ref":"#/$defs/Circle"},"late":{"discriminator":{"mapping":{"late":"#/$defs/Late","later":"#/$defs/Later"},"propertyName":"type"},"oneOf":[{"$ref":"#/$defs/Late"},{"$ref":"#/$defs/Later"}]},"external":{"anyOf":[{"const":"Market","type":"string"},{"$ref":"#/$defs/Limit"},{"$ref":"#/$defs/Stop"}]},"adjacent":{"discriminator":{"mapping":{"Marked":"#/$defs/Marked","Unmarked":"#/$defs/Unmarked"},"propertyName":"t"},"oneOf":[{"$ref":"#/$defs/Marked"},{"$ref":"#/$defs/Unmarked"}]},"untagged":{"anyOf":[{"type":"integer"},{"type":"string"},{"$ref":"#/$defs/Point"}]},"any_number":{"anyOf":[{"type":"integer"},{"type":"number"}]},"node":{"$ref":"#/$defs/Node"},"tree":{"$ref":"#/$defs/Tree"},"point":{"$ref":"#/$defs/Point"},"options":{"$ref":"#/$defs/Options"},"named":{"$ref":"#/$defs/Pair"},"page":{"$ref":"#/$defs/Page_Point_"},"ids":{"$ref":"#/$defs/Ids"},"open":{"$ref":"#/$defs/Open"},"renamed":{"$ref":"#/$defs/Renamed"},"defaults":{"$ref":"#/$defs/Defaults"}},"required":["flag","number","count","small","real","text","raw","at","aware","naive","exact","day","clock","wait","id","price","v4","v6","address","path","anything","numbers","unique","words","pair","many","by_name","by_number","by_id","by_side","side","level","choice","mixed","maybe","nested","figure","figures","circle","late","external","adjacent","untagged","any_number","node","tree","point","options","named","page","ids","open","renamed","defaults"],"type":"object"},"Ids":{"items":{"type":"integer"},"type":"array"},"Late":{"properties":{"name":{"type":"string"},"type":{"const":"late","type":"string"}},"required":["name","type"],"type":"object"},"Later":{"properties":{"name":{"type":"string"},"more":{"type":"integer"},"type":{"const":"later","type":"string"}},"required":["name","more","type"],"type":"object"},"Leaf":{"properties":{"leaf":{"anyOf":[{"$ref":"#/$defs/Tree"},{"type":"null"}],"default":null},"size":{"type":"integer"}},"required":["size"],"type":"object"},"Level":{"enum":[-1,2000000],"type":"integer"},"Limit":{"properties":{"Limit":{"type":"number"}},"required":["Limit"],"type":"object"},"Marked":{"properties":{"t":{"const":"Marked","type":"string"},"c":{"type":"number"}},"required":["t","c"],"type":"object"},"Node":{"properties":{"value":{"type":"integer"},"children":{"default":[],"items":{"$ref":"#/$defs/Node"},"type":"array"},"parent":{"anyOf":[{"$ref":"#/$defs/Node"},{"type":"null"}],"default":null}},"required":["value"],"type":"object"},"Nothing":{"properties":{"kind":{"const":"nothing","type":"string"}},"required":["kind"],"type":"object"},"Open":{"additionalProperties":true,"properties":{"known":{"type":"integer"}},"required":["known"],"type":"object"},"Options":{"properties":{"a":{"type":"integer"},"b":{"type":"string"}},"required":["a"],"type":"object"},"Page_Point_":{"properties":{"items":{"items":{"$ref":"#/$defs/Point"},"type":"array"},"next":{"anyOf":[{"type":"string"},{"type":"null"}],"default":null}},"required":["items"],"type":"object"},"Pair":{"maxItems":2,"minItems":2,"prefixItems":[{"type":"integer"},{"type":"string"}],"type":"array"},"Point":{"properties":{"x":{"type":"number"},"y":{"default":0.0,"type":"number"}},"required":["x"],"type":"object"},"Renamed":{"properties":{"type":{"type":"string"},"camelCase":{"type":"integer"},"is-dashed":{"default":false,"type":"boolean"}},"required":["type","camelCase"],"type":"object"},"Side":{"enum":["buy","sell short"],"type":"string"},"Square":{"properties":{"kind":{"const":"square","type":"string"},"side":{"default":1.5,"type":"number"}},"required":["kind"],"type":"object"},"Stop":{"properties":{"Stop":{"$ref":"#/$defs/StopFields"}},"required":["Stop"],"type":"object"},"StopFields":{"properties":{"trigger":{"type":"number"},"after":{"format":"duration","type":"string"}},"required":["trigger","after"],"type":"object"},"Tree":{"properties":{"left":{"anyOf":[{"$ref":"#/$defs/Leaf"},{"type":"null"}],"default":null},"right":{"anyOf":[{"$ref":"#/$defs/Leaf"},{"type":"null"}],"default":null}},"type":"object"},"Unmarked":{"properties":{"t":{"const":"Unmarked","type":"string"}},"required":["t"],"type":"object"}},"items":{"$ref":"#/$defs/Everything"},"type":"array"}}"##);
 
     /// `area`
     pub const AREA: Method<AreaArgs, f64> = Method::new("area")
-        .schema(0x7350_dae9_5d42_fc43)
+        .schema(0xd403_8e50_f04f_39ad)
         .described(r#"{"kind":"call","request":{"additionalProperties":false,"properties":{"kind":{"const":"circle","default":"circle","type":"string"},"radius":{"exclusiveMinimum":0,"type":"number"}},"required":["radius"],"type":"object"},"response":{"type":"number"}}"#);
 
     /// `brighter`
     pub const BRIGHTER: Method<BrighterArgs, TensorView> = Method::new("brighter")
-        .schema(0x8872_31cf_a7ca_f5ae)
+        .schema(0xb225_f3ad_7613_a449)
         .described(r#"{"kind":"call","request":{"additionalProperties":false,"properties":{"image":{"dtype":"uint8","shape":["...",3],"type":"array","x-array":"numpy"},"by":{"default":1,"type":"integer"}},"required":["image"],"type":"object"},"response":{"dtype":"uint8","type":"array","x-array":"numpy"}}"#);
 
     /// `by_position`
     pub const BY_POSITION: Method<ByPositionArgs, String> = Method::new("by_position")
-        .schema(0x40b9_11bd_6d0c_d506)
+        .schema(0x57cc_3817_45af_a987)
         .described(r#"{"kind":"call","request":{"maxItems":2,"minItems":1,"prefixItems":[{"type":"integer"},{"default":"b","type":"string"}],"type":"array"},"response":{"type":"string"}}"#);
 
     /// `doubled`
@@ -1391,32 +1367,37 @@ pub mod methods {
 
     /// `everything`
     pub const EVERYTHING: Method<EverythingArgs, Everything> = Method::new("everything")
-        .schema(0xfa38_a0e1_95b7_9e42)
+        .schema(0xd509_6f5b_d01c_a194)
         .described(r##"{"kind":"call","request":{"$defs":{"Circle":{"additionalProperties":false,"properties":{"kind":{"const":"circle","default":"circle","type":"string"},"radius":{"exclusiveMinimum":0,"type":"number"}},"required":["radius"],"type":"object"},"Defaults":{"additionalProperties":false,"properties":{"count":{"default":3,"type":"integer"},"ratio":{"default":0.25,"type":"number"},"large":{"default":1000000,"type":"integer"},"name":{"default":"none \"quoted\" of {it}","type":"string"},"side":{"$ref":"#/$defs/Side","default":"buy"},"level":{"$ref":"#/$defs/Level","default":2000000},"flags":{"default":[true,false],"items":{"type":"boolean"},"type":"array"},"names":{"default":["a","b"],"items":{"type":"string"},"type":"array"},"tags":{"items":{"type":"string"},"type":"array","uniqueItems":true},"at":{"default":"2026-03-01","format":"date","type":"string"},"mode":{"default":"slow","enum":["fast","slow"],"type":"string"},"near":{"anyOf":[{"type":"number"},{"type":"null"}],"default":1.5},"table":{"additionalProperties":{"type":"integer"},"default":{},"type":"object"}},"type":"object"},"Everything":{"additionalProperties":false,"properties":{"flag":{"type":"boolean"},"number":{"type":"integer"},"count":{"minimum":0,"type":"integer"},"small":{"maximum":10,"minimum":0,"type":"integer"},"real":{"type":"number"},"text":{"maxLength":1000,"minLength":0,"type":"string"},"raw":{"format":"binary","type":"string"},"at":{"format":"date-time","type":"string"},"aware":{"format":"date-time","type":"string","x-timezone":"aware"},"naive":{"format":"date-time","type":"string","x-timezone":"naive"},"exact":{"format":"date-time","type":"string","x-nanoseconds":true},"day":{"format":"date","type":"string"},"clock":{"format":"time","type":"string"},"wait":{"format":"duration","type":"string"},"id":{"format":"uuid","type":"string"},"price":{"anyOf":[{"type":"number"},{"type":"string"}],"format":"decimal"},"v4":{"format":"ipv4","type":"string"},"v6":{"format":"ipv6","type":"string"},"address":{"anyOf":[{"format":"ipv4","type":"string"},{"format":"ipv6","type":"string"}]},"path":{"format":"path","type":"string"},"anything":{},"numbers":{"items":{"type":"integer"},"type":"array"},"unique":{"items":{"type":"integer"},"type":"array","uniqueItems":true},"words":{"items":{"type":"string"},"type":"array","uniqueItems":true},"pair":{"maxItems":2,"minItems":2,"prefixItems":[{"type":"integer"},{"type":"string"}],"type":"array"},"many":{"items":{"type":"number"},"type":"array"},"by_name":{"additionalProperties":{"type":"number"},"type":"object"},"by_number":{"additionalProperties":{"type":"string"},"type":"object","x-keys":{"type":"integer"}},"by_id":{"additionalProperties":{"$ref":"#/$defs/Point"},"propertyNames":{"format":"uuid"},"type":"object","x-keys":{"format":"uuid","type":"string"}},"by_side":{"additionalProperties":{"type":"integer"},"propertyNames":{"$ref":"#/$defs/Side"},"type":"object","x-keys":{"$ref":"#/$defs/Side"}},"side":{"$ref":"#/$defs/Side"},"level":{"$ref":"#/$defs/Level"},"choice":{"enum":["1m","5m","type"],"type":"string"},"mixed":{"enum":["auto",1,2]},"maybe":{"anyOf":[{"type":"integer"},{"type":"null"}]},"nested":{"items":{"items":{"anyOf":[{"$ref":"#/$defs/Point"},{"type":"null"}]},"type":"array"},"type":"array"},"figure":{"discriminator":{"mapping":{"circle":"#/$defs/Circle","nothing":"#/$defs/Nothing","square":"#/$defs/Square"},"propertyName":"kind"},"oneOf":[{"$ref":"#/$defs/Circle"},{"$ref":"#/$defs/Square"},{"$ref":"#/$defs/Nothing"}]},"figures":{"items":{"discriminator":{"mapping":{"circle":"#/$defs/Circle","nothing":"#/$defs/Nothing","square":"#/$defs/Square"},"propertyName":"kind"},"oneOf":[{"$ref":"#/$defs/Circle"},{"$ref":"#/$defs/Square"},{"$ref":"#/$defs/Nothing"}]},"type":"array"},"circle":{"$ref":"#/$defs/Circle"},"late":{"discriminator":{"mapping":{"late":"#/$defs/Late","later":"#/$defs/Later"},"propertyName":"type"},"oneOf":[{"$ref":"#/$defs/Late"},{"$ref":"#/$defs/Later"}]},"external":{"anyOf":[{"const":"Market","type":"string"},{"$ref":"#/$defs/Limit"},{"$ref":"#/$defs/Stop"}]},"adjacent":{"discriminator":{"mapping":{"Marked":"#/$defs/Marked","Unmarked":"#/$defs/Unmarked"},"propertyName":"t"},"oneOf":[{"$ref":"#/$defs/Marked"},{"$ref":"#/$defs/Unmarked"}]},"untagged":{"anyOf":[{"type":"integer"},{"type":"string"},{"$ref":"#/$defs/Point"}]},"any_number":{"anyOf":[{"type":"integer"},{"type":"number"}]},"node":{"$ref":"#/$defs/Node"},"tree":{"$ref":"#/$defs/Tree"},"point":{"$ref":"#/$defs/Point"},"options":{"$ref":"#/$defs/Options"},"named":{"$ref":"#/$defs/Pair"},"page":{"$ref":"#/$defs/Page_Point_"},"ids":{"$ref":"#/$defs/Ids"},"open":{"$ref":"#/$defs/Open"},"renamed":{"$ref":"#/$defs/Renamed"},"defaults":{"$ref":"#/$defs/Defaults"}},"required":["flag","number","count","small","real","text","raw","at","aware","naive","exact","day","clock","wait","id","price","v4","v6","address","path","anything","numbers","unique","words","pair","many","by_name","by_number","by_id","by_side","side","level","choice","mixed","maybe","nested","figure","figures","circle","late","external","adjacent","untagged","any_number","node","tree","point","options","named","page","ids","open","renamed","defaults"],"type":"object"},"Ids":{"items":{"type":"integer"},"type":"array"},"Late":{"additionalProperties":false,"properties":{"name":{"type":"string"},"type":{"const":"late","type":"string"}},"required":["name","type"],"type":"object"},"Later":{"additionalProperties":false,"properties":{"name":{"type":"string"},"more":{"type":"integer"},"type":{"const":"later","type":"string"}},"required":["name","more","type"],"type":"object"},"Leaf":{"additionalProperties":false,"properties":{"leaf":{"anyOf":[{"$ref":"#/$defs/Tree"},{"type":"null"}],"default":null},"size":{"type":"integer"}},"required":["size"],"type":"object"},"Level":{"enum":[-1,2000000],"type":"integer"},"Limit":{"additionalProperties":false,"properties":{"Limit":{"type":"number"}},"required":["Limit"],"type":"object"},"Marked":{"additionalProperties":false,"properties":{"t":{"const":"Marked","type":"string"},"c":{"type":"number"}},"required":["t","c"],"type":"object"},"Node":{"additionalProperties":false,"properties":{"value":{"type":"integer"},"children":{"default":[],"items":{"$ref":"#/$defs/Node"},"type":"array"},"parent":{"anyOf":[{"$ref":"#/$defs/Node"},{"type":"null"}],"default":null}},"required":["value"],"type":"object"},"Nothing":{"additionalProperties":false,"properties":{"kind":{"const":"nothing","type":"string"}},"required":["kind"],"type":"object"},"Open":{"additionalProperties":true,"properties":{"known":{"type":"integer"}},"required":["known"],"type":"object"},"Options":{"additionalProperties":false,"properties":{"a":{"type":"integer"},"b":{"type":"string"}},"required":["a"],"type":"object"},"Page_Point_":{"additionalProperties":false,"properties":{"items":{"items":{"$ref":"#/$defs/Point"},"type":"array"},"next":{"anyOf":[{"type":"string"},{"type":"null"}],"default":null}},"required":["items"],"type":"object"},"Pair":{"maxItems":2,"minItems":2,"prefixItems":[{"type":"integer"},{"type":"string"}],"type":"array"},"Point":{"additionalProperties":false,"properties":{"x":{"type":"number"},"y":{"default":0.0,"type":"number"}},"required":["x"],"type":"object"},"Renamed":{"additionalProperties":false,"properties":{"type":{"type":"string"},"camelCase":{"type":"integer"},"is-dashed":{"default":false,"type":"boolean"}},"required":["type","camelCase"],"type":"object"},"Side":{"enum":["buy","sell short"],"type":"string"},"Square":{"additionalProperties":false,"properties":{"kind":{"const":"square","type":"string"},"side":{"default":1.5,"type":"number"}},"required":["kind"],"type":"object"},"Stop":{"additionalProperties":false,"properties":{"Stop":{"$ref":"#/$defs/StopFields"}},"required":["Stop"],"type":"object"},"StopFields":{"additionalProperties":false,"properties":{"trigger":{"type":"number"},"after":{"format":"duration","type":"string"}},"required":["trigger","after"],"type":"object"},"Tree":{"additionalProperties":false,"properties":{"left":{"anyOf":[{"$ref":"#/$defs/Leaf"},{"type":"null"}],"default":null},"right":{"anyOf":[{"$ref":"#/$defs/Leaf"},{"type":"null"}],"default":null}},"type":"object"},"Unmarked":{"additionalProperties":false,"properties":{"t":{"const":"Unmarked","type":"string"}},"required":["t"],"type":"object"}},"additionalProperties":false,"properties":{"value":{"$ref":"#/$defs/Everything"}},"required":["value"],"type":"object"},"response":{"$defs":{"Circle":{"properties":{"kind":{"const":"circle","default":"circle","type":"string"},"radius":{"exclusiveMinimum":0,"type":"number"}},"required":["radius"],"type":"object"},"Defaults":{"properties":{"count":{"default":3,"type":"integer"},"ratio":{"default":0.25,"type":"number"},"large":{"default":1000000,"type":"integer"},"name":{"default":"none \"quoted\" of {it}","type":"string"},"side":{"$ref":"#/$defs/Side","default":"buy"},"level":{"$ref":"#/$defs/Level","default":2000000},"flags":{"default":[true,false],"items":{"type":"boolean"},"type":"array"},"names":{"default":["a","b"],"items":{"type":"string"},"type":"array"},"tags":{"items":{"type":"string"},"type":"array","uniqueItems":true},"at":{"default":"2026-03-01","format":"date","type":"string"},"mode":{"default":"slow","enum":["fast","slow"],"type":"string"},"near":{"anyOf":[{"type":"number"},{"type":"null"}],"default":1.5},"table":{"additionalProperties":{"type":"integer"},"default":{},"type":"object"}},"type":"object"},"Ids":{"items":{"type":"integer"},"type":"array"},"Late":{"properties":{"name":{"type":"string"},"type":{"const":"late","type":"string"}},"required":["name","type"],"type":"object"},"Later":{"properties":{"name":{"type":"string"},"more":{"type":"integer"},"type":{"const":"later","type":"string"}},"required":["name","more","type"],"type":"object"},"Leaf":{"properties":{"leaf":{"anyOf":[{"$ref":"#/$defs/Tree"},{"type":"null"}],"default":null},"size":{"type":"integer"}},"required":["size"],"type":"object"},"Level":{"enum":[-1,2000000],"type":"integer"},"Limit":{"properties":{"Limit":{"type":"number"}},"required":["Limit"],"type":"object"},"Marked":{"properties":{"t":{"const":"Marked","type":"string"},"c":{"type":"number"}},"required":["t","c"],"type":"object"},"Node":{"properties":{"value":{"type":"integer"},"children":{"default":[],"items":{"$ref":"#/$defs/Node"},"type":"array"},"parent":{"anyOf":[{"$ref":"#/$defs/Node"},{"type":"null"}],"default":null}},"required":["value"],"type":"object"},"Nothing":{"properties":{"kind":{"const":"nothing","type":"string"}},"required":["kind"],"type":"object"},"Open":{"additionalProperties":true,"properties":{"known":{"type":"integer"}},"required":["known"],"type":"object"},"Options":{"properties":{"a":{"type":"integer"},"b":{"type":"string"}},"required":["a"],"type":"object"},"Page_Point_":{"properties":{"items":{"items":{"$ref":"#/$defs/Point"},"type":"array"},"next":{"anyOf":[{"type":"string"},{"type":"null"}],"default":null}},"required":["items"],"type":"object"},"Pair":{"maxItems":2,"minItems":2,"prefixItems":[{"type":"integer"},{"type":"string"}],"type":"array"},"Point":{"properties":{"x":{"type":"number"},"y":{"default":0.0,"type":"number"}},"required":["x"],"type":"object"},"Renamed":{"properties":{"type":{"type":"string"},"camelCase":{"type":"integer"},"is-dashed":{"default":false,"type":"boolean"}},"required":["type","camelCase"],"type":"object"},"Side":{"enum":["buy","sell short"],"type":"string"},"Square":{"properties":{"kind":{"const":"square","type":"string"},"side":{"default":1.5,"type":"number"}},"required":["kind"],"type":"object"},"Stop":{"properties":{"Stop":{"$ref":"#/$defs/StopFields"}},"required":["Stop"],"type":"object"},"StopFields":{"properties":{"trigger":{"type":"number"},"after":{"format":"duration","type":"string"}},"required":["trigger","after"],"type":"object"},"Tree":{"properties":{"left":{"anyOf":[{"$ref":"#/$defs/Leaf"},{"type":"null"}],"default":null},"right":{"anyOf":[{"$ref":"#/$defs/Leaf"},{"type":"null"}],"default":null}},"type":"object"},"Unmarked":{"properties":{"t":{"const":"Unmarked","type":"string"}},"required":["t"],"type":"object"}},"properties":{"flag":{"type":"boolean"},"number":{"type":"integer"},"count":{"minimum":0,"type":"integer"},"small":{"maximum":10,"minimum":0,"type":"integer"},"real":{"type":"number"},"text":{"maxLength":1000,"minLength":0,"type":"string"},"raw":{"format":"binary","type":"string"},"at":{"format":"date-time","type":"string"},"aware":{"format":"date-time","type":"string","x-timezone":"aware"},"naive":{"format":"date-time","type":"string","x-timezone":"naive"},"exact":{"format":"date-time","type":"string","x-nanoseconds":true},"day":{"format":"date","type":"string"},"clock":{"format":"time","type":"string"},"wait":{"format":"duration","type":"string"},"id":{"format":"uuid","type":"string"},"price":{"format":"decimal","type":"string"},"v4":{"format":"ipv4","type":"string"},"v6":{"format":"ipv6","type":"string"},"address":{"anyOf":[{"format":"ipv4","type":"string"},{"format":"ipv6","type":"string"}]},"path":{"format":"path","type":"string"},"anything":{},"numbers":{"items":{"type":"integer"},"type":"array"},"unique":{"items":{"type":"integer"},"type":"array","uniqueItems":true},"words":{"items":{"type":"string"},"type":"array","uniqueItems":true},"pair":{"maxItems":2,"minItems":2,"prefixItems":[{"type":"integer"},{"type":"string"}],"type":"array"},"many":{"items":{"type":"number"},"type":"array"},"by_name":{"additionalProperties":{"type":"number"},"type":"object"},"by_number":{"additionalProperties":{"type":"string"},"type":"object","x-keys":{"type":"integer"}},"by_id":{"additionalProperties":{"$ref":"#/$defs/Point"},"propertyNames":{"format":"uuid"},"type":"object","x-keys":{"format":"uuid","type":"string"}},"by_side":{"additionalProperties":{"type":"integer"},"propertyNames":{"$ref":"#/$defs/Side"},"type":"object","x-keys":{"$ref":"#/$defs/Side"}},"side":{"$ref":"#/$defs/Side"},"level":{"$ref":"#/$defs/Level"},"choice":{"enum":["1m","5m","type"],"type":"string"},"mixed":{"enum":["auto",1,2]},"maybe":{"anyOf":[{"type":"integer"},{"type":"null"}]},"nested":{"items":{"items":{"anyOf":[{"$ref":"#/$defs/Point"},{"type":"null"}]},"type":"array"},"type":"array"},"figure":{"discriminator":{"mapping":{"circle":"#/$defs/Circle","nothing":"#/$defs/Nothing","square":"#/$defs/Square"},"propertyName":"kind"},"oneOf":[{"$ref":"#/$defs/Circle"},{"$ref":"#/$defs/Square"},{"$ref":"#/$defs/Nothing"}]},"figures":{"items":{"discriminator":{"mapping":{"circle":"#/$defs/Circle","nothing":"#/$defs/Nothing","square":"#/$defs/Square"},"propertyName":"kind"},"oneOf":[{"$ref":"#/$defs/Circle"},{"$ref":"#/$defs/Square"},{"$ref":"#/$defs/Nothing"}]},"type":"array"},"circle":{"$ref":"#/$defs/Circle"},"late":{"discriminator":{"mapping":{"late":"#/$defs/Late","later":"#/$defs/Later"},"propertyName":"type"},"oneOf":[{"$ref":"#/$defs/Late"},{"$ref":"#/$defs/Later"}]},"external":{"anyOf":[{"const":"Market","type":"string"},{"$ref":"#/$defs/Limit"},{"$ref":"#/$defs/Stop"}]},"adjacent":{"discriminator":{"mapping":{"Marked":"#/$defs/Marked","Unmarked":"#/$defs/Unmarked"},"propertyName":"t"},"oneOf":[{"$ref":"#/$defs/Marked"},{"$ref":"#/$defs/Unmarked"}]},"untagged":{"anyOf":[{"type":"integer"},{"type":"string"},{"$ref":"#/$defs/Point"}]},"any_number":{"anyOf":[{"type":"integer"},{"type":"number"}]},"node":{"$ref":"#/$defs/Node"},"tree":{"$ref":"#/$defs/Tree"},"point":{"$ref":"#/$defs/Point"},"options":{"$ref":"#/$defs/Options"},"named":{"$ref":"#/$defs/Pair"},"page":{"$ref":"#/$defs/Page_Point_"},"ids":{"$ref":"#/$defs/Ids"},"open":{"$ref":"#/$defs/Open"},"renamed":{"$ref":"#/$defs/Renamed"},"defaults":{"$ref":"#/$defs/Defaults"}},"required":["flag","number","count","small","real","text","raw","at","aware","naive","exact","day","clock","wait","id","price","v4","v6","address","path","anything","numbers","unique","words","pair","many","by_name","by_number","by_id","by_side","side","level","choice","mixed","maybe","nested","figure","figures","circle","late","external","adjacent","untagged","any_number","node","tree","point","options","named","page","ids","open","renamed","defaults"],"type":"object"}}"##);
 
     /// `farthest`
     pub const FARTHEST: Method<Point, Point> = Method::new("farthest")
-        .schema(0xf920_0554_90cd_5f28)
+        .schema(0x4f56_d138_49d6_7bda)
         .described(r##"{"kind":"upload","request":{"$defs":{"Point":{"additionalProperties":false,"properties":{"x":{"type":"number"},"y":{"default":0.0,"type":"number"}},"required":["x"],"type":"object"}},"items":{"$ref":"#/$defs/Point"},"type":"array"},"response":{"properties":{"x":{"type":"number"},"y":{"default":0.0,"type":"number"}},"required":["x"],"type":"object"}}"##);
 
     /// `figure`
     pub const FIGURE: Method<FigureArgs, EverythingFigure> = Method::new("figure")
-        .schema(0x06f3_60a9_35fe_e9a8)
+        .schema(0xa44b_8b6c_f1ea_750c)
         .described(r##"{"kind":"call","request":{"additionalProperties":false,"properties":{"kind":{"enum":["circle","square"],"type":"string"}},"required":["kind"],"type":"object"},"response":{"$defs":{"Circle":{"properties":{"kind":{"const":"circle","default":"circle","type":"string"},"radius":{"exclusiveMinimum":0,"type":"number"}},"required":["radius"],"type":"object"},"Nothing":{"properties":{"kind":{"const":"nothing","type":"string"}},"required":["kind"],"type":"object"},"Square":{"properties":{"kind":{"const":"square","type":"string"},"side":{"default":1.5,"type":"number"}},"required":["kind"],"type":"object"}},"discriminator":{"mapping":{"circle":"#/$defs/Circle","nothing":"#/$defs/Nothing","square":"#/$defs/Square"},"propertyName":"kind"},"oneOf":[{"$ref":"#/$defs/Circle"},{"$ref":"#/$defs/Square"},{"$ref":"#/$defs/Nothing"}]}}"##);
+
+    /// `fills`
+    pub const FILLS: Method<FillsArgs, Tensor<FillsTradesRecord>> = Method::new("fills")
+        .schema(0xb4c8_5f3b_f7c6_825a)
+        .described(r#"{"kind":"call","request":{"additionalProperties":false,"properties":{"trades":{"dtype":[["at","int64",0],["price","float64",8],["size","uint32",16],["side","uint8",20]],"itemsize":24,"shape":[null],"type":"array","x-array":"numpy"}},"required":["trades"],"type":"object"},"response":{"dtype":[["at","int64",0],["price","float64",8],["size","uint32",16],["side","uint8",20]],"itemsize":24,"type":"array","x-array":"numpy"}}"#);
 
     /// `keywords`
     pub const KEYWORDS: Method<KeywordsArgs, HashMap<String, f64>> = Method::new("keywords")
-        .schema(0x991c_42cf_0de7_6639)
+        .schema(0x2443_faa9_6b1c_0d2d)
         .described(r#"{"kind":"call","request":{"additionalProperties":{"type":"number"},"properties":{"first":{"type":"integer"}},"required":["first"],"type":"object"},"response":{"additionalProperties":{"type":"number"},"type":"object"}}"#);
 
     /// `maybe`
     pub const MAYBE: Method<MaybeArgs, Option<i64>> = Method::new("maybe")
-        .schema(0x535e_4bbe_c1a7_ea5a)
+        .schema(0x330f_ea57_7cdc_f983)
         .described(r#"{"kind":"call","request":{"additionalProperties":false,"properties":{"value":{"anyOf":[{"type":"integer"},{"type":"null"}]}},"required":["value"],"type":"object"},"response":{"anyOf":[{"type":"integer"},{"type":"null"}]}}"#);
 
     /// `names`
     pub const NAMES: Method<NamesArgs, String> = Method::new("names")
-        .schema(0x99d1_7a66_705a_6c11)
+        .schema(0x73cf_40fa_7bfa_6bec)
         .described(r#"{"kind":"stream","request":{"additionalProperties":false,"properties":{"count":{"type":"integer"}},"required":["count"],"type":"object"},"response":{"type":"string"}}"#);
 
     /// `nothing`
@@ -1426,17 +1407,17 @@ pub mod methods {
 
     /// `place`
     pub const PLACE: Method<PlaceArgs, String> = Method::new("place")
-        .schema(0x9def_3732_977a_5788)
+        .schema(0x149e_057a_c764_b441)
         .described(r##"{"kind":"call","request":{"$defs":{"Side":{"enum":["buy","sell short"],"type":"string"}},"additionalProperties":false,"properties":{"symbol":{"type":"string"},"side":{"$ref":"#/$defs/Side"},"price":{"anyOf":[{"type":"number"},{"type":"string"}],"format":"decimal"},"size":{"default":1,"type":"integer"},"note":{"anyOf":[{"type":"string"},{"type":"null"}],"default":null}},"required":["symbol","side","price"],"type":"object"},"response":{"type":"string"}}"##);
 
     /// `points`
     pub const POINTS: Method<PointsArgs, Point> = Method::new("points")
-        .schema(0x4ccb_a461_8116_698d)
+        .schema(0x6d5a_5311_b725_27b6)
         .described(r#"{"kind":"stream","request":{"additionalProperties":false,"properties":{"count":{"type":"integer"},"step":{"default":1.0,"type":"number"}},"required":["count"],"type":"object"},"response":{"properties":{"x":{"type":"number"},"y":{"default":0.0,"type":"number"}},"required":["x"],"type":"object"}}"#);
 
     /// `sizes`
     pub const SIZES: Method<SizesArgs, Vec<i64>> = Method::new("sizes")
-        .schema(0xd891_1a22_b091_c851)
+        .schema(0x6fcb_be92_cb3b_1aa6)
         .described(r#"{"kind":"call","request":{"additionalProperties":false,"properties":{"array":{"type":"array","x-array":"numpy"}},"required":["array"],"type":"object"},"response":{"items":{"type":"integer"},"type":"array"}}"#);
 
     /// `total`
@@ -1446,17 +1427,17 @@ pub mod methods {
 
     /// `tree`
     pub const TREE: Method<TreeArgs, Node> = Method::new("tree")
-        .schema(0x003e_5edd_ed6f_5ba0)
+        .schema(0x556d_d289_2c04_e6e5)
         .described(r##"{"kind":"call","request":{"additionalProperties":false,"properties":{"depth":{"type":"integer"}},"required":["depth"],"type":"object"},"response":{"$defs":{"Node":{"properties":{"value":{"type":"integer"},"children":{"default":[],"items":{"$ref":"#/$defs/Node"},"type":"array"},"parent":{"anyOf":[{"$ref":"#/$defs/Node"},{"type":"null"}],"default":null}},"required":["value"],"type":"object"}},"$ref":"#/$defs/Node"}}"##);
 
     /// `type`
     pub const TYPE: Method<TypeArgs, i64> = Method::new("type")
-        .schema(0xbf7f_6d4f_0ad5_634a)
+        .schema(0xf6a4_1809_b496_ae02)
         .described(r#"{"kind":"call","request":{"additionalProperties":false,"properties":{"self_":{"type":"integer"},"match":{"type":"integer"}},"required":["self_","match"],"type":"object"},"response":{"type":"integer"}}"#);
 
     /// `untyped`
     pub const UNTYPED: Method<UntypedArgs, Raw> = Method::new("untyped")
-        .schema(0x30ec_6e5e_bc3c_7ad6)
+        .schema(0x1f3c_c05a_5eb3_f419)
         .described(r#"{"kind":"call","request":{"additionalProperties":false,"properties":{"value":{},"scale":{"default":2}},"required":["value"],"type":"object"},"response":{}}"#);
 
     /// All of them.
@@ -1469,6 +1450,7 @@ pub mod methods {
         &EVERYTHING,
         &FARTHEST,
         &FIGURE,
+        &FILLS,
         &KEYWORDS,
         &MAYBE,
         &NAMES,

@@ -25,7 +25,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "--lock",
         metavar="FILE",
         type=Path,
-        help="write the schemas there, for a repository (- is standard output); then the module is only written with -o",
+        help="write the schemas there, for a repository (-: to standard output); the module then only with -o",
     )
 
 

@@ -9,7 +9,7 @@ use crate::lock::{Kind as Calls, Lock, Method};
 use crate::reading;
 use crate::rust::items::{Field, Item, Kind, Presence, Shape};
 use crate::rust::names::{constant, in_order, pascal, snake, type_name, unused};
-use crate::rust::printing::{MOST_ARGUMENTS, Printer, WIDTH, doc, signature, structure};
+use crate::rust::printing::{MOST_ARGUMENTS, Printer, WIDTH, doc, parameter, signature, structure};
 use crate::rust::resolving::{Resolver, Scope, Way};
 use crate::types::{Struct, Type};
 
@@ -423,19 +423,6 @@ fn is_built(handler: &Handler<'_>) -> bool {
 
 fn required(fields: &[Field]) -> impl Iterator<Item = &Field> {
     fields.iter().filter(|field| field.presence == Presence::Required)
-}
-
-/// How a parameter is declared, and what becomes the field of it.
-fn parameter(field: &Field) -> (String, String) {
-    match &field.kind {
-        Kind::Plain("String") => {
-            (format!("{}: impl Into<String>", field.name), format!("{0}: {0}.into()", field.name))
-        }
-        Kind::Plain("Raw") => {
-            (format!("{}: impl Into<Raw>", field.name), format!("{0}: {0}.into()", field.name))
-        }
-        kind => (format!("{}: {kind}", field.name), field.name.clone()),
-    }
 }
 
 fn write_function(out: &mut String, handler: &Handler<'_>) {

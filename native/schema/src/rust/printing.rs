@@ -321,6 +321,17 @@ fn field(out: &mut String, owner: &str, field: &Field) {
     let _ = writeln!(out, "    pub {}: {},", field.name, field.kind);
 }
 
+/// How a parameter is declared, and what becomes the field of it.
+pub(super) fn parameter(field: &Field) -> (String, String) {
+    let name = &field.name;
+    match &field.kind {
+        kind @ Kind::Plain("String" | "Raw") => {
+            (format!("{name}: impl Into<{kind}>"), format!("{name}: {name}.into()"))
+        }
+        kind => (format!("{name}: {kind}"), name.clone()),
+    }
+}
+
 /// `new`, where a struct has fields that need not be said; and what those are by default.
 fn constructor(out: &mut String, name: &str, fields: &[Field]) {
     let required: Vec<_> = fields.iter().filter(|field| field.presence == Presence::Required).collect();
@@ -331,8 +342,7 @@ fn constructor(out: &mut String, name: &str, fields: &[Field]) {
     }
     let _ = writeln!(out, "\nimpl {name} {{");
     if constructed {
-        let arguments: Vec<_> =
-            required.iter().map(|field| format!("{}: {}", field.name, field.kind)).collect();
+        let arguments: Vec<_> = required.iter().map(|field| parameter(field).0).collect();
         doc(out, "    ", "With the usual values of what is not given here.", "");
         out.push_str("    #[must_use]\n");
         signature(out, "    ", "pub fn new", &arguments, " -> Self {");
@@ -341,7 +351,7 @@ fn constructor(out: &mut String, name: &str, fields: &[Field]) {
             .map(|field| {
                 let own = &field.name;
                 match &field.presence {
-                    Presence::Required => own.clone(),
+                    Presence::Required => parameter(field).1,
                     Presence::Constant(value) | Presence::Usual(value) => format!("{own}: {value}"),
                     Presence::Value(_) => format!("{own}: Self::default_{own}()"),
                     Presence::Unsent => format!("{own}: None"),

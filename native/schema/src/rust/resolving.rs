@@ -275,7 +275,7 @@ impl Resolver {
 
     fn array(&mut self, array: &Array, name: &str, way: Way) -> Kind {
         if let Some(fields) = array.record.as_ref().and_then(records::fields) {
-            let print = format!("record {:?}", array.record);
+            let print = format!("record {fields:?}");
             let found = self.once(print, pascal(&format!("{name} record")), |own, name| {
                 own.imports.extend(["bytemuck::Pod", "bytemuck::Zeroable", "pycrust_client::Record"]);
                 own.add(name, "One element of an array.", Shape::Record(fields))
