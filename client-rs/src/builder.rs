@@ -51,6 +51,8 @@ impl Builder {
             retry: Retry::default(),
             wait_for_ready: false,
             pins: Vec::new(),
+            #[cfg(feature = "testing")]
+            inside: None,
         };
         Self { name: name.into(), options }
     }

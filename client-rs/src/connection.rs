@@ -14,3 +14,4 @@ pub(crate) mod thread;
 pub(crate) mod threads;
 pub(crate) mod timer;
 pub(crate) mod waiting;
+pub(crate) mod wire;

@@ -4,10 +4,12 @@ use std::fmt;
 use std::io;
 
 use pycrust_protocol::{Code, ErrorPayload, ValidationIssue};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::codec;
 use crate::metadata::Metadata;
+use crate::raw::Raw;
 use crate::timing::Timing;
 
 /// Why a call, or a connection, failed.
@@ -92,6 +94,35 @@ impl Error {
     /// ```
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self::of_call(code, "", message)
+    }
+
+    /// The same with details, which [`details_as`](Self::details_as) reads. What can't be encoded is none.
+    ///
+    /// # Examples
+    /// ```
+    /// use pycrust_client::{Code, Error};
+    ///
+    /// let error = Error::new(Code::NotFound, "no arm 3").with_details(&[1, 2]);
+    /// assert_eq!(error.details_as::<Vec<u8>>(), Some(vec![1, 2]));
+    /// ```
+    #[must_use]
+    pub fn with_details<T: Serialize + ?Sized>(self, details: &T) -> Self {
+        let mut payload = self.payload();
+        payload.details = Raw::of(details).map(Raw::into_bytes).unwrap_or_default();
+        let Inner { code, subject, beside: Beside { version, timing, metadata }, .. } = *self.0;
+        Self::from_parts(code, &subject, payload).with(version, timing, metadata)
+    }
+
+    /// The same, of a call whose handler may have started: [`may_have_run`](Self::may_have_run).
+    #[must_use]
+    pub fn having_run(self) -> Self {
+        self.maybe_run()
+    }
+
+    /// What a worker sends of it.
+    pub(crate) fn payload(&self) -> ErrorPayload {
+        let traceback = self.0.traceback.as_ref().map(|traceback| traceback.0.clone());
+        ErrorPayload { traceback: traceback.unwrap_or_default(), ..self.0.payload.clone() }
     }
 
     /// A failure that this side found, of a call that was not sent.

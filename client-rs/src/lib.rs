@@ -100,6 +100,8 @@ mod schemas;
 mod shared;
 mod spin;
 mod tensor;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod timestamp;
 mod timing;
 

@@ -74,6 +74,9 @@ pub(crate) struct Options {
     pub(crate) wait_for_ready: bool,
     /// What the worker has to have.
     pub(crate) pins: Vec<Pin<'static>>,
+    /// The worker of a test.
+    #[cfg(feature = "testing")]
+    pub(crate) inside: Option<crate::testing::pipe::Door>,
 }
 
 impl Options {

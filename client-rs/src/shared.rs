@@ -10,7 +10,7 @@ use pycrust_protocol::Code;
 use pycrust_protocol::limits::{MAX_BODY_LEN, MAX_METHOD_LEN};
 use pycrust_protocol::name::RESERVED_PREFIX;
 use pycrust_protocol::reserved::{HEALTH, Health, READY};
-use pycrust_transport::{Link, monotonic_ns};
+use pycrust_transport::monotonic_ns;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

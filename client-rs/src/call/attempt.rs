@@ -13,7 +13,7 @@ use pycrust_protocol::limits::{SMALL_SAMPLE_LEN, STREAM_WINDOW_BYTES};
 use pycrust_protocol::name::RESERVED_PREFIX;
 use pycrust_protocol::report::{REPORT_LEN, Report};
 use pycrust_transport::faults::reached;
-use pycrust_transport::{CallProgress, Link, SendError, monotonic_ns};
+use pycrust_transport::{CallProgress, SendError, monotonic_ns};
 
 use crate::call::answer::Finished;
 use crate::call::large;

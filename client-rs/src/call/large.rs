@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use pycrust_protocol::Code;
-use pycrust_transport::{Block, Link, SendError, monotonic_ns};
+use pycrust_transport::{Block, SendError, monotonic_ns};
 
 use crate::call::attempt::{self, Attempt, Failure, Outgoing};
 use crate::connection::session::Session;

@@ -13,7 +13,7 @@ use pycrust_protocol::control::put_request_head;
 use pycrust_protocol::header::{Common, Credit, RequestHeader, flags};
 use pycrust_protocol::limits::{STREAM_WINDOW_BYTES, UPLOAD_WINDOW};
 use pycrust_transport::faults::reached;
-use pycrust_transport::{Link, SendError, monotonic_ns};
+use pycrust_transport::{SendError, monotonic_ns};
 use tokio::sync::futures::OwnedNotified;
 
 use crate::call::answer::Finished;

@@ -40,6 +40,23 @@ impl Error {
         self
     }
 
+    /// Where it is, outermost first.
+    #[cfg(feature = "testing")]
+    pub(crate) fn location(&self) -> Vec<pycrust_protocol::error::Location> {
+        use pycrust_protocol::error::Location;
+        let step = |step: &Step| match step {
+            Step::Field(name) => Location::Field(name.clone()),
+            Step::Index(index) => Location::Index(i64::try_from(*index).unwrap_or(i64::MAX)),
+        };
+        self.0.path.iter().rev().map(step).collect()
+    }
+
+    /// What is wrong there.
+    #[cfg(feature = "testing")]
+    pub(crate) fn reason(&self) -> &str {
+        &self.0.reason
+    }
+
     /// The same error in other words, if it arose right here.
     #[cold]
     pub(crate) fn reworded(mut self, reword: impl FnOnce(&str) -> Option<String>) -> Self {

@@ -10,9 +10,7 @@ use std::time::{Duration, Instant};
 use pycrust_protocol::Code;
 use pycrust_protocol::name::EndpointName;
 use pycrust_transport::sync::Mutex;
-use pycrust_transport::{
-    ConnectError, Connecting, Connection, Process, Progress, Runtime, TransportError, monotonic_ns,
-};
+use pycrust_transport::{ConnectError, Connecting, Process, Progress, Runtime, TransportError, monotonic_ns};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
@@ -22,11 +20,14 @@ use crate::connection::session::Session;
 use crate::connection::state::{ConnectionState, INHERITED, States};
 use crate::connection::timer::{self, Sleep};
 use crate::connection::waiting::Waiting;
+use crate::connection::wire::Wire;
 use crate::connection::{descriptor, home, threads};
 use crate::error::Error;
 use crate::options::FOREVER;
 use crate::options::{Options, Retry};
 use crate::spin::Spin;
+#[cfg(feature = "testing")]
+use crate::testing::pipe::Door;
 
 /// What an error of a connection, not of a call, is about.
 const SUBJECT: &str = "connect";
@@ -61,6 +62,9 @@ struct Address {
     runtime_dir: Option<PathBuf>,
     /// What the worker's side calls this client.
     client_name: String,
+    /// The worker of a test, in this process, which takes its place.
+    #[cfg(feature = "testing")]
+    inside: Option<Door>,
 }
 
 enum State {
@@ -131,6 +135,8 @@ impl Connector {
                 runtime_dir: options.runtime_dir.clone(),
                 client_name: options.client_name[..options.client_name.floor_char_boundary(MAX_CLIENT_NAME)]
                     .into(),
+                #[cfg(feature = "testing")]
+                inside: options.inside.clone(),
             },
             unfit: options.check().err(),
             max_in_flight: options.max_in_flight,
@@ -368,11 +374,15 @@ impl Address {
     }
 
     /// Makes a connection: the work on threads of ours, the waits in between on none.
-    async fn connect(self) -> Result<Connection, Error> {
+    async fn connect(self) -> Result<Wire, Error> {
+        #[cfg(feature = "testing")]
+        if let Some(door) = &self.inside {
+            return door.connect();
+        }
         let mut progress = on_a_hand(move || self.dial()).await?;
         loop {
             match progress {
-                Progress::Connected(link) => return Ok(*link),
+                Progress::Connected(link) => return Ok(Wire::Shared(*link)),
                 Progress::Waits(waits) => {
                     wait(&waits).await.map_err(|error| Error::not_waited_for(SUBJECT, &error))?;
                     progress = on_a_hand(move || proceed(waits)).await?;
@@ -382,11 +392,15 @@ impl Address {
     }
 
     /// Makes a connection on this very thread.
-    fn connect_here(&self, expires_ns: Option<u64>) -> Result<Connection, Error> {
+    fn connect_here(&self, expires_ns: Option<u64>) -> Result<Wire, Error> {
+        #[cfg(feature = "testing")]
+        if let Some(door) = &self.inside {
+            return door.connect();
+        }
         let mut progress = self.dial()?;
         loop {
             let waits = match progress {
-                Progress::Connected(link) => return Ok(*link),
+                Progress::Connected(link) => return Ok(Wire::Shared(*link)),
                 Progress::Waits(waits) => waits,
             };
             let left = expires_ns.map(|at| Duration::from_nanos(at.saturating_sub(monotonic_ns())));
@@ -448,7 +462,7 @@ impl Connector {
         }
     }
 
-    fn session(&self, link: Connection) -> Arc<Session> {
+    fn session(&self, link: Wire) -> Arc<Session> {
         Session::new(link, self.max_in_flight, self.spin, Arc::clone(&self.states))
     }
 }

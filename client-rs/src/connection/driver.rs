@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use pycrust_protocol::Code;
 use pycrust_transport::sync::Mutex;
-use pycrust_transport::{ControlEvent, Descriptor, Link, monotonic_ns};
+use pycrust_transport::{ControlEvent, Descriptor, monotonic_ns};
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::{self, Handle};
 use tokio::sync::Notify;

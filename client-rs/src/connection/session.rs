@@ -14,7 +14,7 @@ use pycrust_protocol::report::REPORT_LEN;
 use pycrust_protocol::{Code, Malformed};
 use pycrust_transport::faults::reached;
 use pycrust_transport::sync::Mutex;
-use pycrust_transport::{Connection, Frame, Link, ProcessLocal, monotonic_ns};
+use pycrust_transport::{Frame, ProcessLocal, monotonic_ns};
 use tokio::sync::Notify;
 
 use crate::connection::buffers;
@@ -24,6 +24,7 @@ use crate::connection::receive_turn::Taken;
 use crate::connection::receive_turn::Turn;
 use crate::connection::state::States;
 use crate::connection::threads;
+use crate::connection::wire::Wire;
 use crate::spin::{Policy, Spin};
 
 /// Frames received before the callers that they answer are woken.
@@ -41,7 +42,7 @@ pub(crate) const REPORT_PATIENCE: Duration = Duration::from_millis(50);
 /// One established connection, shared by the clones of a client.
 pub(crate) struct Session {
     /// Behind an `Arc`, so that dropping it, which takes milliseconds, can be left to another thread.
-    pub(crate) link: Arc<Connection>,
+    pub(crate) link: Arc<Wire>,
     /// Taken for well under a microsecond, never while sending or receiving, and no waker is woken under it.
     pub(crate) calls: ProcessLocal<Mutex<Calls>>,
     /// Who receives.
@@ -77,7 +78,7 @@ pub(crate) struct Session {
 
 impl Session {
     /// Takes over a connection. At most `max_in_flight` calls at a time.
-    pub(crate) fn new(link: Connection, max_in_flight: usize, spin: Spin, states: Arc<States>) -> Arc<Self> {
+    pub(crate) fn new(link: Wire, max_in_flight: usize, spin: Spin, states: Arc<States>) -> Arc<Self> {
         let limit = max_in_flight.min(link.welcome().max_in_flight as usize).max(1);
         let session = Self {
             link: Arc::new(link),
@@ -381,7 +382,7 @@ impl Drop for Session {
 }
 
 /// Drops a connection once the session, which is being dropped elsewhere, has let go of it.
-struct LastOwner(Arc<Connection>);
+struct LastOwner(Arc<Wire>);
 
 impl Drop for LastOwner {
     fn drop(&mut self) {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use pycrust_protocol::Code;
 use pycrust_transport::sync::Mutex;
-use pycrust_transport::{Link, Waiter, monotonic_ns};
+use pycrust_transport::{Waiter, monotonic_ns};
 use tokio::task::unconstrained;
 
 use crate::connection::connector::UnderWay;
