@@ -9,6 +9,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from pycrust.text.names import check_endpoint, check_method
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
@@ -142,6 +144,12 @@ class Lock:
         endpoint, methods = whole.get("endpoint"), whole.get("methods")
         if not isinstance(endpoint, str) or not isinstance(methods, dict):
             raise LockError(f'{where} is no lock file: it has no "endpoint" or no "methods"; {again}')
+        try:
+            check_endpoint(endpoint)
+            for name in cast("dict[str, Any]", methods):
+                check_method(name)
+        except ValueError as error:
+            raise LockError(f"{where} is damaged: {error}; {again}") from error
         read: dict[str, dict[str, Any]] = {}
         for name, entry in cast("dict[str, Any]", methods).items():
             wrong = _wrong_in(entry)

@@ -248,7 +248,7 @@ class SchemaReader:
         items = schema.get("items")
         if given is not None:
             parts = [self._read(one, f"{name}{place + 1}") for place, one in enumerate(given)]
-            if items in {None, False} or schema.get("maxItems") == len(parts):
+            if items is None or items is False or schema.get("maxItems") == len(parts):
                 return Group("tuple", tuple(parts))
             return Group("variadic", (*parts, self._read(items, f"{name}Item")))
         of = ANY if items is None else self._read(items, f"{name}Item")

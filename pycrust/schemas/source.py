@@ -58,7 +58,7 @@ def docstring(doc: str, indent: int = 4) -> list[str]:
         char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode() for char in text
     )
     lines = [line.rstrip() for line in text.split("\n")]
-    if lines[-1].endswith('"'):
+    if len(lines) == 1 and lines[-1].endswith('"'):
         lines[-1] += " "
     space = " " * indent
     if len(lines) == 1:

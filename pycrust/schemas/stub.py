@@ -64,9 +64,10 @@ class _Module:
         self.types = Types({*_IMPORTED, *dir(builtins), *keyword.kwlist, self._class, f"Async{self._class}"})
         self.imports: set[str] = {"from pycrust.schemas import typed"}
         self._methods = [_Method(self, name, entry) for name, entry in lock.methods.items()]
+        own = _OF_CLIENTS | _IMPORTED | set(self.types.defined)
         taken = set[str]()
         for one in self._methods:
-            one.own = unused(identifier(one.name.lstrip("_") or "method", _OF_CLIENTS | _IMPORTED), taken)
+            one.own = unused(identifier(one.name.lstrip("_") or "method", own), taken)
             taken.add(one.own)
         #: Types that a method's name hides within the class.
         self.hidden = taken & _BUILTIN
@@ -83,7 +84,9 @@ class _Module:
         named = sorted(self._all_definitions(), key=lambda one: not isinstance(one[1], Members))
         defined = [self._definition(name, shape) for name, shape in named]
         head = [_HEAD.format(self._lock.endpoint), "from __future__ import annotations"]
-        return "\n\n".join([*head, *self._import_blocks()]) + "\n\n" + spaced([*defined, constants, clients])
+        parts = [*defined, constants, clients]
+        gap = "\n\n\n" if parts[0].startswith("class") else "\n\n"
+        return "\n\n".join([*head, *self._import_blocks()]) + gap + spaced(parts)
 
     def _all_definitions(self) -> list[tuple[str, Shape]]:
         """Each type that is named, also those that writing others has given a name."""
@@ -279,7 +282,7 @@ class _Method:
         parameters, names, docs = ["self"], list[str](), list[str]()
         optional, by_name = False, False
         for part in request.parts:
-            own = unused(identifier(part.name, {"self", "items"} if part.name == "self" else {"self"}), set(names))
+            own = unused(identifier(part.name, {"self"}), set(names))
             names.append(own)
             text = self.module.short(part.shape, self._title + camel_case(part.name), in_class=True)
             if part.required and optional and not by_name and not request.by_position:

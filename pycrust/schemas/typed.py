@@ -18,7 +18,7 @@ from pycrust.handlers.structs import from_wire
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from pydantic import SerializerFunctionWrapHandler
+    from pydantic import SerializationInfo
 
 __all__ = ["UNSET", "AsyncClient", "AsyncStream", "Client", "Field", "Method", "Model", "Stream", "either", "whole"]
 
@@ -54,14 +54,15 @@ class Model(BaseModel):
         validate_by_name=True,
     )
 
-    @model_serializer(mode="wrap")
-    def _only_set(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        unset: set[str] = set()
-        for name, field in type(self).model_fields.items():
-            if name not in self.model_fields_set:
-                unset |= {name, field.alias or name}
-        kept: dict[str, Any] = serialize(self)
-        return {name: value for name, value in kept.items() if name not in unset}
+    @model_serializer(mode="plain")
+    def _only_set(self, info: SerializationInfo) -> dict[str, Any]:
+        fields = type(self).model_fields
+        given = {
+            (field.alias or name) if info.by_alias else name: getattr(self, name)
+            for name, field in fields.items()
+            if name in self.model_fields_set
+        }
+        return {**given, **(self.model_extra or {})}
 
 
 class Method(Generic[T]):
