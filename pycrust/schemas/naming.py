@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from pycrust.schemas.shapes import Shape
 
+#: Characters of a class's name: those of generic classes can be any number.
+_LONGEST = 60
 #: What a default of each of these types is, as JSON has it.
 _PLAIN: dict[str, type] = {"int": int, "str": str, "bool": bool}
 
@@ -79,7 +81,13 @@ class Types:
     def _is(self, name: str, key: str, definitions: Mapping[str, Shape]) -> bool:
         """Whether a known type is the same as this one, with all that it refers to."""
         own_key, origins = self._origins[name]
-        return own_key == key and _reached(key, definitions) == _reached(own_key, origins)
+        shape = definitions[key]
+        if _class_name(own_key, origins[own_key]) != _class_name(key, shape) or origins[own_key] != shape:
+            return False
+        # The whole of a schema goes by its title, which is another key than it has where it is referred to.
+        reached, known = _reached(key, definitions), _reached(own_key, origins)
+        del reached[key], known[own_key]
+        return reached == known
 
     def _unused(self, name: str, suffix: str) -> str:
         own, number = name, 2
@@ -234,4 +242,6 @@ def _class_name(key: str, shape: Shape) -> str:
     text = title if title and re.match(r"[A-Za-z]", title) else key.rsplit("__", 1)[-1]
     own = "".join(part[:1].upper() + part[1:] for part in re.split(r"\W+", text))
     own = identifier(own, set()).strip("_")
+    if len(own) > _LONGEST:
+        own = identifier(text.partition("[")[0], set())[:_LONGEST].strip("_")
     return own if own[:1].isalpha() else f"Type{own}"

@@ -319,7 +319,8 @@ class SchemaReader:
     def _title(self, schema: Schema) -> str:
         """The name that a schema gives to its type: titles of fields are prose."""
         title = str(schema.get("title", ""))
-        is_name = _IDENTIFIER.match(title) is not None and not re.search(r"\s", title)
+        # Generic classes have their arguments behind them.
+        is_name = _IDENTIFIER.match(title) is not None and not re.search(r"\s", title.partition("[")[0])
         return (
             title if is_name and any(schema is one for one in (self._schema, *self._definitions.values())) else ""
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import importlib
 import importlib.util
 import os
 import subprocess
@@ -168,3 +169,24 @@ def test_the_command_makes_a_module_that_runs(worker, tmp_path):
         env={**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"},
     )  # fmt: skip
     assert done.stdout.startswith("3.0 [")
+
+
+def test_every_type_of_the_table(worker, tmp_path, monkeypatch):
+    """The types that cross, of which `test_types` has the table: the client of all of them runs, formatted."""
+    worker((ROOT / "tests" / "interop" / "type_worker.py").read_text(encoding="utf-8"))
+    file = tmp_path / "types_client.py"
+    command = [sys.executable, "-m", "pycrust", "stub", "types", "-o", file]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    subprocess.run([Path(sys.executable).parent / "ruff", "format", "--isolated", "--check", file], check=True)
+    monkeypatch.syspath_prepend(tmp_path)
+    module: Any = importlib.import_module("types_client")
+    with module.Types() as client:
+        assert client.by_id({UUID(int=1): 2}) == {UUID(int=1): 2}
+        assert client.external("Market") == "Market"
+        assert client.external(module.Limit(Limit=1.5)) == module.Limit(Limit=1.5)
+        stop = module.StopKind(kind="Stop", trigger=1.0, id=UUID(int=3))
+        assert client.internal(stop) == stop
+        assert client.untagged(module.Pose(x=1, y=2)) == module.Pose(x=1, y=2, label=None)
+        assert client.ip(IPv4Address("127.0.0.1")) == IPv4Address("127.0.0.1")
+        held = module.HolderUUID(id=1, value=UUID(int=1), more=[UUID(int=2)])
+        assert client.uuid_held(held) == held
