@@ -28,7 +28,7 @@ _PROSE = frozenset({"$comment", "$schema", "deprecated", "description", "example
 #: Keywords under which there is a schema, a list of schemas, schemas by names.
 _ONE = frozenset({
     "additionalProperties", "contains", "else", "if", "items", "not", "propertyNames", "then",
-    "unevaluatedItems", "unevaluatedProperties",
+    "unevaluatedItems", "unevaluatedProperties", "x-keys",
 })  # fmt: skip
 _LISTED = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
 _NAMED = frozenset({"$defs", "dependentSchemas", "patternProperties", "properties"})

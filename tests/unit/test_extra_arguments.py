@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import inspect
 import json
 from typing import Annotated, Any, Literal
@@ -102,6 +103,65 @@ def test_nested(function, wrap, place):
     (by_position,) = details(function, wrap(ARRAY))
     assert (by_name["loc"], by_name["type"]) == ([*place, "c"], "extra_forbidden")
     assert (by_position["loc"], by_position["type"]) == ([*place, 2], "extra_forbidden")
+
+
+class Holding(BaseModel):
+    pose: Unsaid
+
+
+class HoldingData(BaseModel):
+    pose: Data
+
+
+class HoldingTyped(BaseModel):
+    pose: Typed
+
+
+class HoldingMany(BaseModel):
+    poses: list[dict[str, Unsaid]]
+
+
+@pytest.mark.parametrize(
+    ("function", "model", "wrap"),
+    [
+        (unsaid, Holding, lambda value: value),
+        (data, HoldingData, lambda value: value),
+        (typed, HoldingTyped, lambda value: value),
+        (among, HoldingMany, lambda value: [{"k": value}]),
+    ],
+)
+@pytest.mark.parametrize("surplus", [MAP, ARRAY])
+@pytest.mark.parametrize("as_map", [True, False])
+def test_nested_with_a_model_and_without_the_details_are_the_same(function, model, wrap, surplus, as_map):
+    """Whichever of the outer and the inner struct comes as a map and which as an array."""
+    (name,) = inspect.signature(function).parameters
+    arguments = {name: wrap(surplus)} if as_map else [wrap(surplus)]
+    (plain_line,), (model_line,) = details(function, arguments), details(function, arguments, model)
+    inside = [0, "k"] if function is among else []
+    assert plain_line["loc"] == [name, *inside, "c" if surplus is MAP else 2]
+    assert plain_line["type"] == "extra_forbidden"
+    assert plain_line == model_line
+
+
+class Color(enum.Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+class Painted(BaseModel):
+    color: Color
+    finish: Literal["matt", "gloss"]
+
+
+@pytest.mark.parametrize("model", [None, Painted])
+@pytest.mark.parametrize("arguments", [{"color": "green", "finish": "wet"}, ["green", "wet"]])
+def test_a_member_that_is_not_known_is_refused_with_those_that_are(model, arguments):
+    def paint(color: Color, finish: Literal["matt", "gloss"]): ...
+
+    of_color, of_finish = details(paint, arguments, model)
+    assert (of_color["type"], of_finish["type"]) == ("enum", "literal_error")
+    assert of_color["msg"] == "Input should be 'red' or 'blue'"
+    assert of_finish["msg"] == "Input should be 'matt' or 'gloss'"
 
 
 def test_in_a_union():

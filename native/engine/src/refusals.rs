@@ -145,7 +145,7 @@ pub(crate) fn schema_mismatch(mismatch: &SchemaMismatch<'_>, endpoint: &str) -> 
              {live:#018x}{changes}; generate the client again: pycrust types {endpoint} -o FILE"
         ),
     );
-    refusal.error.exception = SCHEMA_MISMATCH.to_owned();
+    refusal.error.exception.push_str(SCHEMA_MISMATCH);
     // Without details the message still says it all.
     refusal.error.details = rmp_serde::to_vec_named(mismatch).unwrap_or_default();
     refusal

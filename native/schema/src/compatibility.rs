@@ -66,7 +66,7 @@ const CALL: Value = Value::Null;
 /// ```
 #[must_use]
 pub fn changes(old: &Value, new: &Value) -> Vec<Change> {
-    if old == new {
+    if document::is_same(old, new) {
         return Vec::new();
     }
     let (Value::Object(old), Value::Object(new)) = (old, new) else {
@@ -90,7 +90,7 @@ fn top_level(old: &Map<String, Value>, new: &Map<String, Value>) -> Vec<Change> 
     let mut keys: Vec<&String> = old.keys().chain(new.keys().filter(|key| !old.contains_key(*key))).collect();
     keys.sort_unstable();
     for key in keys.into_iter().filter(|key| !known(key)) {
-        if old.get(key) != new.get(key) {
+        if !document::is_same_value(old.get(key), new.get(key)) {
             let what = format!("{} → {}", said(old.get(key)), said(new.get(key)));
             found.push(Change::new(describe::clipped(key, describe::MAX_NAME), what, true));
         }

@@ -132,7 +132,10 @@ impl<'a> Document<'a> {
 
     /// Whether both have the same definitions.
     pub(super) fn defines_the_same(&self, other: &Self) -> bool {
-        self.definitions == other.definitions
+        match (self.definitions, other.definitions) {
+            (Some(ours), Some(theirs)) => are_same(ours, theirs),
+            (ours, theirs) => ours.is_none() && theirs.is_none(),
+        }
     }
 }
 
@@ -149,6 +152,32 @@ pub(super) fn union_of(schema: &Value) -> Option<(&'static str, &Vec<Value>)> {
 pub(super) fn keywords(schema: &Value) -> impl Iterator<Item = (&str, &Value)> {
     let all = schema.as_object().into_iter().flatten();
     all.map(|(key, value)| (key.as_str(), value)).filter(|(key, _)| !is_aside(key))
+}
+
+/// Whether two values are the same, the order of their keys, too: that of properties counts, and `==` leaves it out.
+pub(super) fn is_same(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Object(one), Value::Object(other)) => are_same(one, other),
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_same(one, other))
+        }
+        (one, other) => one == other,
+    }
+}
+
+fn are_same(one: &Map<String, Value>, other: &Map<String, Value>) -> bool {
+    let same = |((key, one), (name, other)): ((&String, &Value), (&String, &Value))| {
+        key == name && is_same(one, other)
+    };
+    one.len() == other.len() && one.iter().zip(other).all(same)
+}
+
+/// As `is_same`, of what may not be there.
+pub(super) fn is_same_value(one: Option<&Value>, other: Option<&Value>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => is_same(one, other),
+        (one, other) => one.is_none() && other.is_none(),
+    }
 }
 
 /// Whether there is a reference anywhere in a value.

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use serde_json::{Map, Value};
 
 use super::describe::{self, MAX_NAME, clipped, said};
+use super::shape::KEYS;
 use super::walk::{ANYTHING, Direction, Roles, Walk};
 
 /// A struct's schema with its fields.
@@ -109,6 +110,16 @@ impl<'a> Walk<'a> {
     }
 
     pub(super) fn maps(&mut self, path: &str, old: &'a Value, new: &'a Value, depth: usize) {
+        if let (Some(was), Some(is)) = (old.get(KEYS), new.get(KEYS)) {
+            self.place(&format!("{path}{{key}}"), was, is, depth + 1);
+        } else if old.get(KEYS) != new.get(KEYS) {
+            let kind = |document, keys: Option<&Value>| {
+                keys.map_or_else(|| "string".to_owned(), |keys| describe::kind(document, keys))
+            };
+            let what =
+                format!("keys {} → {}", kind(&self.old, old.get(KEYS)), kind(&self.new, new.get(KEYS)));
+            self.tell(path, what, true);
+        }
         let values = |schema: &'a Value| schema.get("additionalProperties").unwrap_or(ANYTHING);
         self.place(&format!("{path}{{}}"), values(old), values(new), depth + 1);
     }

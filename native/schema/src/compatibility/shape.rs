@@ -4,6 +4,9 @@ use serde_json::{Map, Value};
 
 use super::document::keywords;
 
+/// The schema of a map's keys, where these are no text.
+pub(super) const KEYS: &str = "x-keys";
+
 /// What a schema describes, which is neither a reference nor a union.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Shape<'a> {
@@ -71,7 +74,7 @@ impl<'a> Shape<'a> {
             Self::Nothing | Self::Anything | Self::Other => false,
             Self::Values(_) => matches!(key, "const" | "enum" | "type"),
             Self::Struct(_) => matches!(key, "type" | "properties" | "required" | "additionalProperties"),
-            Self::Map => matches!(key, "type" | "additionalProperties"),
+            Self::Map => matches!(key, "type" | "additionalProperties" | KEYS),
             Self::Tuple(_) => matches!(key, "type" | "prefixItems" | "items" | "minItems"),
             Self::List => matches!(key, "type" | "items"),
             Self::Tensor => matches!(key, "type"),

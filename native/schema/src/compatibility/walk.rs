@@ -8,7 +8,7 @@ use super::Change;
 use super::bounds;
 use super::choices::Side;
 use super::describe::{self, said};
-use super::document::{Choice, Document, Unfollowed, is_aside, keywords, refers};
+use super::document::{Choice, Document, Unfollowed, is_aside, is_same, is_same_value, keywords, refers};
 use super::shape::{Shape, are_all};
 
 /// Schemas within schemas that are compared.
@@ -277,7 +277,7 @@ impl<'a> Walk<'a> {
         }
         for key in keys {
             let breaking = self.breaks(key, old, new, was);
-            if old.get(key) != new.get(key) || breaking {
+            if !is_same_value(old.get(key), new.get(key)) || breaking {
                 let what = format!("{key} {} → {}", said(old.get(key)), said(new.get(key)));
                 self.tell(path, describe::clipped(&what, describe::MAX_NAME * 3), breaking);
             }
@@ -288,7 +288,7 @@ impl<'a> Walk<'a> {
     fn breaks(&self, key: &str, old: &Value, new: &Value, shape: Shape<'_>) -> bool {
         let Roles { reader, writer } = self.by_role(old, new);
         match key {
-            _ if old.get(key) == new.get(key) => self.means_other(old.get(key)),
+            _ if is_same_value(old.get(key), new.get(key)) => self.means_other(old.get(key)),
             _ if bounds::is_bound(key) => match self.direction {
                 Direction::Request => !bounds::takes(reader, writer, key),
                 Direction::Response => decides_type(old, new, shape),
@@ -305,18 +305,19 @@ impl<'a> Walk<'a> {
     }
 
     /// Compares what stands beside references and unions, of which nothing is known.
-    fn opaque(&mut self, path: &str, old: &[(&str, &Value)], new: &[(&str, &Value)]) {
+    fn opaque<'v>(&mut self, path: &str, old: &'v [(&str, &'v Value)], new: &'v [(&str, &'v Value)]) {
         let mut keys: Vec<&str> = old.iter().chain(new).map(|(key, _)| *key).collect();
         keys.retain(|key| !is_aside(key));
         keys.sort_unstable();
         keys.dedup();
         for key in keys {
-            let values = |of: &[(&str, &Value)]| -> Vec<Value> {
-                of.iter().filter(|(name, _)| *name == key).map(|(_, value)| (*value).clone()).collect()
+            let values = |of: &'v [(&str, &'v Value)]| -> Vec<&'v Value> {
+                of.iter().filter(|(name, _)| *name == key).map(|(_, value)| *value).collect()
             };
             let (was, is) = (values(old), values(new));
-            if was != is || was.iter().any(|value| self.means_other(Some(value))) {
-                let what = format!("{key} {} → {}", said(was.first()), said(is.first()));
+            let same = was.len() == is.len() && was.iter().zip(&is).all(|(was, is)| is_same(was, is));
+            if !same || was.iter().any(|value| self.means_other(Some(value))) {
+                let what = format!("{key} {} → {}", said(was.first().copied()), said(is.first().copied()));
                 self.tell(path, describe::clipped(&what, describe::MAX_NAME * 3), true);
             }
         }
