@@ -404,7 +404,7 @@ def test_what_is_called_compatible_is():
     counts: Counter[str] = Counter()
 
     @settings(
-        max_examples=300, deadline=None, database=None, suppress_health_check=list(HealthCheck), print_blob=True
+        max_examples=150, deadline=None, database=None, suppress_health_check=list(HealthCheck), print_blob=True
     )
     @given(st.randoms(use_true_random=True))
     def holds(rng: random.Random) -> None:
@@ -448,7 +448,7 @@ def test_what_is_called_compatible_is():
             reader.validate_json(result, strict=True)
 
     holds()
-    assert counts["breaking"] >= 50, counts
-    assert counts["compatible"] >= 50, counts
-    assert counts["map", True] >= 500, counts
-    assert counts["array", True] >= 500, counts
+    assert counts["breaking"] >= 25, counts
+    assert counts["compatible"] >= 25, counts
+    assert counts["map", True] >= 300, counts
+    assert counts["array", True] >= 300, counts
