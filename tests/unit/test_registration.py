@@ -214,7 +214,7 @@ class TestOptions:
         @endpoint.register
         def f(a, /, *, b): ...
 
-        assert json.loads(endpoint["f"].history[0].schema) == {"request": {}, "response": {}}
+        assert json.loads(endpoint["f"].history[0].schema) == {"kind": "call", "request": {}, "response": {}}
 
 
 class TestVersions:
