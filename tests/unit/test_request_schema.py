@@ -305,6 +305,16 @@ class TestHostile:
             assert len(raised.value.details) == 100
             assert len(raised.value.message) < 1_000
 
+    def test_very_many_mistakes_in_choices(self, endpoint):
+        choices = [{"type": "null"}, {"type": "integer"}, {"type": "array", "items": {"$ref": "#/$defs/N"}}]
+        endpoint.register("h", request_schema={**one(a={"$ref": "#/$defs/N"}), "$defs": {"N": {"anyOf": choices}}})(
+            lambda a: a
+        )
+        assert endpoint["h"](a=[[1, None]]) == [[1, None]]
+        ((loc, kind, said),) = mistakes(endpoint["h"], a=[["x"] * 50 for _ in range(20_000)])
+        assert (loc, kind) == (("a",), "union")
+        assert said == "Input fits none of 3 choices; of the nearest.0.0: Input should be a valid integer"
+
     def test_unique_items_that_are_maps(self, endpoint):
         schema = {"type": "array", "items": {"type": "object"}, "uniqueItems": True}
         endpoint.register("h", request_schema=one(a=schema))(len_of)

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     Mistake = tuple[tuple[str | int, ...], Any, Any]
 
 _LONGEST = 200
-#: Mistakes by all choices of a union among which the nearest is looked for.
-_COMPARED = 1_000
+_CHOICES = frozenset({"anyOf", "oneOf"})
 _OF_JSON = frozenset({bool, dict, float, int, list, str, type(None)})
 #: Pydantic's names for what numbers and texts don't keep to, and of the bound that it tells.
 _BOUNDS = {
@@ -47,7 +46,7 @@ def told(error: Any, before: tuple[str | int, ...]) -> Iterator[Mistake]:
     """An error of jsonschema's as Pydantic would tell it."""
     place: tuple[str | int, ...] = (*before, *error.path)
     keyword, wanted, value = error.validator, error.validator_value, error.instance
-    if keyword in {"anyOf", "oneOf"} and error.context:
+    if keyword in _CHOICES and error.context:
         yield from _of_choices(error, place)
     elif keyword == "required":
         yield (*place, error.message), "missing", value
@@ -73,13 +72,32 @@ def _of_choices(error: Any, place: tuple[str | int, ...]) -> Iterator[Mistake]:
         for one in inner:
             yield from told(one, place)
         return
-    # The choice that went wrong deepest inside of the value is most likely the one that was meant.
-    found = (one for inner in error.context[:_COMPARED] for one in told(inner, place))
-    nearest = max(found, key=lambda one: len(one[0]))
+    way, nearest = _nearest(error)
     said = ValidationError.from_exception_data("", [line(nearest)]).errors(include_url=False)[0]["msg"]
-    inside = "".join(f".{step}" for step in nearest[0][len(place) :])
+    inside = "".join(f".{step}" for step in (*way, *nearest[0]))
     text = f"Input fits none of {len(choices)} choices; of the nearest{inside}: {said}"
     yield place, custom("union", text), error.instance
+
+
+def _nearest(error: Any) -> tuple[list[str | int], Mistake]:
+    """What went wrong with the choice that was most likely meant, and the way there through choices inside of it.
+
+    That is the one in which something deepest inside of the value is wrong.
+    """
+    way: list[str | int] = []
+    while error.validator in _CHOICES and error.context:
+        error = max(error.context, key=_depth)
+        way += error.path
+    mistake = next(told(error, ()), None)
+    if mistake is None:  # bounds say it already
+        return way, ((), custom("format", f"Input should be a valid {error.validator_value}"), error.instance)
+    loc, kind, value = mistake
+    return way, (loc[len(error.path) :], kind, value)
+
+
+def _depth(error: Any) -> tuple[int, bool]:
+    inside = len(error.path) + (error.validator in {"required", "additionalProperties"})
+    return inside, error.validator_value != "null"
 
 
 def line(mistake: Mistake) -> InitErrorDetails:

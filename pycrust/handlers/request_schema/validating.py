@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import importlib
+import itertools
 import json
 import re
 from typing import TYPE_CHECKING, Any, cast
@@ -16,11 +17,13 @@ from pycrust.text.kinds import kind_of
 from pycrust.values.timestamp import Timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from pycrust.handlers.request_schema.checks import Schema
 
 _BYTE = 255
+#: Mistakes of each choice of a union that are looked for.
+_OF_EACH_CHOICE = 8
 _INTEGERS = {f"{sign}int{bits}": (sign, bits) for sign in ("", "u") for bits in (8, 16, 32, 64, 128)}
 
 
@@ -36,6 +39,8 @@ def validator_of(schema: Schema) -> Any:
             "required": _required,
             "additionalProperties": _additional(base.VALIDATORS["additionalProperties"]),
             "uniqueItems": _unique,
+            "anyOf": _any_of,
+            "oneOf": _one_of,
         },
     )
     # With a registry of its own that fetches nothing.
@@ -137,6 +142,31 @@ def _additional(original: Callable[..., Iterator[Any]]) -> Callable[..., Iterato
     return additional
 
 
+def _any_of(validator: Any, choices: list[Any], instance: Any, _schema: Schema) -> Iterator[Any]:
+    """`anyOf`, which looks for no more mistakes of a choice than are of use: it is jsonschema's work that costs."""
+    found: list[Any] = []
+    for index, choice in enumerate(choices):
+        of_choice: Iterator[Any] = validator.descend(instance, choice, schema_path=index)
+        mistakes = list(itertools.islice(of_choice, _OF_EACH_CHOICE))
+        if not mistakes:
+            return
+        found += mistakes
+    yield _mistake("", found)
+
+
+def _one_of(validator: Any, choices: list[Any], instance: Any, _schema: Schema) -> Iterator[Any]:
+    """`oneOf`, as `anyOf` above."""
+    found: list[Any] = []
+    fitting = 0
+    for index, choice in enumerate(choices):
+        of_choice: Iterator[Any] = validator.descend(instance, choice, schema_path=index)
+        mistakes = list(itertools.islice(of_choice, _OF_EACH_CHOICE))
+        found += mistakes
+        fitting += not mistakes
+    if fitting != 1:
+        yield _mistake("", found if not fitting else ())
+
+
 def _unique(validator: Any, wanted: bool, instance: Any, _schema: Schema) -> Iterator[Any]:  # noqa: FBT001 - jsonschema's form
     """`uniqueItems` in the time that reading the items takes: jsonschema compares each map with each other one."""
     if not wanted or not validator.is_type(instance, "array"):
@@ -161,9 +191,9 @@ def _key(value: Any) -> Any:
     return repr(value) if kind_of(value).__hash__ is None else value
 
 
-def _mistake(step: str) -> Any:
+def _mistake(step: str, context: Sequence[Any] = ()) -> Any:
     module: Any = importlib.import_module("jsonschema")
-    return module.ValidationError(step)
+    return module.ValidationError(step, context=context)
 
 
 def with_text_keys(value: Any) -> Any:
