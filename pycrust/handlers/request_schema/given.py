@@ -6,6 +6,9 @@ words, so that a caller needs not know by what its arguments were validated. The
 MessagePack has values that JSON has not. Bytes fit `"format": "binary"`, and an array of numbers of one byte each
 (a `Vec<u8>`); timestamps fit `"format": "date-time"`; arrays and tensors fit `"x-array"`. A key that is no text
 counts as the text that JSON has for it.
+
+`jsonschema` is Python: a value takes it some tens of microseconds, where Pydantic takes a fraction of one. What is
+many numbers is better an array (`"x-array"`), and what is called a thousand times a second better a model.
 """
 
 from __future__ import annotations
