@@ -129,9 +129,9 @@ def difference(expected: Layout, found: Layout) -> str | None:
     The order of bytes and of the names is left alone, and so is whether bytes are a string.
 
     Examples:
-        >>> price, late = ("price", "float64", 0, (), False), ("price", "float64", 8, (), False)
-        >>> difference((8, (price,)), (16, (late,)))
-        "the field 'price' begins at byte 8, not 0"
+        >>> price, short = ("price", "float64", 0, (), False), ("price", "float32", 0, (), False)
+        >>> difference((8, (price,)), (4, (short,)))
+        "the field 'price' is float32, not float64"
     """
     there = {field[0]: field for field in found[1]}
     for field in expected[1]:

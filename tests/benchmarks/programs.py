@@ -79,6 +79,11 @@ def load(*options: str, seconds: float, method: str = "add", args: str = ARGS) -
     return _measured(EXAMPLES / "load", *called, "--json", *options, seconds=seconds)
 
 
+def ticks(*options: str, seconds: float) -> Figures:
+    """Calls with ticks from this project's Tokio client."""
+    return _measured(EXAMPLES / "ticks", "--endpoint", "bench", *options, seconds=seconds)
+
+
 def peer(kind: str, *options: str, seconds: float) -> Figures:
     """Calls to one of the peers, from its own Tokio client."""
     with tempfile.TemporaryDirectory(prefix="peer-") as directory:

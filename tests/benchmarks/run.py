@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 #: Cases in the order of the table.
 CASES = ("calls", "paced", "pipelined", "busy", "idle", "connecting", "codec", "import", "growth", "overload")
 #: Modules here that are no programs of their own.
-PARTS = {"__init__", "handler", "measuring", "peer_worker", "programs", "report", "run", "worker"}
+PARTS = {"__init__", "handler", "measuring", "peer_worker", "programs", "report", "run", "ticks_handler", "worker"}
 
 
 def programs() -> list[str]:

@@ -56,6 +56,7 @@ def main() -> None:
     parser.add_argument("--busy", choices=CELLS)
     parser.add_argument("--methods", type=int, default=1)
     parser.add_argument("--record-all", action="store_true", help="every call, whatever the rate")
+    parser.add_argument("--ticks", action="store_true", help="handlers that take them in each form")
     parser.add_argument("--max-in-flight", type=int, default=65_536)
     parser.add_argument("--max-in-flight-per-client", type=int, default=16_384)
     options = parser.parse_args()
@@ -86,6 +87,11 @@ def main() -> None:
     def count(items: int) -> Iterator[int]:
         yield from range(items)
 
+    if options.ticks:
+        from tests.benchmarks.ticks_handler import turnover, turnover_of_maps
+
+        endpoint.register(turnover)
+        endpoint.register(turnover_of_maps)
     cell = CELLS[options.busy]() if options.busy else None
     # Ended in good order, so that nothing stays in shared memory.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

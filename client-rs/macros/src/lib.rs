@@ -36,5 +36,5 @@ pub fn service(input: TokenStream) -> TokenStream {
 #[proc_macro_derive(Record, attributes(record))]
 pub fn record(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
-    record::derive(&input).unwrap_or_else(|error| error.into_compile_error()).into()
+    record::derive(&input).unwrap_or_else(syn::Error::into_compile_error).into()
 }

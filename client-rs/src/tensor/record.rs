@@ -282,7 +282,9 @@ pub(super) fn clear_gaps<T: Element>(layout: &Layout, elements: &mut [T]) {
     }
     for element in elements {
         let bytes = bytemuck::bytes_of_mut(element);
-        gaps.iter().for_each(|gap| bytes[gap.clone()].fill(0));
+        for gap in &gaps {
+            bytes[gap.clone()].fill(0);
+        }
     }
 }
 
