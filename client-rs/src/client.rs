@@ -165,7 +165,7 @@ impl RpcClient {
     /// # Errors
     /// `FAILED_PRECONDITION`, which names every method that differs, with both hashes and, where it is described, what
     /// differs, and every one that is missing; `UNIMPLEMENTED` if some are missing and none differs. [`Error::details`]
-    /// are a list of maps with the keys `method`, `pinned`, `live` (0 where it is missing), `version` and `changes`.
+    /// are a list of maps with the keys `method`, `pinned`, `live`, `version` (0 where it is missing) and `changes`.
     /// Otherwise those of [`call`](Self::call).
     ///
     /// # Examples

@@ -35,6 +35,8 @@ pub(crate) const RAW: &str = "pycrust_client::Raw";
 thread_local! {
     /// Whether the writer is just asking such a value for its bytes.
     static VERBATIM: Cell<bool> = const { Cell::new(false) };
+    /// Room for the fields of structs that are written as arrays, so that warm calls allocate none.
+    static FIELDS: Cell<Vec<writer::Field>> = const { Cell::new(Vec::new()) };
 }
 
 /// Asks for the bytes of a value that is MessagePack already.
@@ -56,7 +58,15 @@ pub(crate) fn write<T: Serialize + ?Sized>(
     value: &T,
     encoding: Encoding,
 ) -> Result<(), Error> {
-    value.serialize(&mut writer::Writer::new(out, encoding == Encoding::Map))
+    if encoding == Encoding::Map {
+        return value.serialize(&mut writer::Writer::new(out, None));
+    }
+    let mut fields = FIELDS.try_with(Cell::take).unwrap_or_default();
+    let written = value.serialize(&mut writer::Writer::new(out, Some(&mut fields)));
+    fields.clear();
+    // A thread that is ending has no place for it any more.
+    let _ = FIELDS.try_with(|kept| kept.set(fields));
+    written
 }
 
 /// Reads the one value that `bytes` holds.

@@ -26,6 +26,7 @@ pub(crate) struct Mismatch {
     pub(crate) pinned: u64,
     /// The hash that the handler has; 0 if there is none.
     pub(crate) live: u64,
+    /// From 1; 0 if there is none.
     pub(crate) version: u32,
     /// What differs, where that is known.
     pub(crate) changes: Vec<String>,
@@ -182,11 +183,11 @@ fn told(endpoint: &str, wrong: &[Mismatch], all: usize, methods: &[MethodInfo]) 
     let mut there: Vec<_> = methods.iter().map(|live| format!("{:?}", live.name)).collect();
     there.sort_unstable();
     let there = if there.is_empty() { "nothing".into() } else { there.join(", ") };
-    let each = wrong.iter().map(|mismatch| match mismatch.live {
+    let each = wrong.iter().map(|mismatch| match mismatch.version {
         0 => format!("{:?} is not there", mismatch.method),
         _ => format!("{:?} was {}", mismatch.method, one(mismatch)),
     });
-    let missing = wrong.iter().filter(|mismatch| mismatch.live == 0).count();
+    let missing = wrong.iter().filter(|mismatch| mismatch.version == 0).count();
     let there = if missing > 0 { format!("; there is {there}") } else { String::new() };
     let advice = if missing < wrong.len() { format!("; {}", advice(endpoint)) } else { String::new() };
     let message = format!(

@@ -93,17 +93,20 @@ async fn errors_arrive_as_a_worker_s() {
         Err::<(), _>(Error::new(Code::PermissionDenied, "the market is closed").with_details(&("09:30", 5)))
     });
     worker.on("panic", |(): ()| -> Result<(), Error> { panic!("no such luck") });
-    worker.on_async("later", |(): ()| async {
-        let broken: Option<u8> = None;
-        Ok(broken.expect("nothing there"))
+    worker.on_async("later", |numbers: Vec<u8>| async move {
+        assert!(!numbers.is_empty(), "nothing there");
+        Ok(numbers.len())
     });
     let client = worker.client();
     let raised = client.call::<_, ()>("raise", &()).await.unwrap_err();
     assert_eq!((raised.code(), raised.message()), (Code::PermissionDenied, "the market is closed"));
     assert_eq!(raised.details_as::<(String, u8)>(), Some(("09:30".into(), 5)));
     assert!(raised.may_have_run() && raised.version() == 1);
-    for (method, part) in [("panic", "no such luck"), ("later", "nothing there")] {
-        let panicked = client.call::<_, ()>(method, &()).await.unwrap_err();
+    let none: [u8; 0] = [];
+    let cases =
+        [("panic", Raw::default(), "no such luck"), ("later", Raw::of(&none[..]).unwrap(), "nothing there")];
+    for (method, arguments, part) in cases {
+        let panicked = client.call::<_, ()>(method, &arguments).await.unwrap_err();
         assert_eq!((panicked.code(), panicked.may_have_run()), (Code::Unknown, true));
         assert!(panicked.message().contains(part), "{panicked}");
     }
@@ -184,7 +187,7 @@ async fn calls_run_at_the_same_time() {
     });
     let client = worker.client();
     let (one, other) = futures::join!(client.call::<_, ()>("meet", &()), client.call::<_, ()>("meet", &()));
-    (one.unwrap(), other.unwrap());
+    one.and(other).unwrap();
     let client = &client;
     let calls =
         (0..1000).map(|number: u32| async move { (number, client.call::<_, u32>("wait", &number).await) });

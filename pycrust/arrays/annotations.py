@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError, core_schema
 
 from pycrust.arrays.elements import DTYPES
 from pycrust.arrays.incoming import to_torch
-from pycrust.arrays.records import difference, layout_of, schema_of, seen_as, structured, text_of
+from pycrust.arrays.records import fitted, layout_of, schema_of, structured, text_of
 from pycrust.text.values import elements_text
 
 if TYPE_CHECKING:
@@ -169,12 +169,13 @@ class DType(_Constraint):
         )
 
     def _check_records(self, value: Any, layout: Layout) -> Any:
+        target = None
         try:
-            differs = difference(layout, layout_of(value.dtype))
+            differs, target = fitted(layout, value.dtype)
         except TypeError as error:
             differs = str(error)
         if differs is None:
-            return seen_as(value, layout)
+            return value if target is None else value.view(target)
         raise PydanticCustomError(
             "array_dtype",
             "Array should have elements of {expected}: {difference}",

@@ -166,12 +166,22 @@ def _field_text(field: Field) -> str:
     return record_text([("", field[1], field[3])]).removeprefix("record(").removesuffix(")").strip()
 
 
-def seen_as(array: Any, expected: Layout) -> Any:
-    """Records without a `difference`, in the same memory: fields in this order, and strings where they are some."""
-    found = layout_of(array.dtype)
+@functools.lru_cache(maxsize=256)
+def fitted(expected: Layout, dtype: Any) -> tuple[str | None, Any]:
+    """What records differ in that have this type, as `difference` says it; or else what to see them as, if not as it.
+
+    That is the same memory, with fields in the expected order, and strings where they are expected.
+
+    Raises:
+        TypeError: A field can't cross.
+    """
+    found = layout_of(dtype)
+    differs = difference(expected, found)
+    if differs is not None:
+        return differs, None
     there = {field[0]: field for field in found[1]}
     target = (expected[0], tuple((*field[:4], there[field[0]][4]) for field in expected[1]))
-    return array if target == found else array.view(dtype_of(target))
+    return None, None if target == found else dtype_of(target)
 
 
 def without_fields(array: Any, hides: Callable[[str], bool]) -> Any:

@@ -39,7 +39,8 @@ async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     let client = EngineClient::connect().await?;
     client.check().await?;
-    let embedded = options.embedded.then(|| options.prompt.iter().map(|token| *token as f32).collect::<Vec<_>>());
+    let embedded =
+        options.embedded.then(|| options.prompt.iter().map(|token| *token as f32).collect::<Vec<_>>());
     let prompt_embeds = embedded.map(|sum| Tensor::new(&[1, sum.len()], sum)).transpose()?;
     let request = EngineCoreRequest {
         sampling_params: Some(SamplingParams {

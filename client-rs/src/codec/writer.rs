@@ -1,7 +1,5 @@
 //! Values to MessagePack.
 
-use std::cell::Cell;
-
 use pycrust_protocol::integer::{INTEGER_EXTENSION, INTEGER_LEN, Integer};
 use pycrust_protocol::limits::MAX_DEPTH;
 use serde::ser::{self, Error as _, Serialize};
@@ -16,43 +14,22 @@ type Markers = [u8; 3];
 const ARRAY: Markers = [0x90, 0xdc, 0xdd];
 const MAP: Markers = [0x80, 0xde, 0xdf];
 
-/// Where a field begins, and its name.
-type Field = (&'static str, usize);
-
-/// Fields that a thread keeps room for.
-const KEPT: usize = 256;
-
-thread_local! {
-    /// Room for [`Writer::fields`], so that writing allocates none once warm.
-    static FIELDS: Cell<Vec<Field>> = const { Cell::new(Vec::new()) };
-}
+/// A field's name, and where it begins.
+pub(super) type Field = (&'static str, usize);
 
 /// A serializer into bytes.
 pub(super) struct Writer<'a> {
     out: &'a mut Vec<u8>,
-    /// Whether structs are maps.
-    named: bool,
-    depth: usize,
-    /// Where they are arrays: the fields so far of those that are being written, the outermost first. One that leaves a
+    /// Where structs are arrays: the fields so far of those that are being written, the outermost first. One that leaves a
     /// field out becomes a map.
-    fields: Vec<Field>,
-}
-
-impl Drop for Writer<'_> {
-    fn drop(&mut self) {
-        if (1..=KEPT).contains(&self.fields.capacity()) {
-            self.fields.clear();
-            let fields = std::mem::take(&mut self.fields);
-            // A thread that is ending has no place for it any more.
-            let _ = FIELDS.try_with(|kept| kept.set(fields));
-        }
-    }
+    fields: Option<&'a mut Vec<Field>>,
+    depth: usize,
 }
 
 impl<'a> Writer<'a> {
-    pub(super) fn new(out: &'a mut Vec<u8>, named: bool) -> Self {
-        let kept = || FIELDS.try_with(Cell::take).unwrap_or_default();
-        Self { out, named, depth: 0, fields: if named { Vec::new() } else { kept() } }
+    /// One that writes structs as maps, or as arrays if it has room for the fields.
+    pub(super) fn new(out: &'a mut Vec<u8>, fields: Option<&'a mut Vec<Field>>) -> Self {
+        Self { out, fields, depth: 0 }
     }
 
     #[inline]
@@ -67,6 +44,13 @@ impl<'a> Writer<'a> {
         let (head, len) = head(announced, markers)?;
         self.out.extend_from_slice(&head[..len]);
         Ok(Open { writer: self, markers, start, body: start + len, announced, count: 0, key: 0 })
+    }
+
+    /// Keeps the name of a field that begins here.
+    fn note(&mut self, name: &'static str) {
+        if let Some(fields) = &mut self.fields {
+            fields.push((name, self.out.len()));
+        }
     }
 
     /// A variant with its content: a map of one entry.
@@ -173,18 +157,8 @@ impl Open<'_, '_> {
     }
 
     #[inline]
-    fn field<T: Serialize + ?Sized>(
-        &mut self,
-        named: bool,
-        name: &'static str,
-        value: &T,
-    ) -> Result<(), Error> {
+    fn field<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), Error> {
         self.count += 1;
-        if named {
-            self.writer.str(name)?;
-        } else {
-            self.writer.fields.push((name, self.writer.out.len()));
-        }
         value.serialize(&mut *self.writer).map_err(|error| error.within(Step::Field(name.into())))
     }
 
@@ -203,10 +177,8 @@ impl Open<'_, '_> {
 /// A struct that is being written.
 pub(super) struct Fields<'w, 'a> {
     open: Open<'w, 'a>,
-    /// Whether it is a map.
-    named: bool,
-    /// Where its fields begin in [`Writer::fields`].
-    first: usize,
+    /// Where its fields begin in [`Writer::fields`]; none if it is a map.
+    first: Option<usize>,
     /// The fields that would make it a moment or a duration, as far as they are.
     form: Option<(Form, [&'static str; 2])>,
 }
@@ -218,27 +190,38 @@ impl<'w, 'a> Fields<'w, 'a> {
         len: usize,
         form: Option<(Form, [&'static str; 2])>,
     ) -> Result<Self, Error> {
-        let (named, first) = (writer.named, writer.fields.len());
-        let markers = if named { MAP } else { ARRAY };
-        Ok(Self { open: writer.open(Some(len), markers)?, named, first, form })
+        let first = writer.fields.as_ref().map(|fields| fields.len());
+        let markers = if first.is_none() { MAP } else { ARRAY };
+        Ok(Self { open: writer.open(Some(len), markers)?, first, form })
+    }
+
+    #[inline]
+    fn field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Error> {
+        if self.first.is_none() {
+            self.open.writer.str(name)?;
+        } else {
+            self.open.writer.note(name);
+        }
+        self.open.field(name, value)
     }
 
     /// A field is left out: in an array, it would shift those behind it.
+    #[cold]
     fn skip(&mut self) -> Result<(), Error> {
         self.form = None;
-        if self.named { Ok(()) } else { self.name() }
+        self.name()
     }
 
-    /// Makes it a map after all.
+    /// Makes it a map, if it isn't.
     #[cold]
     fn name(&mut self) -> Result<(), Error> {
         let Open { writer, markers, start, body, announced, .. } = &mut self.open;
-        let (from, values) = (*body, writer.out.split_off(*body));
+        let (Some(first), Some(fields)) = (self.first.take(), &mut writer.fields) else { return Ok(()) };
+        let (from, values, fields) = (*body, writer.out.split_off(*body), fields.split_off(first));
         let (head, len) = head(*announced, MAP)?;
         writer.out.truncate(*start);
         writer.out.extend_from_slice(&head[..len]);
-        (*markers, *body, self.named) = (MAP, *start + len, true);
-        let fields = writer.fields.split_off(self.first);
+        (*markers, *body) = (MAP, *start + len);
         let ends = fields.iter().skip(1).map(|(_, at)| at - from).chain([values.len()]);
         for ((name, at), end) in fields.iter().zip(ends) {
             writer.str(name)?;
@@ -249,22 +232,32 @@ impl<'w, 'a> Fields<'w, 'a> {
 
     #[inline]
     fn finish(mut self) -> Result<(), Error> {
-        if !self.named {
-            if self.open.count != self.open.announced {
-                // One that was announced never came.
-                self.name()?;
-            }
-            self.open.writer.fields.truncate(self.first);
+        if self.first.is_some() {
+            self.complete()?;
         }
         self.open.close()
     }
 
+    /// Ends what was to be an array.
+    fn complete(&mut self) -> Result<(), Error> {
+        if self.open.count != self.open.announced {
+            // One that was announced never came.
+            self.name()?;
+        }
+        if let (Some(first), Some(fields)) = (self.first, &mut self.open.writer.fields) {
+            fields.truncate(first);
+        }
+        Ok(())
+    }
+
     /// Writes a struct of seconds and nanoseconds as what it stands for.
     fn reform(self, form: Form) -> Result<(), Error> {
-        let named = self.named;
+        let named = self.first.is_none();
         let Open { writer, start, mut body, .. } = self.open;
         writer.depth -= 1;
-        writer.fields.truncate(self.first);
+        if let (Some(first), Some(fields)) = (self.first, &mut writer.fields) {
+            fields.truncate(first);
+        }
         let mut number = || -> Result<i128, Error> {
             if named {
                 token(writer.out, &mut body)?;
@@ -547,7 +540,7 @@ impl ser::SerializeStruct for Fields<'_, '_> {
         if self.form.is_some_and(|(_, fields)| fields.get(self.open.count) != Some(&name)) {
             self.form = None;
         }
-        self.open.field(self.named, name, value)
+        self.field(name, value)
     }
 
     fn end(self) -> Result<(), Error> {
@@ -567,7 +560,7 @@ impl ser::SerializeStructVariant for Fields<'_, '_> {
     type Error = Error;
 
     fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Error> {
-        self.open.field(self.named, name, value)
+        self.field(name, value)
     }
 
     fn end(self) -> Result<(), Error> {

@@ -15,6 +15,13 @@ use crate::testing::pipe::Pipe;
 /// A connection: shared memory, or, in tests of programs that use this crate, a worker in the same process.
 ///
 /// Without that feature it is the connection itself.
+#[cfg_attr(
+    feature = "testing",
+    expect(
+        clippy::large_enum_variant,
+        reason = "it is behind an Arc, and the large one is the one that counts"
+    )
+)]
 pub(crate) enum Wire {
     Shared(Connection),
     #[cfg(feature = "testing")]

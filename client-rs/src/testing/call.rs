@@ -50,6 +50,9 @@ pub(super) struct Call {
     begun_ns: u64,
 }
 
+/// A value that came: MessagePack, and the arrays in it.
+type Came = (Vec<u8>, Attachments);
+
 /// What streams, either way.
 pub(super) struct Flow {
     cancelled: AtomicBool,
@@ -57,7 +60,7 @@ pub(super) struct Flow {
     granted: Mutex<Amount>,
     sent: Mutex<Amount>,
     /// Arguments that came and were not taken; nothing is their end.
-    came: Mutex<VecDeque<Option<(Vec<u8>, Attachments)>>>,
+    came: Mutex<VecDeque<Option<Came>>>,
     taken: Mutex<Amount>,
     /// Told of everything.
     moved: Notify,
@@ -77,7 +80,7 @@ impl Flow {
         self.moved.notify_waiters();
     }
 
-    pub(super) fn put(&self, argument: Option<(Vec<u8>, Attachments)>) {
+    pub(super) fn put(&self, argument: Option<Came>) {
         self.came.lock().push_back(argument);
         self.moved.notify_waiters();
     }
@@ -139,42 +142,7 @@ impl Call {
 
     /// The arguments. What comes as a list of one may be meant for a handler of one parameter.
     pub(super) fn arguments<A: DeserializeOwned>(&self) -> Result<A, Error> {
-        self.argument(&self.payload, &self.attachments)
-    }
-
-    fn argument<A: DeserializeOwned>(&self, payload: &[u8], attachments: &Attachments) -> Result<A, Error> {
-        let mut at = 0;
-        let one = matches!(token(payload, &mut at), Ok(Token::Array(1)));
-        read(payload, attachments)
-            .or_else(
-                |error| if one { read(&payload[at..], attachments).map_err(|_| error) } else { Err(error) },
-            )
-            .map_err(|error| {
-                let name = std::any::type_name::<A>();
-                let issue = ValidationIssue {
-                    loc: error.location(),
-                    msg: error.reason().into(),
-                    kind: "value_error".into(),
-                };
-                let payload = ErrorPayload {
-                    exception: "pydantic_core._pydantic_core.ValidationError".into(),
-                    details: rmp_serde::to_vec_named(&[issue]).unwrap_or_default(),
-                    ..ErrorPayload::message(format!("the arguments are no {name}: {error}"))
-                };
-                Error::from_parts(Code::InvalidArgument, "", payload)
-            })
-    }
-
-    /// A result as it is sent.
-    pub(super) fn encode<R: Serialize + ?Sized>(&self, value: &R) -> Result<Encoded, Error> {
-        let mut payload = Vec::new();
-        let (written, arrays) = carried::collecting(|| codec::write(&mut payload, value, Encoding::Map));
-        written.map_err(|error| {
-            let name = std::any::type_name::<R>();
-            Error::new(Code::Internal, format!("the result, of type {name}, can't be encoded: {error}"))
-                .maybe_run()
-        })?;
-        Ok(Encoded { payload, arrays })
+        argument(&self.payload, &self.attachments)
     }
 
     /// Whether its caller takes items, or gives them; the error if not.
@@ -189,7 +157,7 @@ impl Call {
 
     /// Sends an item of the answer, as soon as its caller takes more.
     pub(super) async fn give<T: Serialize>(&self, item: &T) -> Result<(), Error> {
-        let item = self.encode(item)?;
+        let item = encode(item)?;
         let flow = &self.flow;
         let position = flow
             .until(|| {
@@ -228,7 +196,7 @@ impl Call {
         let credit =
             Credit { id: self.id, granted: granted.items, bytes: granted.bytes, ..Credit::default() };
         let _ = self.link.answer(credit.encode(), &[], &mut Vec::new());
-        Some(self.argument(&payload, &attachments))
+        Some(argument(&payload, &attachments))
     }
 
     /// Answers.
@@ -278,4 +246,38 @@ impl Call {
 
 fn read<T: DeserializeOwned>(payload: &[u8], attachments: &Attachments) -> Result<T, codec::Error> {
     carried::giving(attachments, || codec::read(payload))
+}
+
+/// One value that came.
+fn argument<A: DeserializeOwned>(payload: &[u8], attachments: &Attachments) -> Result<A, Error> {
+    let mut at = 0;
+    let one = matches!(token(payload, &mut at), Ok(Token::Array(1)));
+    read(payload, attachments)
+        .or_else(|error| if one { read(&payload[at..], attachments).map_err(|_| error) } else { Err(error) })
+        .map_err(|error| {
+            let name = std::any::type_name::<A>();
+            let issue = ValidationIssue {
+                loc: error.location(),
+                msg: error.reason().into(),
+                kind: "value_error".into(),
+            };
+            let payload = ErrorPayload {
+                exception: "pydantic_core._pydantic_core.ValidationError".into(),
+                details: rmp_serde::to_vec_named(&[issue]).unwrap_or_default(),
+                ..ErrorPayload::message(format!("the arguments are no {name}: {error}"))
+            };
+            Error::from_parts(Code::InvalidArgument, "", payload)
+        })
+}
+
+/// A result as it is sent.
+pub(super) fn encode<R: Serialize + ?Sized>(value: &R) -> Result<Encoded, Error> {
+    let mut payload = Vec::new();
+    let (written, arrays) = carried::collecting(|| codec::write(&mut payload, value, Encoding::Map));
+    written.map_err(|error| {
+        let name = std::any::type_name::<R>();
+        Error::new(Code::Internal, format!("the result, of type {name}, can't be encoded: {error}"))
+            .maybe_run()
+    })?;
+    Ok(Encoded { payload, arrays })
 }

@@ -14,7 +14,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
-use super::call::{Call, Done};
+use super::call::{Call, Done, encode};
 use super::handlers::Handler;
 use super::pipe::Pipe;
 use crate::error::Error;
@@ -76,7 +76,7 @@ impl Core {
         std::thread::Builder::new().name("pycrust-testing".into()).spawn(move || {
             let runtime = Builder::new_current_thread().enable_all().build();
             let _ = told
-                .send(runtime.as_ref().map(|runtime| runtime.handle().clone()).map_err(|error| error.kind()));
+                .send(runtime.as_ref().map(|runtime| runtime.handle().clone()).map_err(std::io::Error::kind));
             if let Ok(runtime) = runtime {
                 runtime.block_on(ends.notified());
                 // A closure that is still at it is not waited for.
@@ -245,8 +245,8 @@ impl Core {
 
     fn begin(self: &Arc<Self>, mut call: Call) {
         let own = match call.method.as_str() {
-            HEALTH => Some(call.encode(&self.health())),
-            METHODS => Some(call.encode(&self.methods())),
+            HEALTH => Some(encode(&self.health())),
+            METHODS => Some(encode(&self.methods())),
             _ => None,
         };
         if let Some(answer) = own {

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::task::JoinHandle;
 
-use super::call::{Call, Done};
+use super::call::{Call, Done, encode};
 use crate::error::Error;
 
 /// Answers calls.
@@ -121,7 +121,7 @@ where
                 CURRENT.set(Some(Arc::clone(&running)));
                 let answered = closure(arguments).map_err(Error::maybe_run);
                 CURRENT.set(None);
-                running.encode(&answered?)
+                encode(&answered?)
             });
             Owned(task).outcome(&call).await.map(Done::Value)
         })
@@ -142,7 +142,7 @@ where
         async move {
             let arguments = call.arguments()?;
             let value = closure(arguments).await.map_err(Error::maybe_run)?;
-            call.encode(&value).map(Done::Value)
+            encode(&value).map(Done::Value)
         }
     })
 }
@@ -204,7 +204,7 @@ where
             call.demands(flags::UPLOAD)?;
             let arguments = Arguments { call: Arc::clone(&call), types: PhantomData };
             let value = closure(arguments).await.map_err(Error::maybe_run)?;
-            call.encode(&value).map(Done::Value)
+            encode(&value).map(Done::Value)
         }
     })
 }

@@ -447,6 +447,22 @@ fn other_schema(seen: &Seen, call: &Open) -> Option<ErrorPayload> {
     })
 }
 
+/// What the worker answers itself.
+fn own(seen: &Seen, method: &str) -> Vec<u8> {
+    if method == METHODS {
+        seen.asked.fetch_add(1, Ordering::AcqRel);
+        return rmp_serde::to_vec_named(&*seen.methods.lock().unwrap()).unwrap();
+    }
+    let health = Health {
+        status: "serving".into(),
+        endpoint: ENDPOINT.into(),
+        pid: std::process::id(),
+        generation: 1,
+        uptime_ns: 1,
+    };
+    rmp_serde::to_vec_named(&health).unwrap()
+}
+
 /// Works on a call; whether it is done with.
 fn work(seen: &Seen, call: &mut Open, now_ns: u64, outbox: &mut VecDeque<Outgoing>) -> bool {
     let answer = |status, payload| {
@@ -532,21 +548,7 @@ fn work(seen: &Seen, call: &mut Open, now_ns: u64, outbox: &mut VecDeque<Outgoin
             outbox.push_back(answer(Code::Unknown, payload.encode()));
         }
         "validate" => outbox.push_back(answer(Code::InvalidArgument, invalid().encode())),
-        HEALTH => {
-            let health = Health {
-                status: "serving".into(),
-                endpoint: ENDPOINT.into(),
-                pid: std::process::id(),
-                generation: 1,
-                uptime_ns: 1,
-            };
-            outbox.push_back(answer(Code::Ok, rmp_serde::to_vec_named(&health).unwrap()));
-        }
-        METHODS => {
-            seen.asked.fetch_add(1, Ordering::AcqRel);
-            let methods = rmp_serde::to_vec_named(&*seen.methods.lock().unwrap()).unwrap();
-            outbox.push_back(answer(Code::Ok, methods));
-        }
+        HEALTH | METHODS => outbox.push_back(answer(Code::Ok, own(seen, &call.method))),
         _ => {
             let views = (0..call.attachments.len()).filter_map(|number| call.attachments.get(number));
             let attachments = views.map(|view| Attachment::Source(Arc::new(view))).collect();
