@@ -7,8 +7,8 @@ TORCH ?= $(wildcard ../shared/wheels/torch-*.whl)
 CHROMIUM := $(shell command -v chromium)
 RUST_SOURCES := $(shell find native client-rs -name '*.rs' -not -path '*/target/*') Cargo.toml Cargo.lock \
 	$(wildcard native/*/Cargo.toml) native/Cargo.toml client-rs/Cargo.toml client-rs/macros/Cargo.toml
-# What is tested from Rust, with the steps at which tests end a process.
-TESTED := --workspace --exclude pycrust-native --features pycrust-client/fault-points
+# What is tested from Rust, with the steps at which tests end a process and the worker for tests of programs.
+TESTED := --workspace --exclude pycrust-native --features pycrust-client/fault-points,pycrust-client/testing
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 export CARGO_TERM_COLOR ?= never
 

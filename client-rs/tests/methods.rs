@@ -38,6 +38,14 @@ async fn client(place: &Place) -> RpcClient {
     place.client().connect().await.unwrap()
 }
 
+/// What is said of one method.
+#[derive(Debug, PartialEq, serde::Deserialize)]
+struct Detail {
+    method: String,
+    pinned: u64,
+    live: u64,
+}
+
 #[tokio::test]
 async fn a_method_brings_its_options() {
     const ASK: Method<AddArgs, i64> =
@@ -126,12 +134,6 @@ async fn a_check_names_every_method_that_is_missing_or_differs() {
         "pycrust types tested -o FILE",
     ] {
         assert!(wrong.message().contains(part), "{part} is not in {wrong}");
-    }
-    #[derive(Debug, PartialEq, serde::Deserialize)]
-    struct Detail {
-        method: String,
-        pinned: u64,
-        live: u64,
     }
     let details: Vec<Detail> = wrong.details_as().unwrap();
     let expected = [("far", 1, 0), ("near", 2, 9), ("broken", 3, 4)].map(|(method, pinned, live)| Detail {
@@ -316,6 +318,7 @@ async fn streams_and_arrays_go_on_too() {
 }
 
 #[tokio::test]
+#[expect(clippy::await_holding_lock, reason = "the worker, a thread of its own, is to stand still meanwhile")]
 async fn agreeing_takes_no_longer_than_the_call_may() {
     let place = Place::new();
     let worker = place.worker();

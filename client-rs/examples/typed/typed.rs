@@ -880,7 +880,7 @@ impl From<EverythingMixedChoice2> for i64 {
 impl TryFrom<i64> for EverythingMixedChoice2 {
     type Error = String;
 
-    fn try_from(value: i64) -> Result<Self, Self::Error> {
+    fn try_from(value: i64) -> Result<Self, String> {
         match value {
             1 => Ok(Self::Value1),
             2 => Ok(Self::Value2),
@@ -1056,7 +1056,7 @@ impl From<Level> for i64 {
 impl TryFrom<i64> for Level {
     type Error = String;
 
-    fn try_from(value: i64) -> Result<Self, Self::Error> {
+    fn try_from(value: i64) -> Result<Self, String> {
         match value {
             -1 => Ok(Self::Low),
             2_000_000 => Ok(Self::High),

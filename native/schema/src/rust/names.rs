@@ -100,7 +100,8 @@ pub(super) fn pascal(name: &str) -> String {
     if !found.chars().next().is_some_and(char::is_alphabetic) {
         found.insert(0, 'N');
     }
-    found
+    // The only one of the language's words that is written so.
+    if found == "Self" { found + "_" } else { found }
 }
 
 /// The name of a type: as it is where it looks like one, which keeps `HTTPRequest`.
@@ -113,7 +114,7 @@ pub(super) fn type_name(name: &str) -> String {
         found = pascal(name.split('[').next().unwrap_or(name));
         found = found.chars().take(LONGEST).collect();
     }
-    if TAKEN.contains(&found.as_str()) || found == "Self" { found + "Type" } else { found }
+    if TAKEN.contains(&found.as_str()) { found + "Type" } else { found }
 }
 
 /// `darkBlue` → `dark_blue`; a word of the language's gets a `_` behind it.

@@ -227,7 +227,7 @@ impl<'a> Printer<'a> {
         let _ = write!(
             out,
             "        }}\n    }}\n}}\n\nimpl TryFrom<{kind}> for {name} {{\n    type Error = String;\n\n    \
-             fn try_from(value: {kind}) -> Result<Self, Self::Error> {{\n        match value {{\n"
+             fn try_from(value: {kind}) -> Result<Self, String> {{\n        match value {{\n"
         );
         for (variant, value) in values {
             let _ = writeln!(
