@@ -1,23 +1,18 @@
 //! Calls the calculator of the quickstart: adds 10 and 20, and pings.
+//!
+//! The module `calculator` is made of the lock file, which `pycrust types calculator --lock calculator.schema.json` writes while
+//! the notebook serves: a handler whose arguments change does not compile here.
 #![allow(clippy::print_stdout, reason = "a program that prints")]
 
-use std::time::Duration;
+use crate::calculator::CalculatorClient;
 
-use pycrust_client::RpcClient;
-
-#[derive(serde::Serialize)]
-struct AddArgs {
-    a: i32,
-    b: i32,
-}
+pycrust_client::service!("calculator", lock = "examples/calculator.schema.json");
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let client = RpcClient::connect("calculator").await?;
-    let sum: i32 = client.call("add", &AddArgs { a: 10, b: 20 }).await?;
-    println!("10 + 20 = {sum}");
-    let pong: String = client.call_with_timeout("ping", &(), Duration::from_secs(5)).await?;
-    println!("ping: {pong}");
-    client.close().await;
+    let client = CalculatorClient::connect().await?;
+    println!("10 + 20 = {}", client.add(10, 20).await?);
+    println!("ping: {}", client.ping().await?);
+    client.client().close().await;
     Ok(())
 }

@@ -15,6 +15,13 @@ use pycrust_client::RpcClient;
 use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval};
 
+// What the policy sees is the state of the cart and the pole: m, m/s, rad from the vertical, rad/s.
+use crate::cart_pole::PolicyArgs as State;
+use crate::cart_pole::methods::POLICY;
+
+// Made of what `pycrust types cart_pole --lock examples/cart_pole.schema.json` wrote while the notebook served it.
+pycrust_client::service!("cart_pole", lock = "examples/cart_pole.schema.json");
+
 /// Acceleration of gravity, m/s².
 const GRAVITY: f64 = 9.8;
 /// Mass of the cart, kg.
@@ -49,19 +56,6 @@ struct Options {
     /// Prints the report as JSON.
     #[arg(long)]
     json: bool,
-}
-
-/// What the policy sees: the state of the cart and the pole.
-#[derive(Clone, Copy, serde::Serialize)]
-struct State {
-    /// Position of the cart, m.
-    x: f64,
-    /// Its speed, m/s.
-    x_dot: f64,
-    /// Angle of the pole from the vertical, rad.
-    theta: f64,
-    /// Its angular speed, rad/s.
-    theta_dot: f64,
 }
 
 impl State {
@@ -146,7 +140,7 @@ async fn balance(client: &RpcClient, options: &Options, trips: &mut Histogram<u6
             _ = tokio::signal::ctrl_c() => break,
             _ = terminated.recv() => break,
         };
-        match client.request("policy").timeout(Duration::from_secs(1)).send::<_, f64>(&state).await {
+        match client.request_of(&POLICY).timeout(Duration::from_secs(1)).send::<_, f64>(&state).await {
             Ok(reply) => {
                 trips.saturating_record(reply.timing().round_trip.as_nanos() as u64);
                 version = reply.version();

@@ -86,24 +86,27 @@ class _Nodes:
     def of(self, given: Mapping[str, Any]) -> int:
         """The place of a schema's node."""
         schema = cast("Schema", given)
+        # What may be absent, or is checked, can be what others refer to, as well as what is inside.
+        refs: list[str] = []
         while schema["type"] in _AROUND:
+            refs += [schema["ref"]] if "ref" in schema else []
             schema = schema["schema"]
+        refs += [schema["ref"]] if "ref" in schema else []
         kind: str = schema["type"]
         if kind == "definitions":
             self._definitions |= {one["ref"]: one for one in schema["definitions"]}
             return self.of(schema["schema"])
         if kind == "definition-ref":
             return self._referred(schema["schema_ref"])
-        ref: str | None = schema.get("ref")
-        if ref is not None and ref in self._places:
-            return self._places[ref]
+        known = next((self._places[ref] for ref in refs if ref in self._places), None)
+        if known is not None:
+            return known
         if kind not in _WITH_PARTS:
             return self.add("text" if kind == "json" else "leaf" if kind in _LEAVES else "any")
         # It has its place before what is inside is looked at, which may refer back to it.
         place = len(self.all)
         self.all.append(None)
-        if ref is not None:
-            self._places[ref] = place
+        self._places |= dict.fromkeys(refs, place)
         self.all[place] = self._with_parts(kind, schema, place)
         return place
 

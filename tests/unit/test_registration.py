@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from pydantic import BaseModel, ValidationError
+from typing_extensions import TypeAliasType
 
 from pycrust import RpcClient, RpcEndpoint, UnknownMethod, rpc_method
 from pycrust.handlers.options import RegisterOptions
@@ -452,3 +453,15 @@ class TestEndpoint:
         endpoint.register("f")(lambda: {"a": object()})
         with pytest.raises(TypeError, match=r"\$\['a'\]: object has no MessagePack form"):
             endpoint._dispatch("f")
+
+
+def test_types_that_hold_themselves_may_be_absent():
+    """As JSON's values are declared: its alternative that is nothing stands around the others."""
+    json_like = TypeAliasType("json_like", "dict[str, json_like] | list[json_like] | int | None")
+    endpoint = RpcEndpoint("holds-itself")
+
+    @endpoint.register
+    def give_back(value: json_like) -> json_like:
+        return value
+
+    assert endpoint._dispatch("give_back", [{"a": [1, None]}]) == {"a": [1, None]}
