@@ -71,7 +71,7 @@ impl State {
     }
 
     /// One Euler step of `tau` seconds under `force` newtons.
-    fn step(self, force: f64, tau: f64) -> Self {
+    fn step(&self, force: f64, tau: f64) -> Self {
         let total_mass = CART_MASS + POLE_MASS;
         let pole_moment = POLE_MASS * HALF_LENGTH;
         let (sin, cos) = self.theta.sin_cos();
@@ -87,7 +87,7 @@ impl State {
         }
     }
 
-    fn failed(self) -> bool {
+    fn failed(&self) -> bool {
         self.theta.abs() > FALLEN || self.x.abs() > TRACK
     }
 }

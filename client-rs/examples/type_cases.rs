@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
 use clap::Parser;
-use pycrust_client::{Code, Encoding, RpcClient, Timestamp};
+use pycrust_client::{Code, Encoding, Raw, RpcClient, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -209,7 +209,8 @@ impl Cases {
         self.check("`rust_decimal::Decimal`", "decimal", decimal).await;
         self.check("`PathBuf`", "path", PathBuf::from("/tmp/é")).await;
         let value = json!({"a": [1, 2.5, null, true, {"b": "c"}], "big": u64::MAX});
-        self.check("`serde_json::Value`", "anything", value).await;
+        self.check("`serde_json::Value`", "anything", value.clone()).await;
+        self.check("`Raw`", "anything", Raw::of(&value).unwrap()).await;
     }
 
     async fn times(&mut self) {

@@ -32,8 +32,7 @@ use crate::connection::driver;
 use crate::connection::state::{ConnectionState, StateChanges};
 use crate::connection::thread::Thread;
 use crate::error::Error;
-use crate::method::{Method, Pin, Pinned};
-use crate::options::Options;
+use crate::method::{Method, Pinned, pins};
 use crate::shared::Shared;
 use crate::tensor::{Arena, Element, TensorMut};
 
@@ -52,7 +51,7 @@ pub struct RpcClient {
 impl Builder {
     /// Like [`connect_lazy`](Self::connect_lazy), without Tokio: see [`blocking`](crate::blocking).
     pub fn connect_lazy_blocking(self) -> RpcClient {
-        RpcClient::lazy(&self.name, self.options)
+        RpcClient { shared: Arc::new(Shared::new(self)), thread: Thread::default() }
     }
 
     /// Connects without Tokio: see [`blocking`](crate::blocking).
@@ -60,7 +59,7 @@ impl Builder {
     /// # Errors
     /// Those of [`connect`](Self::connect).
     pub fn connect_blocking(self) -> Result<RpcClient, Error> {
-        RpcClient::connect_with(&self.name, self.options)
+        RpcClient::connect_with(self)
     }
 }
 
@@ -80,12 +79,8 @@ impl RpcClient {
         Builder::new(name).connect_blocking()
     }
 
-    pub(crate) fn lazy(name: &str, options: Options) -> Self {
-        Self { shared: Arc::new(Shared::new(name, options)), thread: Thread::default() }
-    }
-
-    pub(crate) fn connect_with(name: &str, options: Options) -> Result<Self, Error> {
-        let client = Self::lazy(name, options);
+    pub(crate) fn connect_with(builder: Builder) -> Result<Self, Error> {
+        let client = builder.connect_lazy_blocking();
         client.thread.block_on(client.shared.begin(&client.thread))?;
         Ok(client)
     }
@@ -140,7 +135,7 @@ impl RpcClient {
     /// # Errors
     /// Those of [`crate::RpcClient::check`].
     pub fn check(&mut self, methods: &[&dyn Pinned]) -> Result<(), Error> {
-        self.thread.block_on(self.shared.check(&self.thread, &Pin::all(methods)))
+        self.thread.block_on(self.shared.check(&self.thread, &pins(methods)))
     }
 
     /// As in [`crate::RpcClient::request_of`].

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::method::{Pin, Pinned};
+#[cfg(feature = "testing")]
+use crate::connection::pipe::Door;
+use crate::method::{Pinned, pins};
 use crate::options::{Encoding, Options, Retry, WhenFull};
 use crate::spin::Spin;
 
@@ -30,6 +32,9 @@ use crate::spin::Spin;
 pub struct Builder {
     pub(crate) name: String,
     pub(crate) options: Options,
+    /// The worker of a test, in this process.
+    #[cfg(feature = "testing")]
+    pub(crate) inside: Option<Door>,
 }
 
 impl Builder {
@@ -51,10 +56,13 @@ impl Builder {
             retry: Retry::default(),
             wait_for_ready: false,
             pins: Vec::new(),
+        };
+        Self {
+            name: name.into(),
+            options,
             #[cfg(feature = "testing")]
             inside: None,
-        };
-        Self { name: name.into(), options }
+        }
     }
 
     /// The time that a call has unless it says otherwise; 30 s by default. [`Duration::MAX`] is no limit. Calls that
@@ -141,7 +149,7 @@ impl Builder {
     /// # }
     /// ```
     pub fn pin(mut self, methods: &[&dyn Pinned]) -> Self {
-        self.options.pins.extend(Pin::all(methods));
+        self.options.pins.extend(pins(methods));
         self
     }
 }

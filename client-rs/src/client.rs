@@ -13,8 +13,7 @@ use crate::connection::state::{ConnectionState, StateChanges};
 use crate::connection::waiting::Tokio;
 use crate::connection::{threads, timer};
 use crate::error::Error;
-use crate::method::{Method, Pin, Pinned};
-use crate::options::Options;
+use crate::method::{Method, Pinned, pins};
 use crate::shared::Shared;
 use crate::tensor::{Arena, Element, TensorMut};
 
@@ -64,12 +63,8 @@ impl RpcClient {
         Builder::new(name)
     }
 
-    pub(crate) fn lazy(name: &str, options: Options) -> Self {
-        Self { shared: Arc::new(Shared::new(name, options)) }
-    }
-
-    pub(crate) async fn connect_with(name: &str, options: Options) -> Result<Self, Error> {
-        let client = Self::lazy(name, options);
+    pub(crate) async fn connect_with(builder: Builder) -> Result<Self, Error> {
+        let client = builder.connect_lazy();
         client.shared.begin(&Tokio).await?;
         Ok(client)
     }
@@ -179,7 +174,7 @@ impl RpcClient {
     /// # }
     /// ```
     pub async fn check(&self, methods: &[&dyn Pinned]) -> Result<(), Error> {
-        self.shared.check(&Tokio, &Pin::all(methods)).await
+        self.shared.check(&Tokio, &pins(methods)).await
     }
 
     /// An array of arguments that is built in shared memory, so that sending it copies nothing. Its elements are
@@ -292,7 +287,7 @@ impl Builder {
     /// # }
     /// ```
     pub fn connect_lazy(self) -> RpcClient {
-        RpcClient::lazy(&self.name, self.options)
+        RpcClient { shared: Arc::new(Shared::new(self)) }
     }
 
     /// Connects, and asks the worker through the data path whether it is there.
@@ -303,7 +298,7 @@ impl Builder {
     /// directory can't be trusted or the caller is in no Tokio runtime, or in one without I/O, or what the worker
     /// refused with.
     pub async fn connect(self) -> Result<RpcClient, Error> {
-        RpcClient::connect_with(&self.name, self.options).await
+        RpcClient::connect_with(self).await
     }
 }
 

@@ -7,6 +7,8 @@ pub(crate) mod descriptor;
 pub(crate) mod driver;
 pub(crate) mod home;
 pub(crate) mod in_flight;
+#[cfg(feature = "testing")]
+pub(crate) mod pipe;
 pub(crate) mod receive_turn;
 pub(crate) mod session;
 pub(crate) mod state;

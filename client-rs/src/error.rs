@@ -9,8 +9,11 @@ use serde::de::DeserializeOwned;
 
 use crate::codec;
 use crate::metadata::Metadata;
-use crate::raw::Raw;
+use crate::options::Encoding;
 use crate::timing::Timing;
+
+/// The exception with which a worker refuses a call that is pinned to another schema than its handler has.
+pub(crate) const SCHEMA_MISMATCH: &str = "pycrust.errors.SchemaMismatch";
 
 /// Why a call, or a connection, failed.
 ///
@@ -108,7 +111,10 @@ impl Error {
     #[must_use]
     pub fn with_details<T: Serialize + ?Sized>(self, details: &T) -> Self {
         let mut payload = self.payload();
-        payload.details = Raw::of(details).map(Raw::into_bytes).unwrap_or_default();
+        payload.details.clear();
+        if codec::write(&mut payload.details, details, Encoding::Map).is_err() {
+            payload.details.clear();
+        }
         let Inner { code, subject, beside: Beside { version, timing, metadata }, .. } = *self.0;
         Self::from_parts(code, &subject, payload).with(version, timing, metadata)
     }

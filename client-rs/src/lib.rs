@@ -129,18 +129,3 @@ pub use tensor::record::Record;
 pub use tensor::{Arena, DType, Element, Tensor, TensorError, TensorMut, TensorView, attached, record};
 pub use timestamp::{Timestamp, TimestampError};
 pub use timing::Timing;
-
-/// The module that `pycrust-build` has made of an endpoint's lock file in the build script.
-///
-/// # Examples
-/// ```ignore
-/// pycrust_client::include_service!("calculator");
-///
-/// let client = calculator::CalculatorClient::connect().await?;
-/// ```
-#[macro_export]
-macro_rules! include_service {
-    ($endpoint:literal) => {
-        include!(concat!(env!("OUT_DIR"), "/", $endpoint, ".rs"));
-    };
-}

@@ -7,6 +7,7 @@ use std::time::Duration;
 use pycrust_protocol::header::flags;
 
 use crate::call::outgoing::Call;
+use crate::options::Pin;
 
 /// A handler that a program calls: its name, what it takes and gives, and how it is called, said once.
 ///
@@ -204,23 +205,12 @@ mod sealed {
     impl<A: ?Sized, R> Sealed for super::Method<A, R> {}
 }
 
-/// What a client expects of one method.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Pin<'a> {
-    pub(crate) method: &'a str,
-    /// 0 where the method has only to be there.
-    pub(crate) built: u64,
-    pub(crate) described: &'static str,
-}
-
-impl Pin<'static> {
-    /// What these handles expect.
-    pub(crate) fn all(handles: &[&dyn Pinned]) -> Vec<Self> {
-        let pin = |handle: &&dyn Pinned| Self {
-            method: handle.name(),
-            built: handle.schema_hash(),
-            described: handle.description(),
-        };
-        handles.iter().map(pin).collect()
-    }
+/// What these handles expect.
+pub(crate) fn pins(handles: &[&dyn Pinned]) -> Vec<Pin<'static>> {
+    let pin = |handle: &&dyn Pinned| Pin {
+        method: handle.name(),
+        built: handle.schema_hash(),
+        described: handle.description(),
+    };
+    handles.iter().map(pin).collect()
 }

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::method::Pin;
 use crate::spin::Spin;
 
 /// Time limits from here on are none.
@@ -59,6 +58,15 @@ impl Default for Retry {
     }
 }
 
+/// What a client expects of one method.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pin<'a> {
+    pub(crate) method: &'a str,
+    /// 0 where the method has only to be there.
+    pub(crate) built: u64,
+    pub(crate) described: &'static str,
+}
+
 /// What a client was told.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
@@ -74,9 +82,6 @@ pub(crate) struct Options {
     pub(crate) wait_for_ready: bool,
     /// What the worker has to have.
     pub(crate) pins: Vec<Pin<'static>>,
-    /// The worker of a test.
-    #[cfg(feature = "testing")]
-    pub(crate) inside: Option<crate::testing::pipe::Door>,
 }
 
 impl Options {

@@ -11,11 +11,8 @@ use pycrust_transport::sync::Mutex;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::error::Error;
-use crate::method::Pin;
-
-/// The exception with which a worker refuses a call that is pinned to another schema than its handler has.
-pub(crate) const SCHEMA_MISMATCH: &str = "pycrust.errors.SchemaMismatch";
+use crate::error::{Error, SCHEMA_MISMATCH};
+use crate::options::Pin;
 
 /// The details of such a refusal, and of each method that a check finds wrong.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -14,6 +14,7 @@ use pycrust_transport::monotonic_ns;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::builder::Builder;
 use crate::call::answer::{Finished, decode, reply};
 use crate::call::attempt::{self, Attempt, Failure, Outgoing};
 use crate::call::items::{Items, Opening};
@@ -56,8 +57,17 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(name: &str, options: Options) -> Self {
-        let connector = Connector::new(name, &options);
+    pub(crate) fn new(builder: Builder) -> Self {
+        #[cfg(feature = "testing")]
+        let Builder { name, options, inside } = builder;
+        #[cfg(not(feature = "testing"))]
+        let Builder { name, options } = builder;
+        let connector = Connector::new(
+            &name,
+            &options,
+            #[cfg(feature = "testing")]
+            inside,
+        );
         Self { options, connector, schemas: Schemas::new() }
     }
 

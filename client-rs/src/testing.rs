@@ -37,7 +37,6 @@
 mod call;
 mod core;
 mod handlers;
-pub(crate) mod pipe;
 
 use std::fmt;
 use std::sync::Arc;
@@ -47,10 +46,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use self::core::Core;
-use self::pipe::Door;
 use crate::blocking;
 use crate::builder::Builder;
 use crate::client::RpcClient;
+use crate::connection::pipe::Door;
 use crate::error::Error;
 use crate::method::Pinned;
 use crate::raw::Raw;
@@ -107,7 +106,7 @@ impl Worker {
     /// ```
     pub fn builder(&self) -> Builder {
         let mut builder = Builder::new(&self.core.name);
-        builder.options.inside = Some(Door(Arc::clone(&self.core)));
+        builder.inside = Some(Door(Arc::<Core>::clone(&self.core)));
         builder
     }
 

@@ -67,6 +67,17 @@ class _Generator(GenerateJsonSchema):
             found.setdefault("additionalProperties", False)
         return found
 
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 - as in the base class
+        """A field's name is said by where it stands; only titles that its author gives are more than that."""
+        return False
+
+    def p_arguments_schema(self, arguments: Any, var_args_schema: Any) -> dict[str, Any]:
+        """With the names of parameters that have places only, so that callers can be told of them."""
+        found = super().p_arguments_schema(arguments, var_args_schema)
+        for argument, place in zip(arguments, found.get("prefixItems", []), strict=True):
+            place.setdefault("title", argument["name"])
+        return found
+
     def enum_schema(self, schema: Any) -> dict[str, Any]:
         """With the names of its members, which are what a caller's code knows them by."""
         return {**super().enum_schema(schema), "x-enum-varnames": [member.name for member in schema["members"]]}

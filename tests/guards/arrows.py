@@ -33,8 +33,9 @@ RUST_FLOORS = {
         "answering", "running", "receiving", "lifecycle",
     ),
     "client-rs": (
-        "spin", "timing", "metadata", "options", "codec", "timestamp", "error", "tensor", "connection", "call",
-        "builder", "shared", "client", "request", "blocking", "binding",
+        "spin", "timing", "metadata", "options", "codec", "timestamp", "error", "tensor", "raw", "argument",
+        "connection", "call", "method", "schemas", "builder", "shared", "client", "request", "blocking", "binding",
+        "testing",
     ),
     "native": ("attaching", "values", "shown", "scheduling", "calls", "client", "shield", "worker"),
 }  # fmt: skip

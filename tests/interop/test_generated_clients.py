@@ -264,7 +264,7 @@ BREAKING = {
     "a method of another kind": (
         "from collections.abc import Iterator\n"
         "@endpoint.register\ndef add(a: int, b: int) -> Iterator[int]:\n    yield a\n",
-        'add (version 1 → 2): kind: "call" → "stream"',
+        "add (version 1 → 2): kind: call → stream",
     ),
 }
 

@@ -5,15 +5,16 @@ import re
 from tests.conftest import ROOT
 
 WORKER = (ROOT / "tests" / "interop" / "type_worker.py").read_text(encoding="utf-8")
-#: Rows of the table that another test has: arrays (`test_tensors`).
-ELSEWHERE = {"`Tensor<T>`, `TensorView`, `attached`"}
+#: Rows of the table that another test has: arrays (`test_tensors`, `test_records`).
+ELSEWHERE = {"`Tensor<T>`, `TensorView`, `attached`", "`Tensor<T>` of a `Record`"}
 
 
 def rows(text: str) -> set[str]:
     """What the first column of the table of types has."""
     table = re.search(r"\| in Rust \|.*\n\|[-|]+\n((?:\|.*\n)+)", text)
     assert table is not None, "there is no table of types"
-    return {line.split(" | ")[0].removeprefix("| ") for line in table[1].splitlines()}
+    links = re.compile(r"\[(`\w+`)\]")
+    return {links.sub(r"\1", line.split(" | ")[0].removeprefix("| ")) for line in table[1].splitlines()}
 
 
 def test_every_type_of_the_table_comes_back(worker, rust):

@@ -44,7 +44,6 @@ REFUSED: list[tuple[Any, str, str, Any]] = [
     (FRAME.index, "pandas.RangeIndex", ".to_list()", [0, 1]),
     (np.array(["a"]), "<U1", ".tolist()", ["a"]),
     (np.array([None, "a"], object), "object", ".tolist()", [None, "a"]),
-    (np.array([(1, 2.0)], "i4,f8"), "[('f0', '<i4'), ('f1', '<f8')]", ".tolist()", [(1, 2.0)]),
     (np.array([3], "M8[ns]"), "datetime64[ns]", ".astype('int64')", np.array([3])),
     (np.array([1], "longdouble"), "float128", ".astype('float64')", np.array([1.0])),
     (object(), "object", "a dict", {}),

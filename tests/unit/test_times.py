@@ -74,7 +74,7 @@ def test_a_result_that_is_declared_as_it():
     assert validate_result(FINE, Timestamp) == FINE
     assert validate_result(Reading(at=FINE), Reading) == {"at": FINE}
     assert TypeAdapter(Reading).dump_json(Reading(at=FINE)) == b'{"at":"2026-03-01T12:30:15.123456789Z"}'
-    assert TypeAdapter(Timestamp).json_schema() == {"type": "string", "format": "date-time"}
+    assert TypeAdapter(Timestamp).json_schema() == {"type": "string", "format": "date-time", "x-nanoseconds": True}
 
 
 #: Forms of Rust's libraries, and what a handler that declares the type gets.

@@ -6,7 +6,7 @@
 //! pycrust_build::Service::new("calculator").generate();
 //! ```
 //!
-//! and in the crate `pycrust_client::include_service!("calculator");`, which is the module `calculator` with its
+//! and in the crate `include!(concat!(env!("OUT_DIR"), "/calculator.rs"));`, which is the module `calculator` with its
 //! `CalculatorClient`. It is what the macro `pycrust_client::service!` does without a build script; a build script can choose
 //! where the lock file is, and give the generated code to other tools.
 #![forbid(unsafe_code)]

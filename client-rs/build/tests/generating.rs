@@ -34,10 +34,12 @@ fn a_lock_file_becomes_a_module_that_is_only_written_when_it_differs() {
 fn without_a_lock_file_the_error_says_how_to_write_it() {
     let place = tempfile::tempdir().unwrap();
     let lock = place.path().join("none.json");
-    let missing = Service::new("calculator").lock(&lock).out_dir(place.path()).try_generate().written.unwrap_err();
+    let missing =
+        Service::new("calculator").lock(&lock).out_dir(place.path()).try_generate().written.unwrap_err();
     let command = format!("`pycrust types calculator --lock {}`", lock.display());
     assert!(missing.contains(&command) && missing.contains("PYCRUST_LIVE=1"), "{missing}");
     fs::write(&lock, "{").unwrap();
-    let broken = Service::new("calculator").lock(&lock).out_dir(place.path()).try_generate().written.unwrap_err();
+    let broken =
+        Service::new("calculator").lock(&lock).out_dir(place.path()).try_generate().written.unwrap_err();
     assert!(broken.contains("is no lock file of PyCrust"), "{broken}");
 }

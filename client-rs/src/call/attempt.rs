@@ -22,9 +22,8 @@ use crate::connection::buffers;
 use crate::connection::in_flight::{Answer, End, NoSlot};
 use crate::connection::session::Session;
 use crate::connection::waiting::Waiting;
-use crate::error::Error;
+use crate::error::{Error, SCHEMA_MISMATCH};
 use crate::options::WhenFull;
-use crate::schemas::SCHEMA_MISMATCH;
 use crate::spin::Making;
 use crate::tensor::arrays::Arrays;
 

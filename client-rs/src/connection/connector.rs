@@ -16,6 +16,8 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use crate::connection::backoff::jittered;
+#[cfg(feature = "testing")]
+use crate::connection::pipe::Door;
 use crate::connection::session::Session;
 use crate::connection::state::{ConnectionState, INHERITED, States};
 use crate::connection::timer::{self, Sleep};
@@ -26,8 +28,6 @@ use crate::error::Error;
 use crate::options::FOREVER;
 use crate::options::{Options, Retry};
 use crate::spin::Spin;
-#[cfg(feature = "testing")]
-use crate::testing::pipe::Door;
 
 /// What an error of a connection, not of a call, is about.
 const SUBJECT: &str = "connect";
@@ -128,7 +128,11 @@ enum Found {
 }
 
 impl Connector {
-    pub(crate) fn new(name: &str, options: &Options) -> Arc<Self> {
+    pub(crate) fn new(
+        name: &str,
+        options: &Options,
+        #[cfg(feature = "testing")] inside: Option<Door>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             address: Address {
                 name: name.into(),
@@ -136,7 +140,7 @@ impl Connector {
                 client_name: options.client_name[..options.client_name.floor_char_boundary(MAX_CLIENT_NAME)]
                     .into(),
                 #[cfg(feature = "testing")]
-                inside: options.inside.clone(),
+                inside,
             },
             unfit: options.check().err(),
             max_in_flight: options.max_in_flight,

@@ -10,7 +10,7 @@ use pycrust_transport::{
 };
 
 #[cfg(feature = "testing")]
-use crate::testing::pipe::Pipe;
+use crate::connection::pipe::Pipe;
 
 /// A connection: shared memory, or, in tests of programs that use this crate, a worker in the same process.
 ///

@@ -13,7 +13,7 @@ use crate::call::outgoing::{Call, Encoded};
 use crate::connection::session::Session;
 use crate::connection::waiting::Waiting;
 use crate::error::Error;
-use crate::method::Pin;
+use crate::options::Pin;
 use crate::schemas::{self, Mismatch, Verdict};
 
 /// How often a call is sent with another hash: a handler that is swapped more often than that while a call is on its

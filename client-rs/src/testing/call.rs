@@ -15,10 +15,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 
-use super::pipe::Pipe;
 use crate::call::outgoing::Encoded;
 use crate::codec::{self, Token, token};
 use crate::connection::in_flight::Amount;
+use crate::connection::pipe::Pipe;
 use crate::error::Error;
 use crate::options::Encoding;
 use crate::raw::Raw;

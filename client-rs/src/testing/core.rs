@@ -16,10 +16,10 @@ use tokio::task::AbortHandle;
 
 use super::call::{Call, Done, encode};
 use super::handlers::Handler;
-use super::pipe::Pipe;
-use crate::error::Error;
+use crate::connection::pipe::{Inside, Pipe};
+use crate::error::{Error, SCHEMA_MISMATCH};
 use crate::raw::Raw;
-use crate::schemas::{Mismatch, SCHEMA_MISMATCH};
+use crate::schemas::Mismatch;
 
 /// Names that are proposed for one that no method has.
 const NEAR: usize = 3;
@@ -109,26 +109,6 @@ impl Core {
         drop(before);
     }
 
-    pub(super) fn connect(self: &Arc<Self>) -> Result<Arc<Pipe>, Error> {
-        let mut state = self.state.lock();
-        if !state.serves {
-            let reason = format!("nobody serves {:?}: the worker of the test is stopped", self.name);
-            return Err(Error::of_call(Code::Unavailable, "connect", reason));
-        }
-        state.connections += 1;
-        let pipe = Pipe::new(Arc::clone(self), state.generation, state.connections).map_err(|error| {
-            Error::of_call(
-                Code::ResourceExhausted,
-                "connect",
-                format!("there are no descriptors left: {error}"),
-            )
-        })?;
-        let pipe = Arc::new(pipe);
-        state.links.retain(|link| link.strong_count() > 0);
-        state.links.push(Arc::downgrade(&pipe));
-        Ok(pipe)
-    }
-
     /// Ends all connections, with a word or without; whether clients may come back.
     pub(super) fn hang_up(&self, goodbye: Option<&str>, serves: bool, again: bool) {
         let (links, running) = {
@@ -145,45 +125,6 @@ impl Core {
     pub(super) fn end(&self) {
         self.hang_up(Some("the worker of the test was dropped"), false, false);
         self.over.notify_one();
-    }
-
-    /// A client has closed its connection: its calls are cancelled.
-    pub(super) fn closed(&self, connection: u64) {
-        let gone: Vec<_> = {
-            let mut state = self.state.lock();
-            let keys: Vec<_> = state.running.keys().filter(|(of, _)| *of == connection).copied().collect();
-            keys.iter().filter_map(|key| state.running.remove(key)).collect()
-        };
-        for running in gone {
-            self.entry(&running.call.method, |entry| entry.cancelled += 1);
-            running.end();
-        }
-    }
-
-    /// A caller has given up.
-    pub(super) fn cancel(&self, link: &Pipe, id: u64) {
-        let Some(running) = self.state.lock().running.remove(&(link.id(), id)) else { return };
-        let call = Arc::clone(&running.call);
-        self.entry(&call.method, |entry| entry.cancelled += 1);
-        let started = running.started;
-        running.end();
-        let reason = if started { "was cancelled" } else { "was cancelled before it was started" };
-        let error = Error::new(Code::Cancelled, format!("the call of {:?} {reason}", call.method));
-        call.respond(Err(if started { error.maybe_run() } else { error }));
-    }
-
-    /// A frame came.
-    pub(super) fn take(self: &Arc<Self>, link: &Arc<Pipe>, frame: &Frame<'_>) {
-        match Header::decode(frame.header()) {
-            Ok(Header::Request(header)) => self.request(link, header, frame),
-            Ok(Header::Credit(credit)) => {
-                if let Some(running) = self.state.lock().running.get(&(link.id(), credit.id)) {
-                    running.call.flow.grant(credit.granted, credit.bytes);
-                }
-            }
-            // Round trips that the client measured.
-            _ => {}
-        }
     }
 
     fn request(self: &Arc<Self>, link: &Arc<Pipe>, header: RequestHeader, frame: &Frame<'_>) {
@@ -389,4 +330,63 @@ fn other_schema(call: &Call) -> Error {
         ..ErrorPayload::message(message)
     };
     Error::from_parts(Code::FailedPrecondition, "", payload)
+}
+
+impl Inside for Core {
+    fn connect(self: Arc<Self>) -> Result<Arc<Pipe>, Error> {
+        let mut state = self.state.lock();
+        if !state.serves {
+            let reason = format!("nobody serves {:?}: the worker of the test is stopped", self.name);
+            return Err(Error::of_call(Code::Unavailable, "connect", reason));
+        }
+        state.connections += 1;
+        let pipe =
+            Pipe::new(Arc::<Self>::clone(&self), state.generation, state.connections).map_err(|error| {
+                Error::of_call(
+                    Code::ResourceExhausted,
+                    "connect",
+                    format!("there are no descriptors left: {error}"),
+                )
+            })?;
+        let pipe = Arc::new(pipe);
+        state.links.retain(|link| link.strong_count() > 0);
+        state.links.push(Arc::downgrade(&pipe));
+        Ok(pipe)
+    }
+
+    fn take(self: Arc<Self>, link: &Arc<Pipe>, frame: &Frame<'_>) {
+        match Header::decode(frame.header()) {
+            Ok(Header::Request(header)) => self.request(link, header, frame),
+            Ok(Header::Credit(credit)) => {
+                if let Some(running) = self.state.lock().running.get(&(link.id(), credit.id)) {
+                    running.call.flow.grant(credit.granted, credit.bytes);
+                }
+            }
+            // Round trips that the client measured.
+            _ => {}
+        }
+    }
+
+    fn cancel(&self, link: &Pipe, id: u64) {
+        let Some(running) = self.state.lock().running.remove(&(link.id(), id)) else { return };
+        let call = Arc::clone(&running.call);
+        self.entry(&call.method, |entry| entry.cancelled += 1);
+        let started = running.started;
+        running.end();
+        let reason = if started { "was cancelled" } else { "was cancelled before it was started" };
+        let error = Error::new(Code::Cancelled, format!("the call of {:?} {reason}", call.method));
+        call.respond(Err(if started { error.maybe_run() } else { error }));
+    }
+
+    fn closed(&self, connection: u64) {
+        let gone: Vec<_> = {
+            let mut state = self.state.lock();
+            let keys: Vec<_> = state.running.keys().filter(|(of, _)| *of == connection).copied().collect();
+            keys.iter().filter_map(|key| state.running.remove(key)).collect()
+        };
+        for running in gone {
+            self.entry(&running.call.method, |entry| entry.cancelled += 1);
+            running.end();
+        }
+    }
 }

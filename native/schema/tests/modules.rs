@@ -19,8 +19,33 @@ fn names() -> impl Strategy<Value = String> {
         "[a-zA-Z_][a-zA-Z0-9_]{0,8}",
         "\\PC{0,8}",
         proptest::sample::select(vec![
-            "type", "self", "Self", "Error", "Option", "String", "client", "check", "args", "items", "rest", "new",
-            "stream", "into_future", "all", "ALL", "super", "crate", "_", "", "3d", "a-b", "größe", "\"", "\\", "{}", "*/",
+            "type",
+            "self",
+            "Self",
+            "Error",
+            "Option",
+            "String",
+            "client",
+            "check",
+            "args",
+            "items",
+            "rest",
+            "new",
+            "stream",
+            "into_future",
+            "all",
+            "ALL",
+            "super",
+            "crate",
+            "_",
+            "",
+            "3d",
+            "a-b",
+            "größe",
+            "\"",
+            "\\",
+            "{}",
+            "*/",
         ])
         .prop_map(str::to_owned),
     ]
@@ -28,7 +53,8 @@ fn names() -> impl Strategy<Value = String> {
 
 fn leaves() -> impl Strategy<Value = Value> {
     let kinds = ["string", "integer", "number", "boolean", "null", "array", "object", "other"];
-    let formats = ["date-time", "date", "time", "duration", "uuid", "decimal", "binary", "ipv4", "path", "uint8", "x"];
+    let formats =
+        ["date-time", "date", "time", "duration", "uuid", "decimal", "binary", "ipv4", "path", "uint8", "x"];
     prop_oneof![
         Just(json!({})),
         Just(json!(true)),
@@ -37,10 +63,13 @@ fn leaves() -> impl Strategy<Value = Value> {
         proptest::sample::select(&formats[..]).prop_map(|format| json!({"type": "string", "format": format})),
         names().prop_map(|name| json!({"$ref": format!("#/$defs/{name}")})),
         names().prop_map(|name| json!({"const": name})),
-        vec(names(), 0..4).prop_map(|names| json!({"enum": names, "title": "Enum", "x-enum-varnames": names})),
+        vec(names(), 0..4)
+            .prop_map(|names| json!({"enum": names, "title": "Enum", "x-enum-varnames": names})),
         vec(any::<i64>(), 0..4).prop_map(|values| json!({"enum": values, "type": "integer"})),
         Just(json!({"type": "array", "x-array": "numpy", "dtype": "float32", "shape": [null, "...", 3]})),
-        Just(json!({"type": "array", "x-array": "numpy", "dtype": [["a", "int64", 0], ["type", "uint8", 8]], "itemsize": 16})),
+        Just(
+            json!({"type": "array", "x-array": "numpy", "dtype": [["a", "int64", 0], ["type", "uint8", 8]], "itemsize": 16})
+        ),
     ]
 }
 

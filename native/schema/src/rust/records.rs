@@ -10,8 +10,9 @@ use crate::rust::names::{snake, unused};
 pub(super) type Field = (String, Option<String>, String);
 
 /// Types of numbers by NumPy's names, with their bytes.
-const NUMBERS: [(&str, &str, u64); 13] = [
+const NUMBERS: [(&str, &str, u64); 14] = [
     ("bool", "u8", 1),
+    ("bytes", "u8", 1),
     ("int8", "i8", 1),
     ("uint8", "u8", 1),
     ("int16", "i16", 2),

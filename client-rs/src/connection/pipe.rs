@@ -21,20 +21,34 @@ use pycrust_transport::{
 };
 use rustix::event::{EventfdFlags, eventfd};
 
-use super::core::Core;
 use crate::connection::wire::Wire;
 use crate::error::Error;
 
 /// Calls in flight, as with a real worker.
 const MAX_IN_FLIGHT: u32 = 16_384;
 
+/// A worker in this process.
+pub(crate) trait Inside: Send + Sync {
+    /// A client comes.
+    fn connect(self: Arc<Self>) -> Result<Arc<Pipe>, Error>;
+
+    /// A frame came.
+    fn take(self: Arc<Self>, link: &Arc<Pipe>, frame: &Frame<'_>);
+
+    /// A caller has given up.
+    fn cancel(&self, link: &Pipe, id: u64);
+
+    /// A client has closed its connection.
+    fn closed(&self, connection: u64);
+}
+
 /// Where clients connect.
 #[derive(Clone)]
-pub(crate) struct Door(pub(super) Arc<Core>);
+pub(crate) struct Door(pub(crate) Arc<dyn Inside>);
 
 impl Door {
     pub(crate) fn connect(&self) -> Result<Wire, Error> {
-        self.0.connect().map(Wire::Inside)
+        Arc::clone(&self.0).connect().map(Wire::Inside)
     }
 }
 
@@ -60,7 +74,7 @@ struct Ended {
 /// One connection.
 pub(crate) struct Pipe {
     welcome: Welcome,
-    worker: Arc<Core>,
+    worker: Arc<dyn Inside>,
     /// What the worker has sent.
     answers: Mutex<VecDeque<Sent>>,
     waiting: AtomicUsize,
@@ -76,7 +90,7 @@ pub(crate) struct Pipe {
 }
 
 impl Pipe {
-    pub(super) fn new(worker: Arc<Core>, generation: u64, connection: u64) -> std::io::Result<Self> {
+    pub(crate) fn new(worker: Arc<dyn Inside>, generation: u64, connection: u64) -> std::io::Result<Self> {
         let bell = || {
             eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)
                 .map(Descriptor::from)
@@ -107,12 +121,12 @@ impl Pipe {
     }
 
     /// The connection's number.
-    pub(super) fn id(&self) -> u64 {
+    pub(crate) fn id(&self) -> u64 {
         self.welcome.connection
     }
 
     /// Sends a frame to the client.
-    pub(super) fn answer(
+    pub(crate) fn answer(
         &self,
         header: [u8; HEADER_LEN],
         parts: &[&[u8]],
@@ -130,7 +144,7 @@ impl Pipe {
     }
 
     /// How far a call is.
-    pub(super) fn note(&self, id: u64, progress: Option<CallProgress>) {
+    pub(crate) fn note(&self, id: u64, progress: Option<CallProgress>) {
         let mut all = self.progress.lock();
         match progress {
             Some(progress) => all.insert(id, progress),
@@ -139,7 +153,7 @@ impl Pipe {
     }
 
     /// Ends the connection, with a word or without.
-    pub(super) fn hang_up(&self, goodbye: Option<&str>) {
+    pub(crate) fn hang_up(&self, goodbye: Option<&str>) {
         let mut ended = self.ended.lock();
         ended.goodbye = goodbye.map(str::to_owned);
         ended.hung_up = true;
@@ -185,7 +199,7 @@ impl Pipe {
         let sample = sample(parts, attachments)?;
         let mut header = *header;
         header[24..32].copy_from_slice(&monotonic_ns().to_le_bytes());
-        self.worker.take(self, &Frame::new(&header, &sample, &sample));
+        Arc::clone(&self.worker).take(self, &Frame::new(&header, &sample, &sample));
         Ok(())
     }
 
