@@ -25,6 +25,7 @@ def test_the_two_programs_run_against_each_other(start, rust, runtime_dir):
 
 def test_the_readme_shows_these_programs():
     readme = (ROOT / "README.md").read_text()
-    blocks = dict(re.findall(r"```(python|rust)\n(.*?)```", readme, re.DOTALL)[:2])
-    assert blocks["python"].strip() == PYTHON_PROGRAM.read_text().strip()
-    assert blocks["rust"].strip() == RUST_PROGRAM.read_text().strip()
+    python, made, plain = re.findall(r"```(?:python|rust)\n(.*?)```", readme, re.DOTALL)[:3]
+    assert python.strip() == PYTHON_PROGRAM.read_text().strip()
+    assert made.startswith('pycrust_client::service!("calculator");')
+    assert plain.strip() == RUST_PROGRAM.read_text().strip()

@@ -45,6 +45,7 @@ def test_quickstart():
     assert "30" in text
     assert "pong" in text
     assert "serving calculator" in text
+    assert "pub struct CalculatorClient" in text
 
 
 def test_control_loop(monkeypatch):
