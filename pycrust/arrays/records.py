@@ -168,9 +168,9 @@ def _field_text(field: Field) -> str:
 
 @functools.lru_cache(maxsize=256)
 def fitted(expected: Layout, dtype: Any) -> tuple[str | None, Any]:
-    """What records differ in that have this type, as `difference` says it; or else what to see them as, if not as it.
+    """How records of this type differ, as `difference` says it; otherwise the type to see them as, if another.
 
-    That is the same memory, with fields in the expected order, and strings where they are expected.
+    That type has the same memory, with fields in the expected order, and strings where they are expected.
 
     Raises:
         TypeError: A field can't cross.

@@ -105,7 +105,9 @@ ROOMS = {
         std=VALUES | {
             "env", "future", "os::fd", "panic", "path", "pin", "process::id", "sync", "task", "thread", "time",
         },
-        headers={"call/attempt.rs", "connection/session.rs", "call/stream.rs", "connection/pipe.rs", "testing/call.rs"},
+        headers={
+            "call/attempt.rs", "connection/session.rs", "call/stream.rs", "connection/pipe.rs", "testing/call.rs",
+        },
         bytes={
             "codec/forms.rs", "codec/reader.rs", "codec/token.rs", "codec/writer.rs", "connection/pipe.rs",
         },

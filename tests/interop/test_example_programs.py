@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.kernels import Kernel
 
 EXAMPLES = ROOT / "client-rs" / "examples"
-PYTHON_SIDES = {"trading": "strategy.py", "robot": "policy.py", "web": "scoring.py"}
+PYTHON_SIDES = {"trading": "strategy.py", "robot": "policy.py", "web": "scoring.py", "engine": "engine.py"}
 
 WIDER = """
 @endpoint.register
@@ -166,6 +166,16 @@ def test_a_reader_that_leaves_ends_its_generator(site: Site, worker: Callable[..
     assert serving.process.stderr.readline() == "the reader left\n"
 
 
+def test_an_engine_s_front_end_has_its_types_from_the_engine(
+    worker: Callable[..., Program], rust: Callable[..., Program]
+):
+    worker(cells("engine"))
+    lines = rust("engine", "--prompt", "1,2,3", "--max-tokens", 3).finish().splitlines()
+    assert lines == ["[4] at -0.5", "[5] at -0.5", "[6] at -0.5 (length)", "1 to be aborted"]
+    stopped = rust("engine", "--prompt", "7,8", "--stop", 17, "--embedded").finish().splitlines()
+    assert stopped[:-1] == ["[16] at -0.5", "[17] at -0.5 (stop)"]
+
+
 @pytest.mark.parametrize("example", PYTHON_SIDES)
 def test_the_python_side_runs_as_a_script(
     start: Callable[..., Program], example: str, rust: Callable[..., Program]
@@ -178,6 +188,6 @@ def test_the_python_side_runs_as_a_script(
 
 
 def serves(rust: Callable[..., Program], example: str) -> bool:
-    name = {"trading": "strategy", "robot": "robot", "web": "scoring"}[example]
+    name = {"trading": "strategy", "robot": "robot", "web": "scoring", "engine": "engine"}[example]
     asked = rust("call", "--endpoint", name, "--method", "pycrust.health", "--args", "null")
     return "value" in json.loads(asked.finish())

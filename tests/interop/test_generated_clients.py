@@ -354,3 +354,44 @@ def test_where_the_lock_file_is_and_what_the_module_is_called_can_be_said(compil
     assert error == 'the options are lock = "FILE" and module = NAME'
     (error, *_) = compiler(crate, program.replace('service!("calculator"', 'service!("other"'))
     assert error == f'{crate / "sums.json"} is that of "calculator"'
+
+
+# What a made client does ---------------------------------------------------------------------------------------
+
+CALCULATOR = """\
+from pycrust import RpcEndpoint
+
+endpoint = RpcEndpoint("calculator")
+
+@endpoint.register
+def ping() -> str:
+    return "pong"
+
+{add}
+endpoint.serve()
+"""
+
+
+@pytest.mark.parametrize(
+    "add",
+    [
+        "@endpoint.register\ndef add(a: int, b: int) -> int:\n    return a + b\n",
+        "@endpoint.register\ndef add(a: int, b: int, c: int = 0) -> int:\n    return a + b + c\n",
+        "@endpoint.register\ndef add(a: float, b: int | None = None, *, c=None) -> int:\n    return int(a) + b\n",
+    ],
+    ids=["as it was", "one more", "wider"],
+)
+def test_a_made_client_goes_on_where_a_schema_has_grown_in_another_life(worker, rust, add):
+    """This worker has never heard of the schema that the client was made for."""
+    worker(CALCULATOR.format(add=add))
+    assert rust("calculator").finish() == "10 + 20 = 30\nping: pong\n"
+
+
+def test_a_made_client_is_told_what_else_has_changed(worker, rust):
+    worker(CALCULATOR.format(add="@endpoint.register\ndef add(a: int, c: int) -> int:\n    return a\n"))
+    program = rust("calculator")
+    _, said = program.process.communicate()
+    assert program.process.returncode == 1
+    assert "FAILED_PRECONDITION: add: the caller was built against schema 0x" in said
+    assert "request.b: removed (was integer, required); request.c: added (integer, required)" in said
+    assert "pycrust types calculator -o" in said

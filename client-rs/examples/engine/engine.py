@@ -195,4 +195,5 @@ def abort(request_ids: list[str]) -> int:
     return len(aborted)
 
 
-endpoint.listen()
+if __name__ == "__main__":
+    endpoint.listen()
