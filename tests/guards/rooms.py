@@ -52,7 +52,7 @@ ROOMS = {
         },
     ),
     "native/schema": Room(
-        crates={"serde", "serde_json", "thiserror"},
+        crates={"serde", "serde_json", "thiserror", "unicode-ident"},
         # Of a build: its lock file, and the command line that asks the worker.
         std=VALUES | {"cmp", "env", "fs", "path", "process::Command", "ptr"},
     ),
@@ -115,7 +115,7 @@ ROOMS = {
     # What it writes into its users' code counts as its own.
     "client-rs/macros": Room(
         crates={"proc-macro2", "pycrust-schema", "quote", "syn"},
-        std={"assert", "collections", "env", "mem", "path", "sync::Arc"},
+        std={"assert", "collections", "env", "fs::File", "mem", "path", "sync::Arc", "time"},
     ),
 }  # fmt: skip
 

@@ -1,8 +1,8 @@
 """The Python side of `engine`: a stand-in for an inference engine, with the request and the answer of vLLM's.
 
 The fields are those of vLLM's `EngineCoreRequest`, `SamplingParams` and `EngineCoreOutput`
-(https://github.com/vllm-project/vllm, `vllm/v1/engine/__init__.py`), which its front end in Rust has once more. Its answers
-are made up: each token is the one before it plus one.
+(https://github.com/vllm-project/vllm, `vllm/v1/engine/__init__.py`), which its front end in Rust has once more. The
+answers are made up: each token is the one before it plus one.
 """
 
 import enum

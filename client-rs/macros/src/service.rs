@@ -1,13 +1,18 @@
 //! `service!`: a lock file as a module.
 
 use std::env;
+use std::fs::File;
 use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
 use proc_macro2::{Span, TokenStream};
 use pycrust_schema::{LIVE, Source, module_name, rust_module};
 use quote::{format_ident, quote};
 use syn::parse::{Parse, ParseStream};
 use syn::{Ident, LitStr, Token};
+
+/// How far ahead the time of a file is that has always just changed.
+const A_DAY: Duration = Duration::from_secs(86_400);
 
 /// What stands in the macro's parentheses.
 struct Service {
@@ -66,8 +71,7 @@ fn module(service: &Service) -> syn::Result<TokenStream> {
     // What the compiler is to look at again when it has changed.
     let mut watched = vec![source.lock.clone()];
     if Source::is_live() {
-        // It has always just changed, as the worker may have.
-        watched.push("/proc/uptime".into());
+        watched.extend(always_changed());
     }
     let watched: Vec<_> =
         watched.iter().filter(|path| path.exists()).map(|path| path.display().to_string()).collect();
@@ -79,4 +83,13 @@ fn module(service: &Service) -> syn::Result<TokenStream> {
             #(const #names: &[u8] = include_bytes!(#watched);)*
         }
     })
+}
+
+/// A file that has always just changed, as the worker may have: cargo compiles again what was made of one from tomorrow.
+fn always_changed() -> Option<PathBuf> {
+    let mut arguments = env::args_os().skip_while(|argument| argument != "--out-dir");
+    let path = PathBuf::from(arguments.nth(1)?).join("pycrust-live");
+    let file = File::create(&path).ok()?;
+    file.set_modified(SystemTime::now() + A_DAY).ok()?;
+    Some(path)
 }

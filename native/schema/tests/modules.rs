@@ -14,7 +14,7 @@ fn lock(endpoint: &str, name: &str, kind: &str, request: &Value, response: &Valu
 }
 
 /// Names as people have them, some of which mean something to Rust or to the generator.
-fn names() -> impl Strategy<Value = String> {
+fn names() -> BoxedStrategy<String> {
     prop_oneof![
         "[a-zA-Z_][a-zA-Z0-9_]{0,8}",
         "\\PC{0,8}",
@@ -49,6 +49,7 @@ fn names() -> impl Strategy<Value = String> {
         ])
         .prop_map(str::to_owned),
     ]
+    .boxed()
 }
 
 fn leaves() -> impl Strategy<Value = Value> {
@@ -59,8 +60,9 @@ fn leaves() -> impl Strategy<Value = Value> {
         Just(json!({})),
         Just(json!(true)),
         Just(json!([1])),
-        proptest::sample::select(&kinds[..]).prop_map(|kind| json!({"type": kind})),
-        proptest::sample::select(&formats[..]).prop_map(|format| json!({"type": "string", "format": format})),
+        proptest::sample::select(kinds.to_vec()).prop_map(|kind| json!({"type": kind})),
+        proptest::sample::select(formats.to_vec())
+            .prop_map(|format| json!({"type": "string", "format": format})),
         names().prop_map(|name| json!({"$ref": format!("#/$defs/{name}")})),
         names().prop_map(|name| json!({"const": name})),
         vec(names(), 0..4)

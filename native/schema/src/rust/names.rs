@@ -3,6 +3,8 @@
 use std::cmp::Ordering;
 use std::collections::HashSet;
 
+use unicode_ident::{is_xid_continue, is_xid_start};
+
 /// Words that can't be names.
 const KEYWORDS: [&str; 53] = [
     "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate", "do", "dyn",
@@ -13,7 +15,7 @@ const KEYWORDS: [&str; 53] = [
 ];
 
 /// Names of types that generated code itself uses, or that are everywhere in Rust.
-const TAKEN: [&str; 41] = [
+const TAKEN: [&str; 43] = [
     "Arg",
     "Box",
     "Builder",
@@ -47,6 +49,8 @@ const TAKEN: [&str; 41] = [
     "Raw",
     "Result",
     "RpcClient",
+    "Self",
+    "Self_",
     "Serialize",
     "Some",
     "Stream",
@@ -66,7 +70,7 @@ fn words(name: &str) -> Vec<String> {
     let letters: Vec<char> = name.chars().collect();
     let mut words = vec![String::new()];
     for (at, &letter) in letters.iter().enumerate() {
-        if !letter.is_alphanumeric() {
+        if letter == '_' || !is_xid_continue(letter) {
             words.push(String::new());
             continue;
         }
@@ -97,7 +101,7 @@ pub(super) fn pascal(name: &str) -> String {
         found.extend(letters.next().into_iter().flat_map(char::to_uppercase));
         found.push_str(&letters.as_str().to_lowercase());
     }
-    if !found.chars().next().is_some_and(char::is_alphabetic) {
+    if !found.chars().next().is_some_and(is_xid_start) {
         found.insert(0, 'N');
     }
     // The only one of the language's words that is written so.
@@ -120,7 +124,7 @@ pub(super) fn type_name(name: &str) -> String {
 /// `darkBlue` → `dark_blue`; a word of the language's gets a `_` behind it.
 pub(super) fn snake(name: &str) -> String {
     let mut found = words(name).join("_").to_lowercase();
-    if !found.chars().next().is_some_and(char::is_alphabetic) {
+    if !found.chars().next().is_some_and(is_xid_start) {
         found.insert_str(0, if found.is_empty() { "unnamed" } else { "n" });
     }
     if KEYWORDS.contains(&found.as_str()) {

@@ -684,6 +684,7 @@ fn variant_name(member: &Type, scope: &Scope) -> String {
 fn pascal_type(name: &str) -> String {
     if name.chars().all(|letter| letter.is_ascii_alphanumeric())
         && name.starts_with(|c: char| c.is_ascii_uppercase())
+        && name != "Self"
     {
         name.to_owned()
     } else {
