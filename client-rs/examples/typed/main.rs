@@ -96,6 +96,7 @@ async fn calls(client: &TypedClient) -> Result<(), Error> {
     let image = Tensor::new(&[1, 3], vec![1_u8, 2, 3]).unwrap();
     let brighter = client.brighter(image.clone()).by(2).await?;
     assert_eq!(brighter.as_slice::<u8>().unwrap(), [3, 4, 5]);
+    assert_eq!(client.sizes(Raw::of(&image)?).await?, [1, 3]);
     let trades: Vec<_> = (0..1000_u32).map(|at| trade(at.into(), 2 * at)).collect();
     let fills = client.fills(Tensor::from(trades)).await?;
     assert_eq!((fills.shape(), fills.as_slice()[999]), (&[1000][..], trade(999, 999)));

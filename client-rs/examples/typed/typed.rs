@@ -186,8 +186,8 @@ impl TypedClient {
     ///
     /// # Errors
     /// Those of [`RpcClient::call`].
-    pub async fn sizes(&self, array: TensorView) -> Result<Vec<i64>, Error> {
-        let args = SizesArgs { array };
+    pub async fn sizes(&self, array: impl Into<Raw>) -> Result<Vec<i64>, Error> {
+        let args = SizesArgs { array: array.into() };
         self.client.invoke(&methods::SIZES, &args).await
     }
 
@@ -1236,10 +1236,10 @@ pub enum Side {
 }
 
 /// The arguments of `sizes`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SizesArgs {
     /// `array`
-    pub array: TensorView,
+    pub array: Raw,
 }
 
 /// `Square` of Python's.

@@ -289,6 +289,8 @@ impl Resolver {
                 self.imports.insert("pycrust_client::Tensor");
                 Kind::Tensor(element.to_owned())
             }
+            // Of any type: whatever the caller has, as `Raw` takes it.
+            None if way == Way::Sent => self.import("pycrust_client::Raw", "Raw"),
             _ => self.import("pycrust_client::TensorView", "TensorView"),
         }
     }
