@@ -3,6 +3,7 @@
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -96,8 +97,15 @@ def test_a_handler_that_is_slow_and_what_waits_behind_it(kernel, client):
     assert "its handler has begun and not ended" in running
 
 
+def stands_still(pid: int) -> bool:
+    """Whether all threads of a process are stopped: a signal takes its time to reach them."""
+    states = [Path(f"/proc/{pid}/task/{thread}/stat").read_text() for thread in os.listdir(f"/proc/{pid}/task")]
+    return all(state.rpartition(")")[2].split()[0] == "T" for state in states)
+
+
 def test_a_worker_that_is_stopped(kernel, client):
     os.kill(kernel.pid, signal.SIGSTOP)
+    wait_until(lambda: stands_still(kernel.pid), "every thread of the kernel to stop")
     try:
         said = reason(client, "ping")
         # That it asks what parameters the method has takes nothing of what it says.
