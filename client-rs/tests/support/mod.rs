@@ -96,6 +96,8 @@ pub struct Seen {
     pub refused: AtomicU64,
     /// What `pycrust.methods` answers; a call that is pinned to another schema of one of these is refused.
     pub methods: Mutex<Vec<MethodInfo>>,
+    /// Whether it is left unanswered.
+    pub mute: AtomicBool,
     /// How often it was asked.
     pub asked: AtomicU64,
     /// Connections made so far.
@@ -493,7 +495,10 @@ fn work(seen: &Seen, call: &mut Open, now_ns: u64, outbox: &mut VecDeque<Outgoin
     if call.upload.is_some_and(|(_, ended)| !ended) {
         return false;
     }
-    if now_ns < call.due_ns || call.method == "hang" && !seen.release.load(Ordering::Acquire) {
+    if now_ns < call.due_ns
+        || call.method == "hang" && !seen.release.load(Ordering::Acquire)
+        || call.method == METHODS && seen.mute.load(Ordering::Acquire)
+    {
         return false;
     }
     seen.ran.lock().unwrap().push(call.method.clone());
