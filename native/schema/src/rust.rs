@@ -2,10 +2,13 @@
 
 mod client;
 mod items;
+mod literals;
 mod names;
 mod printing;
 mod records;
 mod resolving;
+mod scope;
+mod writing;
 
 use crate::lock::Lock;
 

@@ -221,7 +221,7 @@ impl<'a> Printer<'a> {
             let _ = writeln!(
                 out,
                 "            {name}::{variant} => {},",
-                super::resolving::grouped(&value.to_string())
+                super::literals::grouped(&value.to_string())
             );
         }
         let _ = write!(
@@ -233,7 +233,7 @@ impl<'a> Printer<'a> {
             let _ = writeln!(
                 out,
                 "            {} => Ok(Self::{variant}),",
-                super::resolving::grouped(&value.to_string())
+                super::literals::grouped(&value.to_string())
             );
         }
         let said = format!("{{value}} is none of {}", known.join(", "));

@@ -2,129 +2,15 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use serde_json::Value;
-
 use crate::rust::items::{Field, Form, Item, Kind, Presence, Shape, Union, Variant, element};
+use crate::rust::literals::{literal, usual};
 use crate::rust::names::{pascal, snake, type_name, unused};
 use crate::rust::records;
+use crate::rust::scope::{Scope, holds_array, outside_of_tagged, print_of, prints_of, title_of};
 use crate::types::{Array, Enumeration, Struct, Type, Union as AnyOf};
 
 /// Names by which one field of a pair is known as the other's content.
 const CONTENTS: [&str; 8] = ["content", "contents", "c", "value", "data", "payload", "body", "params"];
-
-/// The definitions of one schema.
-#[derive(Debug, Default)]
-pub(super) struct Scope {
-    types: HashMap<String, Type>,
-    /// Of each definition, it and all that it refers to as text: what is equal there is one class.
-    prints: HashMap<String, String>,
-}
-
-impl Scope {
-    pub(super) fn new(definitions: Vec<(String, Type)>) -> Self {
-        let types: HashMap<_, _> = definitions.into_iter().collect();
-        let prints = types
-            .iter()
-            .map(|(key, kind)| (key.clone(), print_of(&title_of(key, kind), kind, &types)))
-            .collect();
-        Self { types, prints }
-    }
-
-    pub(super) fn get(&self, key: &str) -> Option<&Type> {
-        self.types.get(key)
-    }
-
-    /// A type that is no reference, where it is not one to itself.
-    pub(super) fn resolved<'a>(&'a self, mut kind: &'a Type) -> &'a Type {
-        for _ in 0..=self.types.len() {
-            match kind {
-                Type::Reference(key) => match self.types.get(key) {
-                    Some(found) => kind = found,
-                    None => return &Type::Any,
-                },
-                found => return found,
-            }
-        }
-        &Type::Any
-    }
-}
-
-/// The name of a definition's class in Rust.
-fn title_of(key: &str, kind: &Type) -> String {
-    let titled = match kind {
-        Type::Struct(found) => found.title.as_deref(),
-        Type::Enumeration(found) => found.title.as_deref(),
-        _ => None,
-    };
-    type_name(titled.unwrap_or(key))
-}
-
-/// A type with all that it refers to, as text.
-fn print_of(key: &str, kind: &Type, types: &HashMap<String, Type>) -> String {
-    let mut reached = BTreeSet::new();
-    let mut todo = Vec::new();
-    references(kind, &mut |key| todo.push(key.to_owned()));
-    while let Some(key) = todo.pop() {
-        if let Some(found) = types.get(&key)
-            && reached.insert(key)
-        {
-            references(found, &mut |key| todo.push(key.to_owned()));
-        }
-    }
-    reached.remove(key);
-    let others = reached.iter().map(|key| format!("{key}: {:?}\n", types[key]));
-    std::iter::once(format!("{key}: {kind:?}\n")).chain(others).collect()
-}
-
-/// Calls `visit` with the key of each definition that a type names.
-pub(super) fn references(kind: &Type, visit: &mut dyn FnMut(&str)) {
-    match kind {
-        Type::Reference(key) => visit(key),
-        Type::Optional(inner) | Type::List(inner) | Type::Set(inner) => references(inner, visit),
-        Type::Tuple(parts) => parts.iter().for_each(|part| references(part, visit)),
-        Type::Map(keys, values) => {
-            references(keys, visit);
-            references(values, visit);
-        }
-        Type::Struct(found) => {
-            found.fields.iter().for_each(|field| references(&field.kind, visit));
-            if let Some(rest) = &found.rest {
-                references(rest, visit);
-            }
-        }
-        Type::Union(found) => found.members.iter().for_each(|(_, member)| references(member, visit)),
-        _ => {}
-    }
-}
-
-/// Calls `visit` with the key of each definition that a type names, those aside that a field tells apart.
-fn outside_of_tagged(kind: &Type, visit: &mut dyn FnMut(&str)) {
-    match kind {
-        Type::Union(found) if found.tag.is_some() => {
-            for (_, member) in &found.members {
-                if !matches!(member, Type::Reference(_)) {
-                    outside_of_tagged(member, visit);
-                }
-            }
-        }
-        Type::Union(found) => {
-            for (_, member) in &found.members {
-                outside_of_tagged(member, visit);
-            }
-        }
-        Type::Optional(inner) | Type::List(inner) | Type::Set(inner) | Type::Map(_, inner) => {
-            outside_of_tagged(inner, visit);
-        }
-        Type::Tuple(parts) => parts.iter().for_each(|part| outside_of_tagged(part, visit)),
-        Type::Struct(found) => {
-            for field in &found.fields {
-                outside_of_tagged(&field.kind, visit);
-            }
-        }
-        Type::Reference(key) => visit(key),
-        _ => {}
-    }
-}
 
 /// Which way a value goes: a caller that sends arrays owns them, one that receives them looks where they lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -585,42 +471,6 @@ fn way_of(kind: &Type, scope: &Scope, way: Way) -> String {
     if found { format!("{way:?}") } else { String::new() }
 }
 
-fn prints_of(kind: &Type, scope: &Scope) -> Vec<String> {
-    let mut found = Vec::new();
-    references(kind, &mut |key| found.extend(scope.prints.get(key).cloned()));
-    found
-}
-
-fn holds_array(kind: &Type, scope: &Scope, seen: &mut HashSet<String>, found: &mut bool) {
-    match kind {
-        Type::Array(_) => *found = true,
-        Type::Reference(key) if seen.insert(key.clone()) => {
-            if let Some(kind) = scope.get(key) {
-                holds_array(kind, scope, seen, found);
-            }
-        }
-        Type::Optional(inner) | Type::List(inner) | Type::Set(inner) | Type::Map(_, inner) => {
-            holds_array(inner, scope, seen, found);
-        }
-        Type::Tuple(parts) => {
-            for part in parts {
-                holds_array(part, scope, seen, found);
-            }
-        }
-        Type::Struct(class) => {
-            for field in &class.fields {
-                holds_array(&field.kind, scope, seen, found);
-            }
-        }
-        Type::Union(union) => {
-            for (_, member) in &union.members {
-                holds_array(member, scope, seen, found);
-            }
-        }
-        _ => {}
-    }
-}
-
 /// Where a type stands among those of which the first that fits is taken.
 fn rank(kind: &Type) -> (u8, isize) {
     match kind {
@@ -692,101 +542,4 @@ fn pascal_type(name: &str) -> String {
     } else {
         pascal(name)
     }
-}
-
-/// Whether a default is what Rust's `Default` gives.
-fn usual(value: &Value, kind: &Kind) -> bool {
-    match (value, kind) {
-        (Value::Null, Kind::Option(_)) | (Value::Bool(false), Kind::Plain("bool")) => true,
-        (Value::Number(number), Kind::Plain(name)) => {
-            *name != "String" && number.as_f64() == Some(0.0) && is_number(name)
-        }
-        (Value::String(text), Kind::Plain("String")) => text.is_empty(),
-        (Value::Array(items), Kind::Vec(_) | Kind::Set(_)) => items.is_empty(),
-        (Value::Object(entries), Kind::Map(..)) => entries.is_empty(),
-        _ => false,
-    }
-}
-
-fn is_number(name: &str) -> bool {
-    name.len() <= 4
-        && name.starts_with(['i', 'u', 'f'])
-        && name[1..].bytes().all(|digit| digit.is_ascii_digit())
-}
-
-/// A default as Rust writes it; `None` where it has no such form.
-pub(super) fn literal(value: &Value, kind: &Kind, items: &[Item]) -> Option<String> {
-    Some(match (value, kind) {
-        (Value::Null, Kind::Option(_)) => "None".into(),
-        (value, Kind::Option(inner)) => format!("Some({})", literal(value, inner, items)?),
-        (Value::Bool(value), Kind::Plain("bool")) => value.to_string(),
-        (Value::Number(number), Kind::Plain(name @ ("f32" | "f64"))) => float(number.as_f64()?, name)?,
-        (Value::Number(number), Kind::Plain(name)) if is_number(name) && !number.is_f64() => {
-            integer(&number.to_string(), name)?
-        }
-        (Value::String(text), Kind::Plain("String")) if text.is_empty() => "String::new()".into(),
-        (Value::String(text), Kind::Plain("String")) => format!("{text:?}.to_owned()"),
-        (Value::Array(found), Kind::Vec(_)) if found.is_empty() => "Vec::new()".into(),
-        (Value::Array(found), Kind::Set(_)) if found.is_empty() => "HashSet::new()".into(),
-        (Value::Object(found), Kind::Map(..)) if found.is_empty() => "HashMap::new()".into(),
-        (Value::Array(found), Kind::Vec(inner)) => {
-            let all: Option<Vec<_>> = found.iter().map(|value| literal(value, inner, items)).collect();
-            format!("vec![{}]", all?.join(", "))
-        }
-        (value, Kind::Named(name)) => match &items.iter().find(|item| item.name == *name)?.shape {
-            Shape::Texts(values) => {
-                let (variant, _) = values.iter().find(|(_, text)| Some(text.as_str()) == value.as_str())?;
-                format!("{name}::{variant}")
-            }
-            Shape::Integers(values) => {
-                let (variant, _) =
-                    values.iter().find(|(_, number)| Some(*number) == value.as_i64().map(i128::from))?;
-                format!("{name}::{variant}")
-            }
-            _ => return None,
-        },
-        _ => return None,
-    })
-}
-
-fn float(value: f64, name: &str) -> Option<String> {
-    if !value.is_finite() {
-        return None;
-    }
-    let text = format!("{value:?}");
-    if name == "f32" && value.to_string().parse::<f32>().is_err() {
-        return None;
-    }
-    match text.split_once('.') {
-        Some((whole, rest)) if whole.trim_start_matches('-').len() > 3 && !rest.contains('e') => {
-            Some(format!("{}.{rest}", grouped(whole)))
-        }
-        _ => Some(text),
-    }
-}
-
-fn integer(text: &str, name: &str) -> Option<String> {
-    let value: i128 = text.parse().ok()?;
-    let bits: u32 = name[1..].parse().ok()?;
-    let fits = match name.as_bytes()[0] {
-        b'u' => value >= 0 && (bits >= 127 || value < 1 << bits),
-        _ => bits >= 127 || (-(1_i128 << (bits - 1))..1 << (bits - 1)).contains(&value),
-    };
-    fits.then(|| grouped(text))
-}
-
-/// Digits in groups of three.
-pub(super) fn grouped(text: &str) -> String {
-    let (sign, digits) = text.strip_prefix('-').map_or(("", text), |digits| ("-", digits));
-    if digits.len() <= 4 {
-        return text.to_owned();
-    }
-    let mut found = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
-            found.push('_');
-        }
-        found.push(digit);
-    }
-    format!("{sign}{found}")
 }
