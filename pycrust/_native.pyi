@@ -182,6 +182,7 @@ class Handler:
         kind: Literal["function", "generator", "coroutine", "async_generator"] = ...,
         inbox: Inbox | None = None,
         batch: bool = False,
+        pure: bool = False,
     ) -> Handler: ...
     @property
     def function(self) -> Callable[..., Any]:

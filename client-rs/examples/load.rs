@@ -50,6 +50,9 @@ struct Options {
     /// Calls a second and task; without it, as fast as answers come.
     #[arg(long)]
     pace: Option<f64>,
+    /// Ticks by the client's pacer, which tells the worker when the next call comes; with `--pace`.
+    #[arg(long, requires = "pace")]
+    pacer: bool,
     /// `off`, `adaptive`, or the microseconds to poll for an answer.
     #[arg(long, default_value = "adaptive", value_parser = spin)]
     spin: Spin,
@@ -143,13 +146,17 @@ async fn work(
 ) -> anyhow::Result<Vec<Call>> {
     let mut calls = Vec::new();
     let until = options.seconds.map(|seconds| begun + Duration::from_secs_f64(seconds));
-    let pace = options.pace.map(Pace::new).transpose()?;
+    let paced = options.pace.filter(|_| options.pacer);
+    let mut pacer = paced.map(|hertz| client.pacer(Duration::from_secs_f64(1.0 / hertz)));
+    let pace = options.pace.filter(|_| !options.pacer).map(Pace::new).transpose()?;
     let one_less = |left: u64| left.checked_sub(1);
     while until.is_none_or(|until| Instant::now() < until)
         && left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok()
     {
-        if let Some(pace) = &pace {
-            pace.tick().await?;
+        match (&mut pacer, &pace) {
+            (Some(pacer), _) => pacer.tick().await,
+            (None, Some(pace)) => pace.tick().await?,
+            (None, None) => {}
         }
         let mut request = client.request(&options.method);
         if let Some(millis) = options.timeout_ms {

@@ -16,6 +16,7 @@
 //! # }
 //! ```
 
+mod pacer;
 mod request;
 mod streaming;
 
@@ -36,6 +37,7 @@ use crate::method::{Method, Pinned, pins};
 use crate::shared::Shared;
 use crate::tensor::{Arena, Element, TensorMut};
 
+pub use self::pacer::Pacer;
 pub use self::streaming::Streaming;
 
 /// A call with options, on this client; see [`RpcClient::request`].
@@ -175,6 +177,14 @@ impl RpcClient {
         R: DeserializeOwned,
     {
         self.request(method).stream(args)
+    }
+
+    /// As in [`crate::RpcClient::pacer`].
+    ///
+    /// # Panics
+    /// If the period is zero.
+    pub fn pacer(&self, period: Duration) -> Pacer {
+        Pacer::new(Arc::clone(&self.shared), period)
     }
 
     /// As in [`crate::RpcClient::allocate`].

@@ -14,6 +14,7 @@ use crate::connection::waiting::Tokio;
 use crate::connection::{threads, timer};
 use crate::error::Error;
 use crate::method::{Method, Pinned, pins};
+use crate::pacing::Pacer;
 use crate::shared::Shared;
 use crate::tensor::{Arena, Element, TensorMut};
 
@@ -175,6 +176,15 @@ impl RpcClient {
     /// ```
     pub async fn check(&self, methods: &[&dyn Pinned]) -> Result<(), Error> {
         self.shared.check(&Tokio, &pins(methods)).await
+    }
+
+    /// Paces a loop that calls on this client, or on clones of it: one pacer for a client, since the worker is told of the
+    /// last one's ticks. The first tick comes at once.
+    ///
+    /// # Panics
+    /// If the period is zero.
+    pub fn pacer(&self, period: Duration) -> Pacer {
+        Pacer::new(Arc::clone(&self.shared), period)
     }
 
     /// An array of arguments that is built in shared memory, so that sending it copies nothing. Its elements are

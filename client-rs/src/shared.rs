@@ -3,7 +3,7 @@
 mod agreeing;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use pycrust_protocol::Code;
@@ -32,6 +32,7 @@ use crate::error::Error;
 use crate::metadata;
 use crate::options::FOREVER;
 use crate::options::Options;
+use crate::pacing::KeptPaced;
 use crate::schemas::Schemas;
 use crate::tensor::{Arena, Element, TensorMut};
 
@@ -54,6 +55,10 @@ pub(crate) struct Shared {
     pub(crate) connector: Arc<Connector>,
     /// What is known of handlers that are not what the program was built against.
     schemas: Schemas,
+    /// When the next tick of its [pacer](crate::Pacer) comes, on `CLOCK_MONOTONIC`; 0 without one.
+    pub(crate) next_tick_ns: AtomicU64,
+    /// The last call that was made between two of them.
+    pub(crate) last_paced: KeptPaced,
 }
 
 impl Shared {
@@ -68,7 +73,13 @@ impl Shared {
             #[cfg(feature = "testing")]
             inside,
         );
-        Self { options, connector, schemas: Schemas::new() }
+        Self {
+            options,
+            connector,
+            schemas: Schemas::new(),
+            next_tick_ns: AtomicU64::new(0),
+            last_paced: KeptPaced::default(),
+        }
     }
 
     /// Connects, and asks the worker through the data path whether it is there; waits for one as long as was asked for.
@@ -160,6 +171,8 @@ impl Shared {
             metadata,
             window,
             when_full: self.options.when_full,
+            next_ns: self.next_tick_ns.load(Ordering::Relaxed),
+            core: 0,
             wait_for_ready: call.wait_for_ready.unwrap_or(self.options.wait_for_ready),
             idle_timeout: call.idle_timeout,
         })
@@ -172,6 +185,7 @@ impl Shared {
         mut call: Outgoing<'_>,
     ) -> Result<Finished, Error> {
         waiting.check(call.method)?;
+        self.remember(&call);
         let mut retries = Retries::new(self.options.retry);
         let finished = loop {
             match self.attempt(waiting, &mut call).await {

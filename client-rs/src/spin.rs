@@ -124,6 +124,19 @@ impl Drop for Making {
     }
 }
 
+/// A call that comes so long after the one before it may poll in vain: that costs next to nothing, and the worker may be
+/// awake in time for it.
+const RARE_NS: u64 = 900_000;
+
+/// How a call polls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Polls {
+    /// For how long.
+    pub(crate) budget: Duration,
+    /// Whether what comes of it says something of the calls after it.
+    pub(crate) counts: bool,
+}
+
 /// Decides for each call, from how the last ones went.
 #[derive(Debug)]
 pub(crate) struct Policy {
@@ -137,6 +150,8 @@ pub(crate) struct Policy {
     pauses: AtomicU32,
     /// Calls that sleep at once before polling is tried again.
     skip: AtomicU32,
+    /// When the last call began.
+    last_ns: AtomicU64,
 }
 
 impl Policy {
@@ -147,25 +162,28 @@ impl Policy {
             patience: AtomicU32::new(PATIENCE),
             pauses: AtomicU32::new(0),
             skip: AtomicU32::new(0),
+            last_ns: AtomicU64::new(0),
         }
     }
 
-    /// How long the call that is about to wait polls first.
-    pub(crate) fn budget(&self) -> Option<Duration> {
+    /// How long the call that is about to wait, and began then, polls first.
+    pub(crate) fn budget(&self, now_ns: u64) -> Option<Polls> {
+        let pause_ns = now_ns.saturating_sub(self.last_ns.swap(now_ns, Ordering::Relaxed));
+        let rare = pause_ns >= RARE_NS;
         let budget = match self.choice {
             Spin::Off => return None,
             Spin::For(time) => time.min(MAX_SPIN),
             Spin::Adaptive => {
                 // Relaxed, here and below: calls that race may poll once too often or too seldom.
                 let skip = self.skip.load(Ordering::Relaxed);
-                if skip > 0 {
+                if skip > 0 && !rare {
                     self.skip.store(skip - 1, Ordering::Relaxed);
                     return None;
                 }
                 MAX_SPIN
             }
         };
-        (self.spare_core && !budget.is_zero() && on_many_threads()).then_some(budget)
+        (self.spare_core && !budget.is_zero() && on_many_threads()).then_some(Polls { budget, counts: !rare })
     }
 
     /// Learns whether polling brought the answer.
@@ -196,9 +214,15 @@ fn on_many_threads() -> bool {
 mod tests {
     use super::*;
 
+    /// How long a call polls that begins right after the one before it.
+    fn polled(policy: &Policy) -> Option<Duration> {
+        policy.last_ns.store(1, Ordering::Relaxed);
+        policy.budget(2).map(|polls| polls.budget)
+    }
+
     /// Calls before the next one that polls, at most 10,000.
     fn pause(policy: &Policy) -> usize {
-        (0..10_000).take_while(|_| policy.budget().is_none()).count()
+        (0..10_000).take_while(|_| polled(policy).is_none()).count()
     }
 
     fn learn(policy: &Policy, paid: bool, times: u32) {
@@ -208,7 +232,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn polling_in_vain_becomes_rare_and_returns_when_it_pays() {
         let policy = Policy { spare_core: true, ..Policy::new(Spin::Adaptive) };
-        assert_eq!(policy.budget(), Some(MAX_SPIN));
+        assert_eq!(polled(&policy), Some(MAX_SPIN));
         learn(&policy, false, PATIENCE - 1);
         assert_eq!(pause(&policy), 0);
         policy.learn(false);
@@ -221,6 +245,15 @@ mod tests {
         policy.learn(true);
         learn(&policy, false, PATIENCE);
         assert_eq!(pause(&policy), 16);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_call_now_and_then_polls_whatever_came_of_the_others() {
+        let policy = Policy { spare_core: true, ..Policy::new(Spin::Adaptive) };
+        learn(&policy, false, 20 * PATIENCE);
+        assert_eq!(polled(&policy), None);
+        assert_eq!(policy.budget(RARE_NS + 2), Some(Polls { budget: MAX_SPIN, counts: false }));
+        assert_eq!(policy.budget(RARE_NS + 3), None);
     }
 
     #[test]
@@ -253,12 +286,12 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
     async fn a_fixed_time_is_bounded() {
         let policy = Policy { spare_core: true, ..Policy::new(Spin::For(Duration::from_secs(1))) };
-        assert_eq!(policy.budget(), Some(MAX_SPIN));
+        assert_eq!(polled(&policy), Some(MAX_SPIN));
     }
 
     #[tokio::test]
     async fn a_single_thread_never_polls() {
         let policy = Policy { spare_core: true, ..Policy::new(Spin::Adaptive) };
-        assert_eq!(policy.budget(), None);
+        assert_eq!(polled(&policy), None);
     }
 }

@@ -19,6 +19,7 @@ from pycrust.handlers.arguments import complete_model, plan_arguments, plan_item
 from pycrust.handlers.field_names import field_naming
 from pycrust.handlers.options import Options
 from pycrust.handlers.origin import Origin
+from pycrust.handlers.purity import is_pure
 from pycrust.handlers.references import resolve_references
 from pycrust.handlers.results import plan_result
 from pycrust.handlers.schema import schema_hash, schema_text
@@ -215,6 +216,7 @@ def make_registration(
         kind=kind,
         inbox=_inbox(method, host, options.loop) if kind in {"coroutine", "async_generator"} else None,
         batch=options.batch is not None,
+        pure=arguments.mode in {"none", "raw"} or (arguments.core is not None and is_pure(arguments.core)),
     )
     if options.warmup is not None:
         call = LocalCall.of(method, 0, batch=options.batch is not None)

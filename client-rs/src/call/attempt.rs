@@ -13,7 +13,7 @@ use pycrust_protocol::limits::{SMALL_SAMPLE_LEN, STREAM_WINDOW_BYTES};
 use pycrust_protocol::name::RESERVED_PREFIX;
 use pycrust_protocol::report::{REPORT_LEN, Report};
 use pycrust_transport::faults::reached;
-use pycrust_transport::{CallProgress, SendError, monotonic_ns};
+use pycrust_transport::{CallProgress, SendError, current_core, monotonic_ns};
 
 use crate::call::answer::Finished;
 use crate::call::large;
@@ -67,6 +67,10 @@ pub(crate) struct Outgoing<'a> {
     /// Items that the caller takes before it grants more.
     pub(crate) window: u32,
     pub(crate) when_full: WhenFull,
+    /// When its caller means to call again, on `CLOCK_MONOTONIC`; 0 if it has no pace.
+    pub(crate) next_ns: u64,
+    /// The processor on which its caller sleeps for the answer, counted from 1; 0 if it polls.
+    pub(crate) core: u16,
     /// Whether it waits for a worker that can take it.
     pub(crate) wait_for_ready: bool,
     /// How long a call that streams may be silent.
@@ -185,6 +189,8 @@ impl Outgoing<'_> {
             trace: self.trace,
             stream_credit: if self.flags & flags::STREAM != 0 { self.window } else { 0 },
             stream_seq: 0,
+            core: self.core,
+            next_ns: self.next_ns.saturating_sub(self.sent_ns),
             stream_bytes: if self.flags & flags::STREAM != 0 { STREAM_WINDOW_BYTES } else { 0 },
         })
     }
@@ -220,8 +226,11 @@ pub(crate) async fn run<W: Waiting>(
     // would leave a request that nobody cancels and a slot that nobody frees.
     let mut guard = begin(waiting, session, call).await?;
     let making = Making::begin(call.started_ns);
+    let polls = waiting.may_poll(guard.alone, &making);
+    let polls = if polls { session.spin.budget(call.started_ns) } else { None };
+    call.core = if polls.is_none() && guard.alone { current_core() } else { 0 };
     send(waiting, session, call, &mut guard).await?;
-    let answer = match session.answer_inline(guard.id, waiting.may_poll(guard.alone, &making)) {
+    let answer = match session.answer_inline(guard.id, polls) {
         Some(answer) => {
             // Nothing was waited for: without this, a loop of quick calls would never let go of its thread.
             tokio::task::coop::consume_budget().await;

@@ -25,7 +25,7 @@ use crate::connection::receive_turn::Turn;
 use crate::connection::state::States;
 use crate::connection::threads;
 use crate::connection::wire::Wire;
-use crate::spin::{Policy, Spin};
+use crate::spin::{Policy, Polls, Spin};
 
 /// Frames received before the callers that they answer are woken.
 const BATCH: usize = 64;
@@ -48,7 +48,7 @@ pub(crate) struct Session {
     /// Who receives.
     turn: Turn,
     /// Whether to poll before sleeping.
-    spin: Policy,
+    pub(crate) spin: Policy,
     /// Passed from sender to sender while there is room; the driver starts it when the doorbell rings.
     pub(crate) room: Arc<Notify>,
     /// Told when the control socket was read: the worker may have opened the memory for large frames.
@@ -141,13 +141,14 @@ impl Session {
         self.heard_ns.load(Ordering::Relaxed)
     }
 
-    /// The answer to a call that was just sent, if it can be had without sleeping.
-    pub(crate) fn answer_inline(&self, id: u64, alone: bool) -> Option<Result<Answer, End>> {
-        let budget = if alone { self.spin.budget() } else { None };
-        if let Some(budget) = budget {
+    /// The answer to a call that was just sent, if it can be had without sleeping: by polling for so long.
+    pub(crate) fn answer_inline(&self, id: u64, polls: Option<Polls>) -> Option<Result<Answer, End>> {
+        if let Some(Polls { budget, counts }) = polls {
             if let Some(taken) = self.turn.take() {
                 let found = self.poll_for(id, budget);
-                self.spin.learn(found);
+                if counts {
+                    self.spin.learn(found);
+                }
                 self.leave(taken);
             }
         } else if self.link.ready() {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::measuring::anticipation::SHARE;
+
 /// The bounds and policies of one engine.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -24,6 +26,9 @@ pub struct Config {
     pub max_waiting_bytes: usize,
     /// How long the leader polls before it sleeps: `None` adapts to the traffic, zero never polls.
     pub spin: Option<Duration>,
+    /// What may be spent for each client on being awake before its calls, where they have a rhythm: a share of a core; 0
+    /// is nothing, and five times as much may be spent for all.
+    pub anticipation: f64,
 }
 
 impl Config {
@@ -54,6 +59,7 @@ impl Default for Config {
             max_queued_bytes: 256 << 20,
             max_waiting_bytes: 1 << 30,
             spin: None,
+            anticipation: SHARE,
         }
     }
 }

@@ -85,7 +85,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             metrics: Metrics::default(),
             recorder: Recorder::default(),
             scheduler: Mutex::new(Scheduler::new(config.max_running(), config.thread_limit())),
-            receiver: Mutex::new(Receiver::new(config.spin)),
+            receiver: Mutex::new(Receiver::new(config.spin, config.anticipation)),
             waiter,
             attention: AtomicBool::new(false),
             topology: AtomicU64::new(0),
@@ -276,7 +276,7 @@ impl<H: Send + Sync + 'static, L: Link> Threads for Engine<H, L> {
 
 impl<H: Send + Sync + 'static, L: Link> Drop for Engine<H, L> {
     fn drop(&mut self) {
-        self.watchdog.set_life(0);
+        self.watchdog.end();
         self.sender.set_life(0);
     }
 }

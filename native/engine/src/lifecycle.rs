@@ -39,9 +39,8 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         };
         self.recorder.begin_life();
         self.started_ns.store(monotonic_ns(), Ordering::Relaxed);
-        self.watchdog.set_life(life);
         self.sender.set_life(life);
-        if let Err(error) = self.make_helpers(life) {
+        if let Err(error) = self.watchdog.begin(life).and_then(|()| self.make_helpers(life)) {
             self.stop(Duration::ZERO);
             return Err(error);
         }
@@ -138,7 +137,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         drop(scheduler);
         self.started_ns.store(0, Ordering::Relaxed);
         self.topology.fetch_add(1, Ordering::Release);
-        self.watchdog.set_life(0);
+        self.watchdog.end();
         self.sender.set_life(0);
         self.nudge();
         self.clear_receiver();

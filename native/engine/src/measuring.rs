@@ -1,7 +1,9 @@
 //! What is counted and timed.
 
+pub(crate) mod anticipation;
 pub(crate) mod average;
 pub(crate) mod connection_log;
 pub(crate) mod metrics;
+pub(crate) mod rhythm;
 pub(crate) mod spin;
 pub(crate) mod window;

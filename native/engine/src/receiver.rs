@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use pycrust_protocol::reserved::{HEALTH, METHODS, STATS};
@@ -9,20 +10,24 @@ use pycrust_transport::Link;
 
 use crate::clients::call::Call;
 use crate::clients::client::Client;
+use crate::measuring::anticipation::{Anticipation, Budget};
+use crate::measuring::rhythm::{Rhythm, Waited};
 use crate::measuring::spin::Spin;
 use crate::recording::refused::Refused;
 use crate::refusals::Refusal;
 
 /// What the leader receives with.
 pub(crate) struct Receiver<L: Link> {
-    /// The clients as of `topology`, each with its false alarms in a row.
-    pub(crate) clients: Vec<(Arc<Client<L>>, u32)>,
+    /// The clients as of `topology`.
+    pub(crate) clients: Vec<Attended<L>>,
     /// The state of the engine's list that `clients` was copied from.
     pub(crate) topology: u64,
     /// Whose turn is first.
     pub(crate) turn: usize,
     /// When to poll.
     pub(crate) spin: Spin,
+    /// How to be awake in time for calls that are expected.
+    pub(crate) anticipation: Anticipation,
     /// Whether nobody has received for a while: what has come meanwhile was held up by what the leader ran.
     pub(crate) returned: bool,
     /// Calls that were received in this round, with their methods' indices.
@@ -32,6 +37,66 @@ pub(crate) struct Receiver<L: Link> {
     /// The indices of methods that were called: they stay a name's own, whatever becomes of the method.
     pub(crate) indices: HashMap<Box<str>, usize>,
 }
+
+/// A client as the leader sees it.
+pub(crate) struct Attended<L> {
+    pub(crate) client: Arc<Client<L>>,
+    /// Its false alarms in a row.
+    pub(crate) false_alarms: u32,
+    /// When its calls come.
+    pub(crate) rhythm: Rhythm,
+    /// What may be spent on being awake in time for them.
+    pub(crate) budget: Budget,
+    /// What the last rehearsal took. It counts only if no call follows: one that does would have taken as much longer.
+    pub(crate) rehearsed_ns: u64,
+    /// The last one, if it is to be rehearsed: its method's index and its arguments.
+    pub(crate) last: Option<(usize, Vec<u8>)>,
+}
+
+impl<L: Link> Attended<L> {
+    pub(crate) fn new(client: Arc<Client<L>>) -> Self {
+        Self {
+            client,
+            false_alarms: 0,
+            rhythm: Rhythm::new(),
+            budget: Budget::new(),
+            rehearsed_ns: 0,
+            last: None,
+        }
+    }
+
+    /// Keeps a call to rehearse the next one with.
+    fn remember(&mut self, index: usize, payload: &[u8]) {
+        if payload.len() > MOST_REHEARSED {
+            self.last = None;
+            return;
+        }
+        let (last, bytes) = self.last.get_or_insert_with(|| (index, Vec::new()));
+        *last = index;
+        bytes.clear();
+        bytes.extend_from_slice(payload);
+    }
+
+    /// It has sent these calls.
+    pub(crate) fn called(&mut self, calls: &[(usize, Call<L>)]) {
+        for (index, call) in calls {
+            if call.rehearses {
+                self.rhythm.rehearsed_by_caller(call.sent_ns, call.next_ns);
+                continue;
+            }
+            if self.rhythm.arrived(call.sent_ns, call.next_ns) == Some(Waited::Hit) {
+                self.client.anticipated.hits.fetch_add(1, Ordering::Relaxed);
+                self.rehearsed_ns = 0;
+            }
+            if self.rhythm.is_known() {
+                self.remember(*index, call.payload());
+            }
+        }
+    }
+}
+
+/// A call whose arguments are longer is not rehearsed.
+const MOST_REHEARSED: usize = 4096;
 
 /// An answer that is given without a call.
 pub(crate) struct Reply<L> {
@@ -58,12 +123,13 @@ pub(crate) enum Note {
 pub(crate) type Away = (Note, Option<Box<Refused>>);
 
 impl<L: Link> Receiver<L> {
-    pub(crate) fn new(spin: Option<Duration>) -> Self {
+    pub(crate) fn new(spin: Option<Duration>, anticipation: f64) -> Self {
         Self {
             clients: Vec::new(),
             topology: 0,
             turn: 0,
             spin: Spin::new(spin),
+            anticipation: Anticipation::new(anticipation),
             returned: false,
             arrived: Vec::new(),
             replies: Vec::new(),

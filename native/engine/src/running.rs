@@ -4,3 +4,4 @@ pub(crate) mod arguments;
 pub(crate) mod context;
 pub(crate) mod dispatch;
 pub(crate) mod job;
+pub(crate) mod resting;

@@ -95,8 +95,12 @@ pub struct RequestHeader {
     pub stream_credit: u32,
     /// Position of this item in the arguments, from 0; of their end, how many there were.
     pub stream_seq: u32,
+    /// The processor on which the caller sleeps for the answer, counted from 1; 0 does not say, or it polls.
+    pub core: u16,
     /// Bytes of the answer's items that the caller has room for.
     pub stream_bytes: u64,
+    /// How long after `sent_ns` the caller means to make its next call, in nanoseconds; 0 does not say.
+    pub next_ns: u64,
 }
 
 impl RequestHeader {
@@ -218,7 +222,9 @@ impl Header {
                 trace: TraceContext { trace_id: array(raw, 48), span_id: array(raw, 64), flags: raw[72] },
                 stream_credit: u32_at(raw, 76),
                 stream_seq: u32_at(raw, 80),
+                core: u16_at(raw, 84),
                 stream_bytes: u64_at(raw, 88),
+                next_ns: u64_at(raw, 96),
             })),
             2 => Ok(Self::Response(ResponseHeader {
                 common,
@@ -411,7 +417,9 @@ impl RequestHeader {
         raw[72] = self.trace.flags;
         put(&mut raw, 76, self.stream_credit.to_le_bytes());
         put(&mut raw, 80, self.stream_seq.to_le_bytes());
+        put(&mut raw, 84, self.core.to_le_bytes());
         put(&mut raw, 88, self.stream_bytes.to_le_bytes());
+        put(&mut raw, 96, self.next_ns.to_le_bytes());
         raw
     }
 }

@@ -55,9 +55,15 @@ fn common(allowed: u8) -> impl Strategy<Value = Common> {
 
 fn header() -> impl Strategy<Value = Header> {
     let trace = (any::<[u8; 16]>(), any::<[u8; 8]>(), any::<u8>());
-    let stream = (any::<[u32; 2]>(), number());
+    let stream = (any::<[u32; 2]>(), number(), any::<u16>(), number());
     let request = (common(flags::OF_REQUEST), number(), number(), trace, stream).prop_map(
-        |(common, deadline_ns, schema_pin, (trace_id, span_id, flags), (numbers, stream_bytes))| {
+        |(
+            common,
+            deadline_ns,
+            schema_pin,
+            (trace_id, span_id, flags),
+            (numbers, stream_bytes, core, next_ns),
+        )| {
             let [stream_credit, stream_seq] = numbers;
             let trace = TraceContext { trace_id, span_id, flags };
             Header::Request(RequestHeader {
@@ -67,7 +73,9 @@ fn header() -> impl Strategy<Value = Header> {
                 trace,
                 stream_credit,
                 stream_seq,
+                core,
                 stream_bytes,
+                next_ns,
             })
         },
     );

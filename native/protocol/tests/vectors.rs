@@ -82,7 +82,9 @@ fn header(value: &Value) -> Header {
             },
             stream_credit: number(value, "stream_credit"),
             stream_seq: number(value, "stream_seq"),
+            core: number(value, "core"),
             stream_bytes: number(value, "stream_bytes"),
+            next_ns: number(value, "next_ns"),
         }),
         "response" => Header::Response(ResponseHeader {
             common: common(value),

@@ -31,6 +31,8 @@ pub(crate) struct Handler {
     kind: Kind,
     /// Whether the function takes a list of many calls' arguments, and gives a list of their results.
     batch: bool,
+    /// Whether validating arguments runs nothing that the user wrote.
+    pure: bool,
     /// The event loop that runs its calls, for an async handler.
     inbox: Option<Arc<Queue>>,
 }
@@ -44,7 +46,7 @@ pub(crate) struct Bounded<'py> {
 #[pymethods]
 impl Handler {
     #[new]
-    #[pyo3(signature = (function, *, mode, validate=None, fields=Vec::new(), more=false, validate_result=None, serialize_result=None, context=None, kind=Kind::Function, inbox=None, batch=false))]
+    #[pyo3(signature = (function, *, mode, validate=None, fields=Vec::new(), more=false, validate_result=None, serialize_result=None, context=None, kind=Kind::Function, inbox=None, batch=false, pure=false))]
     #[allow(clippy::too_many_arguments, reason = "all but the function are keywords")]
     fn new(
         function: Py<PyAny>,
@@ -58,6 +60,7 @@ impl Handler {
         kind: Kind,
         inbox: Option<&Inbox>,
         batch: bool,
+        pure: bool,
     ) -> PyResult<Self> {
         if validate.is_none() && matches!(mode, Mode::Fields | Mode::Model | Mode::Args) {
             return Err(PyTypeError::new_err("this mode needs `validate`"));
@@ -78,6 +81,7 @@ impl Handler {
             models: None,
             kind,
             batch,
+            pure,
             inbox,
         })
     }
@@ -98,6 +102,7 @@ impl Handler {
             models: models.map(PyDictMethods::copy).transpose()?.map(Bound::unbind),
             kind: self.kind,
             batch: self.batch,
+            pure: self.pure,
             inbox: self.inbox.clone(),
         })
     }
@@ -216,6 +221,11 @@ impl Handler {
             Some(validate) => validate.bind(item.py()).call1((item,)),
             None => Ok(item),
         }
+    }
+
+    /// Whether a rehearsal may validate arguments: that runs nothing of the user's.
+    pub(crate) fn is_pure(&self) -> bool {
+        self.pure && !self.batch && self.mode != Mode::Items
     }
 
     /// Binds and validates what a call brought; `items` stands for arguments that its caller streams. What doesn't fit

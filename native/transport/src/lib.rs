@@ -10,6 +10,7 @@
 mod claiming;
 mod clock;
 mod connection;
+mod core;
 mod descriptors;
 mod endpoints;
 mod error;
@@ -18,6 +19,7 @@ mod fork;
 mod gate;
 mod handshake;
 mod iceoryx;
+mod lately;
 mod memory;
 mod owner;
 mod process;
@@ -36,12 +38,14 @@ pub use self::{
     connection::link::{Link, Memory, Peer},
     connection::private_mapping::Private,
     connection::view::View,
+    core::current_core,
     error::{ClaimError, ConnectError, LinkError, SendError, TransportError},
     fork::Descriptor,
     handshake::acceptor::{Acceptor, AcceptorEvents, Limits},
     handshake::claim::Claim,
     handshake::connect::{Connecting, Progress, ask_for_name, connect},
     iceoryx::node::clean_up,
+    lately::Lately,
     owner::Owner,
     process::{PerProcess, Process, ProcessLocal},
     sleeping::alarm::Alarm,

@@ -14,6 +14,7 @@ use crate::clients::call::Call;
 use crate::clients::client::{Client, named};
 use crate::clients::outbox::{Answer, Outgoing, Tried};
 use crate::engine::Engine;
+use crate::measuring::metrics::MethodMetrics;
 use crate::refusals::{self, Refusal};
 
 impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
@@ -97,10 +98,15 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         }
     }
 
+    /// What a call is counted in: a rehearsal, in nothing.
+    pub(crate) fn metrics_of(&self, index: usize, call: &Call<L>) -> Option<Arc<MethodMetrics>> {
+        if call.rehearses { None } else { self.metrics.method(index) }
+    }
+
     /// Answers a received call that is not started.
     pub(crate) fn refuse(&self, index: usize, call: &Call<L>, refusal: &Refusal, patience: Patience) {
         self.admission.release(&call.client.account);
-        if let Some(metrics) = self.metrics.method(index) {
+        if let Some(metrics) = self.metrics_of(index, call) {
             metrics.refused(refusal.code);
         }
         let payload = refusal.error.encode();
@@ -121,7 +127,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
     /// Counts a received call as neither answered nor in flight any more.
     pub(crate) fn dropped(&self, index: usize, call: &Call<L>) {
         self.admission.release(&call.client.account);
-        if let Some(metrics) = self.metrics.method(index) {
+        if let Some(metrics) = self.metrics_of(index, call) {
             metrics.dropped();
         }
     }

@@ -62,6 +62,9 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
 
     /// Records a received call that is not started.
     pub(crate) fn record_unstarted(&self, index: usize, call: &Call<L>, status: Code, payload: &[u8]) {
+        if call.rehearses {
+            return;
+        }
         let Some(recording) = self.recorded(Some(index)) else { return };
         let now_ns = monotonic_ns();
         let offer = Offer {

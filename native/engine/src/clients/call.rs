@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use pycrust_protocol::control::Request;
-use pycrust_protocol::header::{RequestHeader, TraceContext, flags};
-use pycrust_transport::{Attachments, Link};
+use pycrust_protocol::header::{Common, RequestHeader, TraceContext, flags};
+use pycrust_transport::{Attachments, CallProgress, Link};
 
 use crate::clients::client::Client;
 use crate::clients::ongoing::Ongoing;
@@ -24,6 +24,10 @@ pub(crate) struct Call<L: Link> {
     pub(crate) received_ns: u64,
     /// When it expires; `None` is never.
     pub(crate) expires_ns: Option<u64>,
+    /// How long after `sent_ns` its caller means to call again; 0 does not say.
+    pub(crate) next_ns: u64,
+    /// Whether it is only rehearsed: everything is done but the handler's part.
+    pub(crate) rehearses: bool,
     /// The schema hash that the caller was built against; 0 is any.
     pub(crate) schema_pin: u64,
     /// The caller's trace context.
@@ -56,6 +60,8 @@ impl<L: Link> Call<L> {
             sent_ns,
             received_ns,
             expires_ns: (header.deadline_ns != 0).then(|| sent_ns.saturating_add(header.deadline_ns)),
+            next_ns: header.next_ns,
+            rehearses: false,
             schema_pin: header.schema_pin,
             trace: header.trace,
             ongoing: None,
@@ -63,6 +69,16 @@ impl<L: Link> Call<L> {
             payload_len: request.payload.len() as u32,
             attachments,
         }
+    }
+
+    /// A rehearsal of a call with these arguments, for the worker's own sake: nobody gets an answer.
+    pub(crate) fn rehearsal(client: &Arc<Client<L>>, payload: &[u8], now_ns: u64) -> Self {
+        let common = Common { flags: flags::ONE_WAY, sent_ns: now_ns, ..Common::default() };
+        let header = RequestHeader { common, ..RequestHeader::default() };
+        let request = Request { id: 0, method: "", payload };
+        let mut call = Self::new(client, &header, &request, &[], Attachments::none(), now_ns);
+        call.rehearses = true;
+        call
     }
 
     /// The arguments as MessagePack.
@@ -93,6 +109,14 @@ impl<L: Link> Call<L> {
     /// Bytes of the heap that it holds while it waits.
     pub(crate) fn weight(&self) -> usize {
         self.bytes.len() + self.attachments.copied_len()
+    }
+
+    /// Notes for the caller how far it is.
+    pub(crate) fn note(&self, progress: CallProgress) {
+        // What the worker rehearses for itself has no caller, and no number.
+        if !(self.rehearses && self.one_way()) {
+            self.client.link.note(self.id, progress);
+        }
     }
 
     /// Whether the caller wants no answer.

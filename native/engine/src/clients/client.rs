@@ -30,10 +30,25 @@ pub(crate) struct Client<L> {
     pub(crate) outbox: Outbox,
     /// Calls of which the client says more later, by their ids.
     pub(crate) ongoing: Mutex<HashMap<u64, Arc<Ongoing>>>,
+    /// How well its calls were expected.
+    pub(crate) anticipated: Anticipated,
     /// Cancelled calls that were looked for.
     cancels: AtomicU64,
     /// The connection failed or the client is gone: nothing is received or sent any more.
     gone: AtomicBool,
+}
+
+/// How well a client's calls were expected; the leader counts.
+#[derive(Debug, Default)]
+pub(crate) struct Anticipated {
+    /// Nanoseconds between two of its ticks; 0 if it has no rhythm.
+    pub(crate) period_ns: AtomicU64,
+    /// Calls for which somebody was awake.
+    pub(crate) hits: AtomicU64,
+    /// Times that somebody was awake and no call came.
+    pub(crate) misses: AtomicU64,
+    /// Nanoseconds that were polled for it.
+    pub(crate) awake_ns: AtomicU64,
 }
 
 impl<L: Link> Client<L> {
@@ -49,6 +64,7 @@ impl<L: Link> Client<L> {
             account: Account::default(),
             outbox: Outbox::new(waiting),
             ongoing: Mutex::default(),
+            anticipated: Anticipated::default(),
             cancels: AtomicU64::new(0),
             gone: AtomicBool::new(false),
         }

@@ -29,6 +29,11 @@ impl Spin {
         Self { policy, cores_to_spare: cores > 1, gap: Average::default(), last_arrival_ns: 0 }
     }
 
+    /// Whether there is a core for the client while this one polls.
+    pub(crate) fn has_core_to_spare(&self) -> bool {
+        self.cores_to_spare
+    }
+
     /// `count` frames arrived together.
     pub(crate) fn arrived(&mut self, now_ns: u64, count: usize) {
         if count > 0 {

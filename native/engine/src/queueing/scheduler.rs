@@ -254,6 +254,17 @@ impl<H: Send + Sync + 'static, L: Link> Scheduler<H, L> {
         }
     }
 
+    /// Whether a call of this method can be rehearsed: its calls do not run many at once, where a rehearsal would be one of
+    /// them.
+    pub(crate) fn can_rehearse(&self, index: usize) -> bool {
+        self.registry.to_start(index).is_some_and(|version| version.batching.is_none())
+    }
+
+    /// Whether calls of this method wait or run, or others wait for the interpreter.
+    pub(crate) fn is_busy(&self, index: usize) -> bool {
+        self.gate.is_some() || self.queues.get(index).is_none_or(|queue| !queue.is_empty() || queue.runs())
+    }
+
     /// Puts a method on the list if it has a call that may run.
     pub(crate) fn list(&mut self, index: usize) {
         let queue = &mut self.queues[index];

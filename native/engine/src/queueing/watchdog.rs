@@ -4,57 +4,76 @@
 //! 500 µs whether it is still at the same call, and if so promotes another one: a slow handler delays
 //! a fast one by at most two ticks. The leader arms it before it waits for the interpreter.
 
+use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use pycrust_transport::sync::{Condvar, Mutex};
+use pycrust_transport::sync::Mutex;
+use pycrust_transport::{Alarm, monotonic_ns};
 
-/// Time between two looks.
-const TICK: Duration = Duration::from_micros(500);
-/// Ticks without a call after which it sleeps: 100 ms.
-const IDLE_TICKS: u32 = 200;
+/// Nanoseconds between two looks.
+const TICK_NS: u64 = 500_000;
+/// A time that does not come.
+const NEVER_NS: u64 = i64::MAX as u64;
 
 /// The watchdog's bell.
 pub(crate) struct Watchdog {
     /// It sleeps until the next call. Set before the last look at the lead, so that a leader that
     /// starts a call either is seen by that look or sees this.
     dormant: AtomicBool,
+    shift: Mutex<Shift>,
+}
+
+/// Whose watch it is.
+#[derive(Default)]
+struct Shift {
     /// The life of the engine that the thread works for; it ends when this is another.
-    life: Mutex<u64>,
-    changed: Condvar,
+    life: u64,
+    /// What wakes that thread. A call that begins only sets it: nobody wakes for one that is over in time.
+    alarm: Option<Arc<Alarm>>,
 }
 
 impl Watchdog {
     pub(crate) fn new() -> Self {
-        Self { dormant: AtomicBool::new(false), life: Mutex::new(0), changed: Condvar::new() }
+        Self { dormant: AtomicBool::new(false), shift: Mutex::default() }
     }
 
     /// A leader runs a call from now on; call after the scheduler's lock, under which that was noted.
     pub(crate) fn arm(&self) {
-        if self.dormant.load(Ordering::SeqCst) {
-            let _life = self.life.lock();
-            self.dormant.store(false, Ordering::SeqCst);
-            self.changed.notify_all();
+        if self.dormant.load(Ordering::SeqCst)
+            && self.dormant.swap(false, Ordering::SeqCst)
+            && let Some(alarm) = &self.shift.lock().alarm
+        {
+            alarm.set(monotonic_ns() + TICK_NS);
         }
     }
 
-    /// Ends the thread of any earlier life; 0 ends every one.
-    pub(crate) fn set_life(&self, life: u64) {
-        *self.life.lock() = life;
-        self.changed.notify_all();
+    /// Begins the watch of a life.
+    pub(crate) fn begin(&self, life: u64) -> io::Result<()> {
+        let alarm = Arc::new(Alarm::new()?);
+        self.relieve(Shift { life, alarm: Some(alarm) });
+        // Its first look is at once.
+        self.dormant.store(true, Ordering::SeqCst);
+        self.arm();
+        Ok(())
     }
 
-    /// Waits for the next look; `false` when the thread should end.
-    fn tick(&self, life: u64) -> bool {
-        let mut current = self.life.lock();
-        if *current == life {
-            current = if self.dormant.load(Ordering::SeqCst) {
-                self.changed.wait(current)
-            } else {
-                self.changed.wait_for(current, TICK)
-            };
+    /// Ends the thread of any life.
+    pub(crate) fn end(&self) {
+        self.relieve(Shift::default());
+    }
+
+    fn relieve(&self, next: Shift) {
+        let last = std::mem::replace(&mut *self.shift.lock(), next);
+        if let Some(alarm) = last.alarm {
+            alarm.set(0);
         }
-        *current == life
+    }
+
+    /// What wakes the thread of this life, while that is the engine's.
+    fn alarm(&self, life: u64) -> Option<Arc<Alarm>> {
+        let shift = self.shift.lock();
+        if shift.life == life { shift.alarm.clone() } else { None }
     }
 }
 
@@ -63,17 +82,21 @@ impl Watchdog {
 /// `look` promotes another thread if the leader is still at the call that was seen, and says what it saw; `None`
 /// ends the thread.
 pub(crate) fn run(watchdog: &Watchdog, life: u64, mut look: impl FnMut(&mut u64) -> Option<Seen>) {
-    let (mut seen, mut idle) = (0, 0);
-    while watchdog.tick(life) {
-        if idle >= IDLE_TICKS {
-            watchdog.dormant.store(true, Ordering::SeqCst);
+    let mut seen = 0;
+    while let Some(alarm) = watchdog.alarm(life) {
+        alarm.wait();
+        // It would come again and again; before anybody may set it anew.
+        alarm.set(NEVER_NS);
+        if watchdog.alarm(life).is_none() {
+            return;
         }
+        watchdog.dormant.store(true, Ordering::SeqCst);
         match look(&mut seen) {
             Some(Seen::Calls) => {
-                idle = 0;
                 watchdog.dormant.store(false, Ordering::SeqCst);
+                alarm.set(monotonic_ns() + TICK_NS);
             }
-            Some(Seen::Nothing) => idle += 1,
+            Some(Seen::Nothing) => {}
             None => return,
         }
     }

@@ -105,6 +105,10 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
                         views: memory.views as u64,
                         copied: memory.copied,
                         sent_in_place: memory.sent_in_place,
+                        period_ns: client.anticipated.period_ns.load(Ordering::Relaxed),
+                        hits: client.anticipated.hits.load(Ordering::Relaxed),
+                        misses: client.anticipated.misses.load(Ordering::Relaxed),
+                        awake_ns: client.anticipated.awake_ns.load(Ordering::Relaxed),
                     }
                 })
                 .collect(),

@@ -8,7 +8,7 @@ use pycrust_protocol::control::Request;
 use pycrust_protocol::header::{Header, Kind, MAGIC, RequestHeader, ResponseHeader, flags};
 use pycrust_protocol::metadata;
 use pycrust_protocol::report::Report;
-use pycrust_protocol::reserved::{self, READY};
+use pycrust_protocol::reserved::{self, READY, REHEARSE};
 use pycrust_protocol::{Code, Malformed};
 use pycrust_transport::faults::reached;
 use pycrust_transport::{Attachments, CallProgress, Frame, Link, monotonic_ns};
@@ -22,13 +22,16 @@ use crate::measuring::metrics::MAX_REPORTS;
 use crate::queueing::deadline::Unstarted;
 use crate::queueing::registry::Lookup;
 use crate::queueing::scheduler::{HAND_OVER_NS, Phase};
-use crate::receiver::{Away, Native, Note, Receiver, Reply};
+use crate::receiver::{Attended, Away, Native, Note, Receiver, Reply};
 use crate::refusals::{self, Refusal};
 
 /// Frames that are received from one client before it is the next one's turn.
 const BATCH: usize = 32;
 /// How often a client's flag may announce a frame that is not there before only its doorbell counts.
 const MAX_FALSE_ALARMS: u32 = 1000;
+
+/// The answer to a rehearsal, as MessagePack.
+const NIL: [u8; 1] = [0xc0];
 
 /// A request as it was received.
 #[derive(Clone, Copy)]
@@ -37,6 +40,7 @@ struct Asked<'a> {
     request: &'a Request<'a>,
     metadata: &'a [u8],
     now_ns: u64,
+    rehearses: bool,
 }
 
 impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
@@ -45,15 +49,22 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         let topology = self.topology.load(Ordering::Acquire);
         if topology != receiver.topology {
             receiver.topology = topology;
-            // Swapped, then dropped without the lock: the last reference to a connection may be here.
+            // Those that are gone are dropped without the lock: the last reference to a connection may be here.
             let clients = self.scheduler.lock().clients.clone();
-            receiver.clients = clients.into_iter().map(|client| (client, 0)).collect();
+            let mut known = std::mem::take(&mut receiver.clients);
+            receiver.clients = clients
+                .into_iter()
+                .map(|client| match known.iter().position(|attended| attended.client.id == client.id) {
+                    Some(at) => known.swap_remove(at),
+                    None => Attended::new(client),
+                })
+                .collect();
         }
     }
 
     /// Whether some client has something to receive.
     pub(crate) fn anything_ready(&self, receiver: &Receiver<L>) -> bool {
-        receiver.clients.iter().any(|(client, false_alarms)| {
+        receiver.clients.iter().any(|Attended { client, false_alarms, .. }| {
             (*false_alarms < MAX_FALSE_ALARMS && client.link.ready() && self.admission.receives_from(client))
                 || client.has_cancelled()
         })
@@ -70,7 +81,8 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         let (mut frames, mut now_ns) = (0, 0);
         *turn = (*turn + 1) % count;
         for at in 0..count {
-            let (client, false_alarms) = &mut clients[(*turn + at) % count];
+            let attended = &mut clients[(*turn + at) % count];
+            let client = &attended.client;
             if client.has_cancelled() {
                 client.pass_on_cancels();
             }
@@ -78,10 +90,12 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
                 continue;
             }
             now_ns = monotonic_ns();
+            let earlier = arrived.len();
             let received = client.receive(BATCH, &mut |frame| {
                 self.take(client, now_ns, frame, indices, arrived, replies);
             });
-            *false_alarms = if received == 0 { false_alarms.saturating_add(1) } else { 0 };
+            attended.false_alarms = if received == 0 { attended.false_alarms.saturating_add(1) } else { 0 };
+            attended.called(&arrived[earlier..]);
             frames += received;
         }
         if frames > 0 {
@@ -96,7 +110,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
 
     /// Sends what waits in outboxes, as far as there is room.
     pub(crate) fn flush_outboxes(&self, receiver: &Receiver<L>) {
-        for (client, _) in &receiver.clients {
+        for Attended { client, .. } in &receiver.clients {
             if !client.outbox.is_empty() {
                 self.flush(client, Patience::Hurries);
             }
@@ -145,8 +159,8 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
                 if !parts.reports.is_empty() {
                     self.reported(client, parts.reports, now_ns);
                 }
-                let request = match Request::decode(parts.control).and_then(to_run) {
-                    Ok(request) => request,
+                let (request, rehearses) = match Request::decode(parts.control).and_then(to_run) {
+                    Ok(to_run) => to_run,
                     Err(error) => return malformed(&error, answerable(&header, parts.control)),
                 };
                 if let Err(error) = metadata::check(parts.metadata) {
@@ -178,7 +192,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
                 let keep = || frame.attachments(ranges);
                 let index = self.index_of(request.method, indices);
                 let metadata = parts.metadata;
-                let asked = Asked { header: &request_header, request: &request, metadata, now_ns };
+                let asked = Asked { header: &request_header, request: &request, metadata, now_ns, rehearses };
                 let reply = match self.admit(client, &asked, index, keep) {
                     Ok((index, call)) => return arrived.push((index, call)),
                     Err(reply) => reply,
@@ -215,8 +229,12 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         index: Option<usize>,
         keep: impl FnOnce() -> Attachments,
     ) -> Result<(usize, Call<L>), Away> {
-        let Asked { header, request, metadata, now_ns } = *asked;
-        let keep_refused = |index| self.keep_refused(client, header, request, metadata, index, now_ns);
+        let Asked { header, request, metadata, now_ns, rehearses } = *asked;
+        let keep_refused = |index| {
+            (!rehearses)
+                .then(|| self.keep_refused(client, header, request, metadata, index, now_ns))
+                .flatten()
+        };
         if let Some(native) = Native::named(request.method) {
             return Err((Note::Native(native), None));
         }
@@ -227,16 +245,17 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         self.admission
             .reserve(&client.account, request.payload.len() + metadata.len() + attachments.copied_len())
             .map_err(|full| (Note::Refusal(refusals::full(full)), keep_refused(Some(index))))?;
-        if let Some(metrics) = self.metrics.method(index) {
+        let mut call = Call::new(client, header, request, metadata, attachments, now_ns);
+        call.rehearses = rehearses;
+        if let Some(metrics) = self.metrics_of(index, &call) {
             metrics.received();
         }
-        let mut call = Call::new(client, header, request, metadata, attachments, now_ns);
         let uploads = call.flags & flags::UPLOAD != 0;
         if call.streams() || uploads {
             let granted = Amount { items: header.stream_credit.into(), bytes: header.stream_bytes };
             call.follow(Ongoing::new(granted, uploads, Arc::clone(client.outbox.congested())));
         }
-        client.link.note(call.id, CallProgress::Queued);
+        call.note(CallProgress::Queued);
         reached("call.admitted");
         Ok((index, call))
     }
@@ -246,7 +265,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         if arrived.is_empty() {
             return;
         }
-        let (mut refused, mut superseded) = (Vec::new(), Vec::new());
+        let (mut refused, mut superseded, mut rehearsed) = (Vec::new(), Vec::new(), Vec::new());
         {
             let mut scheduler = self.scheduler.lock();
             if let Some(now_ns) = away_until_ns
@@ -255,6 +274,10 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
                 scheduler.held_up(now_ns);
             }
             for (index, call) in arrived.drain(..) {
+                if call.rehearses && !scheduler.can_rehearse(index) {
+                    rehearsed.push(call);
+                    continue;
+                }
                 // Under the lock: a client that goes after this finds its call in the queue.
                 let mut older = Vec::new();
                 let queued = if call.client.is_gone() {
@@ -269,6 +292,14 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             }
         }
         reached("call.queued");
+        for call in rehearsed {
+            self.admission.unqueue(&call.client.account, call.weight());
+            self.admission.release(&call.client.account);
+            if !call.one_way() {
+                let (header, body) = (ResponseHeader::default(), Body::plain(&NIL));
+                self.deliver(&call.client, header, call.id, Code::Ok, body, Patience::Hurries);
+            }
+        }
         for (index, call) in superseded {
             self.settle_unstarted(index, &call, Unstarted::Superseded, monotonic_ns(), Patience::Hurries);
         }
@@ -327,13 +358,15 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
     }
 }
 
-/// The request that a question whether the worker is ready stands for; any other stands for itself.
-fn to_run(request: Request<'_>) -> Result<Request<'_>, Malformed> {
-    if request.method != READY {
-        return Ok(request);
+/// The request that a question whether the worker is ready stands for, or a rehearsal, which is told apart; any other
+/// stands for itself.
+fn to_run(request: Request<'_>) -> Result<(Request<'_>, bool), Malformed> {
+    let rehearses = request.method == REHEARSE;
+    if request.method != READY && !rehearses {
+        return Ok((request, false));
     }
     let (method, payload) = reserved::ready_arguments(request.payload)?;
-    Ok(Request { id: request.id, method, payload })
+    Ok((Request { id: request.id, method, payload }, rehearses))
 }
 
 /// The id to answer to, if the frame is a request that wants an answer.

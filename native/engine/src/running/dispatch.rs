@@ -2,15 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
-use pycrust_transport::sync::MutexGuard;
 use pycrust_transport::{Link, monotonic_ns};
 
 use crate::clients::answer::Patience;
 use crate::engine::Engine;
 use crate::queueing::scheduler::{Fallout, Start};
-use crate::receiver::Receiver;
 use crate::running::job::Job;
 use crate::threads::DispatchThread;
 
@@ -71,6 +68,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         let mut receiver = self.receiver.lock();
         let mut fallout = Fallout::new();
         receiver.returned = true;
+        self.rehearsed(&mut receiver);
         loop {
             self.attention.store(false, Ordering::Relaxed);
             self.refresh(&mut receiver);
@@ -103,47 +101,6 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         self.watchdog.arm();
         self.hire(hire, thread.life);
         Found::Start(start)
-    }
-
-    /// Polls, then sleeps, until something may have changed or a batch is due.
-    fn rest(
-        &self,
-        thread: &DispatchThread,
-        receiver: &mut MutexGuard<'_, Receiver<L>>,
-        batch_ns: Option<u64>,
-    ) {
-        let budget_ns = receiver.spin.budget_ns(self.interpreter_ns.load(Ordering::Relaxed));
-        self.spin_ns.store(budget_ns, Ordering::Relaxed);
-        if budget_ns > 0 {
-            let until = monotonic_ns().saturating_add(budget_ns).min(batch_ns.unwrap_or(u64::MAX));
-            while monotonic_ns() < until {
-                if self.attention.load(Ordering::Acquire) || self.anything_ready(receiver) {
-                    return;
-                }
-                std::hint::spin_loop();
-            }
-        }
-        // The order matters: announce, then look once more, then sleep. Whoever changes something after
-        // that look sees the announcement (a client) or `asleep` (a thread of this worker) and rings.
-        for (client, _) in &receiver.clients {
-            client.link.announce_sleep();
-        }
-        let quiet = {
-            let mut scheduler = self.scheduler.lock();
-            scheduler.asleep = !(scheduler.over(thread.life)
-                || scheduler.wants_a_look()
-                || self.attention.load(Ordering::Acquire)
-                || self.topology.load(Ordering::Acquire) != receiver.topology);
-            scheduler.asleep
-        };
-        if quiet && !self.anything_ready(receiver) {
-            let left = batch_ns.map(|at| Duration::from_nanos(at.saturating_sub(monotonic_ns())));
-            self.waiter.wait(left);
-        }
-        self.scheduler.lock().asleep = false;
-        for (client, _) in &receiver.clients {
-            client.link.announce_awake();
-        }
     }
 
     /// Answers what left the queues without being started.

@@ -130,7 +130,7 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
         started_ns: u64,
     ) -> Self {
         engine.admission.unqueue(&call.client.account, call.weight());
-        call.client.link.note(call.id, CallProgress::WaitsForInterpreter);
+        call.note(CallProgress::WaitsForInterpreter);
         reached("call.started");
         Self {
             engine: Arc::clone(engine),
@@ -186,6 +186,11 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
     /// The other calls of its batch, each to be answered like this one.
     pub fn take_companions(&mut self) -> Vec<Self> {
         std::mem::take(&mut self.companions)
+    }
+
+    /// Whether the call is only rehearsed: everything is to be done but what the handler itself does.
+    pub fn rehearses(&self) -> bool {
+        self.call.rehearses
     }
 
     /// Whether the caller takes a stream as answer.
@@ -252,7 +257,7 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
     }
 
     fn recorded(&self) -> bool {
-        self.engine.recorder.is_on() && !self.version.recording.off
+        self.engine.recorder.is_on() && !self.version.recording.off && !self.call.rehearses
     }
 
     /// What the caller says later. Asked for the first time, it begins to be listened to.
@@ -360,7 +365,7 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
     pub fn attached(&mut self) {
         let engine = &self.engine;
         if self.attached_ns.is_none() {
-            self.call.client.link.note(self.call.id, CallProgress::Runs);
+            self.call.note(CallProgress::Runs);
             reached("call.attached");
             let now_ns = monotonic_ns();
             self.attached_ns = Some(now_ns);
@@ -405,7 +410,7 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
         let index = self.index();
         let engine = &self.engine;
         // Counted before it is sent: whoever has the answer finds it in the statistics and its room free.
-        if let Some(metrics) = engine.metrics.method(index) {
+        if let Some(metrics) = engine.metrics_of(index, &self.call) {
             metrics.ran(self.version.number, status, &stages, now_ns);
         }
         engine.admission.release(&self.call.client.account);
@@ -437,7 +442,8 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
         reached("call.answered");
         self.call.unfollow();
         let engine = &self.engine;
-        let run_ns = self.attached_ns.map(|attached| now_ns.saturating_sub(attached));
+        let run_ns = self.attached_ns.filter(|_| !self.call.rehearses);
+        let run_ns = run_ns.map(|attached| now_ns.saturating_sub(attached));
         engine.reschedule(|scheduler| {
             let number = self.version.number;
             match self.place {

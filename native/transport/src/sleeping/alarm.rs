@@ -2,11 +2,15 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
 };
 
+use crate::clock::monotonic_ns;
 use crate::fork::Guarded;
 
 /// Becomes readable at a time that is [set](Self::set). It is never read: wait for its edge.
@@ -37,6 +41,25 @@ impl Alarm {
     }
 }
 
+impl Alarm {
+    /// Sets it and sleeps until it comes.
+    pub fn sleep_until(&self, at_ns: u64) {
+        self.set(at_ns);
+        while monotonic_ns() < at_ns {
+            self.wait();
+        }
+    }
+
+    /// Sleeps until it comes; a signal may end it early.
+    pub fn wait(&self) {
+        match poll(&mut [PollFd::new(self, PollFlags::IN)], None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            // Only a forked child, whose descriptors are gone, comes here: it must not spin.
+            Err(_) => std::thread::sleep(Duration::from_millis(1)),
+        }
+    }
+}
+
 impl AsFd for Alarm {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
@@ -51,14 +74,23 @@ impl AsRawFd for Alarm {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use super::*;
-    use crate::clock::monotonic_ns;
     use crate::sleeping::polling::poll_until;
 
     fn comes_within(alarm: &Alarm, time: Duration) -> bool {
         poll_until(alarm.as_fd(), Instant::now() + time)
+    }
+
+    #[test]
+    fn a_sleep_ends_at_its_time_and_not_before() {
+        let alarm = Alarm::new().expect("an alarm");
+        for ahead_ns in [1_000_000, 0, 300_000] {
+            let at_ns = monotonic_ns() + ahead_ns;
+            alarm.sleep_until(at_ns);
+            assert!(monotonic_ns() >= at_ns);
+        }
     }
 
     #[test]

@@ -1,0 +1,176 @@
+//! How the leader waits for calls: it polls while they come close together, sleeps otherwise, and is awake in time for
+//! those that are expected.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use pycrust_transport::{Link, monotonic_ns};
+
+use crate::clients::call::Call;
+use crate::engine::Engine;
+use crate::measuring::anticipation::Plan;
+use crate::measuring::rhythm::Waited;
+use crate::receiver::{Attended, Receiver};
+use crate::threads::DispatchThread;
+
+/// Waits for the interpreter past which a cell holds it, so that being awake would gain little. A call that nobody was
+/// awake for waits for tens of microseconds although nobody holds it.
+const BUSY_INTERPRETER_NS: u64 = 120_000;
+/// Clients that are looked at for one that is expected: with more, there is always something to do.
+const MOST_EXPECTED: usize = 64;
+
+impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
+    /// Polls, then sleeps, until something may have changed, a batch is due, or a call is expected.
+    pub(crate) fn rest(&self, thread: &DispatchThread, receiver: &mut Receiver<L>, batch_ns: Option<u64>) {
+        let interpreter_ns = self.interpreter_ns.load(Ordering::Relaxed);
+        let budget_ns = receiver.spin.budget_ns(interpreter_ns);
+        self.spin_ns.store(budget_ns, Ordering::Relaxed);
+        if budget_ns > 0 {
+            let until = monotonic_ns().saturating_add(budget_ns).min(batch_ns.unwrap_or(u64::MAX));
+            if self.poll(receiver, until) {
+                return;
+            }
+        }
+        let expected = if interpreter_ns < BUSY_INTERPRETER_NS { self.expected(receiver) } else { None };
+        let wake_ns = expected.map(|(_, plan)| plan.wake_ns);
+        let slept = match wake_ns.is_none_or(|at| at > monotonic_ns()) {
+            true => self.sleep(thread, receiver, wake_ns.into_iter().chain(batch_ns).min()),
+            false => false,
+        };
+        if let Some((at, plan)) = expected {
+            self.await_call(receiver, at, plan, slept);
+        }
+    }
+
+    /// Looks until something may have changed; false if nothing has until then.
+    fn poll(&self, receiver: &Receiver<L>, until_ns: u64) -> bool {
+        while monotonic_ns() < until_ns {
+            if self.attention.load(Ordering::Acquire) || self.anything_ready(receiver) {
+                return true;
+            }
+            std::hint::spin_loop();
+        }
+        false
+    }
+
+    /// Sleeps until somebody rings, or until then; false if there was something to do first.
+    fn sleep(&self, thread: &DispatchThread, receiver: &Receiver<L>, until_ns: Option<u64>) -> bool {
+        // The order matters: announce, then look once more, then sleep. Whoever changes something after
+        // that look sees the announcement (a client) or `asleep` (a thread of this worker) and rings.
+        for Attended { client, .. } in &receiver.clients {
+            client.link.announce_sleep();
+        }
+        let quiet = {
+            let mut scheduler = self.scheduler.lock();
+            scheduler.asleep = !(scheduler.over(thread.life)
+                || scheduler.wants_a_look()
+                || self.attention.load(Ordering::Acquire)
+                || self.topology.load(Ordering::Acquire) != receiver.topology);
+            scheduler.asleep
+        };
+        let sleeps = quiet && !self.anything_ready(receiver);
+        if sleeps {
+            self.waiter.wait(until_ns.map(|at| Duration::from_nanos(at.saturating_sub(monotonic_ns()))));
+        }
+        self.scheduler.lock().asleep = false;
+        for Attended { client, .. } in &receiver.clients {
+            client.link.announce_awake();
+        }
+        sleeps
+    }
+
+    /// The client that is expected first, and when to be awake for it.
+    fn expected(&self, receiver: &mut Receiver<L>) -> Option<(usize, Plan)> {
+        let Receiver { clients, anticipation, spin, .. } = receiver;
+        if anticipation.is_off() || !spin.has_core_to_spare() || clients.len() > MOST_EXPECTED {
+            return None;
+        }
+        let mut first: Option<(usize, Plan)> = None;
+        for (at, Attended { client, rhythm, budget, rehearsed_ns, .. }) in clients.iter_mut().enumerate() {
+            let Some(mut window) = rhythm.window() else { continue };
+            let now_ns = monotonic_ns();
+            while window.until_ns < now_ns {
+                if rhythm.lapsed() == Some(Waited::Miss) {
+                    client.anticipated.misses.fetch_add(1, Ordering::Relaxed);
+                    let in_vain_ns = std::mem::take(rehearsed_ns);
+                    anticipation.spent(budget, in_vain_ns);
+                    client.anticipated.awake_ns.fetch_add(in_vain_ns, Ordering::Relaxed);
+                }
+                match rhythm.window() {
+                    Some(next) if next.until_ns > window.until_ns => window = next,
+                    _ => break,
+                }
+            }
+            if window.until_ns < now_ns {
+                continue;
+            }
+            let plan = anticipation.plan(window, budget, now_ns);
+            if let Some(plan) = plan
+                && first.is_none_or(|(_, earlier)| plan.wake_ns < earlier.wake_ns)
+            {
+                first = Some((at, plan));
+            }
+        }
+        first
+    }
+
+    /// Rehearses a call that is expected and then polls for it, if it is time for that.
+    fn await_call(&self, receiver: &mut Receiver<L>, at: usize, plan: Plan, slept: bool) {
+        let woke_ns = monotonic_ns();
+        if woke_ns < plan.wake_ns || self.attention.load(Ordering::Acquire) || self.anything_ready(receiver) {
+            return;
+        }
+        let Receiver { clients, anticipation, .. } = receiver;
+        let attended = &mut clients[at];
+        if slept {
+            anticipation.late.took(woke_ns - plan.wake_ns);
+        }
+        attended.rhythm.awaits();
+        if plan.rehearses && self.rehearse(attended, woke_ns) {
+            attended.rhythm.rehearsed();
+            receiver.anticipation.rehearses = Some((receiver.clients[at].client.id, woke_ns));
+            return;
+        }
+        self.poll(receiver, plan.until_ns);
+        let Receiver { clients, anticipation, .. } = receiver;
+        let Attended { client, rhythm, budget, .. } = &mut clients[at];
+        let spent_ns = monotonic_ns().saturating_sub(woke_ns);
+        anticipation.spent(budget, spent_ns);
+        client.anticipated.awake_ns.fetch_add(spent_ns, Ordering::Relaxed);
+        client.anticipated.period_ns.store(rhythm.period_ns().unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// Whoever leads now has run the rehearsal that was begun last, if there was one.
+    pub(crate) fn rehearsed(&self, receiver: &mut Receiver<L>) {
+        let Receiver { clients, anticipation, .. } = receiver;
+        let Some((client, begun_ns)) = anticipation.rehearses.take() else { return };
+        let took_ns = monotonic_ns().saturating_sub(begun_ns);
+        anticipation.rehearsal.took(took_ns);
+        if let Some(attended) = clients.iter_mut().find(|attended| attended.client.id == client) {
+            attended.rehearsed_ns = took_ns;
+        }
+    }
+
+    /// Queues a rehearsal of a client's last call, for this thread to run next; whether it did.
+    fn rehearse(&self, attended: &Attended<L>, now_ns: u64) -> bool {
+        let Some((index, payload)) = &attended.last else { return false };
+        let call = Call::rehearsal(&attended.client, payload, now_ns);
+        if self.admission.reserve(&attended.client.account, call.weight()).is_err() {
+            return false;
+        }
+        let refused = {
+            let mut scheduler = self.scheduler.lock();
+            // Behind calls that wait or run it would be no rehearsal, and in their way.
+            if scheduler.is_busy(*index) || !scheduler.can_rehearse(*index) {
+                Err(call)
+            } else {
+                scheduler.enqueue(*index, call, &mut Vec::new())
+            }
+        };
+        if let Err(call) = &refused {
+            self.admission.unqueue(&call.client.account, call.weight());
+            self.admission.release(&call.client.account);
+        }
+        refused.is_ok()
+    }
+}
