@@ -199,12 +199,22 @@ format:
 CASES ?=
 ROUNDS ?= 5
 SECONDS ?= 2
+# PEERS=1 measures the larger peers, too: half a gigabyte to install and half an hour of two cores to build. CLANG names the
+# version of the Clang (17 or newer, with its lld) that Tachyon is built with; without it, Tachyon is left out.
+PEERS ?=
+CLANG ?=
+BUILD_PEERS := PYO3_PYTHON=$(CURDIR)/$(BIN)/python cargo build --release --quiet --manifest-path tests/benchmarks/peers/Cargo.toml \
+	--target-dir target/peers
+WITH_CLANG := CC=clang-$(CLANG) CXX=clang++-$(CLANG)
 # Measured is what wheels have: the profile `dist`.
-bench: setup $(VENV)/.bench
+bench: setup $(VENV)/.bench $(if $(PEERS),$(VENV)/.bench-peers $(if $(CLANG),$(VENV)/.bench-tachyon))
 	PIP_QUIET=1 $(BIN)/maturin develop --profile dist --quiet
 	cargo build --profile dist --quiet -p pycrust-client $(addprefix --example ,load overload connect payloads cameras)
 	cargo build --profile dist --quiet -p pycrust-transport --example floors
-	cargo build --release --quiet --manifest-path tests/benchmarks/peers/Cargo.toml --target-dir target/peers
+	$(BUILD_PEERS)
+	$(BUILD_PEERS) -p pycrust-peers-embedding || echo "PyO3 is left out: it needs a Python with a library to link with"
+	$(if $(PEERS),$(BUILD_PEERS) -p pycrust-peers-zenoh -p pycrust-peers-dora)
+	$(if $(and $(PEERS),$(CLANG)),$(WITH_CLANG) $(BUILD_PEERS) -p pycrust-peers-tachyon)
 	$(BIN)/python -m tests.benchmarks.run $(CASES) --rounds $(ROUNDS) --seconds $(SECONDS)
 
 # What frames and the engine alone cost.
@@ -213,6 +223,14 @@ bench-rust: setup
 
 $(VENV)/.bench: $(VENV)/.installed
 	$(BIN)/pip install --quiet --group bench
+	touch $@
+
+$(VENV)/.bench-peers: $(VENV)/.bench
+	$(BIN)/pip install --quiet --group bench-peers
+	touch $@
+
+$(VENV)/.bench-tachyon: $(VENV)/.bench
+	$(WITH_CLANG) LDFLAGS=-fuse-ld=lld-$(CLANG) $(BIN)/pip install --quiet --group bench-tachyon
 	touch $@
 
 # Everything at once while some are killed, then plans of faults one after the other, each of them for so long. The plans are

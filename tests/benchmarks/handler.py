@@ -18,3 +18,8 @@ def validated_add(arguments: dict[str, object]) -> int:
     """For peers, which bring no validation of their own."""
     args = AddArgs.model_validate(arguments)
     return add(args.a, args.b)
+
+
+async def awaited_add(arguments: dict[str, object]) -> int:
+    """For peers that await what they call."""
+    return validated_add(arguments)

@@ -73,3 +73,5 @@ class Case:
     measurements: list[Measurement]
     #: Goals of what was measured, as far as that was.
     goals: Callable[[Results], list[Goal]] = lambda _: []
+    #: Rows that could not be measured here, and why.
+    left_out: dict[str, str] = field(default_factory=dict)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import json
 import signal
 import socket
 import struct
@@ -142,15 +143,72 @@ def serve_iceoryx2(path: str, *, polled: bool) -> None:
             notifier.notify()
 
 
+def serve_zenoh(path: str) -> None:
+    """Zenoh: a queryable, MessagePack inside."""
+    import msgpack
+    import zenoh
+
+    config = zenoh.Config()
+    for key, value in {
+        "mode": "peer",
+        "listen/endpoints": [f"unixsock-stream/{path}"],
+        "scouting/multicast/enabled": False,
+        "transport/unicast/lowlatency": True,
+        "transport/unicast/qos/enabled": False,
+    }.items():
+        config.insert_json5(key, json.dumps(value))
+    with zenoh.open(config) as session:
+        queryable = session.declare_queryable("bench/add", complete=True)
+        ready()
+        while True:
+            with queryable.recv() as query:
+                arguments = msgpack.unpackb(query.payload.to_bytes())
+                query.reply("bench/add", msgpack.packb(validated_add(arguments)))
+
+
+def serve_dora(_path: str) -> None:
+    """dora: the server's side of its service pattern, started by `dora run`."""
+    import pyarrow as pa
+    from dora import Node
+
+    node = Node()
+    for event in node:
+        if event["type"] == "STOP":
+            break
+        if event["type"] == "INPUT":
+            [arguments] = event["value"].to_pylist()
+            answer = pa.array([{"sum": validated_add(arguments)}])
+            node.send_service_response("response", answer, event["metadata"])
+
+
+def serve_tachyon(path: str) -> None:
+    """Tachyon: its RPC over two rings, MessagePack inside; it polls, then sleeps."""
+    import msgpack
+    import tachyon
+
+    # Said before the caller connects, which listening waits for.
+    ready()
+    with tachyon.RpcBus.rpc_listen(path, 1 << 16, 1 << 16) as bus:
+        while True:
+            with bus.serve() as request:
+                call = request.correlation_id
+                with memoryview(request) as body:
+                    arguments = msgpack.unpackb(body)
+            bus.reply(call, msgpack.packb(validated_add(arguments)), 2)
+
+
 def ready() -> None:
     print("ready", flush=True)
 
 
 SERVERS = {
+    "dora": serve_dora,
     "grpc": serve_grpc,
     "iceoryx2": lambda path: serve_iceoryx2(path, polled=False),
     "iceoryx2-polled": lambda path: serve_iceoryx2(path, polled=True),
     "socket": serve_socket,
+    "tachyon": serve_tachyon,
+    "zenoh": serve_zenoh,
     "zeromq": serve_zeromq,
 }
 

@@ -5,22 +5,25 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from tests.benchmarks.measuring import Figures
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 EXAMPLES = ROOT / "target" / "dist" / "examples"
-PEER = ROOT / "target" / "peers" / "release" / "peer"
+PEERS = ROOT / "target" / "peers" / "release"
 ARGS = '{"a": 1, "b": 2}'
 
 
@@ -91,14 +94,78 @@ def peer(kind: str, *options: str, seconds: float) -> Figures:
         if kind.startswith("iceoryx2"):
             path.mkdir()
         with _started(sys.executable, "-m", "tests.benchmarks.peer_worker", kind, str(path)):
-            return _measured(PEER, "--kind", kind, "--path", path, *options, seconds=seconds)
+            return _measured(PEERS / "peer", "--kind", kind, "--path", path, *options, seconds=seconds)
 
 
-def _measured(*command: str | Path, seconds: float) -> Figures:
-    run = subprocess.run([*command, "--seconds", str(seconds)], capture_output=True, text=True, check=False)
+def peer_of_its_own(kind: str, *options: str, seconds: float) -> Figures:
+    """Calls to one of the peers that have a client program of their own."""
+    with tempfile.TemporaryDirectory(prefix="peer-") as directory:
+        path = Path(directory) / "bench"
+        with _started(sys.executable, "-m", "tests.benchmarks.peer_worker", kind, str(path)):
+            return _measured(PEERS / f"peer-{kind}", "--path", path, *options, seconds=seconds)
+
+
+def embedded(way: str, *options: str, seconds: float) -> Figures:
+    """Calls within one process, of Rust, that has this interpreter inside."""
+    # An embedded interpreter knows of no virtual environment.
+    paths = (str(ROOT), sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
+    environment = {"PYTHONHOME": sys.base_prefix, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
+    command = (PEERS / "peer-embedding", "--way", way, *options)
+    return _measured(*command, seconds=seconds, environment=environment)
+
+
+def ray(kind: str, *options: str, seconds: float) -> Figures:
+    """Calls of an actor of Ray's, from Python."""
+    return _measured(sys.executable, "-m", "tests.benchmarks.ray_driver", "--kind", kind, *options, seconds=seconds)
+
+
+def dora(*options: str, seconds: float) -> Figures:
+    """Requests along the edges of a dataflow of dora's, from a Rust node to a Python node."""
+    with tempfile.TemporaryDirectory(prefix="peer-") as directory:
+        dataflow, report = Path(directory) / "dataflow.yml", Path(directory) / "report.json"
+        client = {
+            "id": "client",
+            "path": str(PEERS / "peer-dora"),
+            "args": shlex.join(["--report", str(report), "--seconds", str(seconds), *options]),
+            "inputs": {"response": "server/response"},
+            "outputs": ["request"],
+        }
+        server = {
+            "id": "server",
+            "path": sys.executable,
+            "args": shlex.join(["-m", "tests.benchmarks.peer_worker", "dora", str(Path(directory) / "bench")]),
+            "inputs": {"request": "client/request"},
+            "outputs": ["response"],
+        }
+        # JSON is YAML, too.
+        dataflow.write_text(json.dumps({"nodes": [client, server]}))
+        # Its daemon tells the nodes each other's addresses, which are this host's: nobody has to be looked for.
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "DORA_ZENOH_MULTICAST": "off"}
+        command = [Path(sys.executable).with_name("dora"), "run", dataflow]
+        run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=directory, env=environment)
+        if run.returncode or not report.exists():
+            raise RuntimeError(f"{command} failed: {run.stdout}{run.stderr}")
+        return _figures(report.read_text())
+
+
+def _measured(
+    *command: str | Path, seconds: float, environment: Mapping[str, str] = MappingProxyType({})
+) -> Figures:
+    run = subprocess.run(
+        [*command, "--seconds", str(seconds)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env={**os.environ, **environment},
+    )
     if run.returncode:
         raise RuntimeError(f"{command} failed: {run.stderr}")
-    report = json.loads(run.stdout)
+    return _figures(run.stdout)
+
+
+def _figures(printed: str) -> Figures:
+    report = json.loads(printed)
     if report["errors"]:
         raise RuntimeError(f"calls failed: {report['errors']}")
     return {**report["round_trip_us"], "calls": report["calls"], "calls_per_second": report["calls_per_second"]}

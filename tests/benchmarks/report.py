@@ -24,9 +24,11 @@ def write(cases: list[Case], results: Results, goals: list[Goal], *, rounds: int
     """Prints the table and the goals, and writes both with everything measured."""
     rows = [row for case in cases for row in case.measurements]
     about = {**machine(), "rounds": rounds, "seconds": seconds}
+    left_out = {name: why for case in cases for name, why in case.left_out.items()}
     found = {
         "about": about,
         "results": {row.name: _result(row, results) for row in rows},
+        "left_out": left_out,
         "goals": [
             {
                 "goal": goal.text,
@@ -43,6 +45,8 @@ def write(cases: list[Case], results: Results, goals: list[Goal], *, rounds: int
     print(f"{'':<46}" + "".join(f"{head:>10}" for head in HEADS) + f"{'calls/s':>11}  p50 /")
     for row in rows:
         print(_line(row, results))
+    for name, why in left_out.items():
+        print(f"{name:<46}  left out: {why}")
     print()
     for goal in goals:
         sign = "≥" if goal.at_least else "≤"
@@ -134,6 +138,8 @@ def readme() -> str:
             times = " | ".join(_short(row[key]) if key in row else "" for key in QUANTILES)
             floor = f"{row['ratio']:.1f} x {row['floor'].partition('/')[2]}" if "ratio" in row else ""
             lines.append(f"| {name.replace('/', ': ', 1)} | {times} | {_rate(row)} | {floor} |")
+    if found["left_out"]:
+        lines += ["", "Left out: " + "; ".join(f"{name} ({why})" for name, why in found["left_out"].items()) + "."]
     lines += ["", "| goal | aimed at | reached | |", "|---|--:|--:|---|"]
     for goal in found["goals"]:
         sign = "≥" if goal["at_least"] else "≤"

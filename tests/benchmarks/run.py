@@ -24,9 +24,32 @@ from tests.benchmarks.measuring import Case, Goal, Results
 
 HERE = Path(__file__).parent
 #: Cases in the order of the table.
-CASES = ("calls", "paced", "pipelined", "busy", "idle", "connecting", "codec", "import", "growth", "overload")
+CASES = (
+    "calls",
+    "paced",
+    "peers",
+    "pipelined",
+    "busy",
+    "idle",
+    "connecting",
+    "codec",
+    "import",
+    "growth",
+    "overload",
+)
 #: Modules here that are no programs of their own.
-PARTS = {"__init__", "handler", "measuring", "peer_worker", "programs", "report", "run", "ticks_handler", "worker"}
+PARTS = {
+    "__init__",
+    "handler",
+    "measuring",
+    "peer_worker",
+    "programs",
+    "ray_driver",
+    "report",
+    "run",
+    "ticks_handler",
+    "worker",
+}
 
 
 def programs() -> list[str]:

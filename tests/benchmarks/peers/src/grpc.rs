@@ -3,14 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use hyper_util::rt::TokioIo;
+use pycrust_peers_calling::{Args, Caller};
 use tokio::net::UnixStream;
 use tonic::Request;
 use tonic::client::Grpc;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Channel, Endpoint, Uri};
 use tonic_prost::ProstCodec;
-
-use crate::{Args, Caller};
 
 #[derive(Clone, PartialEq, prost::Message)]
 struct AddArgs {

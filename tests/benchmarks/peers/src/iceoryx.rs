@@ -7,9 +7,10 @@ use iceoryx2::prelude::{
     Config, FileName, LogLevel, NodeBuilder, Path, SemanticString, SignalHandlingMode, ZeroCopySend, ipc,
     set_log_level,
 };
+use pycrust_peers_calling::ARGS;
+use pycrust_peers_calling::measure::Times;
 
-use crate::measure::Times;
-use crate::{ARGS, Options};
+use crate::Options;
 
 /// A message of either direction.
 #[derive(Debug, Clone, Copy, ZeroCopySend)]
@@ -54,10 +55,10 @@ pub fn run(options: &Options, polled: bool) -> anyhow::Result<Times> {
     let notifier = event("requests")?.notifier_builder().create()?;
     let listener = event("answers")?.listener_builder().create()?;
 
-    let mut times = Times::new();
+    let mut times = Times::default();
     let begun = Instant::now();
-    while begun.elapsed().as_secs_f64() < options.seconds {
-        if let Some(hertz) = options.pace {
+    while begun.elapsed().as_secs_f64() < options.calls.seconds {
+        if let Some(hertz) = options.calls.pace {
             std::thread::sleep(Duration::from_secs_f64(1.0 / hertz));
         }
         let sent = Instant::now();

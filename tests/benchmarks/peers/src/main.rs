@@ -4,19 +4,14 @@
 
 mod grpc;
 mod iceoryx;
-mod measure;
-#[path = "../../../../client-rs/examples/pace/mod.rs"]
-mod pace;
 mod socket;
 mod zmq;
 
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
-use serde::{Deserialize, Serialize};
-
-use crate::measure::Times;
-use crate::pace::Pace;
+use pycrust_peers_calling::Calls;
+use pycrust_peers_calling::measure::Times;
 
 /// Calls `add` of one of the peers.
 #[derive(Parser, Clone)]
@@ -30,12 +25,8 @@ struct Options {
     /// Tasks that call at the same time.
     #[arg(long, default_value_t = 1)]
     tasks: usize,
-    /// How long to go on.
-    #[arg(long, default_value_t = 1.0)]
-    seconds: f64,
-    /// Calls a second and task; without it, as fast as answers come.
-    #[arg(long)]
-    pace: Option<f64>,
+    #[command(flatten)]
+    calls: Calls,
 }
 
 /// The peers.
@@ -46,21 +37,6 @@ enum Kind {
     Iceoryx2Polled,
     Socket,
     Zeromq,
-}
-
-/// The arguments of `add`, as they are for this project.
-#[derive(Clone, Copy, Serialize, Deserialize)]
-struct Args {
-    a: i32,
-    b: i32,
-}
-
-const ARGS: Args = Args { a: 1, b: 2 };
-
-/// Calls that one task makes, one after another.
-trait Caller: Send + 'static {
-    /// Makes one call.
-    fn add(&mut self, args: Args) -> impl Future<Output = anyhow::Result<i64>> + Send;
 }
 
 fn main() -> anyhow::Result<()> {
@@ -83,43 +59,26 @@ async fn run(options: &Options) -> anyhow::Result<Times> {
     };
     let begun = std::time::Instant::now();
     for _ in 0..options.tasks {
-        let options = options.clone();
-        let path = options.path.clone();
+        let (calls, path) = (options.calls.clone(), &options.path);
         match (options.kind, &channel) {
             (Kind::Grpc, Some(channel)) => {
                 let caller = grpc::Client::new(channel.clone());
-                callers.spawn(call(caller, options));
+                callers.spawn(calls.make(caller));
             }
             (Kind::Socket, _) => {
-                let caller = socket::Client::connect(&path).await?;
-                callers.spawn(call(caller, options));
+                let caller = socket::Client::connect(path).await?;
+                callers.spawn(calls.make(caller));
             }
             _ => {
-                let caller = zmq::Client::connect(&path).await?;
-                callers.spawn(call(caller, options));
+                let caller = zmq::Client::connect(path).await?;
+                callers.spawn(calls.make(caller));
             }
         }
     }
-    let mut times = Times::new();
+    let mut times = Times::default();
     while let Some(done) = callers.join_next().await {
         times.add(&done??);
     }
     times.took = begun.elapsed();
-    Ok(times)
-}
-
-async fn call(mut caller: impl Caller, options: Options) -> anyhow::Result<Times> {
-    let mut times = Times::new();
-    let pace = options.pace.map(Pace::new).transpose()?;
-    let begun = std::time::Instant::now();
-    while begun.elapsed().as_secs_f64() < options.seconds {
-        if let Some(pace) = &pace {
-            pace.tick().await?;
-        }
-        let sent = std::time::Instant::now();
-        let sum = caller.add(ARGS).await?;
-        times.record(sent.elapsed());
-        anyhow::ensure!(sum == i64::from(ARGS.a) + i64::from(ARGS.b), "wrong sum: {sum}");
-    }
     Ok(times)
 }

@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
+use pycrust_peers_calling::{Args, Caller};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
-
-use crate::{Args, Caller};
 
 pub struct Client {
     stream: UnixStream,

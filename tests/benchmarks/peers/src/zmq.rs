@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
+use pycrust_peers_calling::{Args, Caller};
 use zeromq::{ReqSocket, Socket, SocketRecv, SocketSend, ZmqMessage};
-
-use crate::{Args, Caller};
 
 pub struct Client(ReqSocket);
 

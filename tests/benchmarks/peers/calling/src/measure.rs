@@ -12,13 +12,15 @@ pub struct Times {
     pub took: Duration,
 }
 
-impl Times {
-    pub fn new() -> Self {
+impl Default for Times {
+    fn default() -> Self {
         // Bounds that the histogram takes: an hour, three digits.
         let nanos = Histogram::new_with_max(3_600_000_000_000, 3).expect("valid bounds");
         Self { nanos, took: Duration::ZERO }
     }
+}
 
+impl Times {
     pub fn record(&mut self, time: Duration) {
         self.nanos.saturating_record(time.as_nanos() as u64);
     }
