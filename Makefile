@@ -199,7 +199,7 @@ format:
 CASES ?=
 ROUNDS ?= 5
 SECONDS ?= 2
-# PEERS=1 measures the larger peers, too: half a gigabyte to install and half an hour of two cores to build. CLANG names the
+# PEERS=1 measures the larger peers, too: half a gigabyte to install and ten minutes of two cores to build. CLANG names the
 # version of the Clang (17 or newer, with its lld) that Tachyon is built with; without it, Tachyon is left out.
 PEERS ?=
 CLANG ?=
@@ -213,7 +213,7 @@ bench: setup $(VENV)/.bench $(if $(PEERS),$(VENV)/.bench-peers $(if $(CLANG),$(V
 	cargo build --profile dist --quiet -p pycrust-transport --example floors
 	$(BUILD_PEERS)
 	$(BUILD_PEERS) -p pycrust-peers-embedding || echo "PyO3 is left out: it needs a Python with a library to link with"
-	$(if $(PEERS),$(BUILD_PEERS) -p pycrust-peers-zenoh -p pycrust-peers-dora)
+	$(if $(PEERS),$(BUILD_PEERS) -p pycrust-peers-zenoh)
 	$(if $(and $(PEERS),$(CLANG)),$(WITH_CLANG) $(BUILD_PEERS) -p pycrust-peers-tachyon)
 	$(BIN)/python -m tests.benchmarks.run $(CASES) --rounds $(ROUNDS) --seconds $(SECONDS)
 

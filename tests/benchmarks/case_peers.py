@@ -1,4 +1,4 @@
-"""One caller, unpaced and at 100 calls a second, of what is installed of the larger peers; PyO3 within one process.
+"""One caller, unpaced and at 100 calls a second: PyO3 within one process, and what is installed of the larger peers.
 
 What isn't installed is named and left out: `make bench PEERS=1` installs and builds what it can.
 """
@@ -59,8 +59,8 @@ ALL = [
     Peer("PyO3, spawn_blocking", partial(embedded, "spawn-blocking"), SLEEPING, EMBEDDING),
     Peer("PyO3, coroutine", partial(embedded, "coroutine"), SLEEPING, EMBEDDING),
     Peer("Zenoh queryable", partial(peer_of_its_own, "zenoh"), SLEEPING, "peer-zenoh", ("zenoh",)),
-    Peer("dora's service", dora, SLEEPING, "peer-dora", ("dora", "dora_cli")),
     Peer("Tachyon RPC", partial(peer_of_its_own, "tachyon"), SPINNING, "peer-tachyon", ("tachyon",)),
+    Peer("dora's service, from Python", dora, packages=("dora", "dora_cli")),
     Peer("Ray compiled graph, from Python", partial(ray, "graph"), packages=("ray",)),
     Peer("Ray actor, from Python", partial(ray, "actor"), packages=("ray",)),
 ]

@@ -114,19 +114,23 @@ def embedded(way: str, *options: str, seconds: float) -> Figures:
     return _measured(*command, seconds=seconds, environment=environment)
 
 
+PYTHON_CALLER = ("-m", "tests.benchmarks.python_caller", "--kind")
+
+
 def ray(kind: str, *options: str, seconds: float) -> Figures:
     """Calls of an actor of Ray's, from Python."""
-    return _measured(sys.executable, "-m", "tests.benchmarks.ray_driver", "--kind", kind, *options, seconds=seconds)
+    return _measured(sys.executable, *PYTHON_CALLER, kind, *options, seconds=seconds)
 
 
 def dora(*options: str, seconds: float) -> Figures:
-    """Requests along the edges of a dataflow of dora's, from a Rust node to a Python node."""
+    """Requests along the edges of a dataflow of dora's, from one Python node to another."""
     with tempfile.TemporaryDirectory(prefix="peer-") as directory:
         dataflow, report = Path(directory) / "dataflow.yml", Path(directory) / "report.json"
+        called = (*PYTHON_CALLER, "dora", "--report", str(report), "--seconds", str(seconds), *options)
         client = {
             "id": "client",
-            "path": str(PEERS / "peer-dora"),
-            "args": shlex.join(["--report", str(report), "--seconds", str(seconds), *options]),
+            "path": sys.executable,
+            "args": shlex.join(called),
             "inputs": {"response": "server/response"},
             "outputs": ["request"],
         }

@@ -44,7 +44,7 @@ PARTS = {
     "measuring",
     "peer_worker",
     "programs",
-    "ray_driver",
+    "python_caller",
     "report",
     "run",
     "ticks_handler",
