@@ -1,4 +1,4 @@
-"""One caller, unpaced and at 100 calls a second: PyO3 within one process, and what is installed of the larger peers.
+"""One caller, unpaced and at 100 calls a second: PyO3 in its process, and what is installed of the larger peers.
 
 What isn't installed is named and left out: `make bench PEERS=1` installs and builds what it can.
 """
