@@ -209,7 +209,7 @@ WITH_CLANG := CC=clang-$(CLANG) CXX=clang++-$(CLANG)
 # Measured is what wheels have: the profile `dist`.
 bench: setup $(VENV)/.bench $(if $(PEERS),$(VENV)/.bench-peers $(if $(CLANG),$(VENV)/.bench-tachyon))
 	PIP_QUIET=1 $(BIN)/maturin develop --profile dist --quiet
-	cargo build --profile dist --quiet -p pycrust-client $(addprefix --example ,load overload connect payloads cameras)
+	cargo build --profile dist --quiet -p pycrust-client $(addprefix --example ,load overload connect payloads cameras rhythm)
 	cargo build --profile dist --quiet -p pycrust-transport --example floors
 	$(BUILD_PEERS)
 	$(BUILD_PEERS) -p pycrust-peers-embedding || echo "PyO3 is left out: it needs a Python with a library to link with"

@@ -48,6 +48,7 @@ from pycrust.models.history import ModelVersion
 from pycrust.models.reload import ModelRefusedError, Reload
 from pycrust.models.slot import ModelSlot
 from pycrust.models.weights import load_weights
+from pycrust.process.realtime import RealTime
 from pycrust.text.statistics import Stats
 from pycrust.traffic.filters import FilterError
 from pycrust.traffic.recorded import RecordedCall
@@ -90,6 +91,7 @@ __all__ = [
     "NotFound",
     "OutOfRange",
     "PermissionDenied",
+    "RealTime",
     "RecordedCall",
     "Reload",
     "ResourceExhausted",

@@ -401,6 +401,29 @@ class Record:
         """Bytes of output that were not kept."""
 
 @final
+class RealTimeProfile:
+    """What the threads that serve are given while an endpoint serves, and its process.
+
+    Raises:
+        ValueError: The process may not use one of the cores.
+    """
+
+    def __new__(
+        cls, cores: Sequence[int], priority: int | None, lock_memory: bool, collect_between_calls: bool
+    ) -> RealTimeProfile: ...
+    @property
+    def missing(self) -> list[str]:
+        """What could not be had: a line each, with the way to get it."""
+    def enter(self) -> None:
+        """Gives the calling thread, which serves, what is asked for, until it leaves."""
+    def leave(self) -> None:
+        """The calling thread has what it had before it entered."""
+    def end(self) -> None:
+        """Puts everything back: the memory, and threads that still run."""
+    def reached(self) -> dict[str, Any]:
+        """What was reached, as the kernel has it now."""
+
+@final
 class Worker:
     """Serves one endpoint: claims its name, holds its handlers, runs its dispatch threads."""
 
@@ -423,8 +446,11 @@ class Worker:
         """Registers or, with `None`, removes methods in one atomic step; gives their version numbers."""
     def expect(self, methods: Sequence[str]) -> None:
         """Answers UNAVAILABLE, not UNIMPLEMENTED, for these methods until they are registered."""
-    def start(self, base: BaseContext) -> dict[str, Any]:
-        """Claims the name and serves, each call in a copy of `base`; gives `pid`, `generation` and `dir`."""
+    def start(self, base: BaseContext, profile: RealTimeProfile | None = None) -> dict[str, Any]:
+        """Claims the name and serves, each call in a copy of `base`; gives `pid`, `generation` and `dir`.
+
+        The threads have what `profile` asks for.
+        """
     def ask_for_name(self) -> None:
         """Asks whoever serves the name to drain and stop, so that this worker can serve it."""
     def stop(self, grace: float) -> tuple[bool, bool]:
@@ -501,6 +527,9 @@ def printed() -> Printed | None:
 
 def be_punctual() -> None:
     """The calling thread, which answers calls, comes before threads that compute."""
+
+def collector_forked() -> None:
+    """In a forked child: the collector is as it was before the calls that its parent runs."""
 
 def yield_to_others(*, enabled: bool) -> None:
     """The main thread lets every thread that wakes come first; or, with `False`, no longer."""

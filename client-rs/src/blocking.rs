@@ -24,6 +24,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pycrust_transport::Applied;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -47,13 +48,27 @@ pub type Request<'a> = crate::Request<'a, &'a mut RpcClient>;
 pub struct RpcClient {
     shared: Arc<Shared>,
     thread: Thread,
+    /// What the thread that made it was given, until it is dropped.
+    realtime: Option<Applied>,
 }
 
 /// The ways to connect without Tokio.
 impl Builder {
     /// Like [`connect_lazy`](Self::connect_lazy), without Tokio: see [`blocking`](crate::blocking).
-    pub fn connect_lazy_blocking(self) -> RpcClient {
-        RpcClient { shared: Arc::new(Shared::new(self)), thread: Thread::default() }
+    pub fn connect_lazy_blocking(mut self) -> RpcClient {
+        let applied = self.options.realtime.take().map(|realtime| realtime.apply());
+        let realtime = match applied {
+            Some(Ok(applied)) => Some(applied),
+            Some(Err(error)) => {
+                self.options.refused = Some(error.to_string());
+                None
+            }
+            None => None,
+        };
+        for line in realtime.iter().flat_map(Applied::missing) {
+            log::warn!("{}: {line}", self.name);
+        }
+        RpcClient { shared: Arc::new(Shared::new(self)), thread: Thread::default(), realtime }
     }
 
     /// Connects without Tokio: see [`blocking`](crate::blocking).
@@ -238,6 +253,11 @@ impl RpcClient {
     pub fn ready<A: Serialize + ?Sized>(&mut self, method: &str, args: &A) -> Result<(), Error> {
         let (thread, shared) = (&self.thread, &self.shared);
         thread.block_on(shared.ready(thread, method, args))
+    }
+
+    /// What the thread that connected was given, if [`Builder::realtime`] asked for it: until the client is dropped, there.
+    pub fn realtime(&self) -> Option<&Applied> {
+        self.realtime.as_ref()
     }
 
     /// The endpoint's name.

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use pycrust_transport::RealTime;
+
 #[cfg(feature = "testing")]
 use crate::connection::pipe::Door;
 use crate::method::{Pinned, pins};
@@ -55,6 +57,8 @@ impl Builder {
             when_full: WhenFull::Fail,
             retry: Retry::default(),
             wait_for_ready: false,
+            realtime: None,
+            refused: None,
             pins: Vec::new(),
         };
         Self {
@@ -120,6 +124,29 @@ impl Builder {
     /// as a call may take.
     pub fn wait_for_ready(mut self, wait: bool) -> Self {
         self.options.wait_for_ready = wait;
+        self
+    }
+
+    /// What the thread that connects is given, for as long as there is the client: cores, a priority, memory that stays. It
+    /// is for a thread that makes its calls itself, [`connect_blocking`](Self::connect_blocking); one that does not call,
+    /// or Tokio's, has it from [`RealTime::apply`]. What can't be had is logged as a warning, and
+    /// [`blocking::RpcClient::realtime`](crate::blocking::RpcClient::realtime) tells it.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use pycrust_client::{Error, RealTime, RpcClient};
+    ///
+    /// # fn run() -> Result<(), Error> {
+    /// let realtime = RealTime::new().cores([2]).priority(50).lock_memory(true);
+    /// let mut client = RpcClient::builder("arm").realtime(realtime).connect_blocking()?;
+    /// let torque: f64 = client.call_with_timeout("torque", &(0.1, 0.2), Duration::from_millis(1))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn realtime(mut self, realtime: RealTime) -> Self {
+        self.options.realtime = Some(realtime);
         self
     }
 

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use pycrust_transport::RealTime;
+
 use crate::spin::Spin;
 
 /// Time limits from here on are none.
@@ -80,18 +82,33 @@ pub(crate) struct Options {
     pub(crate) when_full: WhenFull,
     pub(crate) retry: Retry,
     pub(crate) wait_for_ready: bool,
+    /// What the calling thread is to be given.
+    pub(crate) realtime: Option<RealTime>,
+    /// Why it can't be.
+    pub(crate) refused: Option<String>,
     /// What the worker has to have.
     pub(crate) pins: Vec<Pin<'static>>,
 }
 
 impl Options {
     /// Why no call could be made with these, if none could.
-    pub(crate) fn check(&self) -> Result<(), &'static str> {
+    pub(crate) fn check(&self) -> Result<(), String> {
         if self.max_in_flight == 0 {
-            return Err("max_in_flight(0) allows no call at all: it is at least 1");
+            return Err("max_in_flight(0) allows no call at all: it is at least 1".into());
         }
         if self.retry.attempts == 0 {
-            return Err("retry: 0 attempts allow no call at all: the first one counts, so it is at least 1");
+            return Err(
+                "retry: 0 attempts allow no call at all: the first one counts, so it is at least 1".into()
+            );
+        }
+        if let Some(reason) = &self.refused {
+            return Err(format!("realtime: {reason}"));
+        }
+        // The blocking client has taken it out: on Tokio, whichever thread is free makes the calls.
+        if self.realtime.is_some() {
+            return Err("realtime is given to a thread that makes its calls itself: connect_blocking(). For Tokio's, \
+                        call RealTime::apply() on each, as of its Builder::on_thread_start"
+                .into());
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 pub(crate) mod arguments;
 pub(crate) mod async_call;
 pub(crate) mod batch;
+pub(crate) mod collecting;
 pub(crate) mod context;
 pub(crate) mod current;
 pub(crate) mod dispatch;

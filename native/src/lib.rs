@@ -7,6 +7,7 @@
 mod attaching;
 mod calls;
 mod client;
+mod realtime;
 mod scheduling;
 mod shield;
 mod shown;
@@ -39,6 +40,8 @@ mod _native {
     use crate::calls::inbox::Inbox;
     #[pymodule_export]
     use crate::client::{Client, ClientFeed, ClientStream, PendingCall};
+    #[pymodule_export]
+    use crate::realtime::RealTimeProfile;
     #[pymodule_export]
     use crate::shield::shielded;
     #[pymodule_export]
@@ -176,6 +179,12 @@ mod _native {
     #[pyfunction]
     fn be_punctual() {
         crate::scheduling::be_punctual();
+    }
+
+    /// In a forked child: the collector is as it was before the calls that its parent runs.
+    #[pyfunction]
+    fn collector_forked(py: Python<'_>) {
+        crate::calls::collecting::forked(py);
     }
 
     /// The main thread lets every thread that wakes come first; or, with `False`, no longer.

@@ -18,6 +18,7 @@ use crate::calls::current::{self, Places};
 use crate::calls::dispatch;
 use crate::calls::handler::Handler;
 use crate::calls::types::PyEngine;
+use crate::realtime::RealTimeProfile;
 use crate::shown::record::{self, PyRecord};
 use crate::shown::snapshot;
 
@@ -55,6 +56,8 @@ struct Threads {
     places: Arc<Places>,
     /// The context that serving began in; each call runs in a copy of it.
     base: Mutex<Option<Arc<Py<BaseContext>>>>,
+    /// What threads are given that serve, if the user asked for real time.
+    profile: Mutex<Option<Arc<Py<RealTimeProfile>>>>,
 }
 
 #[pymethods]
@@ -89,11 +92,19 @@ impl Worker {
             running: Mutex::default(),
             places: Arc::default(),
             base: Mutex::default(),
+            profile: Mutex::default(),
         });
         let engine = {
             let threads = Arc::clone(&threads);
             Engine::new(config, Box::new(move |engine, thread| threads.spawn(engine, thread)))?
         };
+        let helped = Arc::clone(&threads);
+        engine.on_helper(Arc::new(move |run| {
+            // What promotes a thread must not wait for its processor where that thread does not.
+            let profile = lock(&helped.profile).clone();
+            let _entered = profile.as_deref().map(|profile| profile.get().entered());
+            run();
+        }));
         let acceptor: Arc<Mutex<Option<Acceptor>>> = Arc::default();
         let stopping: Arc<Mutex<Vec<JoinHandle<()>>>> = Arc::default();
         if let Some(name_lost) = name_lost {
@@ -157,10 +168,17 @@ impl Worker {
         py.detach(ask).map_err(PyOSError::new_err)
     }
 
-    /// Claims the name and serves from threads of its own, each call in a copy of `base`; gives `pid`, `generation`
-    /// and `dir`.
-    fn start<'py>(&self, py: Python<'py>, base: Py<BaseContext>) -> PyResult<Bound<'py, PyDict>> {
+    /// Claims the name and serves from threads of its own, each call in a copy of `base`, with what `profile` asks for;
+    /// gives `pid`, `generation` and `dir`.
+    #[pyo3(signature = (base, profile=None))]
+    fn start<'py>(
+        &self,
+        py: Python<'py>,
+        base: Py<BaseContext>,
+        profile: Option<Py<RealTimeProfile>>,
+    ) -> PyResult<Bound<'py, PyDict>> {
         *lock(&self.threads.base) = Some(Arc::new(base));
+        *lock(&self.threads.profile) = profile.map(Arc::new);
         let (owner, dir) = py.detach(|| self.claim_and_serve())?;
         let info = PyDict::new(py);
         info.set_item("pid", owner.pid)?;
@@ -314,8 +332,11 @@ impl Threads {
         let places = Arc::clone(&self.places);
         // The engine hires threads once it is started, and `start` has put it there before.
         let Some(base) = lock(&self.base).clone() else { return };
-        let spawned =
-            thread(name).spawn(move || dispatch::run(&engine, dispatched, traceback, &places, base.get()));
+        let profile = lock(&self.profile).clone();
+        let spawned = thread(name).spawn(move || {
+            let profile = profile.as_deref().map(Py::get);
+            dispatch::run(&engine, dispatched, traceback, &places, base.get(), profile);
+        });
         if let Ok(handle) = spawned {
             running.push(handle);
         }

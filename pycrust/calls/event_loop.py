@@ -23,7 +23,7 @@ from pycrust.process.threads import Thread
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 
-    from pycrust._extension import BaseContext, CurrentCall, Inbox
+    from pycrust._extension import BaseContext, CurrentCall, Inbox, RealTimeProfile
     from pycrust.calls.loop_guard import Say
 
 
@@ -269,8 +269,11 @@ class LoopThread:
         self._stopping = threading.Event()
 
     @shielded
-    def start(self) -> None:
+    def start(self, profile: RealTimeProfile | None) -> None:
         """Starts the thread if it does not run.
+
+        Args:
+            profile: What the thread is given while it runs.
 
         Raises:
             Exception: Whatever the process's policy for event loops raises instead of making one.
@@ -279,12 +282,29 @@ class LoopThread:
             return
         loop = asyncio.new_event_loop()
         self._stopping, ready = threading.Event(), threading.Event()
-        self._thread = Thread(target=self._main, args=(loop, self._stopping, ready), name=self.name, daemon=True)
+        arguments = (loop, self._stopping, ready, profile)
+        self._thread = Thread(target=self._main, args=arguments, name=self.name, daemon=True)
         self._thread.start()
         ready.wait()
 
-    def _main(self, loop: asyncio.AbstractEventLoop, stopping: threading.Event, ready: threading.Event) -> None:
+    def _main(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        stopping: threading.Event,
+        ready: threading.Event,
+        profile: RealTimeProfile | None,
+    ) -> None:
         be_punctual()
+        if profile is None:
+            self._serve(loop, stopping, ready)
+            return
+        profile.enter()
+        try:
+            self._serve(loop, stopping, ready)
+        finally:
+            profile.leave()
+
+    def _serve(self, loop: asyncio.AbstractEventLoop, stopping: threading.Event, ready: threading.Event) -> None:
         while True:
             self._loop = loop
             asyncio.set_event_loop(loop)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pycrust._extension import BaseContext, CurrentCall, Inbox
+    from pycrust._extension import BaseContext, CurrentCall, Inbox, RealTimeProfile
     from pycrust.calls.event_loop import LoopThread, Tasks
     from pycrust.calls.loop_guard import Say
 
@@ -28,6 +28,8 @@ class Loops:
         self._say = say
         #: The context that serving began in.
         self._base: BaseContext | None = None
+        #: What its thread is given.
+        self._profile: RealTimeProfile | None = None
         #: Made when a handler first needs it.
         self._own: LoopThread | None = None
         self._kernel: Tasks | None = None
@@ -56,7 +58,7 @@ class Loops:
         self._own = self._own or LoopThread(f"pycrust-loop-{self._name}", self._say)
         self._give_base(self._own.tasks)
         if self._serving():
-            self._own.start()
+            self._own.start(self._profile)
         return self._own.tasks.inbox
 
     def running(self) -> list[tuple[Tasks, int, CurrentCall]]:
@@ -68,14 +70,14 @@ class Loops:
         if self._base is not None:
             tasks.base = self._base
 
-    def start(self, base: BaseContext) -> None:
-        """The endpoint begins to serve, and each call runs in a copy of `base`."""
-        self._base = base
+    def start(self, base: BaseContext, profile: RealTimeProfile | None) -> None:
+        """The endpoint begins to serve, and each call runs in a copy of `base`; what its own thread is given."""
+        self._base, self._profile = base, profile
         for tasks in (self._own and self._own.tasks, self._kernel):
             if tasks is not None:
                 self._give_base(tasks)
         if self._own is not None:
-            self._own.start()
+            self._own.start(profile)
 
     def stop(self, caller: int) -> None:
         """The endpoint serves no more: cancels what still runs.

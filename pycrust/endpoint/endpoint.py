@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pycrust.calls.running import RunningCall
     from pycrust.handlers.options import RegisterOptions
     from pycrust.models.slot import ModelSlot
+    from pycrust.process.realtime import RealTime
     from pycrust.schemas.rust import RustClient
     from pycrust.traffic.recorded import RecordedCall
     from pycrust.traffic.recording import Recording
@@ -415,7 +416,7 @@ class RpcEndpoint:
         """Whether clients can reach this endpoint."""
         return self._service.serving
 
-    def serve(self, *, expect: Sequence[str] = (), takeover: bool = False) -> str:
+    def serve(self, *, expect: Sequence[str] = (), takeover: bool = False, realtime: RealTime | None = None) -> str:
         """Serves from now on, on native threads; returns at once. Safe to run twice.
 
         Publishes what the running cell has registered.
@@ -425,40 +426,47 @@ class RpcEndpoint:
                 UNIMPLEMENTED.
             takeover: Whether another process that serves the name is asked to stop. Its calls have 2 s to end;
                 clients go on with this one.
+            realtime: Cores, a priority and locked memory for the threads that serve. What can't be had is printed
+                and logged with the way to get it, and it serves all the same.
 
         Returns:
-            The line that it prints.
+            The line that it prints; below that, it prints what of `realtime` can't be had.
 
         Raises:
             AlreadyServed: Another live process serves this name, and was not asked to hand it over or did not.
+            ValueError: The process may not use a core of `realtime`, or serves already with another one.
         """
         expected = [check_method(name) for name in expect]
         self.commit()
         before = self.serving
         try:
-            self._service.start(expected, takeover=takeover)
+            self._service.start(expected, takeover=takeover, realtime=realtime)
             line = PrintedLine(f"serving {self._state()}")
-            print(line, flush=True)  # noqa: T201 - the line is what a user runs this for
+            print(line, *self._service.missing, sep="\n", flush=True)  # noqa: T201 - the line is what a user runs this for
         except BaseException:
             if not before:
                 self.stop(0.0)
             raise
         return line
 
-    def listen(self, *, expect: Sequence[str] = (), takeover: bool = False) -> None:
+    def listen(
+        self, *, expect: Sequence[str] = (), takeover: bool = False, realtime: RealTime | None = None
+    ) -> None:
         """Serves until interrupted (Ctrl-C, SIGTERM) or stopped, then stops cleanly and returns.
 
         Args:
             expect: As in `serve`.
             takeover: As in `serve`.
+            realtime: As in `serve`.
 
         Raises:
             AlreadyServed: Another live process serves this name.
+            ValueError: As in `serve`.
         """
         # The signal is heard before the line is printed: who reads it may send one at once.
         with on_sigterm() as terminated:
             try:
-                self.serve(expect=expect, takeover=takeover)
+                self.serve(expect=expect, takeover=takeover, realtime=realtime)
                 self._service.wait(terminated)
             except KeyboardInterrupt:
                 pass  # how a user ends it
@@ -486,8 +494,13 @@ class RpcEndpoint:
         self.stop()
 
     def stats(self) -> Stats:
-        """What was called and how long it took, as `pycrust.stats` answers it; `str` of it is a table."""
-        return Stats(self._service.worker.stats())
+        """What was called and how long it took, as `pycrust.stats` answers it; `str` of it is a table.
+
+        Where it serves with `realtime`, that key has what was reached of it: policy, priority and cores of each
+        thread as the kernel has them, `memory_locked`, `collections` between calls by generation, and what is
+        `missing`.
+        """
+        return Stats(self._service.stats())
 
     def glance(self) -> dict[str, Any]:
         """The numbers of `stats()` that the live view shows five times a second, flat, at a fraction of its cost.

@@ -8,7 +8,6 @@ handlers again, bound to the new model, in one step.
 from __future__ import annotations
 
 import dataclasses
-import gc
 import threading
 import time
 import weakref
@@ -22,6 +21,7 @@ from pycrust.models.history import ModelHistory, ModelVersion
 from pycrust.models.holders import who_holds
 from pycrust.models.reload import Reload, without_frames
 from pycrust.models.store import SUSPENDED, ModelChange
+from pycrust.process.realtime import frozen
 from pycrust.process.shield import shielded
 from pycrust.process.threads import Thread
 from pycrust.text.clock import now
@@ -487,7 +487,7 @@ class ModelSlot:
             self._find_holders(one)
 
     def _find_holders(self, one: _Record) -> None:
-        gc.collect()
+        frozen.collect()
         model = one.ref() if one.ref is not None else None
         if model is None:
             one.state = "retired"

@@ -15,6 +15,7 @@ from pycrust.calls import forking
 from pycrust.calls.output import capture
 from pycrust.logs import drain
 from pycrust.process import threads
+from pycrust.process.realtime import frozen
 from pycrust.service import termination
 
 if TYPE_CHECKING:
@@ -157,6 +158,7 @@ def _after_fork_in_child() -> None:
     if forking.in_handler():
         forking.begin(stop_all)
     switch_interval.forked()
+    frozen.forked()
     capture.forked()
     drain.forked()
     for service in services.values():

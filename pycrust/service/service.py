@@ -20,6 +20,7 @@ from pycrust.calls.running import RunningCall
 from pycrust.errors import AlreadyServed, Interrupted
 from pycrust.handlers.registration import make_registration
 from pycrust.models.slot import ModelSlot
+from pycrust.process.realtime import frozen
 from pycrust.process.shield import shielded
 from pycrust.service import lifecycle
 from pycrust.text.names import check_method
@@ -32,8 +33,9 @@ from pycrust.versions.catalog import Catalog
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pycrust._extension import BaseContext, Change, Inbox, Worker
+    from pycrust._extension import BaseContext, Change, Inbox, RealTimeProfile, Worker
     from pycrust.models.recipe import Recipe
+    from pycrust.process.realtime import RealTime
     from pycrust.service.settings import Settings
 
 #: Seconds between looks at signals while `wait` waits.
@@ -76,6 +78,9 @@ class Service:
         #: Candidates that run on live calls.
         self.shadows: weakref.WeakSet[Beside] = weakref.WeakSet()
         self.loops = Loops(name, lambda: self.serving, self._said)
+        #: What serving was asked to be like, and what came of it.
+        self.realtime: RealTime | None = None
+        self._profile: RealTimeProfile | None = None
         self.recording = Recording(name, lambda: self.worker)
         self.tap = Tap(name, lambda: self.worker, lambda: self.recording.redaction)
         #: The one object of each class that users hold for this endpoint.
@@ -185,46 +190,57 @@ class Service:
         """Whether callers can reach the endpoint."""
         return self.worker.serving
 
-    def start(self, expect: Sequence[str], *, takeover: bool = False) -> None:
+    def start(self, expect: Sequence[str], *, takeover: bool = False, realtime: RealTime | None = None) -> None:
         """Begins to serve; does nothing if it does already.
 
         Args:
             expect: Methods that are still to be registered.
             takeover: Asks another process that serves the name to stop.
+            realtime: What the threads that serve are given.
 
         Raises:
             AlreadyServed: Another live process serves this name, and does not hand it over.
+            ValueError: The process may not use a core that is asked for, or this serves already and otherwise.
         """
         base = base_context()
         self.worker.settle()
         try:
-            self._begin(expect, base)
+            self._begin(expect, base, realtime)
         except AlreadyServed:
             if not takeover:
                 raise
-            self._take_over(expect, base)
+            self._take_over(expect, base, realtime)
 
     @shielded
-    def _begin(self, expect: Sequence[str], base: BaseContext) -> None:
+    def _begin(self, expect: Sequence[str], base: BaseContext, realtime: RealTime | None) -> None:
         with self._lock:
             if expect:
                 self.worker.expect(expect)
             if self.worker.serving:
+                if realtime not in (None, self.realtime):
+                    raise ValueError(
+                        f"{self.name!r} serves already, with realtime={self.realtime}: stop() it first"
+                    )
                 return
+            self._profile, self.realtime = realtime and realtime.begin(), realtime
             logs.drain.start()
             try:
                 # The first call may come at once.
                 capture.want(self.name)
-                self.loops.start(base)
-                self.worker.start(base)
+                self.loops.start(base, self._profile)
+                self.worker.start(base, self._profile)
             except BaseException:
                 self._let_go(threading.get_ident())
                 raise
             self._stopped.clear()
             if self.settings.switch_interval is not None:
                 lifecycle.switch_interval.want(self.name, self.settings.switch_interval)
+            if realtime is not None and realtime.collect_between_calls:
+                frozen.want(self.name)
             methods = counted(len(self.catalog.visible()), "method")
             logs.say(logging.INFO, f"{self.name}: serving from pid {os.getpid()} with {methods}")
+            for line in self.missing:
+                logs.say(logging.WARNING, f"{self.name}: {line}")
 
     def stop(self, grace: float) -> tuple[bool, bool]:
         """Ends serving; waits up to `grace` seconds for calls. Whether every call and every thread ended.
@@ -258,6 +274,20 @@ class Service:
         self._stopped.set()
         capture.release(self.name)
         lifecycle.switch_interval.release(self.name)
+        frozen.release(self.name)
+        profile, self._profile, self.realtime = self._profile, None, None
+        if profile is not None:
+            profile.end()
+
+    @property
+    def missing(self) -> list[str]:
+        """What of real time could not be had: a line each, with the way to get it."""
+        return [] if self._profile is None else self._profile.missing
+
+    def stats(self) -> dict[str, Any]:
+        """What `pycrust.stats` answers, and what was reached of real time."""
+        stats, profile = self.worker.stats(), self._profile
+        return stats if profile is None else {**stats, "realtime": profile.reached()}
 
     def _said(self, text: str, error: BaseException | None) -> None:
         """A handler has done something to an event loop."""
@@ -266,7 +296,7 @@ class Service:
         # As text: a log that keeps the exception would keep its frames, and with them the caller's memory.
         logs.say(logging.ERROR, text, trace="".join(format_exception(error)) if error else "")
 
-    def _take_over(self, expect: Sequence[str], base: BaseContext) -> None:
+    def _take_over(self, expect: Sequence[str], base: BaseContext, realtime: RealTime | None) -> None:
         """Asks whoever serves the name to stop, and serves it then.
 
         Raises:
@@ -279,7 +309,7 @@ class Service:
             self.worker.ask_for_name()
         while True:
             try:
-                self._begin(expect, base)
+                self._begin(expect, base, realtime)
             except AlreadyServed:
                 if time.monotonic() > deadline:
                     raise
@@ -317,17 +347,18 @@ class Service:
 
     def forked(self) -> None:
         """In a forked child: what serves is the parent's; this copy has its handlers and serves nothing."""
-        _left_alone.append(self.worker)
+        _left_alone.append((self.worker, self._profile))
         self._lock = threading.RLock()
         self._stopped = threading.Event()
         self._stopped.set()
         self.worker = self._make_worker()
         self.recording.forked()
         self.loops.forked()
+        self._profile = self.realtime = None
         for slot in self.slots.values():
             slot.forked()
         self.catalog.forked()
 
 
 #: Workers of a parent process: freeing them in the child would touch what the parent uses.
-_left_alone: list[Worker] = []
+_left_alone: list[object] = []

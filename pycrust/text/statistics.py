@@ -19,7 +19,10 @@ class Stats(dict[str, Any]):
         """One line for each method."""
         table = Table(_COLUMNS, [_row(method) for method in self.get("methods", [])], left={0})
         clients: list[Any] = self.get("clients", [])
-        return f"{table}\n{counted(len(clients), 'client')}"
+        below = [counted(len(clients), "client")]
+        if realtime := self.get("realtime"):
+            below.append(_reached(realtime))
+        return "\n".join([str(table), *below])
 
 
 def _row(method: dict[str, Any]) -> tuple[str, ...]:
@@ -27,6 +30,27 @@ def _row(method: dict[str, Any]) -> tuple[str, ...]:
     times = [duration(trip[name]) if trip["count"] else "-" for name in ("p50_ns", "p99_ns", "max_ns")]
     counts = [str(method[name]) for name in ("calls", "errors", "in_flight")]
     return (method["name"], f"v{method['version']}", *counts, *times)
+
+
+def _reached(realtime: dict[str, Any]) -> str:
+    """What was reached of real time, in a line.
+
+    Examples:
+        >>> thread = {"thread": 4712, "policy": "SCHED_FIFO", "priority": 50, "cores": [2, 3]}
+        >>> _reached({"threads": [thread], "memory_locked": True, "collections": [8, 1, 0], "missing": []})
+        'real time: 1 thread · SCHED_FIFO 50 on cores 2, 3 · memory locked · 9 collections between calls'
+    """
+    threads: list[dict[str, Any]] = realtime["threads"]
+    kinds = {(row["policy"], row["priority"], tuple(row["cores"])) for row in threads}
+    parts = [counted(len(threads), "thread")]
+    for policy, priority, cores in sorted(kinds, key=str):
+        named = policy if priority is None else f"{policy} {priority}"
+        parts.append(f"{named} on {'core' if len(cores) == 1 else 'cores'} {', '.join(map(str, cores))}")
+    parts.append("memory locked" if realtime["memory_locked"] else "memory not locked")
+    parts.append(f"{counted(sum(realtime['collections']), 'collection')} between calls")
+    if realtime["missing"]:
+        parts.append(f"{len(realtime['missing'])} missing")
+    return f"real time: {' · '.join(parts)}"
 
 
 def duration(nanoseconds: float) -> str:

@@ -87,6 +87,17 @@ def ticks(*options: str, seconds: float) -> Figures:
     return _measured(EXAMPLES / "ticks", "--endpoint", "bench", *options, seconds=seconds)
 
 
+def rhythm(*options: str, seconds: float) -> Figures:
+    """A control loop's calls from this project's blocking client: each from its tick to the answer."""
+    called = ("--endpoint", "bench", "--method", "add", "--args", ARGS)
+    command = [EXAMPLES / "rhythm", *called, *options, "--seconds", str(seconds)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    if run.returncode or run.stderr:
+        raise RuntimeError(f"{command} failed: {run.stderr}")
+    report = json.loads(run.stdout)
+    return {**report["answer_after_tick_us"], "calls": report["calls"], "overruns": report["overruns"]}
+
+
 def peer(kind: str, *options: str, seconds: float) -> Figures:
     """Calls to one of the peers, from its own Tokio client."""
     with tempfile.TemporaryDirectory(prefix="peer-") as directory:

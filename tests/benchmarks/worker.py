@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator  # annotations are resolved when a handler is registered
 
-from pycrust import Batch, RpcEndpoint
+from pycrust import Batch, RealTime, RpcEndpoint
 from tests.benchmarks.handler import AddArgs, add
 
 #: Nanoseconds of its thread's processor time that a call of `work` takes.
@@ -59,6 +59,9 @@ def main() -> None:
     parser.add_argument("--ticks", action="store_true", help="handlers that take them in each form")
     parser.add_argument("--max-in-flight", type=int, default=65_536)
     parser.add_argument("--max-in-flight-per-client", type=int, default=16_384)
+    parser.add_argument("--cores", type=int, action="append", help="real time: a core for its threads")
+    parser.add_argument("--priority", type=int, help="real time: their priority")
+    parser.add_argument("--lock-memory", action="store_true", help="real time: memory that stays")
     options = parser.parse_args()
     endpoint = RpcEndpoint(
         "bench",
@@ -95,6 +98,9 @@ def main() -> None:
     cell = CELLS[options.busy]() if options.busy else None
     # Ended in good order, so that nothing stays in shared memory.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    if options.cores or options.priority or options.lock_memory:
+        asked = RealTime(cores=options.cores or (), priority=options.priority, lock_memory=options.lock_memory)
+        endpoint.serve(realtime=asked)
     with endpoint:
         print("ready", flush=True)
         if cell is None:

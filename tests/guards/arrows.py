@@ -24,9 +24,9 @@ FLOORS = (
 #: The same of the crates; a crate's own `lib.rs` stands above all of them.
 RUST_FLOORS = {
     "native/transport": (
-        "clock", "faults", "fork", "reentrant", "gate", "sync", "stack", "owner", "shortage", "error",
-        "descriptors", "process", "sleeping", "memory", "claiming", "iceoryx", "endpoints", "connection",
-        "handshake",
+        "clock", "faults", "fork", "reentrant", "gate", "sync", "stack", "pinning", "scheduling", "owner",
+        "shortage", "error", "descriptors", "process", "realtime", "sleeping", "memory", "claiming", "iceoryx",
+        "endpoints", "connection", "handshake",
     ),
     "native/engine": (
         "config", "measuring", "recording", "clients", "queueing", "threads", "refusals", "receiver", "engine",
@@ -37,7 +37,7 @@ RUST_FLOORS = {
         "connection", "call", "method", "schemas", "builder", "shared", "client", "request", "blocking", "binding",
         "testing",
     ),
-    "native": ("attaching", "values", "shown", "scheduling", "calls", "client", "shield", "worker"),
+    "native": ("attaching", "values", "shown", "scheduling", "realtime", "calls", "client", "shield", "worker"),
 }  # fmt: skip
 
 #: What points upwards all the same, and why.

@@ -74,6 +74,7 @@ ROOMS = {
             "iceoryx/node.rs", "memory/reserve.rs",
             "memory/ownership.rs", "claiming/peer.rs", "connection/private_mapping.rs", "process.rs",
             "connection/sending.rs", "connection/view.rs", "sleeping/shared_flags.rs",
+            "realtime/memory.rs", "scheduling.rs", "stack.rs",
         },
         bytes={"sleeping/wakeup.rs", "memory/ownership.rs", "connection/sending.rs"},
     ),
@@ -92,7 +93,7 @@ ROOMS = {
         unsafe={
             "values/attached.rs", "calls/context.rs", "calls/current.rs", "calls/forked.rs", "shown/logs.rs",
             "values/memory.rs", "values/plain.rs",
-            "scheduling.rs", "values/strided.rs",
+            "calls/collecting.rs", "values/strided.rs",
         },
         bytes={"values/decode.rs", "values/encode.rs", "calls/inbox.rs", "values/plain.rs", "values/timestamp.rs"},
     ),
@@ -248,7 +249,7 @@ ELSEWHERE: dict[str, dict[str, set[str] | None]] = {
 #: Parts of the standard library that run what they read, or that only few may need.
 RARE = {
     "pickle": set(), "marshal": set(), "shelve": set(), "socket": set(), "subprocess": {"schemas.rust"},
-    "multiprocessing": set(), "ctypes": {"arrays.incoming"}, "gc": {"models.holders", "models.slot"},
+    "multiprocessing": set(), "ctypes": {"arrays.incoming"}, "gc": {"models.holders", "process.realtime"},
 }  # fmt: skip
 
 #: What the notebook's side may import of the rest; it never sees the extension or what serves.

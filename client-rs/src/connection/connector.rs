@@ -39,7 +39,7 @@ const MAX_CLIENT_NAME: usize = 128;
 pub(crate) struct Connector {
     address: Address,
     /// Why no call could be made, if none could.
-    unfit: Option<&'static str>,
+    unfit: Option<String>,
     max_in_flight: usize,
     spin: Spin,
     /// Between attempts of callers that wait for a worker.
@@ -230,8 +230,8 @@ impl Connector {
         if !self.process.is_current() {
             return Err(inherited(SUBJECT));
         }
-        if let Some(reason) = self.unfit {
-            return Err(Error::of_call(Code::InvalidArgument, SUBJECT, reason));
+        if let Some(reason) = &self.unfit {
+            return Err(Error::of_call(Code::InvalidArgument, SUBJECT, reason.as_str()));
         }
         let mut state = self.state.lock();
         let failures = match &*state {

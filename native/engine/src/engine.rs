@@ -23,6 +23,9 @@ use crate::threads::{Alive, DispatchThread, Threads};
 /// Told how a worker's name came to be another's.
 pub type NameLost = Box<dyn Fn(&str) + Send + Sync>;
 
+/// Runs what a thread of the engine's own does, on that thread.
+pub type Helper = Arc<dyn Fn(&mut dyn FnMut()) + Send + Sync>;
+
 /// Starts a thread that runs the dispatch loop: [`Engine::next`] until it gives `None`.
 pub type Spawn<H, L> = Box<dyn Fn(Arc<Engine<H, L>>, DispatchThread) + Send + Sync>;
 
@@ -62,6 +65,8 @@ pub struct Engine<H: Send + Sync + 'static, L: Link> {
     pub(crate) quiet: Condvar,
     /// Stops the worker, whose name another one has; must not block.
     pub(crate) name_lost: OnceLock<NameLost>,
+    /// Runs what the engine's own threads do, if somebody wants to do something around it.
+    pub(crate) helper: OnceLock<Helper>,
     /// The engine's threads of every life.
     pub(crate) alive: Arc<Alive>,
     /// The process whose threads work for it.
@@ -97,6 +102,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             sender: Arc::new(Sender::new()),
             quiet: Condvar::new(),
             name_lost: OnceLock::new(),
+            helper: OnceLock::new(),
             alive: Arc::default(),
             process: Process::current(),
             spawn,
@@ -118,6 +124,11 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
     /// What is done when another process asks for the name, or has it; it must not block. The first one counts.
     pub fn on_name_lost(&self, name_lost: NameLost) {
         let _ = self.name_lost.set(name_lost);
+    }
+
+    /// What is done around the work of the engine's own threads, the watchdog and the sender. The first one counts.
+    pub fn on_helper(&self, helper: Helper) {
+        let _ = self.helper.set(helper);
     }
 
     pub(crate) fn lose_name(&self, how: &str) {

@@ -32,7 +32,7 @@ mod threads;
 
 pub use self::clients::ongoing::{Argument, Listener, Ongoing};
 pub use self::config::Config;
-pub use self::engine::{Engine, NameLost, Spawn};
+pub use self::engine::{Engine, Helper, NameLost, Spawn};
 pub use self::queueing::registry::{Batching, Change};
 pub use self::recording::naming::Naming;
 pub use self::recording::output::{Channel, Output};

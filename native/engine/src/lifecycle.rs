@@ -10,7 +10,7 @@ use pycrust_transport::{Link, monotonic_ns};
 
 use crate::clients::answer::Patience;
 use crate::clients::sender;
-use crate::engine::Engine;
+use crate::engine::{Engine, Helper};
 use crate::queueing::scheduler::{Phase, Scheduler};
 use crate::queueing::watchdog::{self, Seen};
 use crate::refusals;
@@ -53,19 +53,22 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
     /// Makes the watchdog and the sender.
     fn make_helpers(&self, life: u64) -> io::Result<()> {
         let (me, bell, presence) = (self.me.clone(), Arc::clone(&self.watchdog), self.alive.enter());
+        let helper = self.helper.get().cloned();
         Builder::new().name("pycrust-watchdog".into()).spawn(move || {
             let _presence = presence;
-            watchdog::run(&bell, life, |seen| me.upgrade()?.watch(seen, life));
+            help(helper, || watchdog::run(&bell, life, |seen| me.upgrade()?.watch(seen, life)));
         })?;
         let (me, bag, presence) = (self.me.clone(), Arc::clone(&self.sender), self.alive.enter());
+        let helper = self.helper.get().cloned();
         Builder::new().name("pycrust-sender".into()).spawn(move || {
             let _presence = presence;
-            sender::run(&bag, life, |client| {
+            let flush = |client: &_| {
                 me.upgrade().is_some_and(|engine| {
                     engine.flush(client, Patience::Waits);
                     true
                 })
-            });
+            };
+            help(helper, || sender::run(&bag, life, flush));
         })?;
         Ok(())
     }
@@ -175,6 +178,14 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         let clients = std::mem::take(&mut receiver.clients);
         drop(receiver);
         drop(clients);
+    }
+}
+
+/// Runs the work of a thread of the engine's own; without the engine, which it must not keep.
+fn help(helper: Option<Helper>, mut work: impl FnMut()) {
+    match helper {
+        Some(helper) => helper(&mut work),
+        None => work(),
     }
 }
 

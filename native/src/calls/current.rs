@@ -13,6 +13,7 @@ use pyo3::exceptions::{PyKeyboardInterrupt, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 
+use crate::calls::collecting::Spared;
 use crate::calls::types::{PyJob, PyLent};
 use crate::shown::record;
 use crate::values::memory::{Room, Rooms};
@@ -36,12 +37,13 @@ pub(crate) struct Running<'a> {
     py: Python<'a>,
     _job: &'a PyJob,
     before: *const PyJob,
+    _spared: Option<Spared<'a>>,
 }
 
 impl<'a> Running<'a> {
     pub(crate) fn new(py: Python<'a>, job: &'a PyJob) -> Self {
         occupy(std::slice::from_ref(job));
-        Self { py, _job: job, before: RUNNING.replace(job) }
+        Self { py, _job: job, before: RUNNING.replace(job), _spared: Spared::new(py) }
     }
 }
 
@@ -58,12 +60,13 @@ pub(crate) struct RunningBatch<'a> {
     py: Python<'a>,
     _jobs: &'a [PyJob],
     before: Option<*const [PyJob]>,
+    _spared: Option<Spared<'a>>,
 }
 
 impl<'a> RunningBatch<'a> {
     pub(crate) fn new(py: Python<'a>, jobs: &'a [PyJob]) -> Self {
         occupy(jobs);
-        Self { py, _jobs: jobs, before: BATCH.replace(Some(jobs)) }
+        Self { py, _jobs: jobs, before: BATCH.replace(Some(jobs)), _spared: Spared::new(py) }
     }
 }
 

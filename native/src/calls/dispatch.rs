@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use crate::attaching::attach;
 use crate::calls::arguments::Items;
 use crate::calls::batch::Answer;
+use crate::calls::collecting::{self, Spared};
 use crate::calls::context::BaseContext;
 use crate::calls::current::{Places, Running, take_rooms};
 use crate::calls::failure::Failing;
@@ -20,6 +21,7 @@ use crate::calls::results::encoded;
 use crate::calls::stream::{self, Streaming};
 use crate::calls::types::{PyEngine, PyJob};
 use crate::calls::{batch, errors, failure};
+use crate::realtime::RealTimeProfile;
 use crate::scheduling;
 use crate::values::decode;
 
@@ -35,15 +37,21 @@ enum Outcome {
 ///
 /// The thread attaches once for its life and detaches only to wait: attaching anew for every call
 /// makes and destroys a Python thread state each time, which costs 17 µs.
-/// Each call runs in a copy of `base`.
+/// Each call runs in a copy of `base`, on a thread that has what `profile` asks for.
 pub(crate) fn run(
     engine: &Arc<PyEngine>,
     mut thread: DispatchThread,
     traceback: bool,
     places: &Places,
     base: &BaseContext,
+    profile: Option<&RealTimeProfile>,
 ) {
     scheduling::be_punctual();
+    let _entered = profile.map(RealTimeProfile::entered);
+    let collects = profile.filter(|profile| profile.collects);
+    if collects.is_some() {
+        collecting::spare_calls();
+    }
     let number = thread.number();
     attach(|py| {
         if let Err(error) = places.enter(py, number) {
@@ -54,15 +62,27 @@ pub(crate) fn run(
         let mut answer: Option<(PyJob, Code, Vec<Attachment>)> = None;
         let mut answers: Vec<Answer> = Vec::new();
         loop {
-            let job = py.detach(|| {
+            let due = collects.and_then(|profile| collecting::due(py, profile));
+            let ready = py.detach(|| {
                 if let Some((job, status, attachments)) = answer.take() {
                     job.respond_with(status, &payload, attachments);
                 }
                 for (job, status, payload, attachments) in answers.drain(..) {
                     job.respond_with(status, &payload, attachments);
                 }
-                next(engine, &mut thread, traceback)
+                if due.is_some_and(|due| due.is_now(engine.in_flight())) {
+                    return None;
+                }
+                Some(next(engine, &mut thread, traceback))
             });
+            let job = match (ready, due, collects) {
+                (Some(job), _, _) => job,
+                (None, Some(due), Some(profile)) => {
+                    collecting::collect(py, due, profile);
+                    continue;
+                }
+                (None, _, _) => None,
+            };
             let Some(mut job) = job else { break };
             if job.rehearses() {
                 job.attached();
@@ -72,6 +92,7 @@ pub(crate) fn run(
                 continue;
             }
             if job.handler().get().batches() {
+                let _spared = Spared::new(py);
                 let _entered = base.enter(py);
                 answers = batch::run(py, job, traceback);
                 continue;
@@ -110,6 +131,7 @@ fn next(engine: &Arc<PyEngine>, thread: &mut DispatchThread, traceback: bool) ->
 
 /// Runs one call, up to its result, which is left in `out`, or up to the generator that it made.
 fn begin(py: Python<'_>, job: &mut PyJob, traceback: bool, out: &mut Vec<u8>, base: &BaseContext) -> Outcome {
+    let _spared = Spared::new(py);
     let entered = base.enter(py);
     let handler = job.handler().clone_ref(py);
     let bound = bind(py, job, &handler);

@@ -22,8 +22,11 @@ mod iceoryx;
 mod lately;
 mod memory;
 mod owner;
+mod pinning;
 mod process;
+mod realtime;
 mod reentrant;
+mod scheduling;
 mod shortage;
 mod sleeping;
 mod stack;
@@ -48,6 +51,8 @@ pub use self::{
     lately::Lately,
     owner::Owner,
     process::{PerProcess, Process, ProcessLocal},
+    realtime::{Applied, Cores, LockedMemory, OnThread, RealTime, RealTimeError},
+    scheduling::Scheduling,
     sleeping::alarm::Alarm,
     sleeping::shared_flags::{CallProgress, Side},
     sleeping::waiter::Waiter,

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 
 use crate::fork;
 use crate::gate;
+use crate::pinning;
 
 /// Forks between the first process of this program and this one.
 static FORKS: AtomicU32 = AtomicU32::new(0);
@@ -60,6 +61,7 @@ extern "C" fn in_child() {
     gate::open();
     FORKS.fetch_add(1, Ordering::Relaxed);
     fork::let_go();
+    pinning::forked();
 }
 
 /// What belongs to the process that made it. A forked child, which has a copy, does not drop it: that would be done in
