@@ -75,8 +75,9 @@ fn a_thread_has_it_until_it_lets_go() {
         assert!(applied.memory_locked());
         // What comes later is locked, too, once it is touched.
         let locked = locked_kib();
-        let later = vec![1_u8; 32 << 20];
-        assert!(locked_kib() >= locked + (32 << 10), "{}", later.len());
+        let later = std::hint::black_box(vec![1_u8; 32 << 20]);
+        assert!(locked_kib() >= locked + (32 << 10), "{} KiB, then {}", locked, locked_kib());
+        drop(later);
     }
     assert_eq!(
         applied.missing().len(),
@@ -155,16 +156,16 @@ fn a_client_that_blocks_gives_it_to_its_thread() {
     let (before, core) = ((cores(), scheduled()), last_core());
     let place = Place::new();
     let _worker = place.worker();
+    let connect = || {
+        let realtime = RealTime::new().cores([core]).priority(7);
+        let mut client = place.client().realtime(realtime).connect_blocking().unwrap();
+        assert_eq!(client.call::<_, i64>("add", &(1, 2)).unwrap(), 3);
+        assert_eq!(cores(), core.to_string());
+        assert_eq!(scheduled().0, if may(MAY_COME_FIRST) { FIFO } else { USUAL });
+        assert_eq!(client.realtime().unwrap().cores(), [core]);
+        client
+    };
     std::thread::scope(|scope| {
-        let connect = || {
-            let realtime = RealTime::new().cores([core]).priority(7);
-            let mut client = place.client().realtime(realtime).connect_blocking().unwrap();
-            assert_eq!(client.call::<_, i64>("add", &(1, 2)).unwrap(), 3);
-            assert_eq!(cores(), core.to_string());
-            assert_eq!(scheduled().0, if may(MAY_COME_FIRST) { FIFO } else { USUAL });
-            assert_eq!(client.realtime().unwrap().cores(), [core]);
-            client
-        };
         scope.spawn(|| {
             drop(connect());
             assert_eq!((cores(), scheduled()), before);
