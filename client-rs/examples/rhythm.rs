@@ -61,7 +61,7 @@ fn main() -> anyhow::Result<()> {
 
     let period_ns = SECOND_NS / options.hertz.max(1);
     let until = Instant::now() + Duration::from_secs_f64(options.seconds);
-    let (mut trips, mut answers) = (Histogram::<u64>::new(3)?, Histogram::<u64>::new(3)?);
+    let [mut lateness, mut trips, mut answers] = [(); 3].map(|()| times());
     let mut overruns = 0;
     let mut tick_ns = now_ns() + period_ns;
     while Instant::now() < until {
@@ -73,6 +73,7 @@ fn main() -> anyhow::Result<()> {
         let begun_ns = now_ns();
         client.call::<_, Value>(&options.method, &arguments)?;
         let answered_ns = now_ns();
+        lateness.record(begun_ns - tick_ns)?;
         trips.record(answered_ns - begun_ns)?;
         answers.record(answered_ns - tick_ns)?;
         // Ticks that have passed meanwhile are missed, not made up for.
@@ -84,7 +85,8 @@ fn main() -> anyhow::Result<()> {
         "{}",
         json!({
             "calls": trips.len(), "overruns": overruns,
-            "round_trip_us": quantiles(&trips), "answer_after_tick_us": quantiles(&answers),
+            "late_us": quantiles(&lateness), "round_trip_us": quantiles(&trips),
+            "answer_after_tick_us": quantiles(&answers),
         })
     );
     Ok(())
@@ -93,6 +95,11 @@ fn main() -> anyhow::Result<()> {
 fn now_ns() -> u64 {
     let now = clock_gettime(ClockId::Monotonic);
     now.tv_sec.cast_unsigned() * SECOND_NS + now.tv_nsec.cast_unsigned()
+}
+
+/// Nanoseconds, to a thousandth.
+fn times() -> Histogram<u64> {
+    Histogram::new(3).expect("between 0 and 5 digits")
 }
 
 fn quantiles(times: &Histogram<u64>) -> Value {

@@ -24,7 +24,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pycrust_transport::Applied;
+use pycrust_transport::AppliedRealTime;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -49,7 +49,7 @@ pub struct RpcClient {
     shared: Arc<Shared>,
     thread: Thread,
     /// What the thread that made it was given, until it is dropped.
-    realtime: Option<Applied>,
+    realtime: Option<AppliedRealTime>,
 }
 
 /// The ways to connect without Tokio.
@@ -65,7 +65,7 @@ impl Builder {
             }
             None => None,
         };
-        for line in realtime.iter().flat_map(Applied::missing) {
+        for line in realtime.iter().flat_map(AppliedRealTime::missing) {
             log::warn!("{}: {line}", self.name);
         }
         RpcClient { shared: Arc::new(Shared::new(self)), thread: Thread::default(), realtime }
@@ -256,7 +256,7 @@ impl RpcClient {
     }
 
     /// What the thread that connected was given, if [`Builder::realtime`] asked for it: until the client is dropped, there.
-    pub fn realtime(&self) -> Option<&Applied> {
+    pub fn realtime(&self) -> Option<&AppliedRealTime> {
         self.realtime.as_ref()
     }
 

@@ -124,7 +124,7 @@ pub use pycrust_protocol::error::Location;
 pub use pycrust_protocol::header::TraceContext;
 pub use pycrust_protocol::trace::InvalidTrace;
 pub use pycrust_protocol::{Code, ValidationIssue};
-pub use pycrust_transport::{Applied, RealTime, RealTimeError};
+pub use pycrust_transport::{AppliedRealTime, RealTime, RealTimeError};
 pub use raw::Raw;
 pub use request::{Request, RequestWith};
 pub use spin::{MAX_SPIN, Spin};

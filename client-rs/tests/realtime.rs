@@ -207,7 +207,7 @@ fn who_has_no_right_is_told_how_to_get_it() {
         return;
     }
     let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
-    rustix::process::setrlimit(rustix::process::Resource::Rtprio, none.clone()).unwrap();
+    rustix::process::setrlimit(rustix::process::Resource::Rtprio, none).unwrap();
     rustix::process::setrlimit(rustix::process::Resource::Memlock, none).unwrap();
     let core = last_core();
     let applied = RealTime::new().cores([core]).priority(50).lock_memory(true).apply().unwrap();

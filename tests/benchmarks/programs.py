@@ -95,7 +95,8 @@ def rhythm(*options: str, seconds: float) -> Figures:
     if run.returncode or run.stderr:
         raise RuntimeError(f"{command} failed: {run.stderr}")
     report = json.loads(run.stdout)
-    return {**report["answer_after_tick_us"], "calls": report["calls"], "overruns": report["overruns"]}
+    late = {f"late_{quantile}": value for quantile, value in report["late_us"].items()}
+    return {**report["answer_after_tick_us"], **late, "calls": report["calls"], "overruns": report["overruns"]}
 
 
 def peer(kind: str, *options: str, seconds: float) -> Figures:

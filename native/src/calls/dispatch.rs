@@ -62,6 +62,7 @@ pub(crate) fn run(
         let mut answer: Option<(PyJob, Code, Vec<Attachment>)> = None;
         let mut answers: Vec<Answer> = Vec::new();
         loop {
+            // Looked at once a call: whatever comes of it, the next call is waited for then.
             let due = collects.and_then(|profile| collecting::due(py, profile));
             let ready = py.detach(|| {
                 if let Some((job, status, attachments)) = answer.take() {
@@ -75,13 +76,14 @@ pub(crate) fn run(
                 }
                 Some(next(engine, &mut thread, traceback))
             });
-            let job = match (ready, due, collects) {
-                (Some(job), _, _) => job,
-                (None, Some(due), Some(profile)) => {
-                    collecting::collect(py, due, profile);
-                    continue;
+            let job = match ready {
+                Some(job) => job,
+                None => {
+                    if let (Some(due), Some(profile)) = (due, collects) {
+                        collecting::collect(py, due, profile);
+                    }
+                    py.detach(|| next(engine, &mut thread, traceback))
                 }
-                (None, _, _) => None,
             };
             let Some(mut job) = job else { break };
             if job.rehearses() {

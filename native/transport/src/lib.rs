@@ -51,7 +51,7 @@ pub use self::{
     lately::Lately,
     owner::Owner,
     process::{PerProcess, Process, ProcessLocal},
-    realtime::{Applied, Cores, LockedMemory, OnThread, RealTime, RealTimeError},
+    realtime::{AppliedRealTime, Cores, LockedMemory, OnThread, RealTime, RealTimeError},
     scheduling::Scheduling,
     sleeping::alarm::Alarm,
     sleeping::shared_flags::{CallProgress, Side},

@@ -82,19 +82,19 @@ impl RealTime {
     }
 
     /// Applies it to the calling thread, until what this gives is dropped. The first pages of the thread's stack are
-    /// touched, so that they are there. What could not be had is among [`missing`](Applied::missing).
+    /// touched, so that they are there. What could not be had is among [`missing`](AppliedRealTime::missing).
     ///
     /// Threads and processes that the thread makes meanwhile are scheduled as usual. They stay on its cores, but for a
     /// forked process, which has those that the thread had before.
     ///
     /// # Errors
     /// No priority of this number exists, or the process may not use one of the cores.
-    pub fn apply(&self) -> Result<Applied, RealTimeError> {
+    pub fn apply(&self) -> Result<AppliedRealTime, RealTimeError> {
         self.check()?;
         let (memory, not_locked) = self.lock();
         let (thread, mut missing) = self.enter(None);
         missing.extend(not_locked);
-        Ok(Applied { thread, memory, missing })
+        Ok(AppliedRealTime { thread, memory, missing })
     }
 
     /// Refuses what no thread could be asked for.
@@ -135,13 +135,13 @@ impl RealTime {
 ///
 /// Of several that are applied to one thread, the last one is dropped first.
 #[must_use = "dropped, it puts everything back"]
-pub struct Applied {
+pub struct AppliedRealTime {
     thread: OnThread,
     memory: Option<LockedMemory>,
     missing: Vec<String>,
 }
 
-impl Applied {
+impl AppliedRealTime {
     /// The cores that the thread may run on now.
     pub fn cores(&self) -> Vec<usize> {
         self.thread.cores().map(|cores| cores.list()).unwrap_or_default()
@@ -163,9 +163,9 @@ impl Applied {
     }
 }
 
-impl fmt::Debug for Applied {
+impl fmt::Debug for AppliedRealTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Applied")
+        f.debug_struct("AppliedRealTime")
             .field("cores", &self.cores())
             .field("priority", &self.priority())
             .field("memory_locked", &self.memory_locked())
