@@ -5,8 +5,10 @@ from __future__ import annotations
 import gc
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import weakref
 from pathlib import Path
@@ -221,7 +223,7 @@ def test_serving_twice_changes_nothing(endpoint):
         endpoint.serve(realtime=realtime)
 
 
-def test_who_has_no_right_is_told_how_to_get_it_and_served(tmp_path):
+def test_who_has_no_right_is_told_how_to_get_it_and_served(request):
     source = f"""
     import os, resource, sys
     import pycrust.client
@@ -249,9 +251,13 @@ def test_who_has_no_right_is_told_how_to_get_it_and_served(tmp_path):
     assert str(stats).endswith("2 missing"), str(stats)
     endpoint.stop()
     """
-    tmp_path.chmod(0o755)
+    # Not below the test's own folder, into which nobody else may look.
+    request.addfinalizer(lambda: shutil.rmtree(own))
+    own = Path(tempfile.mkdtemp(prefix="pycrust-unprivileged-"))
+    if os.getuid() == 0:
+        os.chown(own, OTHER, OTHER)
     outcome = subprocess.run(
-        [sys.executable, "-c", dedent(source), f"/tmp/pycrust-unprivileged-{os.getpid()}"],
+        [sys.executable, "-c", dedent(source), str(own)],
         capture_output=True, text=True, cwd=ROOT, check=False,
     )  # fmt: skip
     assert outcome.returncode == 0, outcome.stderr
