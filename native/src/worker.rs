@@ -391,6 +391,7 @@ fn change(
         handler,
         concurrency: option("concurrency")?.extract()?,
         exclusive: option("exclusive")?.extract()?,
+        refuses_late: option("refuses_late")?.extract()?,
         batching: batching(&option("batch")?)?,
         schema_hash: option("schema_hash")?.extract()?,
         schema_json: option("schema")?.extract()?,

@@ -168,6 +168,10 @@ class RpcEndpoint:
                 keeps the ones that it started with.
             freeze: Whether the globals that the handler reads stay as they are now.
             exclusive: Whether a new version waits until no call of an older one runs.
+            admission: Which calls may wait for their turn: with `"queue"`, the default, as many as the endpoint's
+                bounds allow; with `"deadline"`, those of them that will be answered in time, by what calls of the
+                handler usually take and what is queued before them. The others get RESOURCE_EXHAUSTED at once and
+                have not run. One that is alone is always tried, and so are calls that stream or want no answer.
             side_effects: Whether running it changes the world: then nobody may shadow or replay it.
 
         Returns:

@@ -41,6 +41,7 @@ class Options:
     models: Sequence[str] = ()
     freeze: bool = False
     exclusive: bool = False
+    admission: Literal["queue", "deadline"] | None = None
     side_effects: bool = False
 
     @classmethod
@@ -63,7 +64,7 @@ class Options:
 
         Raises:
             TypeError: An option is of the wrong type.
-            ValueError: `concurrency` is below 1.
+            ValueError: An option is none of its values, or out of bounds.
         """
         if self.request_schema is not None and self.request_model is not None:
             raise TypeError(f"{method}: request_model= and request_schema= both validate the arguments: give one")
@@ -91,6 +92,8 @@ class Options:
         check_models(method, self.models)
         if self.loop not in {"worker", "kernel"}:
             raise ValueError(f"{method}: loop is 'worker' or 'kernel', not {self.loop!r}")
+        if self.admission not in {None, "queue", "deadline"}:
+            raise ValueError(f"{method}: admission is 'queue' or 'deadline', not {self.admission!r}")
 
     def limit(self, kind: Kind) -> int:
         """Calls that may run at once: those of an async handler share one thread, so they are not limited."""
@@ -114,6 +117,7 @@ class RegisterOptions(TypedDict, total=False):
     models: Sequence[str]
     freeze: bool
     exclusive: bool
+    admission: Literal["queue", "deadline"] | None
     side_effects: bool
 
 

@@ -63,6 +63,8 @@ class Registration:
     #: Whether its calls are recorded.
     record: bool = True
     exclusive: bool = False
+    #: Whether a call that would not be answered in time is refused when it comes.
+    refuses_late: bool = False
     #: Whether running it changes the world, so that nobody may run it to try something.
     side_effects: bool = False
     #: Slots of the models that its calls get.
@@ -112,6 +114,7 @@ class Registration:
             "concurrency": self.concurrency,
             **batching.details(self.batch),
             "exclusive": self.exclusive,
+            "refuses_late": self.refuses_late,
             "schema": self.schema,
             "schema_hash": self.schema_hash,
             "doc": self.doc,
@@ -235,6 +238,7 @@ def make_registration(
         tuple(options.models),
         options.freeze,
         options.exclusive,
+        options.admission == "deadline",
         options.side_effects,
         schema,
     )
@@ -247,6 +251,7 @@ def make_registration(
         batch=options.batch,
         record=options.record,
         exclusive=options.exclusive,
+        refuses_late=options.admission == "deadline",
         side_effects=options.side_effects,
         models=tuple(options.models),
         options=options,

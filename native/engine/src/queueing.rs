@@ -2,6 +2,7 @@
 
 pub(crate) mod admission;
 pub(crate) mod deadline;
+pub(crate) mod lanes;
 pub(crate) mod queue;
 pub(crate) mod registry;
 pub(crate) mod scheduler;

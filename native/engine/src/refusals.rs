@@ -86,6 +86,23 @@ pub(crate) fn in_vain(method: &str, left_ns: u64, takes_ns: u64) -> Refusal {
     )
 }
 
+pub(crate) fn too_late(method: &str, left_ns: u64, takes_ns: u64, before: usize) -> Refusal {
+    let [left, takes] = [left_ns, takes_ns].map(|ns| std::time::Duration::from_nanos(ns).as_secs_f64() * 1e3);
+    let before = match before {
+        0 => "none is queued before it but its places are taken".to_owned(),
+        1 => "1 is queued before it".to_owned(),
+        _ => format!("{before} are queued before it"),
+    };
+    Refusal::new(
+        Code::ResourceExhausted,
+        format!(
+            "the call had {left:.3} ms left when it came, calls of {method:?} take {takes:.3} ms and {before}: it would not \
+             be answered in time and was refused (admission=\"deadline\"); call less often, give it more time, or have \
+             more run at once (concurrency)"
+        ),
+    )
+}
+
 pub(crate) fn cancelled(method: &str) -> Refusal {
     Refusal::new(Code::Cancelled, format!("the call of {method:?} was cancelled before it was started"))
 }

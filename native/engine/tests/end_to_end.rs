@@ -39,6 +39,7 @@ fn engine() -> Arc<RealEngine> {
         handler,
         concurrency: 1,
         exclusive: false,
+        refuses_late: false,
         batching: None,
         schema_hash: 0,
         // Long enough that the answer to `pycrust.methods` is a large frame.

@@ -1,4 +1,5 @@
-//! Calls that leave their queue without being started: cancelled, expired, superseded, built against another schema.
+//! Calls that leave their queue without being started: cancelled, expired, superseded, built against another schema; or that
+//! are not let into it, since they would be answered too late.
 
 use pycrust_transport::faults::reached;
 use pycrust_transport::{Link, monotonic_ns};
@@ -40,6 +41,9 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             Unstarted::Cancelled => refusals::cancelled(&method()),
             Unstarted::Expired => refusals::expired(&method(), now_ns.saturating_sub(call.sent_ns)),
             Unstarted::InVain { left_ns, takes_ns } => refusals::in_vain(&method(), left_ns, takes_ns),
+            Unstarted::TooLate { left_ns, takes_ns, before } => {
+                refusals::too_late(&method(), left_ns, takes_ns, before)
+            }
             Unstarted::Superseded => refusals::superseded(&method()),
             Unstarted::OtherSchema { live, version } => {
                 let changes = {

@@ -9,6 +9,11 @@ use pycrust_transport::{Attachments, CallProgress, Link};
 use crate::clients::client::Client;
 use crate::clients::ongoing::Ongoing;
 
+/// When a call that never expires is due after it was received: the client's usual deadline.
+const USUAL_NS: u64 = 30_000_000_000;
+/// When a call is due at the latest: it would otherwise wait for ever while its client makes others that expire sooner.
+const LONGEST_NS: u64 = 300_000_000_000;
+
 /// One received call. Its bytes are copied out of shared memory: the caller can't change them after
 /// they were checked, and the slot is free for the next call. Large arrays stay where they are.
 pub(crate) struct Call<L: Link> {
@@ -104,6 +109,12 @@ impl<L: Link> Call<L> {
     /// How long after its publishing it expires, in nanoseconds; 0 is never.
     pub(crate) fn deadline_ns(&self) -> u64 {
         self.expires_ns.map_or(0, |expires| expires.saturating_sub(self.sent_ns))
+    }
+
+    /// By when it should be answered, which is what queues order it by.
+    pub(crate) fn due_ns(&self) -> u64 {
+        let usual = || self.received_ns.saturating_add(USUAL_NS);
+        self.expires_ns.unwrap_or_else(usual).min(self.received_ns.saturating_add(LONGEST_NS))
     }
 
     /// Bytes of the heap that it holds while it waits.

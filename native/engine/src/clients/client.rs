@@ -32,6 +32,8 @@ pub(crate) struct Client<L> {
     pub(crate) ongoing: Mutex<HashMap<u64, Arc<Ongoing>>>,
     /// How well its calls were expected.
     pub(crate) anticipated: Anticipated,
+    /// The round of its next turn, of those in which clients share threads; under the scheduler's lock.
+    pub(crate) turn: AtomicU64,
     /// Cancelled calls that were looked for.
     cancels: AtomicU64,
     /// The connection failed or the client is gone: nothing is received or sent any more.
@@ -65,6 +67,7 @@ impl<L: Link> Client<L> {
             outbox: Outbox::new(waiting),
             ongoing: Mutex::default(),
             anticipated: Anticipated::default(),
+            turn: AtomicU64::new(0),
             cancels: AtomicU64::new(0),
             gone: AtomicBool::new(false),
         }

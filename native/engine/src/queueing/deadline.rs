@@ -1,4 +1,5 @@
-//! Calls whose turn comes too late: their deadline has passed, they were cancelled, or their client is gone.
+//! Calls whose turn comes too late: their deadline has passed, they were cancelled, or their client is gone; and those of
+//! which that is known when they come.
 
 use pycrust_protocol::header::flags;
 use pycrust_transport::Link;
@@ -20,6 +21,15 @@ pub(crate) enum Unstarted {
         left_ns: u64,
         /// Nanoseconds that calls of its method take.
         takes_ns: u64,
+    },
+    /// So much comes before it that it would not be answered in time; found when it came.
+    TooLate {
+        /// Nanoseconds left.
+        left_ns: u64,
+        /// Nanoseconds that calls of its method take.
+        takes_ns: u64,
+        /// Calls in the queue that come before it.
+        before: usize,
     },
     /// Its caller was built against a schema that this version doesn't go on with.
     OtherSchema { live: u64, version: u32 },
@@ -47,15 +57,37 @@ pub(crate) fn unstarted<L: Link>(call: &Call<L>, now_ns: u64) -> Option<Unstarte
 /// ends, and one that wants no answer after its deadline, too.
 pub(crate) fn in_vain<L: Link>(call: &Call<L>, now_ns: u64, takes_ns: Option<u64>) -> Option<Unstarted> {
     let (left_ns, takes_ns) = (call.expires_ns?.saturating_sub(now_ns), takes_ns?);
-    let answered_at_its_end = call.flags & (flags::STREAM | flags::UPLOAD | flags::ONE_WAY) == 0;
-    (answered_at_its_end && is_too_little(left_ns, call.deadline_ns(), takes_ns))
+    (answered_at_its_end(call) && is_too_little(left_ns, call.deadline_ns(), takes_ns))
         .then_some(Unstarted::InVain { left_ns, takes_ns })
 }
 
+/// Why this call, which has come, is not to be queued: `before` others come before it, and once it has waited `wait_ns` for
+/// them, what is left is less than it takes.
+pub(crate) fn ends_too_late<L: Link>(
+    call: &Call<L>,
+    wait_ns: u64,
+    takes_ns: u64,
+    before: usize,
+) -> Option<Unstarted> {
+    let left_ns = call.expires_ns?.saturating_sub(call.received_ns);
+    (answered_at_its_end(call) && left_ns < wait_ns.saturating_add(with_reserve(takes_ns)))
+        .then_some(Unstarted::TooLate { left_ns, takes_ns, before })
+}
+
+/// Whether a call is of use only if it ends in time.
+fn answered_at_its_end<L: Link>(call: &Call<L>) -> bool {
+    call.flags & (flags::STREAM | flags::UPLOAD | flags::ONE_WAY) == 0
+}
+
 /// Whether the queue has left a call too little of its time: less than half of it, so that one whose caller gave it little
-/// is still tried, and less than a call takes, with a quarter for those that take longer than most.
+/// is still tried, and less than a call takes.
 fn is_too_little(left_ns: u64, deadline_ns: u64, takes_ns: u64) -> bool {
-    left_ns < deadline_ns / 2 && left_ns < takes_ns.saturating_add(takes_ns / 4)
+    left_ns < deadline_ns / 2 && left_ns < with_reserve(takes_ns)
+}
+
+/// What a call takes, with a quarter for those that take longer than most.
+fn with_reserve(takes_ns: u64) -> u64 {
+    takes_ns.saturating_add(takes_ns / 4)
 }
 
 #[cfg(test)]

@@ -40,6 +40,8 @@ pub enum Change<H> {
         concurrency: usize,
         /// Whether it waits for running calls of older versions too, instead of overlapping with them.
         exclusive: bool,
+        /// Whether a call that would not be answered in time is refused when it comes.
+        refuses_late: bool,
         /// Whether its calls run many at once; one batch then counts as one call of `concurrency`.
         batching: Option<Batching>,
         /// The hash of the schema; 0 where there is none.
@@ -77,6 +79,8 @@ pub(crate) struct Version<H> {
     pub(crate) concurrency: usize,
     /// Whether running calls of older versions count.
     pub(crate) exclusive: bool,
+    /// Whether a call that would not be answered in time is refused when it comes.
+    pub(crate) refuses_late: bool,
     /// Whether its calls run many at once.
     pub(crate) batching: Option<Batching>,
     /// The hash of the schema; 0 where there is none.
@@ -276,6 +280,7 @@ mod tests {
             handler: number,
             concurrency: 1,
             exclusive: false,
+            refuses_late: false,
             batching: None,
             schema_hash: 0,
             schema_json: String::new(),

@@ -10,6 +10,7 @@ mod threads;
 use std::any::Any;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use pycrust_protocol::header::flags;
@@ -124,8 +125,11 @@ pub(crate) struct Scheduler<H: Send + Sync + 'static, L: Link> {
     pub(crate) queues: Vec<Queue<L>>,
     /// Each method's calls that had a turn and wait for the next one.
     resumable: Vec<VecDeque<Box<dyn Resumable<H>>>>,
-    /// Methods that may have a call to start, in the order of their turns.
+    /// Methods that may have a call to start or one that goes on, in the order of their turns; of those that start one, which
+    /// does is chosen at each turn.
     listed: VecDeque<usize>,
+    /// The round of the last turn, of those in which clients start calls.
+    round: u64,
     /// Methods that have taken what one may while the last threads are kept for others.
     held_back: Vec<usize>,
     /// Methods whose calls wait for others to make a batch with.
@@ -174,6 +178,7 @@ impl<H: Send + Sync + 'static, L: Link> Scheduler<H, L> {
             queues: Vec::new(),
             resumable: Vec::new(),
             listed: VecDeque::new(),
+            round: 0,
             held_back: Vec::new(),
             gathering: Vec::new(),
             stirred: false,
@@ -222,17 +227,21 @@ impl<H: Send + Sync + 'static, L: Link> Scheduler<H, L> {
         }
     }
 
-    /// Queues a call; gives it back if its method was removed. What it takes the place of is
-    /// left in `superseded`.
+    /// Queues a call; gives it back if its method was removed, or with the reason if that refuses it. What it takes the
+    /// place of is left in `superseded`.
     pub(crate) fn enqueue(
         &mut self,
         index: usize,
         call: Call<L>,
         superseded: &mut Vec<Call<L>>,
-    ) -> Result<(), Call<L>> {
+    ) -> Result<(), (Call<L>, Option<Unstarted>)> {
         match self.registry.live_version(index) {
             Some(version) if self.phase == Phase::Serving => {
                 let queue = &mut self.queues[index];
+                // First: one that is refused takes nobody's place.
+                if let Some(reason) = queue.refuses(&call, version) {
+                    return Err((call, Some(reason)));
+                }
                 if call.flags & flags::LATEST != 0 {
                     let older = queue.supersede(call.client.id);
                     self.queued -= older.len();
@@ -250,7 +259,7 @@ impl<H: Send + Sync + 'static, L: Link> Scheduler<H, L> {
                 }
                 Ok(())
             }
-            _ => Err(call),
+            _ => Err((call, None)),
         }
     }
 
@@ -334,13 +343,13 @@ impl<H: Send + Sync + 'static, L: Link> Scheduler<H, L> {
         self.stirred || self.can_pop()
     }
 
-    /// Starts the next call, methods and clients in turns.
+    /// Starts the next call.
     pub(crate) fn pop(&mut self, now_ns: u64, fallout: &mut Fallout<H, L>) -> Option<Start<H, L>> {
         if !self.gathering.is_empty() {
             self.gathered();
         }
         while self.can_pop() && fallout.calls.len() < MAX_FALLOUT {
-            let index = self.listed.pop_front()?;
+            let index = self.next_listed()?;
             let few_left = self.running + self.kept() >= self.max_running + self.lent;
             let queue = &mut self.queues[index];
             queue.listed = false;
@@ -348,16 +357,17 @@ impl<H: Send + Sync + 'static, L: Link> Scheduler<H, L> {
                 self.held_back.push(index);
                 continue;
             }
-            // Those that go on and those that start take turns.
-            let resumed = self.resumable[index].front().is_some_and(|job| queue.has_room(job.live_version()))
-                && (queue.is_empty() || queue.resumes_next());
-            if resumed && let Some(job) = self.resumable[index].pop_front() {
+            if self.goes_on(index)
+                && let Some(job) = self.resumable[index].pop_front()
+            {
+                let queue = &mut self.queues[index];
+                queue.resumed();
                 queue.started(job.live_version().number);
                 self.background -= usize::from(job.life() == self.life);
                 return Some(self.start(index, Work::Resumed(job), Vec::new(), now_ns));
             }
             let Some(version) = self.registry.to_start(index).cloned() else { continue };
-            if !queue.has_room(&version) {
+            if !self.queues[index].has_room(&version) {
                 continue;
             }
             let Some(first) = self.take(index, &version, now_ns, fallout) else {
@@ -370,11 +380,44 @@ impl<H: Send + Sync + 'static, L: Link> Scheduler<H, L> {
                     companions.extend(self.take(index, &version, now_ns, fallout));
                 }
             }
+            self.has_had_turn(&first);
             self.queues[index].started(version.number);
             self.emptied(index, fallout);
             return Some(self.start(index, Work::Call(first, version), companions, now_ns));
         }
         None
+    }
+
+    /// Takes the method whose turn it is from the list. If its turn is to start a call, that goes to the method that has
+    /// the call to start: clients take turns, and a client's turn is for its call that is due first.
+    fn next_listed(&mut self) -> Option<usize> {
+        if self.listed.len() > 1 && !self.listed.front().is_some_and(|index| self.goes_on(*index)) {
+            let next = (0..self.listed.len()).filter_map(|at| Some((self.turn(self.listed[at])?, at))).min();
+            if let Some((_, at)) = next {
+                self.listed.swap(0, at);
+            }
+        }
+        self.listed.pop_front()
+    }
+
+    /// By what turns to start a call are ordered: the lower comes first. `None` if its turn is not to start one.
+    fn turn(&self, index: usize) -> Option<(u64, u64)> {
+        let (due_ns, call) = self.queues[index].first().filter(|_| !self.goes_on(index))?;
+        Some((call.client.turn.load(Ordering::Relaxed), due_ns))
+    }
+
+    /// The client of a call that is started has had its turn.
+    fn has_had_turn(&mut self, call: &Call<L>) {
+        self.round = self.round.max(call.client.turn.load(Ordering::Relaxed));
+        call.client.turn.store(self.round + 1, Ordering::Relaxed);
+    }
+
+    /// Whether the method's turn is for a call that goes on: those that do and those that start take turns.
+    fn goes_on(&self, index: usize) -> bool {
+        let queue = &self.queues[index];
+        let starts = || self.registry.to_start(index).is_some_and(|version| queue.has_room(version));
+        self.resumable[index].front().is_some_and(|job| queue.has_room(job.live_version()))
+            && (queue.is_empty() || !queue.resumed_last() || !starts())
     }
 
     /// Threads that no method gets of which a call runs already: one with slow calls may run many at once, and would
@@ -462,9 +505,21 @@ impl<H: Send + Sync + 'static, L: Link> Scheduler<H, L> {
     }
 
     /// A call that had no thread ended.
-    pub(crate) fn ended_in_background(&mut self, index: usize, number: u32, holds: bool, life: u64) {
+    pub(crate) fn ended_in_background(
+        &mut self,
+        index: usize,
+        number: u32,
+        holds: bool,
+        run_ns: Option<u64>,
+        life: u64,
+    ) {
         if holds {
             self.queues[index].ended(number, None);
+            // Where calls wait for a place on an event loop, and are to be told how long.
+            let asked = self.registry.to_start(index).is_some_and(|version| version.refuses_late);
+            if let Some(run_ns) = run_ns.filter(|_| asked) {
+                self.queues[index].took(number, run_ns);
+            }
         }
         if life == self.life {
             self.background -= 1;

@@ -265,7 +265,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         if arrived.is_empty() {
             return;
         }
-        let (mut refused, mut superseded, mut rehearsed) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut refused, mut unstarted, mut rehearsed) = (Vec::new(), Vec::new(), Vec::new());
         {
             let mut scheduler = self.scheduler.lock();
             if let Some(now_ns) = away_until_ns
@@ -281,13 +281,15 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
                 // Under the lock: a client that goes after this finds its call in the queue.
                 let mut older = Vec::new();
                 let queued = if call.client.is_gone() {
-                    Err(call)
+                    Err((call, None))
                 } else {
                     scheduler.enqueue(index, call, &mut older)
                 };
-                superseded.extend(older.into_iter().map(|call| (index, call)));
-                if let Err(call) = queued {
-                    refused.push((index, call, scheduler.phase));
+                unstarted.extend(older.into_iter().map(|call| (index, call, Unstarted::Superseded)));
+                match queued {
+                    Ok(()) => {}
+                    Err((call, Some(reason))) => unstarted.push((index, call, reason)),
+                    Err((call, None)) => refused.push((index, call, scheduler.phase)),
                 }
             }
         }
@@ -300,8 +302,8 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
                 self.deliver(&call.client, header, call.id, Code::Ok, body, Patience::Hurries);
             }
         }
-        for (index, call) in superseded {
-            self.settle_unstarted(index, &call, Unstarted::Superseded, monotonic_ns(), Patience::Hurries);
+        for (index, call, reason) in unstarted {
+            self.settle_unstarted(index, &call, reason, monotonic_ns(), Patience::Hurries);
         }
         for (index, call, phase) in refused {
             self.admission.unqueue(&call.client.account, call.weight());

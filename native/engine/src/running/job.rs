@@ -448,7 +448,9 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
             let number = self.version.number;
             match self.place {
                 Place::Thread => scheduler.ended(index, number, run_ns, self.ticket, self.life),
-                Place::Background { holds } => scheduler.ended_in_background(index, number, holds, self.life),
+                Place::Background { holds } => {
+                    scheduler.ended_in_background(index, number, holds, run_ns, self.life);
+                }
             }
             if scheduler.phase != Phase::Serving {
                 engine.quiet.notify_all();

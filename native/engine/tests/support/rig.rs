@@ -164,6 +164,7 @@ pub fn registration(method: &str, concurrency: usize, handler: Handler) -> Chang
         handler,
         concurrency,
         exclusive: false,
+        refuses_late: false,
         batching: None,
         schema_hash: 0,
         schema_json: String::new(),

@@ -49,6 +49,7 @@ pub fn worker<L: Link>(endpoint: &str, given: &Arc<Mutex<Vec<u8>>>) -> Arc<Worke
         handler,
         concurrency: 1,
         exclusive: false,
+        refuses_late: false,
         batching: None,
         schema_hash: 5,
         schema_json: "{}".into(),
