@@ -47,6 +47,16 @@ struct Options {
     /// A call's time in milliseconds.
     #[arg(long, default_value_t = 1000)]
     timeout_ms: u64,
+    /// The time of half of the calls in milliseconds, where it is a shorter one.
+    #[arg(long)]
+    short_ms: Option<u64>,
+    /// How long the calls of that half have the worker compute, in microseconds, if it is not to choose.
+    #[arg(long, requires = "short_ms")]
+    short_work_us: Option<u64>,
+    /// Has calls wait in the order in which they came: the worker is told of all that they have the longer time, and those
+    /// with the shorter one are cancelled at its end.
+    #[arg(long, requires = "short_ms")]
+    first_come: bool,
     /// Calls wait for a place within their time, where they would fail for want of one.
     #[arg(long)]
     wait: bool,
@@ -58,6 +68,8 @@ struct Options {
 /// One call as its caller saw it.
 struct Call {
     number: u64,
+    /// Whether its time was the shorter one.
+    short: bool,
     /// The code's name, `OK` for the number that was sent.
     code: &'static str,
     may_have_run: bool,
@@ -126,7 +138,8 @@ async fn offer(
     held: mpsc::Sender<()>,
 ) -> anyhow::Result<u64> {
     let method: Arc<str> = options.method.as_str().into();
-    let timeout = Duration::from_millis(options.timeout_ms);
+    let long = Duration::from_millis(options.timeout_ms);
+    let short = options.short_ms.map(Duration::from_millis);
     let pace = Pace::new(TICKS)?;
     let begun = Instant::now();
     let until = options.seconds.map(|seconds| begun + Duration::from_secs_f64(seconds));
@@ -137,8 +150,20 @@ async fn offer(
         for (number, client) in (sent..due).zip(clients.iter().cycle()) {
             let (client, method, calls, held) =
                 (client.clone(), Arc::clone(&method), Arc::clone(calls), held.clone());
+            let short = short.filter(|_| is_short(number));
+            let work_us = options.short_work_us.filter(|_| short.is_some());
+            let told = short.filter(|_| !options.first_come).unwrap_or(long);
             tokio::spawn(async move {
-                let call = one(&client, &method, timeout, number).await;
+                let answer = one(&client, &method, told, number, work_us);
+                let call = match short {
+                    Some(short) => match tokio::time::timeout(short, answer).await {
+                        Ok(call) => Call { short: true, ..call },
+                        Err(_) => {
+                            Call { number, short: true, code: "cancelled", may_have_run: true, took: short }
+                        }
+                    },
+                    None => answer.await,
+                };
                 calls.lock().unwrap_or_else(PoisonError::into_inner).push(call);
                 drop(held);
             });
@@ -148,16 +173,26 @@ async fn offer(
     Ok(sent)
 }
 
-async fn one(client: &RpcClient, method: &str, timeout: Duration, number: u64) -> Call {
+/// Whether a call's time is the shorter one: half of any clients' calls, in no rhythm.
+fn is_short(number: u64) -> bool {
+    // 2^64 by the golden ratio, as Fibonacci hashing has it.
+    number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 63 == 1
+}
+
+async fn one(client: &RpcClient, method: &str, timeout: Duration, number: u64, work_us: Option<u64>) -> Call {
     let sent = Instant::now();
-    let answer = client.request(method).timeout(timeout).send::<_, u64>(&(number,)).await;
+    let request = client.request(method).timeout(timeout);
+    let answer = match work_us {
+        Some(micros) => request.send::<_, u64>(&(number, micros)).await,
+        None => request.send(&(number,)).await,
+    };
     let took = sent.elapsed();
     let (code, may_have_run) = match answer.map(Reply::into_value) {
         Ok(back) if back == number => ("OK", true),
         Ok(_) => ("another call's answer", true),
         Err(error) => (error.code().name(), error.may_have_run()),
     };
-    Call { number, code, may_have_run, took }
+    Call { number, short: false, code, may_have_run, took }
 }
 
 fn write_history(out: &mut impl Write, calls: &[Call]) -> anyhow::Result<()> {
@@ -184,10 +219,12 @@ fn report(calls: &[Call], sent: u64, took: Duration, after: Duration) -> anyhow:
             (code, json!({ "calls": times.len(), "p50": p50, "p90": p90, "p99": p99, "p999": p999 }))
         })
         .collect();
+    let in_time = |short| calls.iter().filter(|call| call.code == "OK" && call.short == short).count();
     Ok(json!({
         "sent": sent,
         "seconds": took.as_secs_f64(),
         "codes": codes,
+        "in_time": { "short": in_time(true), "long": in_time(false) },
         "after_us": after.as_secs_f64() * 1e6,
     }))
 }

@@ -17,8 +17,8 @@ use crate::connection::waiting::{Tokio, Waiting};
 use crate::shared::Shared;
 
 /// The longest that a pacer is awake before a tick, where nobody says otherwise: this, and this part of a period.
-const MOST_EARLY: Duration = Duration::from_micros(500);
-const PART_EARLY: u32 = 20;
+const MOST_EARLY: Duration = Duration::from_micros(800);
+const PART_EARLY: u32 = 10;
 /// Rehearsals before one tick, at most.
 const REHEARSALS: usize = 3;
 /// A call whose arguments are longer is not rehearsed.
@@ -98,7 +98,7 @@ impl Ticks {
     /// Whether there is time for one more rehearsal, after so many.
     pub(crate) fn can_rehearse(&self, rehearsed: usize, due_ns: u64, now_ns: u64) -> bool {
         let takes = if rehearsed == 0 { &self.first } else { &self.again };
-        rehearsed < REHEARSALS && now_ns.saturating_add(takes.most_ns()) <= due_ns
+        rehearsed < REHEARSALS && now_ns.saturating_add(takes.usual_ns()) <= due_ns
     }
 
     /// One has taken so long, after so many.
@@ -177,7 +177,7 @@ impl Pacer {
         self
     }
 
-    /// The longest that it is awake before a tick: by default 500 µs and a twentieth of the period, whichever is less; it is
+    /// The longest that it is awake before a tick: by default 800 µs or a tenth of the period, whichever is less; it is
     /// less where it needs less. With zero it only sleeps: ticks come some tens of microseconds late, and their calls are
     /// slow.
     #[must_use]

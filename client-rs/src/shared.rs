@@ -172,7 +172,6 @@ impl Shared {
             window,
             when_full: self.options.when_full,
             next_ns: self.next_tick_ns.load(Ordering::Relaxed),
-            core: 0,
             wait_for_ready: call.wait_for_ready.unwrap_or(self.options.wait_for_ready),
             idle_timeout: call.idle_timeout,
         })

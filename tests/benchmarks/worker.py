@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterator  # annotations are resolved when 
 from pycrust import Batch, RealTime, RpcEndpoint
 from tests.benchmarks.handler import AddArgs, add
 
-#: Nanoseconds of its thread's processor time that a call of `work` takes.
-WORK_NS = 1_000_000
+#: Microseconds of its thread's processor time that a call of `work` takes, unless it says.
+WORK_US = 1000
 #: Microseconds that the C call of `--busy lock` holds the interpreter.
 HELD_US = 20_000
 
@@ -57,6 +57,7 @@ def main() -> None:
     parser.add_argument("--methods", type=int, default=1)
     parser.add_argument("--record-all", action="store_true", help="every call, whatever the rate")
     parser.add_argument("--ticks", action="store_true", help="handlers that take them in each form")
+    parser.add_argument("--admission", choices=("queue", "deadline"), default="queue", help="of calls of `work`")
     parser.add_argument("--max-in-flight", type=int, default=65_536)
     parser.add_argument("--max-in-flight-per-client", type=int, default=16_384)
     parser.add_argument("--cores", type=int, action="append", help="real time: a core for its threads")
@@ -79,9 +80,9 @@ def main() -> None:
     def add_batched(calls: list[AddArgs]) -> list[int]:
         return [add(args.a, args.b) for args in calls]
 
-    @endpoint.register
-    def work(number: int) -> int:
-        until = time.thread_time_ns() + WORK_NS
+    @endpoint.register(admission=options.admission)
+    def work(number: int, micros: int = WORK_US) -> int:
+        until = time.thread_time_ns() + 1000 * micros
         while time.thread_time_ns() < until:
             pass
         return number

@@ -112,6 +112,7 @@ class TestRefused:
             ({"concurrency": 33}, ValueError, r"more than the 32 threads .*max_threads=33\)"),
             ({"concurrency": True}, TypeError, "is an int"),
             ({"concurrency": 1.5}, TypeError, "is an int"),
+            ({"admission": "late"}, ValueError, "admission is 'queue' or 'deadline', not 'late'"),
             ({"context": 3}, TypeError, "context manager"),
             ({"request_model": dict}, TypeError, "BaseModel"),
             ({"warmup": [1, 2]}, ValueError, "warm-up failed"),

@@ -156,3 +156,14 @@ def test_options_count(endpoint):
         endpoint.register(f, **options)
         versions.append(endpoint["f"].version)
     assert versions == [1, 1, 2, 2, 3, 4]
+
+
+def test_the_usual_admission_is_the_one_without_a_word(endpoint):
+    def f() -> int:
+        return 1
+
+    versions = []
+    for admission in (None, "queue", "deadline", "deadline", None):
+        endpoint.register(f, admission=admission)
+        versions.append(endpoint["f"].version)
+    assert versions == [1, 1, 2, 2, 3]

@@ -69,8 +69,6 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) when_full: WhenFull,
     /// When its caller means to call again, on `CLOCK_MONOTONIC`; 0 if it has no pace.
     pub(crate) next_ns: u64,
-    /// The processor on which its caller sleeps for the answer, counted from 1; 0 if it polls.
-    pub(crate) core: u16,
     /// Whether it waits for a worker that can take it.
     pub(crate) wait_for_ready: bool,
     /// How long a call that streams may be silent.
@@ -189,7 +187,7 @@ impl Outgoing<'_> {
             trace: self.trace,
             stream_credit: if self.flags & flags::STREAM != 0 { self.window } else { 0 },
             stream_seq: 0,
-            core: self.core,
+            core: current_core(),
             next_ns: self.next_ns.saturating_sub(self.sent_ns),
             stream_bytes: if self.flags & flags::STREAM != 0 { STREAM_WINDOW_BYTES } else { 0 },
         })
@@ -228,7 +226,6 @@ pub(crate) async fn run<W: Waiting>(
     let making = Making::begin(call.started_ns);
     let polls = waiting.may_poll(guard.alone, &making);
     let polls = if polls { session.spin.budget(call.started_ns) } else { None };
-    call.core = if polls.is_none() && guard.alone { current_core() } else { 0 };
     send(waiting, session, call, &mut guard).await?;
     let answer = match session.answer_inline(guard.id, polls) {
         Some(answer) => {

@@ -29,6 +29,8 @@ pub struct Config {
     /// What may be spent for each client on being awake before its calls, where they have a rhythm: a share of a core; 0
     /// is nothing, and five times as much may be spent for all.
     pub anticipation: f64,
+    /// Whether a thread that is awake for a client's call leaves the core to it on which that client runs.
+    pub leaves_core: bool,
 }
 
 impl Config {
@@ -60,6 +62,7 @@ impl Default for Config {
             max_waiting_bytes: 1 << 30,
             spin: None,
             anticipation: SHARE,
+            leaves_core: true,
         }
     }
 }

@@ -5,7 +5,7 @@
 //! call while they are detached from the interpreter, run it attached, and [answer](Job::respond).
 //!
 //! A frame's way: `receiving::intake` takes it (the leader's work), `queueing::admission` bounds it, `queue` holds
-//! it, `scheduler` starts it, `running::job` is it while it runs, `answering::deliver` sends the answer or leaves it
+//! it, in the order that `lanes` has, `scheduler` starts it, `running::job` is it while it runs, `answering::deliver` sends the answer or leaves it
 //! in the client's `outbox`. `receiving::builtin` answers the worker's own methods, `queueing::watchdog` takes the
 //! lead from a leader whose call is long, `measuring::metrics` counts. `clients::ongoing` is what a caller says later:
 //! cancel, credit, more arguments. `recording::recorder` keeps the last calls, as many as `sampler` lets it; `scrub`

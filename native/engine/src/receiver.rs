@@ -47,6 +47,8 @@ pub(crate) struct Attended<L> {
     pub(crate) rhythm: Rhythm,
     /// What may be spent on being awake in time for them.
     pub(crate) budget: Budget,
+    /// The core on which it ran when it called last, counted from 1; 0 if it does not say.
+    pub(crate) core: u16,
     /// What the last rehearsal took. It counts only if no call follows: one that does would have taken as much longer.
     pub(crate) rehearsed_ns: u64,
     /// The last one, if it is to be rehearsed: its method's index and its arguments.
@@ -60,6 +62,7 @@ impl<L: Link> Attended<L> {
             false_alarms: 0,
             rhythm: Rhythm::new(),
             budget: Budget::new(),
+            core: 0,
             rehearsed_ns: 0,
             last: None,
         }
@@ -80,6 +83,7 @@ impl<L: Link> Attended<L> {
     /// It has sent these calls.
     pub(crate) fn called(&mut self, calls: &[(usize, Call<L>)]) {
         for (index, call) in calls {
+            self.core = call.core;
             if call.rehearses {
                 self.rhythm.rehearsed_by_caller(call.sent_ns, call.next_ns);
                 continue;

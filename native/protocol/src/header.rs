@@ -95,7 +95,7 @@ pub struct RequestHeader {
     pub stream_credit: u32,
     /// Position of this item in the arguments, from 0; of their end, how many there were.
     pub stream_seq: u32,
-    /// The processor on which the caller sleeps for the answer, counted from 1; 0 does not say, or it polls.
+    /// The core on which the caller runs, counted from 1; 0 does not say.
     pub core: u16,
     /// Bytes of the answer's items that the caller has room for.
     pub stream_bytes: u64,

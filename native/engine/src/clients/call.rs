@@ -31,6 +31,8 @@ pub(crate) struct Call<L: Link> {
     pub(crate) expires_ns: Option<u64>,
     /// How long after `sent_ns` its caller means to call again; 0 does not say.
     pub(crate) next_ns: u64,
+    /// The core on which its caller runs, counted from 1; 0 does not say.
+    pub(crate) core: u16,
     /// Whether it is only rehearsed: everything is done but the handler's part.
     pub(crate) rehearses: bool,
     /// The schema hash that the caller was built against; 0 is any.
@@ -66,6 +68,7 @@ impl<L: Link> Call<L> {
             received_ns,
             expires_ns: (header.deadline_ns != 0).then(|| sent_ns.saturating_add(header.deadline_ns)),
             next_ns: header.next_ns,
+            core: header.core,
             rehearses: false,
             schema_pin: header.schema_pin,
             trace: header.trace,

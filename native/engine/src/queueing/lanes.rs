@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 /// What waits, by clients.
 pub(crate) struct Lanes<T> {
     /// A lane for each client that has something here, the one that came first to the front.
-    lanes: VecDeque<Lane<T>>,
+    by_client: VecDeque<Lane<T>>,
     /// An emptied lane's memory, for the next lane.
     spare: VecDeque<Waiting<T>>,
     /// What waits in all lanes.
@@ -45,7 +45,7 @@ struct Waiting<T> {
 
 impl<T> Lanes<T> {
     pub(crate) fn new() -> Self {
-        Self { lanes: VecDeque::new(), spare: VecDeque::new(), len: 0, round: 0, next: 0 }
+        Self { by_client: VecDeque::new(), spare: VecDeque::new(), len: 0, round: 0, next: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -56,38 +56,40 @@ impl<T> Lanes<T> {
     pub(crate) fn push(&mut self, client: u64, due_ns: u64, what: T) {
         self.len += 1;
         // From the back: a burst comes from one client, and its lane was the last to be made.
-        let found = self.lanes.iter().rposition(|lane| lane.client == client);
+        let found = self.by_client.iter().rposition(|lane| lane.client == client);
         let at = found.unwrap_or_else(|| {
             // Its turn is in the next round: it may have had one in this.
-            self.lanes.push_back(Lane {
+            self.by_client.push_back(Lane {
                 client,
                 round: self.round + 1,
                 due_ns,
                 in_order: std::mem::take(&mut self.spare),
                 early: VecDeque::new(),
             });
-            self.lanes.len() - 1
+            self.by_client.len() - 1
         });
-        if self.lanes[at].push(due_ns, what) && self.lanes[at].turn() < self.lanes[self.next].turn() {
+        if self.by_client[at].push(due_ns, what)
+            && self.by_client[at].turn() < self.by_client[self.next].turn()
+        {
             self.next = at;
         }
     }
 
     /// What is next, and when it is due.
     pub(crate) fn first(&self) -> Option<(u64, &T)> {
-        let lane = self.lanes.get(self.next)?;
+        let lane = self.by_client.get(self.next)?;
         Some((lane.due_ns, lane.first()?))
     }
 
     /// Takes out what is next; the next turn in this round is another client's.
     pub(crate) fn pop(&mut self) -> Option<T> {
-        let lane = self.lanes.get_mut(self.next)?;
+        let lane = self.by_client.get_mut(self.next)?;
         let what = lane.pop()?;
         self.round = lane.round;
         lane.round += 1;
         self.len -= 1;
         if lane.is_empty()
-            && let Some(lane) = self.lanes.remove(self.next)
+            && let Some(lane) = self.by_client.remove(self.next)
         {
             self.spare = lane.in_order;
         }
@@ -98,13 +100,13 @@ impl<T> Lanes<T> {
     /// How many come before one of this client that were added now and is due then. Of the client's own, those that
     /// `make_way` for it, if any do, don't count.
     pub(crate) fn before(&self, client: u64, due_ns: u64, make_way: Option<&dyn Fn(&T) -> bool>) -> usize {
-        let lane = self.lanes.iter().find(|lane| lane.client == client);
+        let lane = self.by_client.iter().find(|lane| lane.client == client);
         let (own_round, own) = lane.map_or((self.round + 1, 0), |lane| {
             let going = make_way.map_or(0, |make_way| lane.going_before(due_ns, make_way));
             (lane.round, lane.before(due_ns) - going)
         });
         let round = own_round + own as u64;
-        let others = self.lanes.iter().filter(|lane| lane.client != client && lane.round <= round);
+        let others = self.by_client.iter().filter(|lane| lane.client != client && lane.round <= round);
         let before = others.map(|lane| {
             // In earlier rounds whatever they are due, and in the same one what is due as early.
             let earlier = lane.len().min((round - lane.round) as usize);
@@ -116,22 +118,22 @@ impl<T> Lanes<T> {
     /// Takes out what `condemned` names.
     pub(crate) fn remove(&mut self, mut condemned: impl FnMut(&T) -> bool, out: &mut Vec<T>) {
         let removed = out.len();
-        for lane in &mut self.lanes {
+        for lane in &mut self.by_client {
             lane.remove(&mut condemned, out);
         }
         self.len -= out.len() - removed;
-        self.lanes.retain(|lane| !lane.is_empty());
+        self.by_client.retain(|lane| !lane.is_empty());
         self.choose();
     }
 
     /// All that waits, in any order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.lanes.iter().flat_map(Lane::iter)
+        self.by_client.iter().flat_map(Lane::iter)
     }
 
     /// Finds the lane whose turn is next.
     fn choose(&mut self) {
-        let next = self.lanes.iter().enumerate().min_by_key(|(_, lane)| lane.turn());
+        let next = self.by_client.iter().enumerate().min_by_key(|(_, lane)| lane.turn());
         self.next = next.map_or(0, |(at, _)| at);
     }
 }
@@ -281,7 +283,7 @@ mod tests {
         assert_eq!(emptied(lanes), [0, 2, 4, 6, 1, 3, 5]);
         // Equal times are never looked through.
         let lanes = with((0..100).map(|at| (1, 1000 + at / 10, at)));
-        assert!(lanes.lanes.iter().all(|lane| lane.early.is_empty()));
+        assert!(lanes.by_client.iter().all(|lane| lane.early.is_empty()));
         assert_eq!(emptied(lanes), (0..100).collect::<Vec<_>>());
     }
 
@@ -368,10 +370,12 @@ mod tests {
                         let due_ns = 4 * time + client;
                         let before = lanes.before(client, due_ns, None);
                         lanes.push(client, due_ns, number);
-                        if !model.iter().any(|(known, ..)| *known == client) {
+                        let known = model.iter().position(|(known, ..)| *known == client);
+                        let at = known.unwrap_or_else(|| {
                             model.push((client, round + 1, Vec::new()));
-                        }
-                        let (.., waiting) = model.iter_mut().find(|(known, ..)| *known == client).unwrap();
+                            model.len() - 1
+                        });
+                        let (.., waiting) = &mut model[at];
                         waiting.push((due_ns, number));
                         waiting.sort_unstable();
                         prop_assert_eq!(before, place(&model, number));

@@ -89,6 +89,16 @@ pub(crate) trait Resumable<H>: Send {
     fn into_any(self: Box<Self>) -> Box<dyn Any>;
 }
 
+/// What became of a call that was to be queued.
+pub(crate) enum Enqueued<L: Link> {
+    /// It waits for its turn.
+    Waits,
+    /// Its method refuses it.
+    Refused(Call<L>, Unstarted),
+    /// There is no such method any more, or none is served.
+    Removed(Call<L>),
+}
+
 /// What came out of the queues without being started, to be dealt with outside of the lock.
 pub(crate) struct Fallout<H: Send + Sync + 'static, L: Link> {
     /// Calls with their method's index.
@@ -227,20 +237,19 @@ impl<H: Send + Sync + 'static, L: Link> Scheduler<H, L> {
         }
     }
 
-    /// Queues a call; gives it back if its method was removed, or with the reason if that refuses it. What it takes the
-    /// place of is left in `superseded`.
+    /// Queues a call. What it takes the place of is left in `superseded`.
     pub(crate) fn enqueue(
         &mut self,
         index: usize,
         call: Call<L>,
         superseded: &mut Vec<Call<L>>,
-    ) -> Result<(), (Call<L>, Option<Unstarted>)> {
+    ) -> Enqueued<L> {
         match self.registry.live_version(index) {
             Some(version) if self.phase == Phase::Serving => {
                 let queue = &mut self.queues[index];
                 // First: one that is refused takes nobody's place.
                 if let Some(reason) = queue.refuses(&call, version) {
-                    return Err((call, Some(reason)));
+                    return Enqueued::Refused(call, reason);
                 }
                 if call.flags & flags::LATEST != 0 {
                     let older = queue.supersede(call.client.id);
@@ -257,9 +266,9 @@ impl<H: Send + Sync + 'static, L: Link> Scheduler<H, L> {
                         self.listed.push_back(index);
                     }
                 }
-                Ok(())
+                Enqueued::Waits
             }
-            _ => Err((call, None)),
+            _ => Enqueued::Removed(call),
         }
     }
 

@@ -21,7 +21,7 @@ use crate::engine::Engine;
 use crate::measuring::metrics::MAX_REPORTS;
 use crate::queueing::deadline::Unstarted;
 use crate::queueing::registry::Lookup;
-use crate::queueing::scheduler::{HAND_OVER_NS, Phase};
+use crate::queueing::scheduler::{Enqueued, HAND_OVER_NS, Phase};
 use crate::receiver::{Attended, Away, Native, Note, Receiver, Reply};
 use crate::refusals::{self, Refusal};
 
@@ -281,15 +281,15 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
                 // Under the lock: a client that goes after this finds its call in the queue.
                 let mut older = Vec::new();
                 let queued = if call.client.is_gone() {
-                    Err((call, None))
+                    Enqueued::Removed(call)
                 } else {
                     scheduler.enqueue(index, call, &mut older)
                 };
                 unstarted.extend(older.into_iter().map(|call| (index, call, Unstarted::Superseded)));
                 match queued {
-                    Ok(()) => {}
-                    Err((call, Some(reason))) => unstarted.push((index, call, reason)),
-                    Err((call, None)) => refused.push((index, call, scheduler.phase)),
+                    Enqueued::Waits => {}
+                    Enqueued::Refused(call, reason) => unstarted.push((index, call, reason)),
+                    Enqueued::Removed(call) => refused.push((index, call, scheduler.phase)),
                 }
             }
         }

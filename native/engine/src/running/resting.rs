@@ -4,12 +4,13 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use pycrust_transport::{Link, monotonic_ns};
+use pycrust_transport::{Link, leave_core, monotonic_ns};
 
 use crate::clients::call::Call;
 use crate::engine::Engine;
 use crate::measuring::anticipation::Plan;
 use crate::measuring::rhythm::Waited;
+use crate::queueing::scheduler::Enqueued;
 use crate::receiver::{Attended, Receiver};
 use crate::threads::DispatchThread;
 
@@ -126,6 +127,9 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             anticipation.late.took(woke_ns - plan.wake_ns);
         }
         attended.rhythm.awaits();
+        if self.config.leaves_core {
+            leave_core(attended.core);
+        }
         if plan.rehearses && self.rehearse(attended, woke_ns) {
             attended.rhythm.rehearsed();
             receiver.anticipation.rehearses = Some((receiver.clients[at].client.id, woke_ns));
@@ -158,19 +162,22 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         if self.admission.reserve(&attended.client.account, call.weight()).is_err() {
             return false;
         }
-        let refused = {
+        let given_back = {
             let mut scheduler = self.scheduler.lock();
             // Behind calls that wait or run it would be no rehearsal, and in their way.
             if scheduler.is_busy(*index) || !scheduler.can_rehearse(*index) {
-                Err(call)
+                Some(call)
             } else {
-                scheduler.enqueue(*index, call, &mut Vec::new())
+                match scheduler.enqueue(*index, call, &mut Vec::new()) {
+                    Enqueued::Waits => None,
+                    Enqueued::Refused(call, _) | Enqueued::Removed(call) => Some(call),
+                }
             }
         };
-        if let Err(call) = &refused {
+        if let Some(call) = &given_back {
             self.admission.unqueue(&call.client.account, call.weight());
             self.admission.release(&call.client.account);
         }
-        refused.is_ok()
+        given_back.is_none()
     }
 }
