@@ -5,24 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use pycrust_protocol::reserved::REHEARSE;
-use pycrust_transport::sync::Mutex;
 use pycrust_transport::{Lately, monotonic_ns};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-use crate::call::attempt::Outgoing;
-use crate::call::outgoing::Call;
 use crate::connection::timer::Sleep;
-use crate::connection::waiting::{Tokio, Waiting};
 use crate::shared::Shared;
 
 /// The longest that a pacer is awake before a tick, where nobody says otherwise: this, and this part of a period.
-const MOST_EARLY: Duration = Duration::from_micros(800);
+const MOST_EARLY: Duration = Duration::from_micros(200);
 const PART_EARLY: u32 = 10;
-/// Rehearsals before one tick, at most.
-const REHEARSALS: usize = 3;
-/// A call whose arguments are longer is not rehearsed.
-const MOST_REHEARSED: usize = 2048;
 
 /// What becomes of ticks whose time passes while their caller is busy, as with Tokio's `MissedTickBehavior`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -48,9 +39,6 @@ pub(crate) struct Ticks {
     early_ns: u64,
     /// How late the thread wakes.
     late: Lately,
-    /// How long the first rehearsal takes, and how long those after it.
-    first: Lately,
-    again: Lately,
     missed: u64,
     late_ns: u64,
 }
@@ -64,8 +52,6 @@ impl Ticks {
             when_missed: MissedTicks::default(),
             early_ns: nanos(MOST_EARLY.min(period / PART_EARLY)),
             late: Lately::new(),
-            first: Lately::new(),
-            again: Lately::new(),
             missed: 0,
             late_ns: 0,
         }
@@ -86,25 +72,12 @@ impl Ticks {
 
     /// Until when to sleep for one that is due then, to be awake in time.
     pub(crate) fn wake_ns(&self, due_ns: u64) -> u64 {
-        let needed_ns = self.late.most_ns() + self.first.most_ns() + self.again.most_ns();
-        due_ns.saturating_sub(needed_ns.min(self.early_ns))
+        due_ns.saturating_sub(self.late.most_ns().min(self.early_ns))
     }
 
     /// A sleep has ended that was to end then.
     pub(crate) fn woke(&mut self, wake_ns: u64, now_ns: u64) {
         self.late.took(now_ns.saturating_sub(wake_ns));
-    }
-
-    /// Whether there is time for one more rehearsal, after so many.
-    pub(crate) fn can_rehearse(&self, rehearsed: usize, due_ns: u64, now_ns: u64) -> bool {
-        let takes = if rehearsed == 0 { &self.first } else { &self.again };
-        rehearsed < REHEARSALS && now_ns.saturating_add(takes.usual_ns()) <= due_ns
-    }
-
-    /// One has taken so long, after so many.
-    pub(crate) fn rehearsed(&mut self, rehearsed: usize, took_ns: u64) {
-        let takes = if rehearsed == 0 { &mut self.first } else { &mut self.again };
-        takes.took(took_ns);
     }
 
     /// The tick that was due then comes now. When the next one is due.
@@ -140,9 +113,8 @@ fn nanos(time: Duration) -> u64 {
 /// Paces a loop that calls: made by [`RpcClient::pacer`](crate::RpcClient::pacer).
 ///
 /// It sleeps until shortly before each tick, by as much as waking up costs here, and polls from there on: Tokio's own
-/// timers count in milliseconds. Meanwhile it rehearses the last call: everything is done for it, here and in the worker, but
-/// the handler does not run. And the calls of each tick tell the worker when the next one comes, so that it is awake then,
-/// too (within what `RpcEndpoint(anticipation=…)` allows).
+/// timers count in milliseconds. The calls of each tick tell the worker when the next one comes, so that it is awake then,
+/// too, within what `RpcEndpoint(anticipation=…)` allows.
 ///
 /// # Examples
 /// ```no_run
@@ -177,7 +149,7 @@ impl Pacer {
         self
     }
 
-    /// The longest that it is awake before a tick: by default 800 µs or a tenth of the period, whichever is less; it is
+    /// The longest that it is awake before a tick: by default 200 µs or a tenth of the period, whichever is less; it is
     /// less where it needs less. With zero it only sleeps: ticks come some tens of microseconds late, and their calls are
     /// slow.
     #[must_use]
@@ -193,7 +165,7 @@ impl Pacer {
         if wake_ns > monotonic_ns() {
             Sleep::until(wake_ns).await;
             self.ticks.woke(wake_ns, monotonic_ns());
-            self.shared.warm_up(&Tokio, &mut self.ticks, due_ns).await;
+            self.shared.warm_up();
         }
         let shares_thread =
             Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() != RuntimeFlavor::MultiThread);
@@ -237,72 +209,13 @@ impl Shared {
         self.next_tick_ns.store(next_ns, Ordering::Relaxed);
     }
 
-    /// Keeps a call that is made between two ticks, to rehearse the next one with.
-    pub(crate) fn remember(&self, call: &Outgoing<'_>) {
-        if call.next_ns <= call.started_ns || call.method == REHEARSE {
-            return;
-        }
-        let mut last = self.last_paced.lock();
-        if call.payload.len() > MOST_REHEARSED {
-            last.clear();
-            return;
-        }
-        last.method.clear();
-        last.method.push_str(call.method);
-        last.payload.clear();
-        last.payload.extend_from_slice(&call.payload);
-    }
-
-    /// Rehearses the last call, as often as there is time before the tick that is due then.
-    pub(crate) async fn warm_up<W: Waiting>(&self, waiting: &W, ticks: &mut Ticks, due_ns: u64) {
-        // Without a connection, the next call makes one: that is nothing to rehearse.
-        if self.connector.current().is_none() {
-            return;
-        }
-        let mut rehearsed = 0;
-        loop {
-            let begun_ns = monotonic_ns();
-            if !ticks.can_rehearse(rehearsed, due_ns, begun_ns) {
-                return;
-            }
-            let encoded = {
-                let last = self.last_paced.lock();
-                if last.method.is_empty() {
-                    return;
-                }
-                let timeout = Duration::from_nanos(due_ns.saturating_sub(begun_ns));
-                let call = Call { wait_for_ready: Some(false), ..Call::with_timeout(REHEARSE, timeout) };
-                self.encode(&call, &(&*last.method, serde_bytes::Bytes::new(&last.payload)))
-            };
-            let Ok(mut call) = encoded else { return };
-            call.next_ns = due_ns;
-            // A worker that knows no rehearsals says so.
-            let answered = self.make(waiting, call).await.is_ok();
-            ticks.rehearsed(rehearsed, monotonic_ns().saturating_sub(begun_ns));
-            if !answered {
-                return;
-            }
-            rehearsed += 1;
+    /// Touches what receives the next answer.
+    pub(crate) fn warm_up(&self) {
+        if let Some(session) = self.connector.current() {
+            session.drain();
         }
     }
 }
-
-/// The last call that was made between two ticks.
-#[derive(Debug, Default)]
-pub(crate) struct LastPaced {
-    /// Empty if there was none.
-    method: String,
-    payload: Vec<u8>,
-}
-
-impl LastPaced {
-    fn clear(&mut self) {
-        self.method.clear();
-    }
-}
-
-/// Where a client keeps it.
-pub(crate) type KeptPaced = Mutex<LastPaced>;
 
 #[cfg(test)]
 mod tests {

@@ -32,7 +32,6 @@ use crate::error::Error;
 use crate::metadata;
 use crate::options::FOREVER;
 use crate::options::Options;
-use crate::pacing::KeptPaced;
 use crate::schemas::Schemas;
 use crate::tensor::{Arena, Element, TensorMut};
 
@@ -57,8 +56,6 @@ pub(crate) struct Shared {
     schemas: Schemas,
     /// When the next tick of its [pacer](crate::Pacer) comes, on `CLOCK_MONOTONIC`; 0 without one.
     pub(crate) next_tick_ns: AtomicU64,
-    /// The last call that was made between two of them.
-    pub(crate) last_paced: KeptPaced,
 }
 
 impl Shared {
@@ -73,13 +70,7 @@ impl Shared {
             #[cfg(feature = "testing")]
             inside,
         );
-        Self {
-            options,
-            connector,
-            schemas: Schemas::new(),
-            next_tick_ns: AtomicU64::new(0),
-            last_paced: KeptPaced::default(),
-        }
+        Self { options, connector, schemas: Schemas::new(), next_tick_ns: AtomicU64::new(0) }
     }
 
     /// Connects, and asks the worker through the data path whether it is there; waits for one as long as was asked for.
@@ -184,7 +175,6 @@ impl Shared {
         mut call: Outgoing<'_>,
     ) -> Result<Finished, Error> {
         waiting.check(call.method)?;
-        self.remember(&call);
         let mut retries = Retries::new(self.options.retry);
         let finished = loop {
             match self.attempt(waiting, &mut call).await {

@@ -7,7 +7,8 @@ use pycrust_transport::PerProcess;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 /// The longest that a task polls before it sleeps, each time it is called. A sleep and a wake-up cost some
-/// 20 µs; to poll much longer than that can't pay.
+/// 20 µs; to poll much longer than that can't pay. A call that comes after a pause may poll for a fiftieth of that, up to
+/// 150 µs: everything takes longer then, also the sleep.
 pub const MAX_SPIN: Duration = Duration::from_micros(30);
 
 /// Polls in vain after which polling pauses. Not fewer: a worker that sleeps notices only after some quick
@@ -127,6 +128,10 @@ impl Drop for Making {
 /// A call that comes so long after the one before it may poll in vain: that costs next to nothing, and the worker may be
 /// awake in time for it.
 const RARE_NS: u64 = 900_000;
+/// It may poll for this part of the pause,
+const RARE_PART: u64 = 50;
+/// and no longer than this.
+const MAX_RARE_SPIN: Duration = Duration::from_micros(150);
 
 /// How a call polls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,6 +157,8 @@ pub(crate) struct Policy {
     skip: AtomicU32,
     /// When the last call began.
     last_ns: AtomicU64,
+    /// Calls after a pause for whose answers polling was too short, in a row.
+    short: AtomicU32,
 }
 
 impl Policy {
@@ -163,6 +170,7 @@ impl Policy {
             pauses: AtomicU32::new(0),
             skip: AtomicU32::new(0),
             last_ns: AtomicU64::new(0),
+            short: AtomicU32::new(0),
         }
     }
 
@@ -170,6 +178,11 @@ impl Policy {
     pub(crate) fn budget(&self, now_ns: u64) -> Option<Polls> {
         let pause_ns = now_ns.saturating_sub(self.last_ns.swap(now_ns, Ordering::Relaxed));
         let rare = pause_ns >= RARE_NS;
+        let most = if rare && self.short.load(Ordering::Relaxed) < PATIENCE {
+            Duration::from_nanos(pause_ns / RARE_PART).clamp(MAX_SPIN, MAX_RARE_SPIN)
+        } else {
+            MAX_SPIN
+        };
         let budget = match self.choice {
             Spin::Off => return None,
             Spin::For(time) => time.min(MAX_SPIN),
@@ -180,10 +193,24 @@ impl Policy {
                     self.skip.store(skip - 1, Ordering::Relaxed);
                     return None;
                 }
-                MAX_SPIN
+                most
             }
         };
         (self.spare_core && !budget.is_zero() && on_many_threads()).then_some(Polls { budget, counts: !rare })
+    }
+
+    /// Learns whether polling brought the answer to a call that came after a pause.
+    pub(crate) fn learn_rare(&self, paid: bool) {
+        // Each sixteenth of them tries again.
+        let short = self.short.load(Ordering::Relaxed);
+        let short = if paid {
+            0
+        } else if short >= 2 * PATIENCE {
+            PATIENCE - 1
+        } else {
+            short + 1
+        };
+        self.short.store(short, Ordering::Relaxed);
     }
 
     /// Learns whether polling brought the answer.
@@ -253,6 +280,12 @@ mod tests {
         learn(&policy, false, 20 * PATIENCE);
         assert_eq!(polled(&policy), None);
         assert_eq!(policy.budget(RARE_NS + 2), Some(Polls { budget: MAX_SPIN, counts: false }));
+        policy.last_ns.store(1, Ordering::Relaxed);
+        assert_eq!(policy.budget(10_000_001).map(|polls| polls.budget), Some(MAX_RARE_SPIN));
+        (0..PATIENCE).for_each(|_| policy.learn_rare(false));
+        policy.last_ns.store(1, Ordering::Relaxed);
+        assert_eq!(policy.budget(10_000_001).map(|polls| polls.budget), Some(MAX_SPIN));
+        policy.last_ns.store(RARE_NS + 2, Ordering::Relaxed);
         assert_eq!(policy.budget(RARE_NS + 3), None);
     }
 

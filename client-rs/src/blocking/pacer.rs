@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use pycrust_transport::{Alarm, monotonic_ns};
 
-use crate::connection::thread::Thread;
 use crate::pacing::{MissedTicks, Ticks};
 use crate::shared::Shared;
 
@@ -28,8 +27,6 @@ use crate::shared::Shared;
 /// ```
 pub struct Pacer {
     shared: Arc<Shared>,
-    /// How it waits itself, beside its client.
-    thread: Thread,
     ticks: Ticks,
     /// None if the system has no descriptor left for one: the thread's own sleep is a little less exact.
     alarm: Option<Alarm>,
@@ -37,7 +34,7 @@ pub struct Pacer {
 
 impl Pacer {
     pub(super) fn new(shared: Arc<Shared>, period: Duration) -> Self {
-        Self { shared, thread: Thread::default(), ticks: Ticks::new(period), alarm: Alarm::new().ok() }
+        Self { shared, ticks: Ticks::new(period), alarm: Alarm::new().ok() }
     }
 
     /// As in [`crate::Pacer::when_missed`].
@@ -65,8 +62,7 @@ impl Pacer {
                 None => std::thread::sleep(Duration::from_nanos(wake_ns - now_ns)),
             }
             self.ticks.woke(wake_ns, monotonic_ns());
-            let Self { shared, thread, ticks, .. } = self;
-            thread.block_on(shared.warm_up(thread, ticks, due_ns));
+            self.shared.warm_up();
         }
         while monotonic_ns() < due_ns {
             std::hint::spin_loop();
@@ -87,7 +83,6 @@ impl Pacer {
 
 impl Drop for Pacer {
     fn drop(&mut self) {
-        self.thread.forget();
         self.shared.ticked(0);
     }
 }

@@ -29,7 +29,7 @@ pub struct Config {
     /// What may be spent for each client on being awake before its calls, where they have a rhythm: a share of a core; 0
     /// is nothing, and five times as much may be spent for all.
     pub anticipation: f64,
-    /// Whether a thread that is awake for a client's call leaves the core to it on which that client runs.
+    /// Whether the thread that waits for a client with a rhythm leaves it the core on which it runs.
     pub leaves_core: bool,
 }
 

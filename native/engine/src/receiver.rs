@@ -84,10 +84,6 @@ impl<L: Link> Attended<L> {
     pub(crate) fn called(&mut self, calls: &[(usize, Call<L>)]) {
         for (index, call) in calls {
             self.core = call.core;
-            if call.rehearses {
-                self.rhythm.rehearsed_by_caller(call.sent_ns, call.next_ns);
-                continue;
-            }
             if self.rhythm.arrived(call.sent_ns, call.next_ns) == Some(Waited::Hit) {
                 self.client.anticipated.hits.fetch_add(1, Ordering::Relaxed);
                 self.rehearsed_ns = 0;

@@ -14,16 +14,12 @@ pub const STATS: &str = "pycrust.stats";
 /// the method is run as by any call, and its answer is the answer.
 pub const READY: &str = "pycrust.ready";
 
-/// `pycrust.rehearse`: its arguments are those of `pycrust.ready`. All is done that a call of that method takes, but for
-/// the handler itself, and nil is the answer: a caller that calls now and then warms both sides up for its next call.
-pub const REHEARSE: &str = "pycrust.rehearse";
-
-/// The method that `pycrust.ready` is to run, or `pycrust.rehearse` to rehearse, and its arguments.
+/// The method that `pycrust.ready` is to run, and its arguments.
 ///
 /// # Errors
 /// What is wrong with the payload.
 pub fn ready_arguments(payload: &[u8]) -> Result<(&str, &[u8]), Malformed> {
-    let wrong = |_| Malformed::new(0, "the arguments are [method, bin]");
+    let wrong = |_| Malformed::new(0, "the arguments of pycrust.ready are [method, bin]");
     let (method, arguments): (&str, &serde_bytes::Bytes) = rmp_serde::from_slice(payload).map_err(wrong)?;
     Ok((method, arguments))
 }

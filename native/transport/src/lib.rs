@@ -41,7 +41,7 @@ pub use self::{
     connection::link::{Link, Memory, Peer},
     connection::private_mapping::Private,
     connection::view::View,
-    core::{current_core, leave_core},
+    core::{Elsewhere, current_core},
     error::{ClaimError, ConnectError, LinkError, SendError, TransportError},
     fork::Descriptor,
     handshake::acceptor::{Acceptor, AcceptorEvents, Limits},

@@ -17,9 +17,6 @@ const SAVED_NS: f64 = 1e9;
 /// What a budget begins with.
 const FIRST_NS: f64 = 500_000.0;
 
-/// The longest to stay awake after a caller's rehearsal.
-const MOST_EARLY_NS: u64 = 500_000;
-
 /// How long a call is waited for beyond its window: a frame is stamped before it is published, and by a caller whose code is
 /// cold, that takes its time.
 const GRACE_NS: u64 = 50_000;
@@ -98,15 +95,9 @@ impl Anticipation {
         // Most of the time before the window is slept through: only what is left of it after waking costs anything.
         let affordable_ns = for_waking.saturating_add(self.late.usual_ns());
         let rehearsed_ns = self.late.most_ns().saturating_add(self.rehearsal.most_ns());
-        // A caller that says when it calls rehearses it itself, if it does, and what it has warmed up is not slept over.
-        let rehearses = !window.announced
-            && !window.rehearsed
-            && rehearsed_ns <= affordable_ns.saturating_add(self.rehearsal.usual_ns());
-        let early_ns = match window {
-            Window { announced: true, rehearsed: true, .. } => for_waking.min(MOST_EARLY_NS),
-            _ if rehearses => rehearsed_ns,
-            _ => self.late.most_ns().min(affordable_ns),
-        };
+        let rehearses =
+            !window.rehearsed && rehearsed_ns <= affordable_ns.saturating_add(self.rehearsal.usual_ns());
+        let early_ns = if rehearses { rehearsed_ns } else { self.late.most_ns().min(affordable_ns) };
         Some(Plan {
             wake_ns: window.from_ns.saturating_sub(early_ns),
             until_ns: window.until_ns.saturating_add(GRACE_NS),
@@ -128,7 +119,7 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     fn window(from_ns: u64, len_ns: u64) -> Window {
-        Window { from_ns, until_ns: from_ns + len_ns, announced: true, rehearsed: false }
+        Window { from_ns, until_ns: from_ns + len_ns, rehearsed: false }
     }
 
     /// Polls for a client at this pace for ten seconds, each time from `awake_ns` before the call until it came, or

@@ -38,8 +38,6 @@ pub(crate) struct Window {
     pub(crate) from_ns: u64,
     /// Not after this.
     pub(crate) until_ns: u64,
-    /// Whether its caller said so itself.
-    pub(crate) announced: bool,
     /// Whether the call was rehearsed.
     pub(crate) rehearsed: bool,
 }
@@ -271,22 +269,13 @@ impl Rhythm {
         };
         let from_ns = expected.at_ns.saturating_add_signed(early);
         let until_ns = expected.at_ns.saturating_add_signed(late.max(early));
-        let Expected { announced, rehearsed, .. } = expected;
-        Some(Window { from_ns, until_ns, announced, rehearsed })
+        Some(Window { from_ns, until_ns, rehearsed: expected.rehearsed })
     }
 
     /// Its caller says when it calls next.
     fn announce(&mut self, at_ns: u64) {
         let Expected { awaited, rehearsed, .. } = self.expected.unwrap_or_default();
         self.expected = Some(Expected { at_ns, announced: true, awaited, rehearsed });
-    }
-
-    /// Its caller rehearses its next call, and says when that comes.
-    pub(crate) fn rehearsed_by_caller(&mut self, sent_ns: u64, next_ns: u64) {
-        if self.of_announced && (1..=LONGEST_NS).contains(&next_ns) {
-            self.announce(sent_ns.saturating_add(next_ns));
-        }
-        self.rehearsed();
     }
 
     /// The call that is expected was rehearsed.

@@ -8,7 +8,7 @@ use pycrust_protocol::control::Request;
 use pycrust_protocol::header::{Header, Kind, MAGIC, RequestHeader, ResponseHeader, flags};
 use pycrust_protocol::metadata;
 use pycrust_protocol::report::Report;
-use pycrust_protocol::reserved::{self, READY, REHEARSE};
+use pycrust_protocol::reserved::{self, READY};
 use pycrust_protocol::{Code, Malformed};
 use pycrust_transport::faults::reached;
 use pycrust_transport::{Attachments, CallProgress, Frame, Link, monotonic_ns};
@@ -30,9 +30,6 @@ const BATCH: usize = 32;
 /// How often a client's flag may announce a frame that is not there before only its doorbell counts.
 const MAX_FALSE_ALARMS: u32 = 1000;
 
-/// The answer to a rehearsal, as MessagePack.
-const NIL: [u8; 1] = [0xc0];
-
 /// A request as it was received.
 #[derive(Clone, Copy)]
 struct Asked<'a> {
@@ -40,7 +37,6 @@ struct Asked<'a> {
     request: &'a Request<'a>,
     metadata: &'a [u8],
     now_ns: u64,
-    rehearses: bool,
 }
 
 impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
@@ -159,8 +155,8 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
                 if !parts.reports.is_empty() {
                     self.reported(client, parts.reports, now_ns);
                 }
-                let (request, rehearses) = match Request::decode(parts.control).and_then(to_run) {
-                    Ok(to_run) => to_run,
+                let request = match Request::decode(parts.control).and_then(to_run) {
+                    Ok(request) => request,
                     Err(error) => return malformed(&error, answerable(&header, parts.control)),
                 };
                 if let Err(error) = metadata::check(parts.metadata) {
@@ -192,7 +188,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
                 let keep = || frame.attachments(ranges);
                 let index = self.index_of(request.method, indices);
                 let metadata = parts.metadata;
-                let asked = Asked { header: &request_header, request: &request, metadata, now_ns, rehearses };
+                let asked = Asked { header: &request_header, request: &request, metadata, now_ns };
                 let reply = match self.admit(client, &asked, index, keep) {
                     Ok((index, call)) => return arrived.push((index, call)),
                     Err(reply) => reply,
@@ -229,12 +225,8 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         index: Option<usize>,
         keep: impl FnOnce() -> Attachments,
     ) -> Result<(usize, Call<L>), Away> {
-        let Asked { header, request, metadata, now_ns, rehearses } = *asked;
-        let keep_refused = |index| {
-            (!rehearses)
-                .then(|| self.keep_refused(client, header, request, metadata, index, now_ns))
-                .flatten()
-        };
+        let Asked { header, request, metadata, now_ns } = *asked;
+        let keep_refused = |index| self.keep_refused(client, header, request, metadata, index, now_ns);
         if let Some(native) = Native::named(request.method) {
             return Err((Note::Native(native), None));
         }
@@ -245,11 +237,10 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         self.admission
             .reserve(&client.account, request.payload.len() + metadata.len() + attachments.copied_len())
             .map_err(|full| (Note::Refusal(refusals::full(full)), keep_refused(Some(index))))?;
-        let mut call = Call::new(client, header, request, metadata, attachments, now_ns);
-        call.rehearses = rehearses;
-        if let Some(metrics) = self.metrics_of(index, &call) {
+        if let Some(metrics) = self.metrics.method(index) {
             metrics.received();
         }
+        let mut call = Call::new(client, header, request, metadata, attachments, now_ns);
         let uploads = call.flags & flags::UPLOAD != 0;
         if call.streams() || uploads {
             let granted = Amount { items: header.stream_credit.into(), bytes: header.stream_bytes };
@@ -265,7 +256,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         if arrived.is_empty() {
             return;
         }
-        let (mut refused, mut unstarted, mut rehearsed) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut refused, mut unstarted) = (Vec::new(), Vec::new());
         {
             let mut scheduler = self.scheduler.lock();
             if let Some(now_ns) = away_until_ns
@@ -274,10 +265,6 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
                 scheduler.held_up(now_ns);
             }
             for (index, call) in arrived.drain(..) {
-                if call.rehearses && !scheduler.can_rehearse(index) {
-                    rehearsed.push(call);
-                    continue;
-                }
                 // Under the lock: a client that goes after this finds its call in the queue.
                 let mut older = Vec::new();
                 let queued = if call.client.is_gone() {
@@ -294,14 +281,6 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             }
         }
         reached("call.queued");
-        for call in rehearsed {
-            self.admission.unqueue(&call.client.account, call.weight());
-            self.admission.release(&call.client.account);
-            if !call.one_way() {
-                let (header, body) = (ResponseHeader::default(), Body::plain(&NIL));
-                self.deliver(&call.client, header, call.id, Code::Ok, body, Patience::Hurries);
-            }
-        }
         for (index, call, reason) in unstarted {
             self.settle_unstarted(index, &call, reason, monotonic_ns(), Patience::Hurries);
         }
@@ -360,15 +339,13 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
     }
 }
 
-/// The request that a question whether the worker is ready stands for, or a rehearsal, which is told apart; any other
-/// stands for itself.
-fn to_run(request: Request<'_>) -> Result<(Request<'_>, bool), Malformed> {
-    let rehearses = request.method == REHEARSE;
-    if request.method != READY && !rehearses {
-        return Ok((request, false));
+/// The request that a question whether the worker is ready stands for; any other stands for itself.
+fn to_run(request: Request<'_>) -> Result<Request<'_>, Malformed> {
+    if request.method != READY {
+        return Ok(request);
     }
     let (method, payload) = reserved::ready_arguments(request.payload)?;
-    Ok((Request { id: request.id, method, payload }, rehearses))
+    Ok(Request { id: request.id, method, payload })
 }
 
 /// The id to answer to, if the frame is a request that wants an answer.

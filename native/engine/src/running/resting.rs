@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use pycrust_transport::{Link, leave_core, monotonic_ns};
+use pycrust_transport::{Elsewhere, Link, monotonic_ns};
 
 use crate::clients::call::Call;
 use crate::engine::Engine;
@@ -71,6 +71,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         };
         let sleeps = quiet && !self.anything_ready(receiver);
         if sleeps {
+            let _elsewhere = Elsewhere::than(self.core_to_leave(receiver));
             self.waiter.wait(until_ns.map(|at| Duration::from_nanos(at.saturating_sub(monotonic_ns()))));
         }
         self.scheduler.lock().asleep = false;
@@ -78,6 +79,15 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             client.link.announce_awake();
         }
         sleeps
+    }
+
+    /// The core of a client with a rhythm, counted from 1, so that the leader does not wake there; 0 if there is none.
+    fn core_to_leave(&self, receiver: &Receiver<L>) -> u16 {
+        if !self.config.leaves_core || receiver.clients.len() > MOST_EXPECTED {
+            return 0;
+        }
+        let mut known = receiver.clients.iter().filter(|attended| attended.rhythm.is_known());
+        known.next().map_or(0, |attended| attended.core)
     }
 
     /// The client that is expected first, and when to be awake for it.
@@ -127,9 +137,6 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             anticipation.late.took(woke_ns - plan.wake_ns);
         }
         attended.rhythm.awaits();
-        if self.config.leaves_core {
-            leave_core(attended.core);
-        }
         if plan.rehearses && self.rehearse(attended, woke_ns) {
             attended.rhythm.rehearsed();
             receiver.anticipation.rehearses = Some((receiver.clients[at].client.id, woke_ns));
