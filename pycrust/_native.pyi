@@ -436,6 +436,7 @@ class Worker:
         max_in_flight: int = 65536,
         max_in_flight_per_client: int = 16384,
         spin_us: float | None = None,
+        anticipation: float = 0.02,
         traceback: bool = True,
         name_lost: Callable[[str], object] | None = None,
     ) -> Worker: ...
@@ -446,10 +447,12 @@ class Worker:
         """Registers or, with `None`, removes methods in one atomic step; gives their version numbers."""
     def expect(self, methods: Sequence[str]) -> None:
         """Answers UNAVAILABLE, not UNIMPLEMENTED, for these methods until they are registered."""
-    def start(self, base: BaseContext, profile: RealTimeProfile | None = None) -> dict[str, Any]:
+    def start(
+        self, base: BaseContext, profile: RealTimeProfile | None = None, *, elsewhere: bool = True
+    ) -> dict[str, Any]:
         """Claims the name and serves, each call in a copy of `base`; gives `pid`, `generation` and `dir`.
 
-        The threads have what `profile` asks for.
+        The threads have what `profile` asks for; `elsewhere` leaves a client with a rhythm the core that it runs on.
         """
     def ask_for_name(self) -> None:
         """Asks whoever serves the name to drain and stop, so that this worker can serve it."""

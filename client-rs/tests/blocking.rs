@@ -233,3 +233,26 @@ fn it_waits_for_a_worker_tells_its_state_and_closes() {
     drop((client, open));
     assert_eq!(changes.wait(), None);
 }
+
+#[test]
+fn a_pacer_s_ticks_come_in_time_or_late_and_those_that_are_missed_are_counted() {
+    const PERIOD: Duration = Duration::from_millis(2);
+    let place = Place::new();
+    let _worker = place.worker();
+    let mut client = place.client().connect_blocking().unwrap();
+    let mut pacer = client.pacer(PERIOD);
+    pacer.tick();
+    let begun = Instant::now();
+    let first_late = pacer.lateness();
+    for n in 0..50_i64 {
+        pacer.tick();
+        // Never before its time, however often one was missed.
+        assert!(begun.elapsed() + first_late >= PERIOD * u32::try_from(n + 1).unwrap());
+        assert_eq!(client.call::<_, i64>("add", &(n, 1)).unwrap(), n + 1);
+    }
+    let missed = pacer.missed();
+    std::thread::sleep(3 * PERIOD);
+    pacer.tick();
+    assert!(pacer.missed() >= missed + 2, "those that passed while it slept");
+    assert!(pacer.lateness() >= 2 * PERIOD);
+}

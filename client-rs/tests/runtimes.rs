@@ -135,3 +135,37 @@ fn futures_are_send() {
         check(&client.close());
     });
 }
+
+#[test]
+fn a_pacer_ticks_on_either_runtime_and_lets_others_run() {
+    for runtime in [
+        tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap(),
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_io().build().unwrap(),
+    ] {
+        let client = pycrust_client::RpcClient::builder("nobody-serves-this").connect_lazy();
+        let ticks = runtime.block_on(async move {
+            let turns = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+            let counted = turns.clone();
+            let other = tokio::spawn(async move {
+                loop {
+                    counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    tokio::task::yield_now().await;
+                }
+            });
+            let mut pacer = client.pacer(std::time::Duration::from_millis(1));
+            let mut last = std::time::Instant::now();
+            pacer.tick().await;
+            for _ in 0..20 {
+                let before = turns.load(std::sync::atomic::Ordering::Relaxed);
+                let late = pacer.lateness();
+                pacer.tick().await;
+                assert!(last.elapsed() + late >= std::time::Duration::from_millis(1));
+                last = std::time::Instant::now();
+                assert!(turns.load(std::sync::atomic::Ordering::Relaxed) > before, "others have their turns");
+            }
+            other.abort();
+            20
+        });
+        assert_eq!(ticks, 20);
+    }
+}

@@ -63,7 +63,7 @@ struct Threads {
 #[pymethods]
 impl Worker {
     #[new]
-    #[pyo3(signature = (name, *, notebook=String::new(), max_threads=32, max_in_flight=65_536, max_in_flight_per_client=16_384, spin_us=None, traceback=true, name_lost=None))]
+    #[pyo3(signature = (name, *, notebook=String::new(), max_threads=32, max_in_flight=65_536, max_in_flight_per_client=16_384, spin_us=None, anticipation=0.02, traceback=true, name_lost=None))]
     #[allow(clippy::too_many_arguments, reason = "all but the name are keywords")]
     fn new(
         name: &str,
@@ -72,6 +72,7 @@ impl Worker {
         max_in_flight: usize,
         max_in_flight_per_client: u32,
         spin_us: Option<f64>,
+        anticipation: f64,
         traceback: bool,
         name_lost: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
@@ -85,6 +86,7 @@ impl Worker {
             max_in_flight_per_client: max_in_flight_per_client as usize,
             max_in_flight,
             spin,
+            anticipation,
             ..Config::default()
         };
         let threads = Arc::new(Threads {
@@ -169,16 +171,18 @@ impl Worker {
     }
 
     /// Claims the name and serves from threads of its own, each call in a copy of `base`, with what `profile` asks for;
-    /// gives `pid`, `generation` and `dir`.
-    #[pyo3(signature = (base, profile=None))]
+    /// `elsewhere` leaves a client with a rhythm the core on which it runs. Gives `pid`, `generation` and `dir`.
+    #[pyo3(signature = (base, profile=None, *, elsewhere=true))]
     fn start<'py>(
         &self,
         py: Python<'py>,
         base: Py<BaseContext>,
         profile: Option<Py<RealTimeProfile>>,
+        elsewhere: bool,
     ) -> PyResult<Bound<'py, PyDict>> {
         *lock(&self.threads.base) = Some(Arc::new(base));
         *lock(&self.threads.profile) = profile.map(Arc::new);
+        self.engine.wait_elsewhere(elsewhere);
         let (owner, dir) = py.detach(|| self.claim_and_serve())?;
         let info = PyDict::new(py);
         info.set_item("pid", owner.pid)?;

@@ -57,6 +57,10 @@ class RpcEndpoint:
         switch_interval: Seconds of the interpreter's thread switch interval while anything serves; `None`
             leaves it, and how the kernel schedules the main thread, alone.
         keep_versions: Replaced handlers of each method that are kept for rollback.
+        anticipation: The share of a core that may be spent for each client on being awake before its calls, where
+            they have a rhythm: such a call finds a thread that polls for it, and the code of its path warm. Five
+            times as much may be spent for all clients; 0 is nothing. `stats()["clients"]` has the hits, the
+            misses and what they took.
         fresh: Removes the methods that an endpoint of this name has.
 
     Raises:
@@ -87,6 +91,7 @@ class RpcEndpoint:
         spin_us: float | None = Settings.spin_us,
         switch_interval: float | None = Settings.switch_interval,
         keep_versions: int = Settings.keep_versions,
+        anticipation: float = Settings.anticipation,
         fresh: bool = False,
     ) -> Self:
         """A handle on the endpoint of this name, which is made if this process has none yet."""
@@ -98,6 +103,7 @@ class RpcEndpoint:
             spin_us,
             switch_interval,
             keep_versions,
+            anticipation,
         )
         check_endpoint(name)
         settings.check()
@@ -420,7 +426,14 @@ class RpcEndpoint:
         """Whether clients can reach this endpoint."""
         return self._service.serving
 
-    def serve(self, *, expect: Sequence[str] = (), takeover: bool = False, realtime: RealTime | None = None) -> str:
+    def serve(
+        self,
+        *,
+        expect: Sequence[str] = (),
+        takeover: bool = False,
+        realtime: RealTime | None = None,
+        placement: Literal["auto", "kernel"] = "auto",
+    ) -> str:
         """Serves from now on, on native threads; returns at once. Safe to run twice.
 
         Publishes what the running cell has registered.
@@ -432,19 +445,23 @@ class RpcEndpoint:
                 clients go on with this one.
             realtime: Cores, a priority and locked memory for the threads that serve. What can't be had is printed
                 and logged with the way to get it, and it serves all the same.
+            placement: Where a thread waits for a client with a rhythm. `auto` leaves that client the core on which
+                it runs, so that neither waits for the other; which cores a handler may use stays as it is. `kernel`
+                leaves it to the kernel, and so do cores that `realtime` asks for.
 
         Returns:
             The line that it prints; below that, it prints what of `realtime` can't be had.
 
         Raises:
             AlreadyServed: Another live process serves this name, and was not asked to hand it over or did not.
-            ValueError: The process may not use a core of `realtime`, or serves already with another one.
+            ValueError: The process may not use a core of `realtime`, or serves already with another one;
+                `placement` is none.
         """
         expected = [check_method(name) for name in expect]
         self.commit()
         before = self.serving
         try:
-            self._service.start(expected, takeover=takeover, realtime=realtime)
+            self._service.start(expected, takeover=takeover, realtime=realtime, placement=placement)
             line = PrintedLine(f"serving {self._state()}")
             print(line, *self._service.missing, sep="\n", flush=True)  # noqa: T201 - the line is what a user runs this for
         except BaseException:
@@ -454,7 +471,12 @@ class RpcEndpoint:
         return line
 
     def listen(
-        self, *, expect: Sequence[str] = (), takeover: bool = False, realtime: RealTime | None = None
+        self,
+        *,
+        expect: Sequence[str] = (),
+        takeover: bool = False,
+        realtime: RealTime | None = None,
+        placement: Literal["auto", "kernel"] = "auto",
     ) -> None:
         """Serves until interrupted (Ctrl-C, SIGTERM) or stopped, then stops cleanly and returns.
 
@@ -462,6 +484,7 @@ class RpcEndpoint:
             expect: As in `serve`.
             takeover: As in `serve`.
             realtime: As in `serve`.
+            placement: As in `serve`.
 
         Raises:
             AlreadyServed: Another live process serves this name.
@@ -470,7 +493,7 @@ class RpcEndpoint:
         # The signal is heard before the line is printed: who reads it may send one at once.
         with on_sigterm() as terminated:
             try:
-                self.serve(expect=expect, takeover=takeover, realtime=realtime)
+                self.serve(expect=expect, takeover=takeover, realtime=realtime, placement=placement)
                 self._service.wait(terminated)
             except KeyboardInterrupt:
                 pass  # how a user ends it

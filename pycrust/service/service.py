@@ -59,6 +59,10 @@ class Beside(Protocol):
         ...
 
 
+#: What `serve(placement=…)` may be.
+PLACEMENTS = ("auto", "kernel")
+
+
 class Service:
     """What stands behind an `RpcEndpoint`, and there is one of for each name in a process.
 
@@ -190,29 +194,43 @@ class Service:
         """Whether callers can reach the endpoint."""
         return self.worker.serving
 
-    def start(self, expect: Sequence[str], *, takeover: bool = False, realtime: RealTime | None = None) -> None:
+    def start(
+        self,
+        expect: Sequence[str],
+        *,
+        takeover: bool = False,
+        realtime: RealTime | None = None,
+        placement: str = "auto",
+    ) -> None:
         """Begins to serve; does nothing if it does already.
 
         Args:
             expect: Methods that are still to be registered.
             takeover: Asks another process that serves the name to stop.
             realtime: What the threads that serve are given.
+            placement: Where they wait for a client with a rhythm.
 
         Raises:
             AlreadyServed: Another live process serves this name, and does not hand it over.
             ValueError: The process may not use a core that is asked for, or this serves already and otherwise.
         """
+        if placement not in PLACEMENTS:
+            raise ValueError(f"placement is one of {', '.join(map(repr, PLACEMENTS))}, not {placement!r}")
+        # Cores that were asked for are kept to.
+        elsewhere = placement == "auto" and not (realtime and realtime.cores)
         base = base_context()
         self.worker.settle()
         try:
-            self._begin(expect, base, realtime)
+            self._begin(expect, base, realtime, elsewhere=elsewhere)
         except AlreadyServed:
             if not takeover:
                 raise
-            self._take_over(expect, base, realtime)
+            self._take_over(expect, base, realtime, elsewhere=elsewhere)
 
     @shielded
-    def _begin(self, expect: Sequence[str], base: BaseContext, realtime: RealTime | None) -> None:
+    def _begin(
+        self, expect: Sequence[str], base: BaseContext, realtime: RealTime | None, *, elsewhere: bool
+    ) -> None:
         with self._lock:
             if expect:
                 self.worker.expect(expect)
@@ -228,7 +246,7 @@ class Service:
                 # The first call may come at once.
                 capture.want(self.name)
                 self.loops.start(base, self._profile)
-                self.worker.start(base, self._profile)
+                self.worker.start(base, self._profile, elsewhere=elsewhere)
             except BaseException:
                 self._let_go(threading.get_ident())
                 raise
@@ -296,7 +314,9 @@ class Service:
         # As text: a log that keeps the exception would keep its frames, and with them the caller's memory.
         logs.say(logging.ERROR, text, trace="".join(format_exception(error)) if error else "")
 
-    def _take_over(self, expect: Sequence[str], base: BaseContext, realtime: RealTime | None) -> None:
+    def _take_over(
+        self, expect: Sequence[str], base: BaseContext, realtime: RealTime | None, *, elsewhere: bool
+    ) -> None:
         """Asks whoever serves the name to stop, and serves it then.
 
         Raises:
@@ -309,7 +329,7 @@ class Service:
             self.worker.ask_for_name()
         while True:
             try:
-                self._begin(expect, base, realtime)
+                self._begin(expect, base, realtime, elsewhere=elsewhere)
             except AlreadyServed:
                 if time.monotonic() > deadline:
                     raise

@@ -29,8 +29,6 @@ pub struct Config {
     /// What may be spent for each client on being awake before its calls, where they have a rhythm: a share of a core; 0
     /// is nothing, and five times as much may be spent for all.
     pub anticipation: f64,
-    /// Whether the thread that waits for a client with a rhythm leaves it the core on which it runs.
-    pub leaves_core: bool,
 }
 
 impl Config {
@@ -62,7 +60,6 @@ impl Default for Config {
             max_waiting_bytes: 1 << 30,
             spin: None,
             anticipation: SHARE,
-            leaves_core: true,
         }
     }
 }

@@ -56,6 +56,8 @@ pub struct Engine<H: Send + Sync + 'static, L: Link> {
     pub(crate) interpreter_ns: AtomicU64,
     /// How long the leader last polled before it slept; see [`Spin`](crate::measuring::spin::Spin).
     pub(crate) spin_ns: AtomicU64,
+    /// Whether the leader leaves a client with a rhythm the core on which it runs.
+    pub(crate) elsewhere: AtomicBool,
     pub(crate) connection_log: ConnectionLog,
     /// When it was started; 0 while it does not serve.
     pub(crate) started_ns: AtomicU64,
@@ -96,6 +98,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             topology: AtomicU64::new(0),
             interpreter_ns: AtomicU64::new(0),
             spin_ns: AtomicU64::new(0),
+            elsewhere: AtomicBool::new(true),
             connection_log: ConnectionLog::default(),
             started_ns: AtomicU64::new(0),
             watchdog: Arc::new(Watchdog::new()),
@@ -119,6 +122,11 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
     /// Sets what [`Config::generation`] was not known for yet.
     pub fn set_generation(&self, generation: u64) {
         self.generation.store(generation, Ordering::Relaxed);
+    }
+
+    /// Whether the thread that waits for a client with a rhythm leaves it the core on which it runs.
+    pub fn wait_elsewhere(&self, enabled: bool) {
+        self.elsewhere.store(enabled, Ordering::Relaxed);
     }
 
     /// What is done when another process asks for the name, or has it; it must not block. The first one counts.

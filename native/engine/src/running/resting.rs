@@ -83,7 +83,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
 
     /// The core of a client with a rhythm, counted from 1, so that the leader does not wake there; 0 if there is none.
     fn core_to_leave(&self, receiver: &Receiver<L>) -> u16 {
-        if !self.config.leaves_core || receiver.clients.len() > MOST_EXPECTED {
+        if !self.elsewhere.load(Ordering::Relaxed) || receiver.clients.len() > MOST_EXPECTED {
             return 0;
         }
         let mut known = receiver.clients.iter().filter(|attended| attended.rhythm.is_known());

@@ -59,6 +59,8 @@ pub struct Rig {
     pub attaching: Arc<AtomicUsize>,
     /// The most there ever were at once.
     pub most_attaching: Arc<AtomicUsize>,
+    /// The arguments of calls that were rehearsed.
+    pub rehearsed: Arc<Mutex<Vec<Vec<u8>>>>,
     connections: AtomicU64,
 }
 
@@ -79,12 +81,13 @@ impl Rig {
         KEPT.lock().push(interpreter);
         let attaching = Arc::new(AtomicUsize::new(0));
         let most_attaching = Arc::new(AtomicUsize::new(0));
-        let (now, most) = (attaching.clone(), most_attaching.clone());
+        let rehearsed = Arc::new(Mutex::new(Vec::new()));
+        let (now, most, kept) = (attaching.clone(), most_attaching.clone(), rehearsed.clone());
         let spawn = Box::new(move |engine: Arc<TestEngine>, thread: DispatchThread| {
-            let (now, most) = (now.clone(), most.clone());
+            let (now, most, kept) = (now.clone(), most.clone(), kept.clone());
             std::thread::Builder::new()
                 .name(format!("dispatch-{}", thread.number()))
-                .spawn(move || dispatch(&engine, thread, interpreter, &now, &most))
+                .spawn(move || dispatch(&engine, thread, interpreter, &now, &most, &kept))
                 .unwrap();
         });
         Self {
@@ -92,6 +95,7 @@ impl Rig {
             interpreter,
             attaching,
             most_attaching,
+            rehearsed,
             connections: AtomicU64::new(0),
         }
     }
@@ -187,6 +191,7 @@ fn dispatch(
     interpreter: &'static Mutex<()>,
     attaching: &AtomicUsize,
     most: &AtomicUsize,
+    rehearsed: &Mutex<Vec<Vec<u8>>>,
 ) {
     while let Some(mut job) = engine.next(&mut thread) {
         most.fetch_max(attaching.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
@@ -194,6 +199,11 @@ fn dispatch(
         attaching.fetch_sub(1, Ordering::SeqCst);
         job.attached();
         job.decoded();
+        if job.rehearses() {
+            rehearsed.lock().push(job.payload().to_vec());
+            job.respond(Code::Ok, &[]);
+            continue;
+        }
         let handler = job.handler().clone();
         let (status, payload) = match handler {
             Handler::Run(run) => run(&mut Running { job: &job, interpreter, held: &mut held }),
