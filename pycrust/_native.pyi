@@ -452,7 +452,7 @@ class Worker:
     ) -> dict[str, Any]:
         """Claims the name and serves, each call in a copy of `base`; gives `pid`, `generation` and `dir`.
 
-        The threads have what `profile` asks for; `elsewhere` leaves a client with a rhythm the core that it runs on.
+        The threads have what `profile` asks for; `elsewhere` leaves a client with a rhythm its core.
         """
     def ask_for_name(self) -> None:
         """Asks whoever serves the name to drain and stop, so that this worker can serve it."""

@@ -22,6 +22,7 @@ use crate::pace::Pace;
 
 /// Calls one method from many tasks.
 #[derive(Parser)]
+#[allow(clippy::struct_excessive_bools, reason = "a command line has flags")]
 struct Options {
     /// The endpoint's name.
     #[arg(long)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 #: What pydantic-core calls schemas that call a function.
 _CALLING = ("function-", "call")
@@ -26,6 +26,7 @@ def is_pure(core: Mapping[str, Any]) -> bool:
     while waiting:
         part = waiting.pop()
         if isinstance(part, Mapping):
+            part = cast("Mapping[str, Any]", part)
             kind = part.get("type")
             if isinstance(kind, str) and kind.startswith(_CALLING):
                 return False
@@ -34,5 +35,5 @@ def is_pure(core: Mapping[str, Any]) -> bool:
             # What is serialised with is not validated with, and metadata is nobody's.
             waiting += [value for key, value in part.items() if key not in {"metadata", "serialization"}]
         elif isinstance(part, list | tuple):
-            waiting += part
+            waiting += cast("list[Any]", part)
     return True

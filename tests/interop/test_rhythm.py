@@ -1,4 +1,4 @@
-"""A worker is awake for callers with a rhythm: rehearsals run nothing of the user's, and no thread is left pinned."""
+"""A worker is awake for callers with a rhythm: rehearsals run nothing of the user's, no thread is left pinned."""
 
 import json
 import subprocess
@@ -38,9 +38,8 @@ def validated(value: int) -> int:
 
 @endpoint.register
 def seen() -> dict:
-    return {
-        "ran": len(ran), "checked": len(checked), "cores": sorted(cores), "allowed": sorted(os.sched_getaffinity(os.getpid())),
-    }
+    allowed = sorted(os.sched_getaffinity(os.getpid()))
+    return {"ran": len(ran), "checked": len(checked), "cores": sorted(cores), "allowed": allowed}
 
 endpoint.serve(%s)
 """

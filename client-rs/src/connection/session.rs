@@ -147,9 +147,9 @@ impl Session {
             if let Some(taken) = self.turn.take() {
                 let found = self.poll_for(id, budget);
                 if counts {
-                    self.spin.learn(found)
+                    self.spin.learn(found);
                 } else {
-                    self.spin.learn_rare(found)
+                    self.spin.learn_rare(found);
                 }
                 self.leave(taken);
             }

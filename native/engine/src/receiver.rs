@@ -6,11 +6,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use pycrust_protocol::reserved::{HEALTH, METHODS, STATS};
-use pycrust_transport::Link;
+use pycrust_transport::{Link, monotonic_ns};
 
 use crate::clients::call::Call;
 use crate::clients::client::Client;
-use crate::measuring::anticipation::{Anticipation, Budget};
+use crate::measuring::anticipation::{Anticipation, Budget, Plan};
 use crate::measuring::rhythm::{Rhythm, Waited};
 use crate::measuring::spin::Spin;
 use crate::recording::refused::Refused;
@@ -95,6 +95,9 @@ impl<L: Link> Attended<L> {
     }
 }
 
+/// Clients that are looked at for one that is expected: with more, there is always something to do.
+const MOST_EXPECTED: usize = 64;
+
 /// A call whose arguments are longer is not rehearsed.
 const MOST_REHEARSED: usize = 4096;
 
@@ -134,6 +137,61 @@ impl<L: Link> Receiver<L> {
             arrived: Vec::new(),
             replies: Vec::new(),
             indices: HashMap::new(),
+        }
+    }
+
+    /// The core of a client with a rhythm, counted from 1; 0 if there is none.
+    pub(crate) fn core_of_rhythm(&self) -> u16 {
+        if self.clients.len() > MOST_EXPECTED {
+            return 0;
+        }
+        let mut known = self.clients.iter().filter(|attended| attended.rhythm.is_known());
+        known.next().map_or(0, |attended| attended.core)
+    }
+
+    /// The client that is expected first, and when to be awake for it.
+    pub(crate) fn expected(&mut self) -> Option<(usize, Plan)> {
+        let Self { clients, anticipation, spin, .. } = self;
+        if anticipation.is_off() || !spin.has_core_to_spare() || clients.len() > MOST_EXPECTED {
+            return None;
+        }
+        let mut first: Option<(usize, Plan)> = None;
+        for (at, Attended { client, rhythm, budget, rehearsed_ns, .. }) in clients.iter_mut().enumerate() {
+            let Some(mut window) = rhythm.window() else { continue };
+            let now_ns = monotonic_ns();
+            while window.until_ns < now_ns {
+                if rhythm.lapsed() == Some(Waited::Miss) {
+                    client.anticipated.misses.fetch_add(1, Ordering::Relaxed);
+                    let in_vain_ns = std::mem::take(rehearsed_ns);
+                    anticipation.spent(budget, in_vain_ns);
+                    client.anticipated.awake_ns.fetch_add(in_vain_ns, Ordering::Relaxed);
+                }
+                match rhythm.window() {
+                    Some(next) if next.until_ns > window.until_ns => window = next,
+                    _ => break,
+                }
+            }
+            if window.until_ns < now_ns {
+                continue;
+            }
+            let plan = anticipation.plan(window, budget, now_ns);
+            if let Some(plan) = plan
+                && first.is_none_or(|(_, earlier)| plan.wake_ns < earlier.wake_ns)
+            {
+                first = Some((at, plan));
+            }
+        }
+        first
+    }
+
+    /// Whoever leads now has run the rehearsal that was begun last, if there was one.
+    pub(crate) fn rehearsed(&mut self) {
+        let Self { clients, anticipation, .. } = self;
+        let Some((client, begun_ns)) = anticipation.rehearses.take() else { return };
+        let took_ns = monotonic_ns().saturating_sub(begun_ns);
+        anticipation.rehearsal.took(took_ns);
+        if let Some(attended) = clients.iter_mut().find(|attended| attended.client.id == client) {
+            attended.rehearsed_ns = took_ns;
         }
     }
 }

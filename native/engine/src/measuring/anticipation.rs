@@ -4,6 +4,8 @@
 //! asks to be woken earlier, by what waking has lately cost, and polls until the call has come. All of that polling is
 //! paid from budgets, of the client and of the worker.
 
+use std::time::Duration;
+
 use pycrust_transport::Lately;
 
 use crate::measuring::rhythm::Window;
@@ -88,7 +90,8 @@ impl Anticipation {
     /// When to be awake for a call that is expected in this window, if its client's budget allows it.
     pub(crate) fn plan(&mut self, window: Window, budget: &mut Budget, now_ns: u64) -> Option<Plan> {
         let left_ns = budget.left_ns(now_ns, self.share).min(self.all.left_ns(now_ns, CLIENTS * self.share));
-        let left_ns = if left_ns > 0.0 { left_ns as u64 } else { return None };
+        // What is owed is nothing.
+        let left_ns = Duration::try_from_secs_f64(left_ns / 1e9).ok()?.as_nanos() as u64;
         // On the average it comes in the middle of it.
         let for_window = window.until_ns.saturating_sub(window.from_ns) / 2;
         let for_waking = left_ns.checked_sub(for_window)?;
@@ -151,13 +154,13 @@ mod tests {
             let (spent, plans) = spent_at(period_ns, jitter_ns, 1);
             assert!(plans > 100, "{period_ns}");
             assert!(
-                spent <= (10.0 * SECOND as f64 * SHARE + FIRST_NS) as u64 + 200_000,
+                (spent as f64) <= 10.0 * SECOND as f64 * SHARE + FIRST_NS + 200_000.0,
                 "{spent} at {period_ns}"
             );
         }
         let (spent, _) = spent_at(1_000_000, 50_000, 40);
         assert!(
-            spent <= (10.0 * SECOND as f64 * SHARE * CLIENTS + FIRST_NS) as u64 + 200_000,
+            (spent as f64) <= 10.0 * SECOND as f64 * SHARE * CLIENTS + FIRST_NS + 200_000.0,
             "{spent} by 40"
         );
     }

@@ -68,7 +68,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         let mut receiver = self.receiver.lock();
         let mut fallout = Fallout::new();
         receiver.returned = true;
-        self.rehearsed(&mut receiver);
+        receiver.rehearsed();
         loop {
             self.attention.store(false, Ordering::Relaxed);
             self.refresh(&mut receiver);

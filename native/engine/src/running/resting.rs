@@ -9,7 +9,6 @@ use pycrust_transport::{Elsewhere, Link, monotonic_ns};
 use crate::clients::call::Call;
 use crate::engine::Engine;
 use crate::measuring::anticipation::Plan;
-use crate::measuring::rhythm::Waited;
 use crate::queueing::scheduler::Enqueued;
 use crate::receiver::{Attended, Receiver};
 use crate::threads::DispatchThread;
@@ -17,8 +16,6 @@ use crate::threads::DispatchThread;
 /// Waits for the interpreter past which a cell holds it, so that being awake would gain little. A call that nobody was
 /// awake for waits for tens of microseconds although nobody holds it.
 const BUSY_INTERPRETER_NS: u64 = 120_000;
-/// Clients that are looked at for one that is expected: with more, there is always something to do.
-const MOST_EXPECTED: usize = 64;
 
 impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
     /// Polls, then sleeps, until something may have changed, a batch is due, or a call is expected.
@@ -32,12 +29,10 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
                 return;
             }
         }
-        let expected = if interpreter_ns < BUSY_INTERPRETER_NS { self.expected(receiver) } else { None };
+        let expected = if interpreter_ns < BUSY_INTERPRETER_NS { receiver.expected() } else { None };
         let wake_ns = expected.map(|(_, plan)| plan.wake_ns);
-        let slept = match wake_ns.is_none_or(|at| at > monotonic_ns()) {
-            true => self.sleep(thread, receiver, wake_ns.into_iter().chain(batch_ns).min()),
-            false => false,
-        };
+        let slept = wake_ns.is_none_or(|at| at > monotonic_ns())
+            && self.sleep(thread, receiver, wake_ns.into_iter().chain(batch_ns).min());
         if let Some((at, plan)) = expected {
             self.await_call(receiver, at, plan, slept);
         }
@@ -71,7 +66,8 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         };
         let sleeps = quiet && !self.anything_ready(receiver);
         if sleeps {
-            let _elsewhere = Elsewhere::than(self.core_to_leave(receiver));
+            let leaves = self.elsewhere.load(Ordering::Relaxed);
+            let _elsewhere = Elsewhere::than(if leaves { receiver.core_of_rhythm() } else { 0 });
             self.waiter.wait(until_ns.map(|at| Duration::from_nanos(at.saturating_sub(monotonic_ns()))));
         }
         self.scheduler.lock().asleep = false;
@@ -79,50 +75,6 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             client.link.announce_awake();
         }
         sleeps
-    }
-
-    /// The core of a client with a rhythm, counted from 1, so that the leader does not wake there; 0 if there is none.
-    fn core_to_leave(&self, receiver: &Receiver<L>) -> u16 {
-        if !self.elsewhere.load(Ordering::Relaxed) || receiver.clients.len() > MOST_EXPECTED {
-            return 0;
-        }
-        let mut known = receiver.clients.iter().filter(|attended| attended.rhythm.is_known());
-        known.next().map_or(0, |attended| attended.core)
-    }
-
-    /// The client that is expected first, and when to be awake for it.
-    fn expected(&self, receiver: &mut Receiver<L>) -> Option<(usize, Plan)> {
-        let Receiver { clients, anticipation, spin, .. } = receiver;
-        if anticipation.is_off() || !spin.has_core_to_spare() || clients.len() > MOST_EXPECTED {
-            return None;
-        }
-        let mut first: Option<(usize, Plan)> = None;
-        for (at, Attended { client, rhythm, budget, rehearsed_ns, .. }) in clients.iter_mut().enumerate() {
-            let Some(mut window) = rhythm.window() else { continue };
-            let now_ns = monotonic_ns();
-            while window.until_ns < now_ns {
-                if rhythm.lapsed() == Some(Waited::Miss) {
-                    client.anticipated.misses.fetch_add(1, Ordering::Relaxed);
-                    let in_vain_ns = std::mem::take(rehearsed_ns);
-                    anticipation.spent(budget, in_vain_ns);
-                    client.anticipated.awake_ns.fetch_add(in_vain_ns, Ordering::Relaxed);
-                }
-                match rhythm.window() {
-                    Some(next) if next.until_ns > window.until_ns => window = next,
-                    _ => break,
-                }
-            }
-            if window.until_ns < now_ns {
-                continue;
-            }
-            let plan = anticipation.plan(window, budget, now_ns);
-            if let Some(plan) = plan
-                && first.is_none_or(|(_, earlier)| plan.wake_ns < earlier.wake_ns)
-            {
-                first = Some((at, plan));
-            }
-        }
-        first
     }
 
     /// Rehearses a call that is expected and then polls for it, if it is time for that.
@@ -149,17 +101,6 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         anticipation.spent(budget, spent_ns);
         client.anticipated.awake_ns.fetch_add(spent_ns, Ordering::Relaxed);
         client.anticipated.period_ns.store(rhythm.period_ns().unwrap_or(0), Ordering::Relaxed);
-    }
-
-    /// Whoever leads now has run the rehearsal that was begun last, if there was one.
-    pub(crate) fn rehearsed(&self, receiver: &mut Receiver<L>) {
-        let Receiver { clients, anticipation, .. } = receiver;
-        let Some((client, begun_ns)) = anticipation.rehearses.take() else { return };
-        let took_ns = monotonic_ns().saturating_sub(begun_ns);
-        anticipation.rehearsal.took(took_ns);
-        if let Some(attended) = clients.iter_mut().find(|attended| attended.client.id == client) {
-            attended.rehearsed_ns = took_ns;
-        }
     }
 
     /// Queues a rehearsal of a client's last call, for this thread to run next; whether it did.
