@@ -91,7 +91,7 @@ fn runtimes_at_the_same_time_share_a_connection() {
         thread.join().unwrap();
     }
     assert_eq!(worker.seen.ran("add"), 4_000);
-    assert_eq!(worker.seen.connected.load(std::sync::atomic::Ordering::Acquire), 1);
+    assert_eq!(worker.seen.connected.load(Ordering::Acquire), 1);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-"""Callers with a rhythm: 1, 100 and 1,000 calls a second, beside the hand-written Unix socket."""
+"""Callers with a rhythm: expected by the worker or not, by a pacer or a timer of their own; beside a Unix socket."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from functools import partial
 from tests.benchmarks.measuring import Case, Figures, Goal, Measurement, Results
 from tests.benchmarks.programs import load, peer, worker
 
-HERTZ = (1, 100, 1000)
+HERTZ = (1, 100, 500, 1000)
+#: What ours is compared with, by the names of rows.
+NAMES = {"the socket": "Unix socket", "calls that are not expected": "not expected"}
 #: Calls of the slowest rhythm in one run, at least.
 FEWEST = 5
 
@@ -17,15 +19,26 @@ def ours(hertz: int, seconds: float) -> Figures:
         return load("--pace", str(hertz), seconds=max(seconds, FEWEST / hertz))
 
 
+def unexpected(hertz: int, seconds: float) -> Figures:
+    with worker("--anticipation", "0"):
+        return load("--pace", str(hertz), seconds=max(seconds, FEWEST / hertz))
+
+
+def pacer(hertz: int, seconds: float) -> Figures:
+    with worker():
+        return load("--pace", str(hertz), "--pacer", seconds=max(seconds, FEWEST / hertz))
+
+
 def socket(hertz: int, seconds: float) -> Figures:
     return peer("socket", "--pace", str(hertz), seconds=max(seconds, FEWEST / hertz))
 
 
 def goals(results: Results) -> list[Goal]:
     return [
-        Goal(f"{hertz:,} Hz, p50 of the socket / ours", results.ratio(other, mine), 2, at_least=True)
+        Goal(f"{hertz:,} Hz, p50 of {what} / ours", results.ratio(other, mine), limit, at_least=True)
         for hertz in HERTZ
-        if results.has(mine := f"paced/{hertz:,} Hz", other := f"paced/{hertz:,} Hz, Unix socket")
+        for what, limit in (("the socket", 2), ("calls that are not expected", 1))
+        if results.has(mine := f"paced/{hertz:,} Hz", other := f"paced/{hertz:,} Hz, {NAMES[what]}")
     ]
 
 
@@ -33,7 +46,12 @@ CASE = Case(
     [
         Measurement(f"paced/{hertz:,} Hz{suffix}", partial(run, hertz))
         for hertz in HERTZ
-        for suffix, run in (("", ours), (", Unix socket", socket))
+        for suffix, run in (
+            ("", ours),
+            (", pacer", pacer),
+            (", not expected", unexpected),
+            (", Unix socket", socket),
+        )
     ],
     goals,
 )

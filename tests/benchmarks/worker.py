@@ -53,6 +53,7 @@ CELLS = {"python": python_cell, "numpy": numpy_cell, "torch": torch_cell, "lock"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spin-us", type=float)
+    parser.add_argument("--anticipation", type=float, default=0.02)
     parser.add_argument("--busy", choices=CELLS)
     parser.add_argument("--methods", type=int, default=1)
     parser.add_argument("--record-all", action="store_true", help="every call, whatever the rate")
@@ -67,6 +68,7 @@ def main() -> None:
     endpoint = RpcEndpoint(
         "bench",
         spin_us=options.spin_us,
+        anticipation=options.anticipation,
         max_in_flight=options.max_in_flight,
         max_in_flight_per_client=options.max_in_flight_per_client,
     )
