@@ -13,7 +13,6 @@ use clap::Parser;
 use hdrhistogram::Histogram;
 use pycrust_client::RpcClient;
 use serde_json::{Value, json};
-use tokio::time::{MissedTickBehavior, interval};
 
 // What the policy sees is the state of the cart and the pole: m, m/s, rad from the vertical, rad/s.
 use crate::cart_pole::PolicyArgs as State;
@@ -127,19 +126,19 @@ async fn main() -> anyhow::Result<()> {
 async fn balance(client: &RpcClient, options: &Options, trips: &mut Histogram<u64>) -> anyhow::Result<Run> {
     let tau = 1.0 / options.hz;
     let tick = Duration::from_secs_f64(tau);
-    let mut ticks = interval(tick);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut pacer = client.pacer(tick);
     let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let (mut run, mut state, mut begun) = (Run::default(), State::start(0), 0_u64);
     let (mut version, mut force) = (0, 0.0);
     let start = Instant::now();
     let mut said = start;
     while start.elapsed().as_secs_f64() < options.seconds {
-        let due = tokio::select! {
-            due = ticks.tick() => due,
+        tokio::select! {
+            () = pacer.tick() => {}
             _ = tokio::signal::ctrl_c() => break,
             _ = terminated.recv() => break,
-        };
+        }
+        let due = Instant::now() - pacer.lateness();
         match client.request_of(&POLICY).timeout(Duration::from_secs(1)).send::<_, f64>(&state).await {
             Ok(reply) => {
                 trips.saturating_record(reply.timing().round_trip.as_nanos() as u64);

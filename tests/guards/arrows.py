@@ -24,7 +24,8 @@ FLOORS = (
 #: The same of the crates; a crate's own `lib.rs` stands above all of them.
 RUST_FLOORS = {
     "native/transport": (
-        "clock", "faults", "fork", "reentrant", "gate", "sync", "stack", "pinning", "scheduling", "owner",
+        "clock", "cores", "lately", "faults", "fork", "reentrant", "gate", "sync", "stack", "pinning", "scheduling",
+        "owner",
         "shortage", "error", "descriptors", "process", "realtime", "sleeping", "memory", "claiming", "iceoryx",
         "endpoints", "connection", "handshake",
     ),
@@ -34,7 +35,8 @@ RUST_FLOORS = {
     ),
     "client-rs": (
         "spin", "timing", "metadata", "options", "codec", "timestamp", "error", "tensor", "raw", "argument",
-        "connection", "call", "method", "schemas", "builder", "shared", "client", "request", "blocking", "binding",
+        "connection", "call", "method", "schemas", "builder", "shared", "pacing", "client", "request", "blocking",
+        "binding",
         "testing",
     ),
     "native": ("attaching", "values", "shown", "scheduling", "realtime", "calls", "client", "shield", "worker"),

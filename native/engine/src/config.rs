@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::measuring::anticipation::SHARE;
+/// What may be spent for one client on being awake before its calls, as a share of a core, where nobody says otherwise.
+pub(crate) const ANTICIPATION: f64 = 0.02;
 
 /// The bounds and policies of one engine.
 #[derive(Debug, Clone)]
@@ -59,7 +60,7 @@ impl Default for Config {
             max_queued_bytes: 256 << 20,
             max_waiting_bytes: 1 << 30,
             spin: None,
-            anticipation: SHARE,
+            anticipation: ANTICIPATION,
         }
     }
 }

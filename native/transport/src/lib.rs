@@ -10,7 +10,7 @@
 mod claiming;
 mod clock;
 mod connection;
-mod core;
+mod cores;
 mod descriptors;
 mod endpoints;
 mod error;
@@ -41,7 +41,7 @@ pub use self::{
     connection::link::{Link, Memory, Peer},
     connection::private_mapping::Private,
     connection::view::View,
-    core::{Elsewhere, current_core},
+    cores::{Elsewhere, current_core},
     error::{ClaimError, ConnectError, LinkError, SendError, TransportError},
     fork::Descriptor,
     handshake::acceptor::{Acceptor, AcceptorEvents, Limits},

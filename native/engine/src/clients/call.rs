@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pycrust_protocol::control::Request;
-use pycrust_protocol::header::{Common, RequestHeader, TraceContext, flags};
+use pycrust_protocol::header::{RequestHeader, TraceContext, flags};
 use pycrust_transport::{Attachments, CallProgress, Link};
 
 use crate::clients::client::Client;
@@ -81,12 +81,23 @@ impl<L: Link> Call<L> {
 
     /// A rehearsal of a call with these arguments, for the worker's own sake: nobody gets an answer.
     pub(crate) fn rehearsal(client: &Arc<Client<L>>, payload: &[u8], now_ns: u64) -> Self {
-        let common = Common { flags: flags::ONE_WAY, sent_ns: now_ns, ..Common::default() };
-        let header = RequestHeader { common, ..RequestHeader::default() };
-        let request = Request { id: 0, method: "", payload };
-        let mut call = Self::new(client, &header, &request, &[], Attachments::none(), now_ns);
-        call.rehearses = true;
-        call
+        Self {
+            client: Arc::clone(client),
+            id: 0,
+            flags: flags::ONE_WAY,
+            sent_ns: now_ns,
+            received_ns: now_ns,
+            expires_ns: None,
+            next_ns: 0,
+            core: 0,
+            rehearses: true,
+            schema_pin: 0,
+            trace: TraceContext::default(),
+            ongoing: None,
+            bytes: payload.into(),
+            payload_len: payload.len() as u32,
+            attachments: Attachments::none(),
+        }
     }
 
     /// The arguments as MessagePack.

@@ -10,9 +10,7 @@ use pycrust_transport::Lately;
 
 use crate::measuring::rhythm::Window;
 
-/// What may be spent for one client, as a share of a core, where nobody says otherwise.
-pub(crate) const SHARE: f64 = 0.02;
-/// The same for all clients together, in shares of one client.
+/// What may be spent for all clients together, in shares of one client.
 const CLIENTS: f64 = 5.0;
 /// A budget that is not used does not grow beyond what so much time brings.
 const SAVED_NS: f64 = 1e9;
@@ -118,6 +116,7 @@ impl Anticipation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ANTICIPATION as SHARE;
 
     const SECOND: u64 = 1_000_000_000;
 
