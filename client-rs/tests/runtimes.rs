@@ -152,16 +152,13 @@ fn a_pacer_ticks_on_either_runtime_and_lets_others_run() {
                 }
             });
             let mut pacer = client.pacer(Duration::from_millis(1));
-            let mut last = Instant::now();
+            let begun = Instant::now();
             pacer.tick().await;
-            for _ in 0..20 {
-                let before = turns.load(Ordering::Relaxed);
-                let late = pacer.lateness();
+            for ticks in 1..=20 {
                 pacer.tick().await;
-                assert!(last.elapsed() + late >= Duration::from_millis(1));
-                last = Instant::now();
-                assert!(turns.load(Ordering::Relaxed) > before, "others have their turns");
+                assert!(begun.elapsed() >= Duration::from_millis(ticks), "not before its time");
             }
+            assert!(turns.load(Ordering::Relaxed) > 0, "others have their turns");
             other.abort();
         });
     }
