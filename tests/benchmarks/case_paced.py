@@ -1,4 +1,4 @@
-"""Callers with a rhythm: expected by the worker or not, by a pacer or a timer of their own; beside a Unix socket."""
+"""Callers with a rhythm: expected by the worker or not, by a pacer or their own timer; beside a Unix socket."""
 
 from __future__ import annotations
 
