@@ -138,7 +138,7 @@ async fn balance(client: &RpcClient, options: &Options, trips: &mut Histogram<u6
             _ = tokio::signal::ctrl_c() => break,
             _ = terminated.recv() => break,
         }
-        let due = Instant::now() - pacer.lateness();
+        let (ticked, late) = (Instant::now(), pacer.lateness());
         match client.request_of(&POLICY).timeout(Duration::from_secs(1)).send::<_, f64>(&state).await {
             Ok(reply) => {
                 trips.saturating_record(reply.timing().round_trip.as_nanos() as u64);
@@ -149,7 +149,7 @@ async fn balance(client: &RpcClient, options: &Options, trips: &mut Histogram<u6
             // The last force goes on: a robot does not stop falling while its policy fails.
             Err(error) => *run.errors.entry(error.code().name()).or_default() += 1,
         }
-        run.missed += u64::from(due.elapsed() > tick);
+        run.missed += u64::from(ticked.elapsed() + late > tick);
         state = state.step(force, tau);
         run.steps += 1;
         if state.failed() {
