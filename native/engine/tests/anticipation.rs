@@ -126,39 +126,11 @@ fn nothing_is_spent_where_nothing_may_be() {
 #[test]
 fn calls_that_run_many_at_once_are_not_rehearsed() {
     let rig = Rig::new();
-    let batching = Some(Batching { max_size: 8, max_wait: Duration::ZERO });
-    let handler = Handler::Batch(Arc::new(|all| all));
-    let Change::Register {
-        method,
-        handler,
-        concurrency,
-        exclusive,
-        refuses_late,
-        schema_hash,
-        schema_json,
-        compatible_schemas,
-        schema_changes,
-        doc,
-        recording,
-        ..
-    } = registration("echo", 1, handler)
-    else {
-        unreachable!("it registers")
-    };
-    rig.engine.publish(vec![Change::Register {
-        method,
-        handler,
-        concurrency,
-        exclusive,
-        refuses_late,
-        batching,
-        schema_hash,
-        schema_json,
-        compatible_schemas,
-        schema_changes,
-        doc,
-        recording,
-    }]);
+    let mut change = registration("echo", 1, Handler::Batch(Arc::new(|all| all)));
+    if let Change::Register { batching, .. } = &mut change {
+        *batching = Some(Batching { max_size: 8, max_wait: Duration::ZERO });
+    }
+    rig.engine.publish(vec![change]);
     let caller = rig.connect();
     tick_until("a call for which somebody was awake", &caller, b"", || client(&rig).hits > 0);
     assert!(rig.rehearsed.lock().is_empty());

@@ -26,10 +26,10 @@ const LONGEST_REST: u32 = 4;
 const STEADY: u32 = 16;
 /// How much later than said a caller's tick may be, before any has come.
 const ANNOUNCED_LATE_NS: i64 = 60_000;
+/// The most that is waited for one, once some have come.
+const MOST_ANNOUNCED_LATE_NS: i64 = 500_000;
 /// What a window is wider than what has been seen, to either side.
 const MARGIN_NS: i64 = 10_000;
-/// The same once some have come.
-const MOST_ANNOUNCED_LATE_NS: i64 = 500_000;
 
 /// When a call is expected, on `CLOCK_MONOTONIC`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,6 +110,8 @@ pub(crate) struct Rhythm {
     expected: Option<Expected>,
     /// The tick before that, which has not come in its window: it may be late.
     lapsed_ns: Option<u64>,
+    /// Ticks in a row that have not come, whether or not somebody was awake for them.
+    lapses: u32,
     /// By how much foretold ticks came later than that; sooner is less than 0.
     errors: Last<i32, ERRORS>,
     /// Whether the errors are of ticks that it announced.
@@ -132,6 +134,7 @@ impl Rhythm {
             ticks: Last::new(),
             expected: None,
             lapsed_ns: None,
+            lapses: 0,
             errors: Last::new(),
             of_announced: false,
             missed: 0,
@@ -182,6 +185,7 @@ impl Rhythm {
     /// A tick has come.
     fn tick(&mut self, at_ns: u64) -> Option<Waited> {
         let mut waited = None;
+        self.lapses = 0;
         let (expected, lapsed_ns) = (self.expected.take(), self.lapsed_ns.take());
         let nearer = |lapsed: u64, next: u64| at_ns.abs_diff(lapsed) < at_ns.abs_diff(next);
         match (expected, lapsed_ns) {
@@ -296,9 +300,10 @@ impl Rhythm {
     pub(crate) fn lapsed(&mut self) -> Option<Waited> {
         let expected = self.expected.take()?;
         self.lapsed_ns = Some(expected.at_ns);
+        self.lapses += 1;
         if !expected.announced
             && let Some(period_ns) = self.period_ns()
-            && self.missed + 1 < PATIENCE
+            && self.lapses < PATIENCE
         {
             // A tick that was left out.
             let at_ns = expected.at_ns.saturating_add(period_ns);
@@ -485,6 +490,18 @@ mod tests {
             }
         }
         assert!(hits > 25, "{hits}");
+    }
+
+    #[test]
+    fn a_rhythm_that_nobody_looked_at_for_long_is_caught_up_with_at_once() {
+        let mut rhythm = Rhythm::new();
+        windows(&mut rhythm, (1..50).map(|tick| tick * MS));
+        // Nobody was awake, as with a budget that is spent or a cell that holds the interpreter.
+        let lapses =
+            std::iter::from_fn(|| rhythm.window().map(|_| rhythm.lapsed())).take(1000).collect::<Vec<_>>();
+        assert_eq!(lapses, [None; PATIENCE as usize]);
+        windows(&mut rhythm, (60..80).map(|tick| tick * MS));
+        assert!(rhythm.window().is_some(), "it goes on with its next ticks");
     }
 
     #[test]
