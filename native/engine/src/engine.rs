@@ -50,6 +50,8 @@ pub struct Engine<H: Send + Sync + 'static, L: Link> {
     pub(crate) waiter: Waiter,
     /// Something changed that the leader should look at, for one that polls.
     pub(crate) attention: AtomicBool,
+    /// Whether answers were published to clients that nobody has rung yet.
+    pub(crate) unrung: AtomicBool,
     /// Counts changes of the list of clients, so that the leader knows when to copy it.
     pub(crate) topology: AtomicU64,
     /// The recent wait for the interpreter, an average in nanoseconds.
@@ -95,6 +97,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             receiver: Mutex::new(Receiver::new(config.spin, config.anticipation)),
             waiter,
             attention: AtomicBool::new(false),
+            unrung: AtomicBool::new(false),
             topology: AtomicU64::new(0),
             interpreter_ns: AtomicU64::new(0),
             spin_ns: AtomicU64::new(0),
@@ -250,8 +253,14 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         };
         for token in tokens {
             let threads: Weak<dyn Threads> = self.me.clone();
-            let thread =
-                DispatchThread { token, life, seat: Arc::default(), threads, _presence: self.alive.enter() };
+            let thread = DispatchThread {
+                token,
+                life,
+                given_ns: 0,
+                seat: Arc::default(),
+                threads,
+                _presence: self.alive.enter(),
+            };
             (self.spawn)(Arc::clone(&me), thread);
         }
     }

@@ -62,6 +62,8 @@ pub struct DispatchThread {
     pub(crate) token: u64,
     /// The start of the engine that it belongs to.
     pub(crate) life: u64,
+    /// `CLOCK_MONOTONIC` when it was last given a call by [`Engine::next`](crate::Engine::next).
+    pub(crate) given_ns: u64,
     /// Where it waits while another one leads.
     pub(crate) seat: Arc<Condvar>,
     /// Where it signs off.

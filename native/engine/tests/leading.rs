@@ -172,7 +172,7 @@ fn an_idle_worker_sleeps() {
     caller.call("echo", b"");
     until("the leader announces its sleep", || caller.link.worker_sleeps());
     // A bell without a frame: it looks, and sleeps again.
-    caller.link.ring();
+    caller.link.ring_worker();
     until("it sleeps again", || caller.link.worker_sleeps());
     assert_eq!(caller.call("echo", b"up").payload, b"up");
     assert!(caller.link.is_open());

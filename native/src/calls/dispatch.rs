@@ -61,28 +61,33 @@ pub(crate) fn run(
         let mut payload = Vec::new();
         let mut answer: Option<(PyJob, Code, Vec<Attachment>)> = None;
         let mut answers: Vec<Answer> = Vec::new();
+        // The next call, while this thread still has the interpreter.
+        let mut going_on: Option<PyJob> = None;
         loop {
             // Looked at once a call: whatever comes of it, the next call is waited for then.
             let due = collects.and_then(|profile| collecting::due(py, profile));
-            let ready = py.detach(|| {
-                if let Some((job, status, attachments)) = answer.take() {
-                    job.respond_with(status, &payload, attachments);
-                }
-                for (job, status, payload, attachments) in answers.drain(..) {
-                    job.respond_with(status, &payload, attachments);
-                }
-                if due.is_some_and(|due| due.is_now(engine.in_flight())) {
-                    return None;
-                }
-                Some(next(engine, &mut thread, traceback))
-            });
+            let ready = match going_on.take() {
+                Some(job) if job.handler().get().inbox().is_none() => Some(Some(job)),
+                going_on => py.detach(|| {
+                    if let Some((job, status, attachments)) = answer.take() {
+                        job.respond_with(status, &payload, attachments);
+                    }
+                    for (job, status, payload, attachments) in answers.drain(..) {
+                        job.respond_with(status, &payload, attachments);
+                    }
+                    if due.is_some_and(|due| due.is_now(engine.in_flight())) {
+                        return None;
+                    }
+                    Some(next(engine, &mut thread, traceback, going_on))
+                }),
+            };
             let job = match ready {
                 Some(job) => job,
                 None => {
                     if let (Some(due), Some(profile)) = (due, collects) {
                         collecting::collect(py, due, profile);
                     }
-                    py.detach(|| next(engine, &mut thread, traceback))
+                    py.detach(|| next(engine, &mut thread, traceback, None))
                 }
             };
             let Some(mut job) = job else { break };
@@ -106,6 +111,13 @@ pub(crate) fn run(
                 None => begin(py, &mut job, traceback, &mut payload, base),
             };
             answer = match outcome {
+                // What is due is done detached, between two calls.
+                Outcome::Answer(status, attachments)
+                    if attachments.is_empty() && collects.is_none() && PyJob::is_small(&payload) =>
+                {
+                    going_on = job.respond_and_go_on(&mut thread, status, &payload);
+                    None
+                }
                 Outcome::Answer(status, attachments) => Some((job, status, attachments)),
                 Outcome::Stream(streaming) => stream::run(py, job, streaming, traceback, &mut payload)
                     .map(|(job, status)| (job, status, Vec::new())),
@@ -117,11 +129,19 @@ pub(crate) fn run(
     });
 }
 
-/// The next call for this thread. Calls of async handlers are left to their event loop on the way, without
-/// the interpreter.
-fn next(engine: &Arc<PyEngine>, thread: &mut DispatchThread, traceback: bool) -> Option<PyJob> {
+/// The next call for this thread, which may have come already. Calls of async handlers are left to their event loop on the
+/// way, without the interpreter.
+fn next(
+    engine: &Arc<PyEngine>,
+    thread: &mut DispatchThread,
+    traceback: bool,
+    mut come: Option<PyJob>,
+) -> Option<PyJob> {
     loop {
-        let mut job = engine.next(thread)?;
+        let mut job = match come.take() {
+            Some(job) => job,
+            None => engine.next(thread)?,
+        };
         if job.rehearses() {
             return Some(job);
         }

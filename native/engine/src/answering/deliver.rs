@@ -33,7 +33,8 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         // Written into its sample here, or else copied to the heap here and into its sample later.
         let at_once = |client: &Client<L>| client.link.sends_at_once(len + HEAD_LEN);
         if client.outbox.is_empty() && (patience.takes(len) || at_once(client)) {
-            match send(client, &header, id, status, [body.payload, body.metadata], &mut body.attachments) {
+            let parts = [body.payload, body.metadata];
+            match send(client, &header, id, status, parts, &mut body.attachments, patience) {
                 Err(SendError::Full) => {}
                 _ => return,
             }
@@ -83,7 +84,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         let attempt = |frame: &mut Outgoing| {
             let sent = match frame {
                 Outgoing::Answer(Answer { header, id, status, payload, metadata, attachments }) => {
-                    send(client, header, *id, *status, [payload, metadata], attachments)
+                    send(client, header, *id, *status, [payload, metadata], attachments, patience)
                 }
                 Outgoing::Credit(credit) => client.send(&credit.encode(), &[]),
             };
@@ -95,6 +96,20 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         }
         if client.outbox.eased() {
             client.ease();
+        }
+    }
+
+    /// Wakes the clients to which answers were published without ringing.
+    pub(crate) fn ring(&self) {
+        if !(self.unrung.load(Ordering::Acquire) && self.unrung.swap(false, Ordering::AcqRel)) {
+            return;
+        }
+        let unrung: Vec<_> = {
+            let scheduler = self.scheduler.lock();
+            scheduler.clients.iter().filter(|client| client.is_unrung()).map(Arc::clone).collect()
+        };
+        for client in unrung {
+            client.ring();
         }
     }
 
@@ -146,8 +161,9 @@ fn send<L: Link>(
     status: Code,
     body: [&[u8]; 2],
     attachments: &mut Vec<Attachment>,
+    patience: Patience,
 ) -> Result<(), SendError> {
-    let instead = match send_frame(client, *header, id, status, body, attachments) {
+    let instead = match send_frame(client, *header, id, status, body, attachments, patience) {
         Err(SendError::TooLarge { len, max }) => refusals::too_large(len, max),
         Err(SendError::NoMemory { len, reason }) => refusals::no_memory(len, &reason),
         Err(SendError::Failed(reason)) => refusals::send_failed(&reason),
@@ -155,8 +171,8 @@ fn send<L: Link>(
     };
     log::warn!("an answer to {}: {}", named(&client.peer), instead.error.message);
     attachments.clear();
-    let sent =
-        send_frame(client, ending(*header), id, instead.code, [&instead.error.encode(), &[]], attachments);
+    let body: [&[u8]; 2] = [&instead.error.encode(), &[]];
+    let sent = send_frame(client, ending(*header), id, instead.code, body, attachments, patience);
     if let Err(error) = &sent
         && *error != SendError::Full
     {
@@ -180,6 +196,7 @@ fn send_frame<L: Link>(
     status: Code,
     [payload, metadata]: [&[u8]; 2],
     attachments: &mut Vec<Attachment>,
+    patience: Patience,
 ) -> Result<(), SendError> {
     let max = MAX_BODY_LEN - HEAD_LEN - metadata.len();
     if payload.len() > max {
@@ -190,5 +207,9 @@ fn send_frame<L: Link>(
     header.common.body_len = (head.len() + payload.len()) as u32;
     header.common.metadata_len = metadata.len() as u32;
     header.common.attachments = attachments.len() as u32;
-    client.send_with(&header.encode(), &[&head, payload, metadata], attachments)
+    let (header, parts) = (header.encode(), [&head, payload, metadata]);
+    match patience {
+        Patience::RingsLater => client.publish(&header, &parts, attachments),
+        Patience::Waits | Patience::Hurries => client.send_with(&header, &parts, attachments),
+    }
 }

@@ -14,6 +14,8 @@ pub(crate) enum Patience {
     Waits,
     /// The leader and the control thread: large frames are left to the sender.
     Hurries,
+    /// As those, and the client is rung later, for this answer and others: it has more calls in flight.
+    RingsLater,
 }
 
 impl Patience {

@@ -34,6 +34,8 @@ pub(crate) struct Client<L> {
     pub(crate) anticipated: Anticipated,
     /// The round of its next turn, of those in which clients share threads; under the scheduler's lock.
     pub(crate) turn: AtomicU64,
+    /// Whether frames were published for which nobody has rung yet.
+    unrung: AtomicBool,
     /// Cancelled calls that were looked for.
     cancels: AtomicU64,
     /// The connection failed or the client is gone: nothing is received or sent any more.
@@ -68,6 +70,7 @@ impl<L: Link> Client<L> {
             ongoing: Mutex::default(),
             anticipated: Anticipated::default(),
             turn: AtomicU64::new(0),
+            unrung: AtomicBool::new(false),
             cancels: AtomicU64::new(0),
             gone: AtomicBool::new(false),
         }
@@ -142,15 +145,43 @@ impl<L: Link> Client<L> {
         parts: &[&[u8]],
         attachments: &mut Vec<Attachment>,
     ) -> Result<(), SendError> {
+        self.sending(|link| link.send_with(header, parts, attachments))
+    }
+
+    /// Sends one frame, and leaves it to [`ring`](Self::ring) to wake the client.
+    pub(crate) fn publish(
+        &self,
+        header: &[u8; HEADER_LEN],
+        parts: &[&[u8]],
+        attachments: &mut Vec<Attachment>,
+    ) -> Result<(), SendError> {
+        self.sending(|link| link.publish(header, parts, attachments))?;
+        self.unrung.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Wakes the client for what was published, if nobody has yet; whether there was something.
+    pub(crate) fn ring(&self) -> bool {
+        let unrung = self.unrung.load(Ordering::Acquire) && self.unrung.swap(false, Ordering::AcqRel);
+        if unrung && !self.is_gone() {
+            self.link.ring();
+        }
+        unrung
+    }
+
+    /// Whether frames were published for which nobody has rung yet.
+    pub(crate) fn is_unrung(&self) -> bool {
+        self.unrung.load(Ordering::Acquire)
+    }
+
+    fn sending(&self, send: impl FnOnce(&L) -> Result<(), SendError>) -> Result<(), SendError> {
         if self.is_gone() {
             return Err(SendError::Gone);
         }
-        catch_unwind(AssertUnwindSafe(|| self.link.send_with(header, parts, attachments))).unwrap_or_else(
-            |_| {
-                self.fail("sending panicked");
-                Err(SendError::Gone)
-            },
-        )
+        catch_unwind(AssertUnwindSafe(|| send(&self.link))).unwrap_or_else(|_| {
+            self.fail("sending panicked");
+            Err(SendError::Gone)
+        })
     }
 
     /// Closes the connection, of which the log says why; nothing was received.

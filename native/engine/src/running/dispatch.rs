@@ -39,7 +39,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             if scheduler.take_lead(thread.token) {
                 drop(scheduler);
                 match self.lead(thread) {
-                    Some(start) => return Some(Job::begin(self, start)),
+                    Some(start) => return Some(self.give(thread, start)),
                     None => continue,
                 }
             }
@@ -58,9 +58,14 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             drop(scheduler);
             self.settle(&mut fallout, Patience::Waits);
             if let Some(start) = start {
-                return Some(Job::begin(self, start));
+                return Some(self.give(thread, start));
             }
         }
+    }
+
+    fn give(self: &Arc<Self>, thread: &mut DispatchThread, start: Start<H, L>) -> Job<H, L> {
+        thread.given_ns = start.now_ns;
+        Job::begin(self, start)
     }
 
     /// Leads until there is a call to run; `None` when the engine has stopped.
@@ -69,6 +74,8 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
         let mut fallout = Fallout::new();
         receiver.returned = true;
         receiver.rehearsed();
+        // Of a leader whose lead was taken away: the call that it runs is long, and others have their answers.
+        self.ring();
         loop {
             self.attention.store(false, Ordering::Relaxed);
             self.refresh(&mut receiver);
@@ -104,7 +111,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
     }
 
     /// Answers what left the queues without being started.
-    fn settle(&self, fallout: &mut Fallout<H, L>, patience: Patience) {
+    pub(crate) fn settle(&self, fallout: &mut Fallout<H, L>, patience: Patience) {
         if fallout.is_empty() {
             return;
         }

@@ -16,7 +16,7 @@ use crate::clients::client::named;
 use crate::clients::ongoing::{Amount, Ongoing, Parked};
 use crate::engine::Engine;
 use crate::queueing::registry::Version;
-use crate::queueing::scheduler::{Phase, Resumable, Start, Work};
+use crate::queueing::scheduler::{Fallout, HAND_OVER_NS, Phase, Resumable, Scheduler, Start, Work};
 use crate::recording::items::FirstItems;
 use crate::recording::output::Output;
 use crate::recording::recorder::{Answered, Ended, Origin, Side, sides, unix_ns};
@@ -24,6 +24,11 @@ use crate::recording::sampler::Offer;
 use crate::refusals;
 use crate::running::arguments::Arguments;
 use crate::running::context::CallContext;
+use crate::threads::DispatchThread;
+
+/// How long a thread runs calls one after the other before it receives again: a call that comes meanwhile waits for no
+/// more than one that is handed over.
+const STROKE_NS: u64 = HAND_OVER_NS - HAND_OVER_NS / 5;
 
 /// A started call, bound to one version of its method. The thread that has it marks the stages in
 /// order ([`attached`](Self::attached), [`decoded`](Self::decoded), [`ran`](Self::ran)) and answers
@@ -369,11 +374,14 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
             reached("call.attached");
             let now_ns = monotonic_ns();
             self.attached_ns = Some(now_ns);
-            // Read and written by whichever thread attaches; a lost update of an average is no harm.
-            let (wait, average) =
-                (now_ns.saturating_sub(self.started_ns), engine.interpreter_ns.load(Ordering::Relaxed));
-            let average = average - average / 8 + wait.min(1_000_000) / 8;
-            engine.interpreter_ns.store(average, Ordering::Relaxed);
+            // One that had it already did not wait.
+            if !self.passed_gate {
+                // Read and written by whichever thread attaches; a lost update of an average is no harm.
+                let (wait, average) =
+                    (now_ns.saturating_sub(self.started_ns), engine.interpreter_ns.load(Ordering::Relaxed));
+                let average = average - average / 8 + wait.min(1_000_000) / 8;
+                engine.interpreter_ns.store(average, Ordering::Relaxed);
+            }
         }
         if std::mem::replace(&mut self.passed_gate, true) {
             return;
@@ -403,7 +411,61 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
         self.finish(status, payload, attachments);
     }
 
+    /// Answers as [`respond`](Self::respond) does, and gives the call that its thread runs next, if that is there and
+    /// short and the thread has run others for less than a hand-over: it need not let the interpreter go in between.
+    /// `None` is that it has to ask [`Engine::next`], detached.
+    ///
+    /// For answers that [are small](Self::is_small), of a thread's own calls; it never waits.
+    pub fn respond_and_go_on(
+        mut self,
+        thread: &mut DispatchThread,
+        status: Code,
+        payload: &[u8],
+    ) -> Option<Self> {
+        let run = self.answer(status, payload, Vec::new(), true);
+        let engine = Arc::clone(&self.engine);
+        let mut fallout = Fallout::new();
+        let now_ns = monotonic_ns();
+        let tired = now_ns.saturating_sub(thread.given_ns) > STROKE_NS;
+        let mut start = None;
+        engine.reschedule(|scheduler| {
+            self.end(scheduler, run);
+            if !tired {
+                start = scheduler.go_on(thread.token, now_ns, &mut fallout);
+            }
+        });
+        reached("call.ended");
+        engine.settle(&mut fallout, Patience::Hurries);
+        let Some(start) = start else {
+            engine.ring();
+            return None;
+        };
+        let mut next = Self::begin(&engine, start);
+        next.passed_gate = true;
+        Some(next)
+    }
+
+    /// Whether an answer of so many bytes, without arrays, can be sent by a thread that must not wait.
+    pub fn is_small(payload: &[u8]) -> bool {
+        Patience::Hurries.takes(payload.len())
+    }
+
     fn finish(&mut self, status: Code, payload: &[u8], attachments: Vec<Attachment>) {
+        let run = self.answer(status, payload, attachments, false);
+        let engine = &self.engine;
+        engine.reschedule(|scheduler| self.end(scheduler, run));
+        reached("call.ended");
+    }
+
+    /// Counts, records and sends the answer; gives how long the call ran, if it did. Its client is rung `later` if it has
+    /// other calls in flight.
+    fn answer(
+        &mut self,
+        status: Code,
+        payload: &[u8],
+        attachments: Vec<Attachment>,
+        later: bool,
+    ) -> Option<u64> {
         self.answered = true;
         let now_ns = monotonic_ns();
         let stages = self.stages(now_ns);
@@ -435,28 +497,37 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
                 stages,
             };
             // An event loop has other calls to see to.
-            let patience = if self.place == Place::Thread { Patience::Waits } else { Patience::Hurries };
+            let client = &self.call.client;
+            let patience = match self.place {
+                _ if later && client.account.in_flight() > 0 => Patience::RingsLater,
+                _ if later => Patience::Hurries,
+                Place::Thread => Patience::Waits,
+                Place::Background { .. } => Patience::Hurries,
+            };
             let body = Body { payload, metadata: &metadata, attachments };
-            engine.deliver(&self.call.client, header, self.call.id, status, body, patience);
+            engine.deliver(client, header, self.call.id, status, body, patience);
+            if patience == Patience::RingsLater {
+                engine.unrung.store(true, Ordering::Release);
+            }
         }
         reached("call.answered");
         self.call.unfollow();
-        let engine = &self.engine;
         let run_ns = self.attached_ns.filter(|_| !self.call.rehearses);
-        let run_ns = run_ns.map(|attached| now_ns.saturating_sub(attached));
-        engine.reschedule(|scheduler| {
-            let number = self.version.number;
-            match self.place {
-                Place::Thread => scheduler.ended(index, number, run_ns, self.ticket, self.life),
-                Place::Background { holds } => {
-                    scheduler.ended_in_background(index, number, holds, run_ns, self.life);
-                }
+        run_ns.map(|attached| now_ns.saturating_sub(attached))
+    }
+
+    /// Notes its end, after it ran for so long.
+    fn end(&self, scheduler: &mut Scheduler<H, L>, run_ns: Option<u64>) {
+        let (index, number) = (self.index(), self.version.number);
+        match self.place {
+            Place::Thread => scheduler.ended(index, number, run_ns, self.ticket, self.life),
+            Place::Background { holds } => {
+                scheduler.ended_in_background(index, number, holds, run_ns, self.life);
             }
-            if scheduler.phase != Phase::Serving {
-                engine.quiet.notify_all();
-            }
-        });
-        reached("call.ended");
+        }
+        if scheduler.phase != Phase::Serving {
+            self.engine.quiet.notify_all();
+        }
     }
 
     fn record(&mut self, status: Code, payload: &[u8], metadata: &[u8], stages: Stages, now_ns: u64) {

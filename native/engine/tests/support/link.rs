@@ -25,6 +25,8 @@ pub struct MemoryLink {
     waiting: AtomicUsize,
     responses: Mutex<VecDeque<Frame>>,
     answered: Condvar,
+    /// How often the worker rang.
+    pub rings: AtomicUsize,
     /// Responses that may lie unread.
     window: AtomicUsize,
     asleep: AtomicBool,
@@ -49,6 +51,7 @@ impl MemoryLink {
             waiting: AtomicUsize::new(0),
             responses: Mutex::default(),
             answered: Condvar::new(),
+            rings: AtomicUsize::new(0),
             window: AtomicUsize::new(window),
             asleep: AtomicBool::new(false),
             space_wanted: AtomicBool::new(false),
@@ -70,7 +73,7 @@ impl MemoryLink {
         drop(requests);
         fence(Ordering::SeqCst);
         if self.asleep.load(Ordering::Relaxed) {
-            self.ring();
+            self.ring_worker();
         }
     }
 
@@ -88,7 +91,7 @@ impl MemoryLink {
         drop(responses);
         fence(Ordering::SeqCst);
         if self.space_wanted.swap(false, Ordering::SeqCst) {
-            self.ring();
+            self.ring_worker();
         }
         frame
     }
@@ -96,16 +99,35 @@ impl MemoryLink {
     pub fn cancel(&self, id: u64) {
         self.cancelled.lock().unwrap().insert(id);
         self.cancels.fetch_add(1, Ordering::SeqCst);
-        self.ring();
+        self.ring_worker();
     }
 
-    pub fn ring(&self) {
+    pub fn ring_worker(&self) {
         rustix::io::write(&self.doorbell, &1_u64.to_ne_bytes()).unwrap();
     }
 
     /// Requests that the worker has not received.
     pub fn unreceived(&self) -> usize {
         self.waiting.load(Ordering::Acquire)
+    }
+
+    fn put_answer(&self, header: &[u8; HEADER_LEN], parts: &[&[u8]]) -> Result<(), SendError> {
+        if !self.is_open() {
+            return Err(SendError::Gone);
+        }
+        if let Some(failure) = self.failures.lock().unwrap().pop_front() {
+            return Err(failure);
+        }
+        let window = self.window.load(Ordering::Relaxed);
+        let mut responses = self.responses.lock().unwrap();
+        if responses.len() >= window {
+            self.space_wanted.store(true, Ordering::SeqCst);
+            return Err(SendError::Full);
+        }
+        let mut header = *header;
+        header[24..32].copy_from_slice(&monotonic_ns().to_le_bytes());
+        responses.push_back((header, parts.concat()));
+        Ok(())
     }
 
     /// Whether the worker sleeps as far as this client can see.
@@ -146,7 +168,7 @@ impl Link for MemoryLink {
         Ok(frames.len())
     }
 
-    fn send_with(
+    fn publish(
         &self,
         header: &[u8; HEADER_LEN],
         parts: &[&[u8]],
@@ -154,7 +176,7 @@ impl Link for MemoryLink {
     ) -> Result<(), SendError> {
         let head = parts.concat();
         if attachments.is_empty() {
-            return self.send(header, &[&head]);
+            return self.put_answer(header, &[&head]);
         }
         let lens = attachments.iter().map(Attachment::len);
         let (ranges, len) = lay_out(head.len() + ENTRY_LEN * attachments.len(), lens).unwrap();
@@ -164,7 +186,7 @@ impl Link for MemoryLink {
         for (attachment, range) in attachments.iter().zip(ranges) {
             attachment.write(&mut sample[range]);
         }
-        self.send(header, &[&sample]).map(|()| attachments.clear())
+        self.put_answer(header, &[&sample]).map(|()| attachments.clear())
     }
 
     fn sends_at_once(&self, _len: usize) -> bool {
@@ -184,23 +206,13 @@ impl Link for MemoryLink {
     }
 
     fn send(&self, header: &[u8; HEADER_LEN], parts: &[&[u8]]) -> Result<(), SendError> {
-        if !self.is_open() {
-            return Err(SendError::Gone);
-        }
-        if let Some(failure) = self.failures.lock().unwrap().pop_front() {
-            return Err(failure);
-        }
-        let window = self.window.load(Ordering::Relaxed);
-        let mut responses = self.responses.lock().unwrap();
-        if responses.len() >= window {
-            self.space_wanted.store(true, Ordering::SeqCst);
-            return Err(SendError::Full);
-        }
-        let mut header = *header;
-        header[24..32].copy_from_slice(&monotonic_ns().to_le_bytes());
-        responses.push_back((header, parts.concat()));
-        self.answered.notify_one();
-        Ok(())
+        self.send_with(header, parts, &mut Vec::new())
+    }
+
+    fn ring(&self) {
+        self.rings.fetch_add(1, Ordering::SeqCst);
+        let _responses = self.responses.lock().unwrap();
+        self.answered.notify_all();
     }
 
     fn announce_sleep(&self) {

@@ -193,10 +193,18 @@ fn dispatch(
     most: &AtomicUsize,
     rehearsed: &Mutex<Vec<Vec<u8>>>,
 ) {
-    while let Some(mut job) = engine.next(&mut thread) {
-        most.fetch_max(attaching.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-        let mut held = Some(interpreter.lock());
-        attaching.fetch_sub(1, Ordering::SeqCst);
+    let mut kept: Option<(TestJob, Option<MutexGuard<'static, ()>>)> = None;
+    loop {
+        let (mut job, mut held) = match kept.take() {
+            Some(kept) => kept,
+            None => {
+                let Some(job) = engine.next(&mut thread) else { return };
+                most.fetch_max(attaching.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                let held = Some(interpreter.lock());
+                attaching.fetch_sub(1, Ordering::SeqCst);
+                (job, held)
+            }
+        };
         job.attached();
         job.decoded();
         if job.rehearses() {
@@ -247,8 +255,12 @@ fn dispatch(
             }
         };
         job.ran();
-        drop(held);
-        job.respond(status, &payload);
+        if TestJob::is_small(&payload) {
+            kept = job.respond_and_go_on(&mut thread, status, &payload).map(|next| (next, held));
+        } else {
+            drop(held);
+            job.respond(status, &payload);
+        }
     }
 }
 

@@ -280,7 +280,7 @@ impl Link for Connection {
         self.send_with(header, parts, &mut Vec::new())
     }
 
-    fn send_with(
+    fn publish(
         &self,
         header: &[u8; HEADER_LEN],
         parts: &[&[u8]],
@@ -308,11 +308,14 @@ impl Link for Connection {
             self.send_bulk(header, parts, attachments, plan)?;
         }
         attachments.clear();
+        Ok(())
+    }
+
+    fn ring(&self) {
         if self.ringer.must_ring(self.parts.flags.peer_sleep()) {
             self.parts.peer_bell.ring();
             reached("frame.rung");
         }
-        Ok(())
     }
 
     fn sends_at_once(&self, len: usize) -> bool {

@@ -76,7 +76,26 @@ pub trait Link: Send + Sync + 'static {
         header: &[u8; HEADER_LEN],
         parts: &[&[u8]],
         attachments: &mut Vec<Attachment>,
+    ) -> Result<(), SendError> {
+        self.publish(header, parts, attachments)?;
+        self.ring();
+        Ok(())
+    }
+
+    /// Sends a frame as [`send_with`](Self::send_with) does, to a peer that is not rung: one that sleeps finds it when
+    /// somebody [rings](Self::ring), for this frame and others.
+    ///
+    /// # Errors
+    /// Those of [`send_with`](Self::send_with).
+    fn publish(
+        &self,
+        header: &[u8; HEADER_LEN],
+        parts: &[&[u8]],
+        attachments: &mut Vec<Attachment>,
     ) -> Result<(), SendError>;
+
+    /// Rings the peer, if it sleeps and was not rung for that sleep yet.
+    fn ring(&self);
 
     /// Whether a large frame of `len` bytes can be sent without waiting for the peer, and in memory that is there: for
     /// threads that have no time to wait.

@@ -5,13 +5,17 @@ use std::sync::Arc;
 use pycrust_transport::Link;
 use pycrust_transport::sync::Condvar;
 
-use super::{Lead, Phase, Scheduler};
+use super::{Fallout, Lead, Phase, Scheduler, Start};
 use crate::queueing::watchdog::Seen;
 
 /// Whose average run time is above this is handed over before it runs, while others are held up by it.
 pub(crate) const HAND_OVER_NS: u64 = 50_000;
 /// Whose average run time is above this is handed over in any case: the watchdog would do it anyway.
 const LONG_NS: u64 = 500_000;
+/// Whose average run time is below this is run without looking around first.
+const SHORT_NS: u64 = 10_000;
+/// Methods of which calls wait that are looked at for that.
+const MOST_LOOKED_AT: usize = 8;
 /// How long a call that was held up by a leader's run counts.
 const COMPANY_NS: u64 = 1_000_000_000;
 
@@ -43,6 +47,37 @@ impl<H: Send + Sync + 'static, L: Link> Scheduler<H, L> {
         self.epoch += 1;
         self.lead = Lead::Running(token, self.epoch);
         0
+    }
+
+    /// The next call for a leader that has just run one and still has the interpreter: `None` if it should look around first,
+    /// or if calls that may be long are among those that wait.
+    pub(crate) fn go_on(
+        &mut self,
+        token: u64,
+        now_ns: u64,
+        fallout: &mut Fallout<H, L>,
+    ) -> Option<Start<H, L>> {
+        let leads = matches!(self.lead, Lead::Running(leader, _) if leader == token);
+        if !leads || self.phase != Phase::Serving || !self.gathering.is_empty() {
+            return None;
+        }
+        let all_short =
+            self.listed.len() <= MOST_LOOKED_AT && self.listed.iter().all(|index| self.is_short(*index));
+        if !all_short {
+            return None;
+        }
+        let start = self.pop(now_ns, fallout)?;
+        // The interpreter is this thread's.
+        self.open_gate(start.ticket);
+        self.epoch += 1;
+        self.lead = Lead::Running(token, self.epoch);
+        Some(start)
+    }
+
+    /// Whether calls of this method are short, one at a time, and none has been under way.
+    fn is_short(&self, index: usize) -> bool {
+        let one_by_one = || self.registry.to_start(index).is_some_and(|version| version.batching.is_none());
+        self.queues[index].run_ns() < SHORT_NS && self.resumable[index].is_empty() && one_by_one()
     }
 
     /// Leaves the lead to whoever waits. Answers how many threads must be made, so that one takes it
