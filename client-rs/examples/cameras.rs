@@ -14,12 +14,13 @@
 
 use std::io::{PipeReader, PipeWriter, Read, Write, pipe, stdin, stdout};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::Parser;
 use hdrhistogram::Histogram;
-use pycrust_client::{RpcClient, Tensor, TensorMut, TensorView};
+use pycrust_client::{Pacer, RpcClient, Tensor, TensorMut, TensorView};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
@@ -100,26 +101,54 @@ impl Times {
     }
 }
 
-/// Does something at each tick of a clock, and counts the ticks that it missed.
-///
-/// The thread sleeps in the kernel until each tick: Tokio's timers count in milliseconds.
+/// Waits for the next tick, and says when it was due.
+trait Clock {
+    fn tick(&mut self) -> Instant;
+}
+
+/// The client's pacer: it is awake in time, and the worker with it.
+struct Paced<'a>(&'a Runtime, Pacer);
+
+impl Clock for Paced<'_> {
+    fn tick(&mut self) -> Instant {
+        self.0.block_on(self.1.tick());
+        Instant::now() - self.1.lateness()
+    }
+}
+
+/// A thread that sleeps in the kernel until each tick, for what is called without a client.
+struct Asleep {
+    due: Instant,
+    period: Duration,
+}
+
+impl Clock for Asleep {
+    fn tick(&mut self) -> Instant {
+        let now = Instant::now();
+        while self.due + self.period < now {
+            self.due += self.period;
+        }
+        self.due += self.period;
+        std::thread::sleep(self.due.saturating_duration_since(now));
+        self.due
+    }
+}
+
+/// Does something at each tick of a clock, and counts the ticks that came while it was still at an earlier one.
 fn paced(
+    clock: &mut dyn Clock,
     period: Duration,
     ticks: u64,
     times: &mut Times,
     mut tick: impl FnMut(u64, &mut Times) -> Result<()>,
 ) -> Result<()> {
-    let mut due = Instant::now() + period;
     for _ in 0..ticks {
-        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        let next = clock.tick() + period;
         tick(times.ticks, times)?;
         times.ticks += 1;
-        due += period;
         let now = Instant::now();
-        if now > due {
-            let late = (now - due).as_nanos() / period.as_nanos() + 1;
-            times.missed += late as u64;
-            due += period * u32::try_from(late).unwrap_or(u32::MAX);
+        if now > next {
+            times.missed += ((now - next).as_nanos() / period.as_nanos() + 1) as u64;
         }
     }
     Ok(())
@@ -127,7 +156,7 @@ fn paced(
 
 /// The loop's calls.
 struct Caller<'a> {
-    runtime: Runtime,
+    runtime: Arc<Runtime>,
     client: RpcClient,
     options: &'a Options,
     /// Ticks whose images were all built in shared memory.
@@ -219,7 +248,7 @@ fn main() -> Result<()> {
         return echo();
     }
     let options = Options::parse();
-    let runtime = Runtime::new()?;
+    let runtime = Arc::new(Runtime::new()?);
     let client = runtime.block_on(RpcClient::connect(&options.endpoint))?;
     let period = Duration::from_secs_f64(1.0 / options.hz);
     let mut left = (options.seconds * options.hz) as u64;
@@ -229,13 +258,17 @@ fn main() -> Result<()> {
     while left > 0 {
         let ticks = left.min(options.hz.ceil() as u64);
         left -= ticks;
-        paced(period, ticks, &mut images, |tick, times| caller.images(tick, times))?;
+        let (runtime, pacer) = (Arc::clone(&caller.runtime), caller.client.pacer(period));
+        let mut clock = Paced(&runtime, pacer);
+        paced(&mut clock, period, ticks, &mut images, |tick, times| caller.images(tick, times))?;
         if let (Some(method), Some(floor)) = (&options.beside, &mut floor) {
-            paced(period, ticks, &mut empty, |_, times| {
+            paced(&mut clock, period, ticks, &mut empty, |_, times| {
                 caller.empty(method, times);
                 Ok(())
             })?;
-            paced(period, ticks, &mut bare, |_, times| floor.round_trip(times))?;
+            drop(clock);
+            let mut clock = Asleep { due: Instant::now(), period };
+            paced(&mut clock, period, ticks, &mut bare, |_, times| floor.round_trip(times))?;
         }
     }
     let Caller { runtime, client, shared, last, .. } = caller;

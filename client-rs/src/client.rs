@@ -317,3 +317,18 @@ impl fmt::Debug for RpcClient {
         self.shared.debug(f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_s_future_has_room_for_what_every_call_needs_only() {
+        let client = RpcClient::builder("nobody").connect_lazy();
+        let (call, send) = (client.call::<_, i64>("add", &(1, 2)), client.request("add"));
+        let send = send.send::<_, i64>(&(1, 2));
+        let sizes = [size_of_val(&call), size_of_val(&send)];
+        // Each time that it is moved, so many bytes are copied.
+        assert!(sizes.iter().all(|size| *size <= 1280), "{sizes:?} bytes");
+    }
+}

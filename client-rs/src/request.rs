@@ -346,8 +346,8 @@ impl<'a> Request<'a> {
     /// Makes the call with arguments that are MessagePack already; the result stays MessagePack.
     #[cfg(feature = "binding")]
     pub(crate) async fn send_raw(self, arguments: Encoded) -> Result<Body, Error> {
-        let call = self.client.shared.outgoing(&self.call, Ok(arguments))?;
-        let finished = self.client.shared.make(&Tokio, call).await?;
+        let mut call = self.client.shared.outgoing(&self.call, Ok(arguments))?;
+        let finished = self.client.shared.make(&Tokio, &mut call).await?;
         Ok(finished.body)
     }
 

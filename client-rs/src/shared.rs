@@ -97,7 +97,7 @@ impl Shared {
             wait_for_ready: Some(false),
             ..Call::with_timeout(HEALTH, self.options.timeout.min(PROBE_TIMEOUT))
         };
-        let finished = self.make(waiting, self.encode(&call, &())?).await?;
+        let finished = self.make(waiting, &mut self.encode(&call, &())?).await?;
         decode::<Health>(HEALTH, &finished.body)?;
         if self.options.pins.is_empty() {
             return Ok(());
@@ -172,17 +172,17 @@ impl Shared {
     pub(crate) async fn make<W: Waiting>(
         &self,
         waiting: &W,
-        mut call: Outgoing<'_>,
+        call: &mut Outgoing<'_>,
     ) -> Result<Finished, Error> {
         waiting.check(call.method)?;
         let mut retries = Retries::new(self.options.retry);
         let finished = loop {
-            match self.attempt(waiting, &mut call).await {
+            match self.attempt(waiting, call).await {
                 Ok(finished) => break finished,
-                Err(failure) => self.again(waiting, &mut retries, failure, &mut call).await?,
+                Err(failure) => Box::pin(self.again(waiting, &mut retries, failure, call)).await?,
             }
         };
-        buffers::give(call.payload);
+        buffers::give(std::mem::take(&mut call.payload));
         if finished.status == Code::Ok {
             return Ok(finished);
         }
@@ -200,7 +200,6 @@ impl Shared {
         call: &mut Outgoing<'_>,
     ) -> Result<(), Error> {
         let failure = match failure {
-            // Boxed: a call that is not refused has no room to spare for it.
             Failure::OtherSchema(refusal) => match Box::pin(self.agree(waiting, call, refusal)).await {
                 Ok(()) => return Ok(()),
                 Err(failure) => failure,
@@ -218,28 +217,34 @@ impl Shared {
     }
 
     /// Calls, and reads the answer with what is known about it.
-    pub(crate) async fn send<W: Waiting, R: DeserializeOwned>(
-        &self,
-        waiting: &W,
-        call: Result<Outgoing<'_>, Error>,
-    ) -> Result<Reply<R>, Error> {
-        let call = call?;
-        let method = call.method;
-        reply(method, &self.make(waiting, call).await?)
+    pub(crate) fn send<'a, W: Waiting, R: DeserializeOwned>(
+        &'a self,
+        waiting: &'a W,
+        call: Result<Outgoing<'a>, Error>,
+    ) -> impl Future<Output = Result<Reply<R>, Error>> + Send + use<'a, W, R> {
+        // Captured, not a parameter: of those an async function keeps two, one of them moved from.
+        let mut call = call;
+        async move {
+            let call = begun(&mut call)?;
+            reply(call.method, &self.make(waiting, call).await?)
+        }
     }
 
     /// Calls, and reads the answer.
-    pub(crate) async fn call<W: Waiting, R: DeserializeOwned>(
-        &self,
-        waiting: &W,
-        call: Result<Outgoing<'_>, Error>,
-    ) -> Result<R, Error> {
-        let call = call?;
-        let method = call.method;
-        let finished = self.make(waiting, call).await?;
-        let value = decode(method, &finished.body).map_err(|error| finished.beside(error));
-        buffers::give(finished.body.payload);
-        value
+    pub(crate) fn call<'a, W: Waiting, R: DeserializeOwned>(
+        &'a self,
+        waiting: &'a W,
+        call: Result<Outgoing<'a>, Error>,
+    ) -> impl Future<Output = Result<R, Error>> + Send + use<'a, W, R> {
+        // As in `send`.
+        let mut call = call;
+        async move {
+            let call = begun(&mut call)?;
+            let finished = self.make(waiting, call).await?;
+            let value = decode(call.method, &finished.body).map_err(|error| finished.beside(error));
+            buffers::give(finished.body.payload);
+            value
+        }
     }
 
     /// Sends a call that gets no answer.
@@ -345,9 +350,14 @@ impl Shared {
 
     /// The connection of the moment, made if there is none.
     async fn connected<W: Waiting>(&self, waiting: &W, call: &Outgoing<'_>) -> Result<Arc<Session>, Failure> {
-        if let Some(session) = self.connector.current() {
-            return Ok(session);
+        match self.connector.current() {
+            Some(session) => Ok(session),
+            // Boxed, as all that few calls need: a call's future is moved a few times, and has no room for it.
+            None => Box::pin(self.connect(waiting, call)).await,
         }
+    }
+
+    async fn connect<W: Waiting>(&self, waiting: &W, call: &Outgoing<'_>) -> Result<Arc<Session>, Failure> {
         let connected = if call.wait_for_ready {
             waiting.until(call.expires_ns, self.connector.connect_when_ready(waiting, call.expires_ns)).await
         } else {
@@ -415,7 +425,7 @@ impl Shared {
             return Err(Error::of_call(Code::InvalidArgument, method, reason));
         }
         let asked = (method, serde_bytes::Bytes::new(&payload));
-        self.make(waiting, self.encode(&Call::new(READY), &asked)?).await.map(drop)
+        self.make(waiting, &mut self.encode(&Call::new(READY), &asked)?).await.map(drop)
     }
 
     /// The endpoint's name.
@@ -447,4 +457,9 @@ impl Connector {
             _ => "the connection took longer than that".into(),
         }
     }
+}
+
+/// The call, if its arguments could be encoded.
+fn begun<'c, 'a>(call: &'c mut Result<Outgoing<'a>, Error>) -> Result<&'c mut Outgoing<'a>, Error> {
+    call.as_mut().map_err(|error| Error::clone(error))
 }

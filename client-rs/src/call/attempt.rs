@@ -293,7 +293,7 @@ pub(crate) async fn begin<'a, W: Waiting>(
                     continue;
                 }
                 attend(waiting, session, call)?;
-                let freed = waiting.until(call.expires_ns, freed).await;
+                let freed = Box::pin(waiting.until(call.expires_ns, freed)).await;
                 freed.ok_or_else(|| Failure::Failed(call.too_late(&full)))?;
             }
         }
@@ -337,7 +337,7 @@ pub(crate) async fn send<W: Waiting>(
         let sent = if len > SMALL_SAMPLE_LEN
             && (body_len + copied > INLINE_LEN || len > session.sent_large.load(Ordering::Acquire))
         {
-            large::send(waiting, session, call, guard.id, &head, len).await
+            Box::pin(large::send(waiting, session, call, guard.id, &head, len)).await
         } else {
             send_small(session, call, &head)
         };
@@ -363,7 +363,7 @@ pub(crate) async fn send<W: Waiting>(
             SendError::Full => {
                 waited = true;
                 attend(waiting, session, call)?;
-                let room = waiting.until(call.expires_ns, room).await;
+                let room = Box::pin(waiting.until(call.expires_ns, room)).await;
                 room.ok_or_else(|| Failure::Failed(call.too_late(NO_ROOM)))?;
             }
             other => return Err(not_sent(session, call, &other)),

@@ -26,7 +26,7 @@ const NOT_TOLD: &str = "the worker has not said in time what its handlers take";
 impl Shared {
     /// Whether the worker has these methods, as they were built against.
     pub(crate) async fn check<W: Waiting>(&self, waiting: &W, pins: &[Pin<'_>]) -> Result<(), Error> {
-        let finished = self.make(waiting, self.encode(&Call::new(METHODS), &())?).await?;
+        let finished = self.make(waiting, &mut self.encode(&Call::new(METHODS), &())?).await?;
         let methods: Vec<MethodInfo> = decode(METHODS, &finished.body)?;
         self.schemas.compare_all(self.endpoint(), pins, &methods)
     }
