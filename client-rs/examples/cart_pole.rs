@@ -9,10 +9,11 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use hdrhistogram::Histogram;
-use pycrust_client::RpcClient;
+use pycrust_client::{Pacer, RpcClient};
 use serde_json::{Value, json};
+use tokio::time::{Interval, MissedTickBehavior};
 
 // What the policy sees is the state of the cart and the pole: m, m/s, rad from the vertical, rad/s.
 use crate::cart_pole::PolicyArgs as State;
@@ -49,12 +50,53 @@ struct Options {
     /// Steps a second.
     #[arg(long, default_value_t = 500.0)]
     hz: f64,
+    /// By what it ticks.
+    #[arg(long, value_enum, default_value_t = ClockKind::Pacer)]
+    clock: ClockKind,
     /// Says nothing while it runs.
     #[arg(long)]
     quiet: bool,
     /// Prints the report as JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// What makes the loop tick.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ClockKind {
+    /// The client's pacer: to the microsecond, and the worker knows when the next call comes.
+    Pacer,
+    /// Tokio's interval, for comparison: it counts in milliseconds, and the worker has to learn.
+    Tokio,
+}
+
+enum Clock {
+    Pacer(Pacer),
+    Tokio(Interval),
+}
+
+impl Clock {
+    fn new(client: &RpcClient, kind: ClockKind, period: Duration) -> Self {
+        match kind {
+            ClockKind::Pacer => Self::Pacer(client.pacer(period)),
+            ClockKind::Tokio => {
+                let mut interval = tokio::time::interval(period);
+                interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
+                Self::Tokio(interval)
+            }
+        }
+    }
+
+    /// Waits for the next tick; gives how much later than due it came.
+    async fn tick(&mut self) -> Duration {
+        match self {
+            Self::Pacer(pacer) => {
+                pacer.tick().await;
+                pacer.lateness()
+            }
+            Self::Tokio(interval) => interval.tick().await.elapsed(),
+        }
+    }
 }
 
 impl State {
@@ -111,37 +153,53 @@ struct Run {
     versions: BTreeMap<u32, Record>,
 }
 
+/// Nanoseconds.
+struct Times {
+    /// From each call to its answer.
+    trips: Histogram<u64>,
+    /// From when each tick was due to when it came.
+    lateness: Histogram<u64>,
+}
+
+impl Times {
+    fn new() -> anyhow::Result<Self> {
+        let times = || Histogram::new_with_max(3_600_000_000_000, 3);
+        Ok(Self { trips: times()?, lateness: times()? })
+    }
+}
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     let client =
         RpcClient::builder(&options.endpoint).wait_for_worker(Duration::from_secs(10)).connect().await?;
-    let mut trips = Histogram::<u64>::new_with_max(3_600_000_000_000, 3)?;
-    let run = balance(&client, &options, &mut trips).await?;
+    let mut times = Times::new()?;
+    let run = balance(&client, &options, &mut times).await?;
     client.close().await;
-    report(&options, &run, &trips);
+    report(&options, &run, &times);
     Ok(())
 }
 
-async fn balance(client: &RpcClient, options: &Options, trips: &mut Histogram<u64>) -> anyhow::Result<Run> {
+async fn balance(client: &RpcClient, options: &Options, times: &mut Times) -> anyhow::Result<Run> {
     let tau = 1.0 / options.hz;
     let tick = Duration::from_secs_f64(tau);
-    let mut pacer = client.pacer(tick);
+    let mut clock = Clock::new(client, options.clock, tick);
     let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let (mut run, mut state, mut begun) = (Run::default(), State::start(0), 0_u64);
     let (mut version, mut force) = (0, 0.0);
     let start = Instant::now();
     let mut said = start;
     while start.elapsed().as_secs_f64() < options.seconds {
-        tokio::select! {
-            () = pacer.tick() => {}
+        let late = tokio::select! {
+            late = clock.tick() => late,
             _ = tokio::signal::ctrl_c() => break,
             _ = terminated.recv() => break,
-        }
-        let (ticked, late) = (Instant::now(), pacer.lateness());
+        };
+        let ticked = Instant::now();
+        times.lateness.saturating_record(late.as_nanos() as u64);
         match client.request_of(&POLICY).timeout(Duration::from_secs(1)).send::<_, f64>(&state).await {
             Ok(reply) => {
-                trips.saturating_record(reply.timing().round_trip.as_nanos() as u64);
+                times.trips.saturating_record(reply.timing().round_trip.as_nanos() as u64);
                 version = reply.version();
                 run.versions.entry(version).or_default().calls += 1;
                 force = reply.into_value().clamp(-1.0, 1.0) * FULL_FORCE;
@@ -176,8 +234,11 @@ fn end_episode(run: &mut Run, version: u32, seconds: f64) {
     record.balanced += seconds;
 }
 
-fn report(options: &Options, run: &Run, trips: &Histogram<u64>) {
-    let micros = |quantile| trips.value_at_quantile(quantile) as f64 / 1e3;
+fn report(options: &Options, run: &Run, Times { trips, lateness }: &Times) {
+    let micros = |times: &Histogram<u64>| {
+        let at = |quantile| times.value_at_quantile(quantile) as f64 / 1e3;
+        json!({"p50": at(0.5), "p90": at(0.9), "p99": at(0.99), "p999": at(0.999), "max": times.max() as f64 / 1e3})
+    };
     let versions: Vec<Value> = run
         .versions
         .iter()
@@ -197,10 +258,8 @@ fn report(options: &Options, run: &Run, trips: &Histogram<u64>) {
         "steps": run.steps,
         "episodes": run.episodes,
         "missed_ticks": run.missed,
-        "round_trip_us": {
-            "p50": micros(0.5), "p90": micros(0.9), "p99": micros(0.99), "p999": micros(0.999),
-            "max": trips.max() as f64 / 1e3,
-        },
+        "round_trip_us": micros(trips),
+        "lateness_us": micros(lateness),
         "versions": versions,
     });
     if options.json {

@@ -20,6 +20,8 @@ class Stats(dict[str, Any]):
         table = Table(_COLUMNS, [_row(method) for method in self.get("methods", [])], left={0})
         clients: list[Any] = self.get("clients", [])
         below = [counted(len(clients), "client")]
+        if rhythm := _rhythm(clients):
+            below.append(rhythm)
         if realtime := self.get("realtime"):
             below.append(_reached(realtime))
         return "\n".join([str(table), *below])
@@ -30,6 +32,21 @@ def _row(method: dict[str, Any]) -> tuple[str, ...]:
     times = [duration(trip[name]) if trip["count"] else "-" for name in ("p50_ns", "p99_ns", "max_ns")]
     counts = [str(method[name]) for name in ("calls", "errors", "in_flight")]
     return (method["name"], f"v{method['version']}", *counts, *times)
+
+
+def _rhythm(clients: list[dict[str, Any]]) -> str:
+    """How well the calls of clients with a rhythm were expected, in a line; empty if there are none.
+
+    Examples:
+        >>> _rhythm([{"period_ns": 10_000_000, "hits": 97, "misses": 3, "awake_ns": 12_000_000}])
+        '1 client in rhythm: awake in time for 97 calls, 3 times in vain, 12.0 ms in all'
+    """
+    steady = sum(client.get("period_ns", 0) > 0 for client in clients)
+    if not steady:
+        return ""
+    hits, misses, awake = (sum(client[name] for client in clients) for name in ("hits", "misses", "awake_ns"))
+    times = f"awake in time for {counted(hits, 'call')}, {counted(misses, 'time')} in vain, {duration(awake)} in all"
+    return f"{counted(steady, 'client')} in rhythm: {times}"
 
 
 def _reached(realtime: dict[str, Any]) -> str:

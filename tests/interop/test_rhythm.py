@@ -4,6 +4,7 @@ import json
 import subprocess
 
 from pycrust import RpcClient
+from pycrust.text.statistics import Stats
 from tests.conftest import wait_until
 
 SERVE = """
@@ -85,6 +86,10 @@ def test_the_statistics_tell_hits_and_what_they_took(worker, rust):
         wait_until(lambda: client.call("pycrust.stats")["clients"][-1]["name"] == "load", "the loop to connect")
         wait_until(lambda: load(client)["hits"] > 5, "calls for which somebody was awake")
         wait_until(lambda: load(client)["awake_ns"] > 0, "one that was polled for")
+        stats = client.call("pycrust.stats")
+        assert stats["placement"] == "kernel"
+        steady = [other for other in stats["clients"] if other["period_ns"]]
+        assert ("1 client in rhythm: awake in time for" in str(Stats(stats))) == bool(steady)
         found = load(client)
         assert found["period_ns"] == 0 or found["period_ns"] > 1_000_000
         loop.finish()

@@ -97,6 +97,9 @@ def check_demo(text: str) -> None:
     assert [int(row[0]) for row in rows] == [1, 2]
     balanced = [float(row[3]) for row in rows]
     assert balanced[1] > 2 * balanced[0]
+    # Missed ticks, and three percentiles of how late ticks come and of how long answers take, by each clock.
+    clocks = re.findall(r"^(tokio|pacer) +\d+(?: +\d+){6}$", text, re.MULTILINE)
+    assert clocks == ["tokio", "pacer"]
 
 
 def test_traffic(monkeypatch):

@@ -101,4 +101,8 @@ def test_a_placement_that_is_none_is_refused():
         endpoint.serve(placement="beside")
     assert not endpoint.serving
     endpoint.serve(placement="kernel")
+    assert endpoint.stats()["placement"] == "kernel"
+    endpoint.stop()
+    endpoint.serve()
+    assert endpoint.stats()["placement"] == "auto"
     endpoint.stop()

@@ -208,6 +208,10 @@ pub struct EndpointStats {
     pub interpreter: Percentiles,
     /// How long the thread that receives polls before it sleeps, nanoseconds; 0 if it sleeps at once.
     pub spin_ns: u64,
+    /// Whether the thread that waits for a client with a rhythm leaves it its core (`auto`), or sleeps where the kernel
+    /// wants it (`kernel`).
+    #[serde(default)]
+    pub placement: String,
     /// Every connected client.
     pub clients: Vec<ClientStats>,
     /// The last clients that came or went, the oldest first.

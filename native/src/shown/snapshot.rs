@@ -1,6 +1,6 @@
 //! The engine's own answers as Python objects.
 
-use pycrust_protocol::reserved::{EndpointStats, MethodStats, Percentiles};
+use pycrust_protocol::reserved::{ClientStats, EndpointStats, MethodStats, Percentiles};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -28,6 +28,7 @@ pub(crate) fn glance<'py>(py: Python<'py>, stats: &EndpointStats) -> PyResult<Bo
     all.set_item("up", stats.uptime_ns / 1_000_000)?;
     all.set_item("clients", stats.clients.len())?;
     all.set_item("spin", stats.spin_ns)?;
+    all.set_item("rhythm", rhythm(&stats.clients))?;
     all.set_item("trip", ends(&stats.round_trip))?;
     all.set_item("wait", ends(&stats.interpreter))?;
     all.set_item("latest", ends(&stats.latest))?;
@@ -41,6 +42,18 @@ pub(crate) fn glance<'py>(py: Python<'py>, stats: &EndpointStats) -> PyResult<Bo
     recorder.set_item("last", stats.recorder.last)?;
     all.set_item("recorder", recorder)?;
     Ok(all)
+}
+
+/// Clients with a rhythm; calls for which a thread was awake in time, and times that it was and none came; and the
+/// milliseconds that it was awake for them.
+fn rhythm(clients: &[ClientStats]) -> [u64; 4] {
+    let sum = |of: fn(&ClientStats) -> u64| clients.iter().map(of).sum::<u64>();
+    [
+        sum(|client| u64::from(client.period_ns > 0)),
+        sum(|client| client.hits),
+        sum(|client| client.misses),
+        sum(|client| client.awake_ns) / 1_000_000,
+    ]
 }
 
 /// Version, calls, errors and calls in flight; the round trip's percentiles and maximum, then each stage's median,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-_HEAD = ("up", "clients", "spin", "trip", "wait", "unknown", "malformed")
+_HEAD = ("up", "clients", "spin", "rhythm", "trip", "wait", "unknown", "malformed")
 """What a glance says of all methods together."""
 
 _LARGEST = 2**53 - 1  # beyond, a JavaScript number is no longer exact

@@ -93,6 +93,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             latest: self.metrics.latest(at_ns),
             interpreter,
             spin_ns: self.spin_ns.load(Ordering::Relaxed),
+            placement: if self.elsewhere.load(Ordering::Relaxed) { "auto" } else { "kernel" }.into(),
             clients: clients
                 .iter()
                 .map(|client| {

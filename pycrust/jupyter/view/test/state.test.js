@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { State, condition, events, points } from "../src/base/state.js";
 
 const row = (version, calls) => [version, calls, 1, 2, 50, 90, 99, 999, 1000, 1, 2, 3, 4, 5, 6, 7];
-const head = { serving: true, at: 5000, up: 7000, clients: 2, spin: 0, trip: [1, 2], wait: [3, 4], recent: [5, 6], unknown: 0, malformed: 0 };
+const head = { serving: true, at: 5000, up: 7000, clients: 2, spin: 0, rhythm: [1, 97, 3, 12], trip: [1, 2], wait: [3, 4], recent: [5, 6], unknown: 0, malformed: 0 };
 const snapshot = (seq) => ({ kind: "snapshot", seq, endpoint: "e", pid: 9, names: ["a", "b"], rows: [row(1, 10), row(2, 20)], ...head });
 
 test("a snapshot, then an update of one row", () => {
@@ -14,6 +14,7 @@ test("a snapshot, then an update of one row", () => {
   assert.deepEqual(state.endpoint.methods[1].stages, [1, 2, 3, 4, 5, 6, 7]);
   assert.equal(state.endpoint.at, 6);
   assert.deepEqual([state.endpoint.trip, state.endpoint.wait, state.endpoint.recent], [[1, 2], [3, 4], [5, 6]]);
+  assert.deepEqual(state.endpoint.rhythm, [1, 97, 3, 12]);
 });
 
 test("a missing message is noticed, an old one ignored", () => {
@@ -32,7 +33,9 @@ test("nonsense is taken as zeros or left out", () => {
   assert.equal(state.take({ kind: "other" }), "ignored");
   state.take({ kind: "snapshot", seq: 1, names: ["a"], rows: [[NaN, "x", -3]] });
   assert.deepEqual([state.endpoint.methods[0].version, state.endpoint.methods[0].errors], [0, 0]);
-  assert.equal(state.take({ kind: "update", seq: 2, rows: [[7, 1], null, "x"] }), "changed");
+  state.take({ kind: "update", seq: 2, rows: [], rhythm: ["x", 4] });
+  assert.deepEqual(state.endpoint.rhythm, [0, 4, 0, 0]);
+  assert.equal(state.take({ kind: "update", seq: 3, rows: [[7, 1], null, "x"] }), "changed");
   assert.equal(state.endpoint.methods.length, 1);
 });
 

@@ -27,6 +27,8 @@ import { STAGES } from "./stages.js";
  * @property {number} up milliseconds
  * @property {number} clients
  * @property {number} spin nanoseconds that a thread polls before it sleeps
+ * @property {[number, number, number, number]} rhythm clients with a rhythm; calls for which a thread was awake in time, and times that
+ *   it was and none came; the milliseconds that it was awake for them
  * @property {[number, number]} trip p50 and p99 of all methods' round trips, nanoseconds; 0 where there are none
  * @property {[number, number]} wait the same of the wait for the interpreter
  * @property {[number, number]} recent calls and errors of the last ten seconds
@@ -135,7 +137,7 @@ export class State {
 
 /** What holds before anything was said. */
 const NOTHING = {
-  serving: false, at: 0, up: 0, clients: 0, spin: 0, unknown: 0, malformed: 0,
+  serving: false, at: 0, up: 0, clients: 0, spin: 0, unknown: 0, malformed: 0, rhythm: /** @type {[number, number, number, number]} */ ([0, 0, 0, 0]),
   trip: /** @type {[number, number]} */ ([0, 0]), wait: /** @type {[number, number]} */ ([0, 0]), recent: /** @type {[number, number]} */ ([0, 0]),
   models: /** @type {import("../parts/models.js").Slot[]} */ ([]), rebound: /** @type {Record<string, string[]>} */ ({}),
   recording: /** @type {import("../calls/recording.js").Settings | null} */ (null),
@@ -155,6 +157,7 @@ function head(message, before) {
     up: said("up", whole),
     clients: said("clients", whole),
     spin: said("spin", whole),
+    rhythm: said("rhythm", (value) => NOTHING.rhythm.map((_, at) => whole(value?.[at]))),
     trip: said("trip", two),
     wait: said("wait", two),
     recent: said("recent", two),

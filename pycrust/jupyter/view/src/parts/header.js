@@ -21,6 +21,7 @@ export class Header {
     this.pid = element("span", { class: "pycrust-fact" });
     this.up = element("span", { class: "pycrust-fact" });
     this.clients = element("span", { class: "pycrust-fact" });
+    this.rhythm = element("span", { class: "pycrust-fact" });
     this.transport = element("span", { class: "pycrust-fact" });
     // Speaks only when the word changes; the sentence below has numbers that change and must stay silent.
     this.state = element("span", { class: "pycrust-state", role: "status", "aria-live": "polite" });
@@ -29,7 +30,7 @@ export class Header {
       "header",
       { class: "pycrust-header" },
       element("span", { class: "pycrust-who" }, this.name, this.service),
-      element("span", { class: "pycrust-facts" }, this.pid, this.up, this.clients, this.transport),
+      element("span", { class: "pycrust-facts" }, this.pid, this.up, this.clients, this.rhythm, this.transport),
       this.state,
       this.words,
     );
@@ -53,6 +54,10 @@ export class Header {
     write(this.pid, `pid ${endpoint.pid}`);
     write(this.up, endpoint.serving ? `up ${span(endpoint.up)}` : "");
     write(this.clients, endpoint.clients === 1 ? "1 client" : `${endpoint.clients} clients`);
+    const [steady, hits, misses, awake] = endpoint.rhythm;
+    write(this.rhythm, steady > 0 && hits > 0 ? `${steady} in rhythm, ${Math.floor((100 * hits) / (hits + misses))} % awaited` : "");
+    attribute(this.rhythm, "title", `Clients that call at regular times. A thread was awake in time for ${hits} calls, and in vain ${misses} `
+      + `times: ${awake} ms of processor time in all (anticipation= of the endpoint bounds it)`);
     const spins = endpoint.spin > 0 && endpoint.recent[0] > 0;
     write(this.transport, `shared memory, ${spins ? "spinning" : "sleeping"}`);
     attribute(this.transport, "title", spins
