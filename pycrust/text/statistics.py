@@ -45,8 +45,8 @@ def _rhythm(clients: list[dict[str, Any]]) -> str:
     if not steady:
         return ""
     hits, misses, awake = (sum(client[name] for client in clients) for name in ("hits", "misses", "awake_ns"))
-    times = f"awake in time for {counted(hits, 'call')}, {counted(misses, 'time')} in vain, {duration(awake)} in all"
-    return f"{counted(steady, 'client')} in rhythm: {times}"
+    awaited = f"awake in time for {counted(hits, 'call')}, {counted(misses, 'time')} in vain"
+    return f"{counted(steady, 'client')} in rhythm: {awaited}, {duration(awake)} in all"
 
 
 def _reached(realtime: dict[str, Any]) -> str:
