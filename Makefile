@@ -44,7 +44,7 @@ $(VENV)/.installed: pyproject.toml
 	$(SAY) "Installing what developing needs into $(VENV)"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/pip install --quiet --group dev 'anywidget>=0.9.18' 'ipykernel>=7.2' 'ipython>=8.20' 'ipywidgets>=8.1' 'pydantic>=2.13'
+	$(BIN)/pip install --quiet --group dev 'anywidget>=0.9.18' 'ipykernel>=7.2' 'ipython>=8.20' 'ipywidgets>=8.1' 'pydantic>=2.13' 'click>=8.5'
 	$(if $(TORCH),$(BIN)/pip install --quiet $(TORCH))
 	@# iceoryx2's build looks for libclang here (.cargo/config.toml).
 	ln -sfn "$$($(BIN)/python -c 'import clang.native; print(clang.native.__path__[0])')" $(VENV)/libclang

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import enum
 import json
-import sys
-from dataclasses import dataclass
+import os
 from typing import TYPE_CHECKING, Any
 
+import click
+
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable
+
+#: How each `--help` ends.
+STATUSES = "exit status: 0 well, 1 a difference or an error, 2 wrong usage, 3 no such endpoint"
 
 
 class Status(enum.IntEnum):
@@ -37,28 +40,58 @@ class CommandError(Exception):
         self.status = status
 
 
-@dataclass(frozen=True)
-class Command:
-    """One command.
+class Command(click.Command):
+    """One command: its `--help` ends with an example.
 
     Attributes:
-        name: What it is called by.
-        summary: One line about it.
-        example: How it is used, for `--help`.
-        arguments: Adds its arguments to a parser.
-        run: Runs it.
+        example: How it is used, a line for each way.
     """
 
-    name: str
-    summary: str
-    example: str
-    arguments: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], Status]
+    example: str = ""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the example as it stands."""
+        del ctx
+        formatter.write(f"\nexample:\n{self.example}\n\n{STATUSES}\n")
+
+
+def command(name: str, summary: str, example: str) -> Callable[[Callable[..., Status]], Command]:
+    """Makes a command of a function that returns how it ended; its docstring is the command's help.
+
+    Args:
+        name: What it is called by.
+        summary: One line about it, for the list of commands.
+        example: How it is used, for `--help`; lines that begin with two spaces.
+
+    Returns:
+        A decorator. A module of `pycrust.cli.commands` names what it makes `run`.
+    """
+
+    def make(function: Callable[..., Status]) -> Command:
+        made = click.command(name, cls=Command, short_help=summary)(function)
+        made.example = example
+        return made
+
+    return make
+
+
+def json_option(what: str = "write the answer as JSON") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """`--json`, as `as_json`.
+
+    Args:
+        what: What it does, for `--help`.
+    """
+    return click.option("--json", "as_json", is_flag=True, help=what)
+
+
+def color() -> bool | None:
+    """Whether to write colours: never with `NO_COLOR`, otherwise where a terminal is written to (`None`)."""
+    return False if os.environ.get("NO_COLOR") else None
 
 
 def say(text: str) -> None:
     """Writes a line of a command's answer."""
-    print(text)  # noqa: T201 - the command's output
+    click.echo(text)
 
 
 def say_json(answer: Any) -> None:
@@ -66,6 +99,11 @@ def say_json(answer: Any) -> None:
     say(json.dumps(answer, indent=2, ensure_ascii=False, default=str))
 
 
+def say_json_line(answer: Any) -> None:
+    """Writes one of a command's answers as a line of JSON."""
+    say(json.dumps(answer, ensure_ascii=False, default=str))
+
+
 def remark(text: str) -> None:
     """Writes a line beside the answer, which may go into a file."""
-    print(text, file=sys.stderr)  # noqa: T201 - for whoever runs the command
+    click.echo(text, err=True)

@@ -6,28 +6,66 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pycrust.cli.command import Status, remark, say, say_json
-from pycrust.cli.sources import SOURCE_HELP, lock_of, read_lock, text_in, write
+import click
+
+from pycrust.cli.command import Status, json_option, remark, say, say_json
+from pycrust.cli.names import Source
+from pycrust.cli.sources import lock_of, read_lock, text_in, write
 from pycrust.schemas.differences import differences
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable
 
     from pycrust.schemas.differences import Difference
     from pycrust.schemas.lock import Lock
 
 
-def add_arguments(parser: argparse.ArgumentParser, what: str) -> None:
-    """Adds what they all take."""
-    parser.add_argument("source", metavar="NAME|LOCKFILE", help=SOURCE_HELP)
-    parser.add_argument("-o", "--output", metavar="FILE", type=Path, help=f"write the {what} there, if it differs")
-    parser.add_argument(
-        "--check",
-        action="store_true",
-        help="write nothing; end with 1 and what differs if a file is not up to date",
-    )
-    parser.add_argument("--json", action="store_true", help="write the answer as JSON")
+def generating_options(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Adds what they all take.
+
+    Args:
+        what: What is made.
+    """
+
+    def add(function: Callable[..., Any]) -> Callable[..., Any]:
+        options = [
+            click.argument("source", metavar="NAME|LOCKFILE", type=Source()),
+            click.option(
+                "-o",
+                "--output",
+                metavar="FILE",
+                type=click.Path(path_type=Path),
+                help=f"write the {what} there, if it differs",
+            ),
+            click.option(
+                "--check",
+                is_flag=True,
+                help="write nothing; end with 1 and what differs if a file is not up to date",
+            ),
+            json_option(),
+        ]
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a command is asked for.
+
+    Attributes:
+        source: Where the schemas are.
+        output: Where the source goes; `None` is to standard output.
+        check: Whether files are only looked at.
+        as_json: Whether the answer is JSON.
+    """
+
+    source: str
+    output: Path | None
+    check: bool
+    as_json: bool
 
 
 @dataclass
@@ -83,28 +121,28 @@ class Report:
             remark(f"{path}: up to date")
 
 
-def generate(options: argparse.Namespace, make: Callable[[Lock], str], lock_file: Path | None) -> Status:
+def generate(wanted: Wanted, make: Callable[[Lock], str], lock_file: Path | None) -> Status:
     """Makes source of schemas and writes it, or looks whether what was written is up to date.
 
     Args:
-        options: The command's.
+        wanted: What the command is asked for.
         make: What makes it.
         lock_file: Where the schemas go; `None` is nowhere.
     """
-    lock = lock_of(options.source)
+    lock = lock_of(wanted.source)
     before = read_lock(lock_file) if lock_file is not None and lock_file.is_file() else None
     if before is not None:
         lock = lock.over(before)
     report = Report(lock)
-    put = report.compare if options.check else report.put
+    put = report.compare if wanted.check else report.put
     if lock_file == Path("-"):
         say(lock.text().removesuffix("\n"))
     elif lock_file is not None:
         put(lock_file, lock.text())
-    if options.output is not None:
-        put(options.output, make(lock))
-    if lock_file is None and options.output is None:
+    if wanted.output is not None:
+        put(wanted.output, make(lock))
+    if lock_file is None and wanted.output is None:
         report.source = make(lock)
-    if options.check and before is not None:
+    if wanted.check and before is not None:
         report.differences = differences(before, lock)
-    return report.tell(as_json=options.json)
+    return report.tell(as_json=wanted.as_json)

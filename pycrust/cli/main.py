@@ -2,22 +2,59 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import os
 import pkgutil
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import click
 
 from pycrust.cli import commands
-from pycrust.cli.command import Command, CommandError, Status, remark
+from pycrust.cli.command import STATUSES, CommandError, Status, color, remark
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_STATUSES = "exit status: 0 well, 1 a difference or an error, 2 wrong usage, 3 no such endpoint"
 #: As a shell has it for a program that an interrupt has ended.
 _INTERRUPTED = 130
+
+
+class _Commands(click.Group):
+    """Every module of `pycrust.cli.commands`, imported when its command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return sorted(module.name for module in pkgutil.iter_modules(commands.__path__))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        found: click.Command = importlib.import_module(f"{commands.__name__}.{cmd_name}").run
+        return found
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except CommandError as error:
+            remark(f"pycrust {ctx.invoked_subcommand}: {error}")
+            return error.status
+        except BrokenPipeError:
+            # Whoever read the answer has read enough; Python would say so once more at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return Status.WELL
+        except KeyboardInterrupt:
+            return _INTERRUPTED
+
+
+_COMMANDS = _Commands(
+    "pycrust",
+    help="Looks at the endpoints that live processes of this user serve, and calls them.",
+    epilog=f"{STATUSES}. `python -m pycrust` is the same program, also where another one is called pycrust.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    no_args_is_help=False,
+    subcommand_metavar="COMMAND [ARGUMENTS]...",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,40 +65,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status.
-
-    Raises:
-        SystemExit: The usage is wrong, or only help was asked for.
     """
-    parser = argparse.ArgumentParser(
-        prog="pycrust",
-        description="Looks at the endpoints that live processes of this user serve.",
-        epilog=_STATUSES,
-    )
-    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in _commands():
-        own = subparsers.add_parser(
-            command.name,
-            help=command.summary,
-            description=f"{command.summary[0].upper()}{command.summary[1:]}.",
-            epilog=f"example:\n{command.example}\n\n{_STATUSES}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        command.arguments(own)
-        own.set_defaults(run=command.run)
-    options = parser.parse_args(arguments)
     try:
-        return int(options.run(options))
-    except CommandError as error:
-        remark(f"pycrust {options.command}: {error}")
-        return int(error.status)
-    except BrokenPipeError:
-        # Whoever read the answer has read enough; Python would say so once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return int(Status.WELL)
-    except KeyboardInterrupt:
+        return int(
+            _COMMANDS.main(
+                None if arguments is None else list(arguments),
+                prog_name="pycrust",
+                standalone_mode=False,
+                color=color(),
+            )
+            or 0
+        )
+    except click.ClickException as error:
+        error.show()
+        return int(Status.WRONG_USAGE)
+    except click.Abort:
         return _INTERRUPTED
-
-
-def _commands() -> list[Command]:
-    names = sorted(module.name for module in pkgutil.iter_modules(commands.__path__))
-    return [importlib.import_module(f"{commands.__name__}.{name}").COMMAND for name in names]

@@ -8,9 +8,6 @@ from pycrust.cli.command import CommandError, Status
 from pycrust.errors import RpcError, Unavailable
 from pycrust.schemas.lock import Lock, LockError, write_if_other
 
-#: How the help says it.
-SOURCE_HELP = "a running endpoint's name, or a lock file (a path with a / in it, or that ends in .json)"
-
 
 def is_file(source: str) -> bool:
     """Whether a source is a lock file, and not an endpoint's name."""

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from pycrust.schemas.lock import Lock
 from pycrust.schemas.rust import rust_module
 from tests.conftest import ROOT
+from tests.interop.command_line import answer, run
 
 WORKER = """
 from pycrust import RpcEndpoint
@@ -37,34 +36,27 @@ def calculator(parameters: str = "a: int, b: int", doc: str = "Adds.") -> str:
     return WORKER.format(parameters=parameters, doc=doc)
 
 
-def run(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pycrust", *(str(one) for one in arguments)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, env=environment)
-
-
-def answer(*arguments: object, status: int = 0) -> str:
-    done = run(*arguments)
-    assert done.returncode == status, (done.stdout, done.stderr)
-    return done.stdout
+COMMANDS = sorted(
+    path.stem for path in (ROOT / "pycrust/cli/commands").glob("*.py") if not path.stem.startswith("_")
+)
 
 
 class TestUsage:
-    @pytest.mark.parametrize("arguments", [["--help"], ["ls", "--help"], ["types", "--help"], ["stub", "--help"]])
+    @pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in COMMANDS)])
     def test_help(self, arguments):
         shown = answer(*arguments)
         assert "exit status: 0 well, 1 a difference or an error, 2 wrong usage, 3 no such endpoint" in " ".join(
             shown.split()
         )
-        assert len(arguments) == 1 or f"example:\n  pycrust {arguments[0]}" in shown
+        assert len(arguments) == 1 or f"pycrust {arguments[0]}" in shown.partition("example:\n")[2]
 
     @pytest.mark.parametrize(
         ("arguments", "said"),
         [
-            ([], "the following arguments are required: COMMAND"),
-            (["lsd"], "invalid choice: 'lsd'"),
+            ([], "Missing command"),
+            (["lsd"], "No such command 'lsd'"),
             (["types"], "NAME|LOCKFILE"),
-            (["types", "a", "--lok", "x"], "unrecognized arguments"),
+            (["types", "a", "--lok", "x"], "No such option '--lok'"),
             (["types", "a", "--check"], "give it with --lock or -o"),
             (["stub", "a", "--check"], "give it with -o"),
             (["stub", "a", "-o", "a.pyi"], "give -o a.py"),
@@ -75,6 +67,18 @@ class TestUsage:
         done = run(*arguments)
         assert (done.returncode, done.stdout) == (2, "")
         assert said in done.stderr
+
+    @pytest.mark.parametrize("command", COMMANDS)
+    def test_each_command_answers_in_json(self, command):
+        assert "--json" in answer(command, "--help")
+
+    def test_a_command_imports_only_what_it_uses(self):
+        source = (
+            "import sys; from pycrust.cli.main import main; main(['ls']); "
+            "print([name for name in sys.modules if name.startswith('pycrust.cli.commands.')])"
+        )
+        done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
+        assert done.stdout == "['pycrust.cli.commands.ls']\n"
 
     def test_the_installed_program(self):
         scripts = (ROOT / "pyproject.toml").read_text()

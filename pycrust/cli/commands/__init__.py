@@ -1,1 +1,1 @@
-"""One module for each command; each has a `COMMAND`, and is found by being here."""
+"""One module for each command; each has a `run`, and is found by being here."""

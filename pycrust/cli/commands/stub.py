@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pycrust.cli.command import Command, CommandError, Status
-from pycrust.cli.generating import add_arguments, generate
+from pycrust.cli.command import CommandError, Status, command
+from pycrust.cli.generating import Wanted, generate, generating_options
 from pycrust.schemas.stub import python_stub
 
 if TYPE_CHECKING:
-    import argparse
+    from pathlib import Path
 
 _EXAMPLE = """\
   pycrust stub calculator                    # the module, to standard output
@@ -17,19 +17,19 @@ _EXAMPLE = """\
   pycrust stub calculator.schema.json -o calculator.py --check"""
 
 
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    add_arguments(parser, "Python module")
+@command("stub", "make a typed Python client of an endpoint", _EXAMPLE)
+@generating_options("Python module")
+def run(source: str, output: Path | None, *, check: bool, as_json: bool) -> Status:
+    """Makes a Python module with a typed client.
 
-
-def _run(options: argparse.Namespace) -> Status:
-    if options.check and options.output is None:
+    It is made of what a running endpoint says of itself, or of a lock file: a path with a / in it, or that ends in
+    .json.
+    """
+    if check and output is None:
         raise CommandError("--check compares a file: give it with -o", Status.WRONG_USAGE)
-    if options.output is not None and options.output.suffix == ".pyi":
+    if output is not None and output.suffix == ".pyi":
         raise CommandError(
-            f"the client is a module that runs, not only types: give -o {options.output.with_suffix('.py')}",
+            f"the client is a module that runs, not only types: give -o {output.with_suffix('.py')}",
             Status.WRONG_USAGE,
         )
-    return generate(options, python_stub, None)
-
-
-COMMAND = Command("stub", "make a typed Python client of an endpoint", _EXAMPLE, _arguments, _run)
+    return generate(Wanted(source, output, check, as_json), python_stub, None)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from pycrust.cli.command import Command, CommandError, Status
-from pycrust.cli.generating import add_arguments, generate
+import click
+
+from pycrust.cli.command import CommandError, Status, command
+from pycrust.cli.generating import Wanted, generate, generating_options
 from pycrust.schemas.rust import rust_module
-
-if TYPE_CHECKING:
-    import argparse
 
 _EXAMPLE = """\
   pycrust types calculator                                   # the module, to standard output
@@ -19,20 +17,20 @@ _EXAMPLE = """\
   pycrust types calculator --lock calculator.schema.json --check"""
 
 
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    add_arguments(parser, "Rust module")
-    parser.add_argument(
-        "--lock",
-        metavar="FILE",
-        type=Path,
-        help="write the schemas there, for a repository (-: to standard output); the module then only with -o",
-    )
+@command("types", "make a typed Rust client of an endpoint", _EXAMPLE)
+@generating_options("Rust module")
+@click.option(
+    "--lock",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="write the schemas there, for a repository (-: to standard output); the module then only with -o",
+)
+def run(source: str, output: Path | None, lock: Path | None, *, check: bool, as_json: bool) -> Status:
+    """Makes a Rust module with a typed client, and the lock file.
 
-
-def _run(options: argparse.Namespace) -> Status:
-    if options.check and options.lock is None and options.output is None:
+    It is made of what a running endpoint says of itself, or of a lock file: a path with a / in it, or that ends in
+    .json.
+    """
+    if check and lock is None and output is None:
         raise CommandError("--check compares a file: give it with --lock or -o", Status.WRONG_USAGE)
-    return generate(options, rust_module, options.lock)
-
-
-COMMAND = Command("types", "make a typed Rust client of an endpoint", _EXAMPLE, _arguments, _run)
+    return generate(Wanted(source, output, check, as_json), rust_module, lock)
