@@ -107,6 +107,7 @@ __all__ = [
     "schema_changes",
     "shielded",
     "stack_size",
+    "stale_endpoints",
     "write_output",
     "yield_to_others",
 ]
@@ -143,6 +144,11 @@ def release_pending() -> None:
 def live_endpoints() -> list[dict[str, Any]]:
     """Every endpoint that a live process of this user serves."""
     return _native.live_endpoints()
+
+
+def stale_endpoints() -> list[dict[str, Any]]:
+    """Every endpoint of this user whose worker died and which nobody has removed yet."""
+    return _native.stale_endpoints()
 
 
 def clean_up() -> None:

@@ -217,6 +217,8 @@ class Client:
     ) -> Client: ...
     def call(self, method: str, arguments: object, options: dict[str, Any]) -> Any:
         """Calls and waits for the result."""
+    def reply(self, method: str, arguments: object, options: dict[str, Any]) -> tuple[Any, int, dict[str, float]]:
+        """Calls and waits for the result, the version that answered and the seconds that each stage took."""
     def start(
         self,
         method: str,
@@ -256,6 +258,9 @@ class PendingCall:
 class ClientStream:
     """The items of a streamed answer."""
 
+    @property
+    def version(self) -> int:
+        """The handler version that ended the stream; 0 before its end."""
     def next(self) -> tuple[Any] | None:
         """The next item; waits for it. `None` at the end, otherwise a tuple of the item alone."""
     def close(self) -> None:
@@ -561,6 +566,9 @@ def crossed(value: object) -> Any:
 
 def live_endpoints() -> list[dict[str, Any]]:
     """Every endpoint that a live process of this user serves."""
+
+def stale_endpoints() -> list[dict[str, Any]]:
+    """Every endpoint whose worker ended without removing its lock; whoever lists the live ones removes it."""
 
 def stack_size() -> int:
     """Bytes of stack for a thread that runs handlers: as many as the main thread may use."""

@@ -7,6 +7,7 @@ import math
 import os
 import sys
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from pycrust._extension import encode, make_client
@@ -267,6 +268,22 @@ class RpcClient:
         return f"<RpcClient {self.name}>"
 
 
+@dataclass(frozen=True)
+class Reply:
+    """An answer with what is known about it.
+
+    Attributes:
+        value: What the handler returned.
+        version: The version of the handler that answered, from 1; 0 where the worker answered itself.
+        timing: Seconds by stage: `round_trip` is all of it as the client measured it, `transit`, `queue`,
+            `interpreter`, `decode`, `handler`, `encode` and `back` are parts of it.
+    """
+
+    value: Any
+    version: int
+    timing: dict[str, float]
+
+
 class Request:
     """A call with options, made by `RpcClient.request`; each method below makes it."""
 
@@ -276,11 +293,15 @@ class Request:
         self._method = method
         self._options = options
 
-    def call(self, *args: Any, **kwargs: Any) -> Any:
+    def call(self, /, *args: Any, **kwargs: Any) -> Any:
         """Calls and waits for the result: see `RpcClient.call`."""
         return self._client.call(self._method, _arguments(args, kwargs), self._options)
 
-    async def acall(self, *args: Any, **kwargs: Any) -> Any:
+    def send(self, /, *args: Any, **kwargs: Any) -> Reply:
+        """Calls and waits for the answer: the result, the version that gave it, and where the time went."""
+        return Reply(*self._client.reply(self._method, _arguments(args, kwargs), self._options))
+
+    async def acall(self, /, *args: Any, **kwargs: Any) -> Any:
         """Like `call`, awaited. Cancelling the task cancels the call."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
@@ -305,7 +326,7 @@ class Request:
         finally:
             pending.cancel()
 
-    def notify(self, *args: Any, **kwargs: Any) -> None:
+    def notify(self, /, *args: Any, **kwargs: Any) -> None:
         """Sends the call and wants no answer; whether it ran is not told.
 
         Raises:
@@ -313,7 +334,7 @@ class Request:
         """
         self._client.notify(self._method, _arguments(args, kwargs), self._options)
 
-    def stream(self, *args: Any, **kwargs: Any) -> Stream:
+    def stream(self, /, *args: Any, **kwargs: Any) -> Stream:
         """Calls a handler that streams: see `RpcClient.stream`."""
         return Stream(self._client.stream(self._method, _arguments(args, kwargs), self._options))
 
@@ -392,6 +413,11 @@ class Stream:
         if found is None:
             raise StopAsyncIteration
         return found[0]
+
+    @property
+    def version(self) -> int:
+        """The version of the handler that ended the stream; 0 before its end."""
+        return self._stream.version
 
     def close(self) -> None:
         """Cancels the call, if it has not ended."""

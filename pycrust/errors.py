@@ -107,6 +107,8 @@ class RpcError(Exception, metaclass=_ClassOfCode):
         details: More about it, or `None`.
         type: Of a call that failed at the other end: the qualified name of what was raised there; else empty.
         may_have_run: Of such a call: whether the handler may have started.
+        version: Of such a call: the version of the handler that answered, from 1; 0 where none did.
+        timing: Of such a call: the seconds that it took, by stage, as those of `pycrust.client.Reply`.
 
     Raises:
         ValueError: `code` is 0 or not a code.
@@ -125,6 +127,8 @@ class RpcError(Exception, metaclass=_ClassOfCode):
         self.details = details
         self.type = ""
         self.may_have_run = False
+        self.version = 0
+        self.timing: dict[str, float] = {}
         super().__init__(message)
 
     @staticmethod

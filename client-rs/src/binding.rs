@@ -16,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
+use crate::call::answer::Finished;
 use crate::call::outgoing::Encoded;
 use crate::call::streaming::Streaming;
 use crate::client::RpcClient;
@@ -25,6 +26,7 @@ use crate::error::Error;
 use crate::metadata::Metadata;
 use crate::request::Request;
 use crate::tensor::arrays::{Array, Arrays};
+use crate::timing::Timing;
 use pycrust_protocol::Code;
 use pycrust_transport::sync::Mutex;
 use pycrust_transport::{Attachment, Attachments, PerProcess, ProcessLocal, stack_size};
@@ -120,11 +122,22 @@ pub struct Answer {
     pub payload: Vec<u8>,
     /// The arrays in it.
     pub attachments: Attachments,
+    /// The handler version that answered; 0 where none did, and of an item of a stream.
+    pub version: u32,
+    /// Where the time went; zero of an item of a stream.
+    pub timing: Timing,
 }
 
 impl From<Body> for Answer {
     fn from(body: Body) -> Self {
-        Self { payload: body.payload, attachments: body.attachments }
+        Self { payload: body.payload, attachments: body.attachments, ..Self::default() }
+    }
+}
+
+impl From<Finished> for Answer {
+    fn from(finished: Finished) -> Self {
+        let (version, timing) = (finished.header.version, finished.timing());
+        Self { version, timing, ..finished.body.into() }
     }
 }
 
@@ -360,5 +373,10 @@ impl Items {
             Some(None) => Ok(Some(None)),
             Some(Some(item)) => item.map(|item| Some(Some(item.into()))),
         }
+    }
+
+    /// The handler version that ended the stream; 0 before its end.
+    pub fn version(&self) -> u32 {
+        self.items.version()
     }
 }

@@ -11,6 +11,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::argument::Arg;
+#[cfg(feature = "binding")]
+use crate::call::answer::Finished;
 use crate::call::answer::reply;
 use crate::call::items::Items;
 use crate::call::outgoing::{Call, Encoded, write};
@@ -345,10 +347,9 @@ impl<'a> Request<'a> {
 
     /// Makes the call with arguments that are MessagePack already; the result stays MessagePack.
     #[cfg(feature = "binding")]
-    pub(crate) async fn send_raw(self, arguments: Encoded) -> Result<Body, Error> {
+    pub(crate) async fn send_raw(self, arguments: Encoded) -> Result<Finished, Error> {
         let mut call = self.client.shared.outgoing(&self.call, Ok(arguments))?;
-        let finished = self.client.shared.make(&Tokio, &mut call).await?;
-        Ok(finished.body)
+        self.client.shared.make(&Tokio, &mut call).await
     }
 
     /// The same with a streamed answer.

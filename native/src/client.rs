@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use pycrust_client::binding::{Answer, CallOptions, Client as Inner, Feed, Items, Pending, Value};
-use pycrust_client::{Details, Error, InvalidTrace, RpcClient};
+use pycrust_client::{Details, Error, InvalidTrace, RpcClient, Timing};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -66,6 +66,19 @@ impl Client {
         let (arguments, options) = (encoded(arguments)?, call_options(options)?);
         let result = interruptible(py, |keep| self.0.call(method, arguments, options, keep))?;
         decoded(py, &result)
+    }
+
+    /// Calls and waits for the result, the version that answered and the seconds that each stage took.
+    fn reply<'py>(
+        &self,
+        py: Python<'py>,
+        method: &str,
+        arguments: &Bound<'py, PyAny>,
+        options: &Bound<'py, PyDict>,
+    ) -> PyResult<(Bound<'py, PyAny>, u32, Bound<'py, PyDict>)> {
+        let (arguments, options) = (encoded(arguments)?, call_options(options)?);
+        let answer = interruptible(py, |keep| self.0.call(method, arguments, options, keep))?;
+        Ok((decoded(py, &answer)?, answer.version, timed(py, &answer.timing)?))
     }
 
     /// Calls; `done(result, error)` is called on a thread of the client's, one of them `None`.
@@ -182,6 +195,13 @@ impl ClientStream {
         item.map(|item| Ok((decoded(py, &item)?,))).transpose()
     }
 
+    /// The handler version that ended the stream; 0 before its end.
+    #[getter]
+    fn version(&self) -> u32 {
+        let items = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        items.as_ref().map_or(0, Items::version)
+    }
+
     /// Cancels the call.
     fn close(&self, py: Python<'_>) {
         py.detach(|| drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take()));
@@ -221,6 +241,25 @@ fn encoded(arguments: &Bound<'_, PyAny>) -> PyResult<Value> {
 
 fn decoded<'py>(py: Python<'py>, answer: &Answer) -> PyResult<Bound<'py, PyAny>> {
     Ok(decode::decode_with(py, &answer.payload, &answer.attachments)?)
+}
+
+/// Seconds of each stage, by its name.
+fn timed<'py>(py: Python<'py>, timing: &Timing) -> PyResult<Bound<'py, PyDict>> {
+    let all = PyDict::new(py);
+    let stages = [
+        ("round_trip", timing.round_trip),
+        ("transit", timing.transit),
+        ("queue", timing.queue),
+        ("interpreter", timing.interpreter),
+        ("decode", timing.decode),
+        ("handler", timing.handler),
+        ("encode", timing.encode),
+        ("back", timing.back),
+    ];
+    for (stage, took) in stages {
+        all.set_item(stage, took.as_secs_f64())?;
+    }
+    Ok(all)
 }
 
 fn seconds(name: &str, seconds: f64) -> PyResult<Duration> {
@@ -283,6 +322,8 @@ fn raised(py: Python<'_>, error: &Error) -> PyErr {
             error.traceback(),
             error.may_have_run(),
         ))?;
+        made.setattr("version", error.version())?;
+        made.setattr("timing", timed(py, &error.timing())?)?;
         Ok(PyErr::from_value(made))
     };
     make().unwrap_or_else(|second| second)

@@ -205,6 +205,17 @@ mod _native {
         }
     }
 
+    /// Every endpoint whose worker ended without removing its lock; whoever lists the live ones removes it.
+    #[pyfunction]
+    fn stale_endpoints(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+        let stale =
+            py.detach(|| pycrust_transport::Runtime::discover().map(|runtime| runtime.stale_endpoints()));
+        match stale {
+            Ok(stale) => crate::shown::snapshot::to_python(py, &stale),
+            Err(error) => Err(PyOSError::new_err(error.to_string())),
+        }
+    }
+
     /// Bytes of stack for a thread that runs handlers: as many as the main thread may use.
     #[pyfunction]
     fn stack_size() -> usize {

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
 
@@ -115,22 +115,53 @@ class StoredCall(BaseModel):
 
 def save(path: str | os.PathLike[str], endpoint: str, text: str, calls: Iterable[RecordedCall]) -> int:
     """Writes calls; gives how many. The file appears whole or not at all, and only this user can read it."""
-    target = Path(path)
-    part = target.with_name(target.name + ".part")
-    part.unlink(missing_ok=True)
     calls = list(calls)
     hooked = any(call.hooked or call.redaction.hook is not None for call in calls)
-    header = _Header(format=FORMAT, version=VERSION, endpoint=endpoint, filter=text, hooked=hooked)
-    # Made anew, so that neither an older file's mode nor a link that stands there counts.
-    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        os.fchmod(handle, 0o600)  # whatever the umask has taken away
-        file.write(header.model_dump_json() + "\n")
+    with Writer(path, endpoint, text, hooked=hooked) as file:
         for call in calls:
-            fields = {name: getattr(call.source, name) for name in StoredCall.model_fields} | _shown(call)
-            file.write(StoredCall(**fields).model_dump_json() + "\n")
-    part.replace(target)
+            file.add(call)
     return len(calls)
+
+
+class Writer:
+    """Writes calls to a file as they come. The file appears whole, once all are written, or not at all.
+
+    Args:
+        path: The file, which is replaced.
+        endpoint: Whose calls they are.
+        text: The filter that they match.
+        hooked: Whether a hook has its say about what is shown of them.
+
+    Raises:
+        OSError: It can't be written.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], endpoint: str, text: str, *, hooked: bool) -> None:
+        """Begins the file, beside what it will replace; only this user can read it."""
+        self._target = Path(path)
+        self._part = self._target.with_name(self._target.name + ".part")
+        self._part.unlink(missing_ok=True)
+        # Made anew, so that neither an older file's mode nor a link that stands there counts.
+        handle = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        self._file = os.fdopen(handle, "w", encoding="utf-8")
+        os.fchmod(handle, 0o600)  # whatever the umask has taken away
+        header = _Header(format=FORMAT, version=VERSION, endpoint=endpoint, filter=text, hooked=hooked)
+        self._file.write(header.model_dump_json() + "\n")
+
+    def add(self, call: RecordedCall) -> None:
+        """Writes one call, as it is shown."""
+        fields = {name: getattr(call.source, name) for name in StoredCall.model_fields} | _shown(call)
+        self._file.write(StoredCall(**fields).model_dump_json() + "\n")
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_error: object) -> None:
+        """Puts the file in its place; if something was raised, what is written stays beside it."""
+        self._file.close()
+        if kind is None:
+            self._part.replace(self._target)
 
 
 def _shown(call: RecordedCall) -> dict[str, Any]:

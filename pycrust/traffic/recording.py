@@ -103,11 +103,13 @@ class Recording:
         for name, value in changes.items():
             if name != "drop" and value < 0:
                 raise ValueError(f"{name} is at least 0, not {value}")
-        self._worker().set_recording(changes)
-        self._changes |= changes
         self._redact = self._redact if redact is None else hidden
         self._drop = tuple(changes.get("drop", self._drop))
         self._hook = redact_hook or self._hook
+        # The worker tells calls without asking Python: it hides the same, and what only a hook knows, all of it.
+        changes |= {"redact": [*self._redact, *self._drop], "hooked": self._hook is not None}
+        self._worker().set_recording(changes)
+        self._changes |= changes
         # What is not stored shows nowhere else: in earlier calls, and in what replays give.
         self._redaction = Redaction((*self._redact, *self._drop), self._hook)
         self.changes += 1
@@ -135,6 +137,7 @@ class Recording:
         """The settings by the names that changing them takes."""
         settings = self._worker().set_recording({})
         settings["slow_ms"] = settings.pop("slow_ns") / 1e6
+        del settings["hooked"]
         return {**settings, "redact": list(self._redact)}
 
     @property

@@ -12,6 +12,7 @@ from pycrust.arrays.records import dtype_of, layout_of
 from pycrust.handlers.schema import schema_hash, shape_text
 from pycrust.handlers.schema_diff import schema_changes
 from pycrust.text.names import check_endpoint, check_method
+from pycrust.traffic.remote import Page
 from tests.conformance.vectors import file, string, unhex, value, vectors
 
 
@@ -59,6 +60,32 @@ def test_malformed_payload(vector):
         _extension.decode(unhex(vector["hex"]))
     assert f"byte {vector['error']['offset']}" in str(caught.value)
     assert vector["error"]["reason"] in str(caught.value)
+
+
+def field_of(call, name):
+    """A field of a recorded call, as the vectors write it."""
+    field = getattr(call, name)
+    if name == "output":
+        return [list(piece) for piece in field]
+    return field.hex() if isinstance(field, bytes) else field
+
+
+@pytest.mark.parametrize("vector", vectors("traffic"), ids=named)
+def test_traffic(vector):
+    raw, expected = unhex(vector["hex"]), vector["value"]
+    if vector["of"] == "query":
+        given = _extension.decode(raw) if raw else []
+        named_ones = given if isinstance(given, dict) else dict(zip(("after", "most"), given or [], strict=False))
+        assert {"after": 0, "most": 1000} | named_ones == expected
+        return
+    page = Page.read(_extension.decode(raw))
+    assert msgpack.packb(msgpack.unpackb(raw)) == raw
+    told = {name: getattr(page, name) for name in expected}
+    told["calls"] = [
+        {name: field_of(call, name) for name in fields}
+        for call, fields in zip(page.calls, expected["calls"], strict=True)
+    ]
+    assert told == expected
 
 
 @pytest.mark.parametrize("vector", vectors("errors"), ids=named)

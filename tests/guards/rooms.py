@@ -79,7 +79,10 @@ ROOMS = {
         bytes={"sleeping/wakeup.rs", "memory/ownership.rs", "connection/sending.rs"},
     ),
     "native/engine": Room(
-        crates={"hdrhistogram", "log", "pycrust-protocol", "pycrust-transport", "rmp-serde", "serde", "strsim"},
+        crates={
+            "hdrhistogram", "log", "pycrust-protocol", "pycrust-transport", "rmp-serde", "serde", "serde_bytes",
+            "strsim",
+        },
         std=VALUES | {"panic", "process::id", "sync", "thread", "time"},
         headers={"answering/deliver.rs", "running/job.rs"},
         bytes={"recording/items.rs", "recording/scrub.rs"},
@@ -234,7 +237,14 @@ ELSEWHERE: dict[str, dict[str, set[str] | None]] = {
         "click": {"cli"},
         "jsonschema": {"handlers.request_schema.checks", "handlers.request_schema.validating"},
         "jsonschema_specifications": {"handlers.request_schema.validating"},
-        "numpy": {"arrays.incoming", "arrays.in_place", "arrays.outgoing", "arrays.records", "trials.compare"},
+        "numpy": {
+            "arrays.incoming",
+            "arrays.in_place",
+            "arrays.outgoing",
+            "arrays.records",
+            "cli.values",
+            "trials.compare",
+        },
         "pandas": {"traffic.traffic"},
         "pytest": {"pytest_plugin"},
         "safetensors": {"models.weights"},

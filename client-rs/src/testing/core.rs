@@ -289,6 +289,7 @@ impl Core {
             pid: std::process::id(),
             generation: self.state.lock().generation,
             uptime_ns: self.begun.elapsed().as_nanos() as u64,
+            waiting_ns: 0,
         }
     }
 

@@ -461,6 +461,7 @@ fn own(seen: &Seen, method: &str) -> Vec<u8> {
         pid: std::process::id(),
         generation: 1,
         uptime_ns: 1,
+        waiting_ns: 0,
     };
     rmp_serde::to_vec_named(&health).unwrap()
 }

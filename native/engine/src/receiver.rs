@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use pycrust_protocol::reserved::{HEALTH, METHODS, STATS};
+use pycrust_protocol::Malformed;
+use pycrust_protocol::control::Request;
+use pycrust_protocol::reserved::{HEALTH, METHODS, STATS, TRAFFIC, TrafficQuery};
 use pycrust_transport::{Link, monotonic_ns};
 
 use crate::clients::call::Call;
@@ -197,7 +199,7 @@ impl<L: Link> Receiver<L> {
 }
 
 /// The reserved methods that exist.
-pub(crate) const NATIVE: [&str; 3] = [HEALTH, METHODS, STATS];
+pub(crate) const NATIVE: [&str; 4] = [HEALTH, METHODS, STATS, TRAFFIC];
 
 /// A question about the worker itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -208,15 +210,18 @@ pub(crate) enum Native {
     Methods,
     /// `pycrust.stats`
     Stats,
+    /// `pycrust.traffic`
+    Traffic(TrafficQuery),
 }
 
 impl Native {
-    /// The reserved method of this name.
-    pub(crate) fn named(method: &str) -> Option<Self> {
-        match method {
-            HEALTH => Some(Self::Health),
-            METHODS => Some(Self::Methods),
-            STATS => Some(Self::Stats),
+    /// What a request asks; `None` if it asks for a handler.
+    pub(crate) fn asked(request: &Request<'_>) -> Option<Result<Self, Malformed>> {
+        match request.method {
+            HEALTH => Some(Ok(Self::Health)),
+            METHODS => Some(Ok(Self::Methods)),
+            STATS => Some(Ok(Self::Stats)),
+            TRAFFIC => Some(TrafficQuery::decode(request.payload).map(Self::Traffic)),
             _ => None,
         }
     }

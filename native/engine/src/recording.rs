@@ -3,6 +3,7 @@
 pub(crate) mod items;
 pub(crate) mod naming;
 pub(crate) mod output;
+pub(crate) mod page;
 pub(crate) mod recorder;
 pub(crate) mod refused;
 pub(crate) mod sampler;

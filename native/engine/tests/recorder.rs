@@ -6,10 +6,11 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pycrust_engine::{Change, Channel, MethodRecording, Recording};
+use pycrust_engine::{Change, Channel, MethodRecording, Recording, Scrub};
 use pycrust_protocol::Code;
 use pycrust_protocol::header::{RequestHeader, flags};
 use pycrust_protocol::report::Report;
+use pycrust_protocol::reserved::{TRAFFIC, TrafficPage};
 use support::caller::{deadline, flagged};
 use support::rig::{Handler, Rig, config, registration};
 use support::{HANG, until};
@@ -226,5 +227,105 @@ fn who_waits_is_told_of_the_next_call() {
     let waiting = std::thread::spawn(move || engine.recorder().wait(0, HANG));
     caller.call("echo", b"");
     assert!(waiting.join().unwrap());
+    rig.finish();
+}
+
+/// What the worker tells of its calls.
+fn page(caller: &support::caller::Caller, after: u64, most: u64) -> TrafficPage {
+    let asked = rmp_serde::to_vec(&(after, most)).unwrap();
+    let answer = caller.call(TRAFFIC, &asked);
+    assert_eq!(answer.status, Code::Ok, "{answer:?}");
+    rmp_serde::from_slice(&answer.payload).unwrap()
+}
+
+#[test]
+fn who_asks_is_told_the_calls_after_a_cursor() {
+    let rig = Rig::new();
+    rig.register_echo();
+    let caller = rig.connect();
+    let nothing = page(&caller, 0, 10);
+    assert_eq!((nothing.recording, nothing.hooked, nothing.first, nothing.last), (true, false, 1, 0));
+    assert!(nothing.calls.is_empty());
+    for number in 0..5_u8 {
+        caller.call("echo", &[number]);
+    }
+    let told = page(&caller, 2, 2);
+    let numbers = |page: &TrafficPage| page.calls.iter().map(|call| call.seq).collect::<Vec<_>>();
+    assert_eq!((told.first, told.last, numbers(&told)), (1, 5, vec![3, 4]), "and no question is among them");
+    let call = &told.calls[0];
+    assert_eq!((&*call.method, call.version, call.status, call.ran), ("echo", 1, 0, true));
+    assert_eq!(
+        (call.request.as_slice(), call.response.as_slice(), call.request_len),
+        (&[2][..], &[2][..], 1)
+    );
+    assert_eq!(numbers(&page(&caller, 5, 10)), [0; 0]);
+    assert_eq!(numbers(&page(&caller, 0, 0)), [0; 0]);
+    rig.engine.recorder().set(Recording { on: false, max_calls: 2, ..Recording::default() });
+    let less = page(&caller, 0, 10);
+    assert_eq!((less.recording, less.first, less.last, numbers(&less)), (false, 4, 5, vec![4, 5]));
+    rig.finish();
+}
+
+#[test]
+fn an_answer_has_an_end_and_a_call_that_is_larger_is_told_without_its_payloads() {
+    let rig = Rig::new();
+    rig.register_echo();
+    let caller = rig.connect();
+    let large = vec![0; 100 << 10];
+    for _ in 0..3 {
+        caller.call("echo", &large);
+    }
+    caller.call("echo", &[0; 300 << 10]);
+    let first = page(&caller, 0, 10);
+    assert_eq!(first.calls.iter().map(|call| call.seq).collect::<Vec<_>>(), [1]);
+    assert_eq!(first.calls[0].request.len(), large.len());
+    let last = page(&caller, 3, 10);
+    let [call] = &last.calls[..] else { panic!("{} calls", last.calls.len()) };
+    assert_eq!((call.request.len(), call.request_len, call.response.len()), (0, 300 << 10, 0));
+    rig.finish();
+}
+
+#[test]
+fn what_is_hidden_is_not_told() {
+    let rig = Rig::new();
+    rig.register("login", |running| {
+        running.job.output().unwrap().write(Channel::Stdout, "the pin is hunter2");
+        (Code::Ok, b"\x81\xa5token\xa6secret".to_vec())
+    });
+    let caller = rig.connect();
+    let recorder = rig.engine.recorder();
+    let redact = Arc::new(Scrub::new(["pin".to_owned(), "token".to_owned()]));
+    recorder.set(Recording { redact, ..Recording::default() });
+    caller.call("login", b"\x82\xa3pin\xa7hunter2\xa4user\xa3ada");
+    let told = page(&caller, 0, 1);
+    let call = &told.calls[0];
+    assert_eq!(call.request.as_slice(), b"\x82\xa3pin\xaa[redacted]\xa4user\xa3ada");
+    assert_eq!(call.response.as_slice(), b"\x81\xa5token\xaa[redacted]");
+    assert_eq!((call.request_dropped, call.response_dropped), (true, true));
+    assert_eq!(call.request_len, call.request.len() as u64);
+    assert_eq!(call.output, [("stdout".to_owned(), "the pin is [redacted]".to_owned())]);
+    // The record itself is whole.
+    assert_eq!(recorder.calls(0, 1, true)[0].response.payload(), b"\x81\xa5token\xa6secret");
+    recorder.set(Recording { hooked: true, ..Recording::default() });
+    let told = page(&caller, 0, 1);
+    assert!(told.hooked);
+    let call = &told.calls[0];
+    assert!(call.request.is_empty() && call.response.is_empty() && call.output.is_empty());
+    assert_eq!((call.request_len, call.output_lost), (22, 18));
+    rig.finish();
+}
+
+#[test]
+fn a_question_that_is_none_is_refused_and_asks_nothing() {
+    let rig = Rig::new();
+    rig.register_echo();
+    let caller = rig.connect();
+    for wrong in
+        [&b"\x93\x01\x02\x03"[..], b"\x91\xff", b"\x81\xa5until\x01", b"\x92\x01", b"\xdd\xff\xff\xff\xff"]
+    {
+        let answer = caller.call(TRAFFIC, wrong);
+        assert_eq!(answer.status, Code::InvalidArgument, "{wrong:x?}: {answer:?}");
+    }
+    assert_eq!(caller.call("echo", b"x").status, Code::Ok);
     rig.finish();
 }

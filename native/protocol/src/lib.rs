@@ -66,6 +66,7 @@ pub mod report;
 pub mod reserved;
 pub mod tensor;
 pub mod trace;
+mod traffic;
 
 pub use code::Code;
 pub use error::{ErrorPayload, Malformed, ValidationIssue};

@@ -69,3 +69,6 @@ pub const MAX_CLIENT_LEN: usize = 256;
 
 /// Bytes of the reason in a refusal or a goodbye; a longer one is cut.
 pub const MAX_REASON_LEN: usize = 4096;
+
+/// Recorded calls in one answer to `pycrust.traffic`.
+pub const MAX_TRAFFIC_CALLS: usize = 1000;

@@ -4,12 +4,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Malformed;
 
+pub use crate::traffic::{TrafficCall, TrafficPage, TrafficQuery, TrafficStages};
+
 /// `pycrust.health`: is the worker there?
 pub const HEALTH: &str = "pycrust.health";
 /// `pycrust.methods`: what can be called?
 pub const METHODS: &str = "pycrust.methods";
 /// `pycrust.stats`: how is it going?
 pub const STATS: &str = "pycrust.stats";
+/// `pycrust.traffic`: which calls were recorded? Its arguments are `after`, the number of the last call that is known
+/// already, and `most`, how many are wanted.
+pub const TRAFFIC: &str = "pycrust.traffic";
 /// `pycrust.ready`: can it answer? Its arguments are `[method, bin]`, the MessagePack of that method's arguments:
 /// the method is run as by any call, and its answer is the answer.
 pub const READY: &str = "pycrust.ready";
@@ -37,6 +42,9 @@ pub struct Health {
     pub generation: u64,
     /// Nanoseconds since it began to serve.
     pub uptime_ns: u64,
+    /// Nanoseconds for which a call that is started has been waiting for the interpreter; 0 if none is.
+    #[serde(default)]
+    pub waiting_ns: u64,
 }
 
 /// One entry of the answer to `pycrust.methods`.

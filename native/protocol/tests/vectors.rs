@@ -12,6 +12,7 @@ use pycrust_protocol::header::{
 };
 use pycrust_protocol::record::{Field, Layout};
 use pycrust_protocol::report::Report;
+use pycrust_protocol::reserved::{TrafficCall, TrafficPage, TrafficQuery, TrafficStages};
 use pycrust_protocol::tensor::{DType, Tensor};
 use pycrust_protocol::{Code, ErrorPayload, ValidationIssue};
 use serde_json::Value;
@@ -312,5 +313,100 @@ fn handshake() {
         };
         assert_eq!(decoded, Ok(message(value)), "{}", vector.name);
         assert_eq!(message(value).encode() == vector.bytes, vector.canonical(), "{}", vector.name);
+    }
+}
+
+#[test]
+fn traffic() {
+    for vector in vectors("traffic.json") {
+        match text(&vector.json["of"]).as_str() {
+            "query" => {
+                let decoded = TrafficQuery::decode(&vector.bytes);
+                let Some(value) = vector.value() else {
+                    vector.assert_refused(decoded);
+                    continue;
+                };
+                let expected = TrafficQuery { after: number(value, "after"), most: number(value, "most") };
+                assert_eq!(decoded, Ok(expected), "{}", vector.name);
+            }
+            "page" => {
+                let value = vector.value().expect("a page");
+                let decoded: TrafficPage = rmp_serde::from_slice(&vector.bytes).expect(&vector.name);
+                assert_eq!(decoded, page(value), "{}", vector.name);
+                let encoded = rmp_serde::to_vec_named(&decoded).expect(&vector.name);
+                assert_eq!(encoded == vector.bytes, vector.canonical(), "{}", vector.name);
+            }
+            other => panic!("nothing is {other}"),
+        }
+    }
+}
+
+fn page(value: &Value) -> TrafficPage {
+    TrafficPage {
+        recording: value["recording"] == true,
+        hooked: value["hooked"] == true,
+        first: number(value, "first"),
+        last: number(value, "last"),
+        skipped: number(value, "skipped"),
+        calls: value["calls"].as_array().expect("calls").iter().map(recorded).collect(),
+    }
+}
+
+fn recorded(value: &Value) -> TrafficCall {
+    let bytes = |key: &str| hex(&value[key]).into();
+    let texts = |list: &Value| list.as_array().expect("a list").iter().map(text).collect::<Vec<_>>();
+    let stages = &value["stages"];
+    TrafficCall {
+        seq: number(value, "seq"),
+        id: number(value, "id"),
+        method: text(&value["method"]),
+        version: number(value, "version"),
+        status: number(value, "status"),
+        seen: value["seen"].as_u64().map(|seen| seen as u8),
+        flags: number(value, "flags"),
+        client: text(&value["client"]),
+        client_pid: number(value, "client_pid"),
+        connection: number(value, "connection"),
+        ended_unix_ns: number(value, "ended_unix_ns"),
+        duration_ns: number(value, "duration_ns"),
+        deadline_ns: number(value, "deadline_ns"),
+        round_trip_ns: value["round_trip_ns"].as_u64(),
+        stages: TrafficStages {
+            transit: number(stages, "transit"),
+            queue: number(stages, "queue"),
+            interpreter: number(stages, "interpreter"),
+            decode: number(stages, "decode"),
+            handler: number(stages, "handler"),
+            encode: number(stages, "encode"),
+            back: stages.get("back").map(|_| number(stages, "back")),
+        },
+        ran: value["ran"] == true,
+        streamed: value["streamed"] == true,
+        items: number(value, "items"),
+        items_kept: number(value, "items_kept"),
+        uploaded: number(value, "uploaded"),
+        uploaded_kept: number(value, "uploaded_kept"),
+        parameters: texts(&value["parameters"]),
+        request: bytes("request"),
+        request_arrays: value["request_arrays"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|one| hex(one).into())
+            .collect(),
+        request_len: number(value, "request_len"),
+        request_metadata: bytes("request_metadata"),
+        response: bytes("response"),
+        response_len: number(value, "response_len"),
+        response_metadata: bytes("response_metadata"),
+        output: value["output"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|piece| (text(&piece[0]), text(&piece[1])))
+            .collect(),
+        output_lost: number(value, "output_lost"),
+        request_dropped: value["request_dropped"] == true,
+        response_dropped: value["response_dropped"] == true,
     }
 }

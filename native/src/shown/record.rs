@@ -227,7 +227,7 @@ impl PyRecord {
     fn output(&self) -> Vec<(&'static str, String)> {
         let Some(output) = &self.0.ended.output else { return Vec::new() };
         let (pieces, _) = output.read();
-        pieces.into_iter().map(|(channel, text)| (name_of(channel), text)).collect()
+        pieces.into_iter().map(|(channel, text)| (channel.name(), text)).collect()
     }
 
     /// Bytes of output that were not kept.
@@ -359,15 +359,6 @@ pub(crate) fn channel(name: &str) -> PyResult<Channel> {
     }
 }
 
-fn name_of(channel: Channel) -> &'static str {
-    match channel {
-        Channel::Stdout => "stdout",
-        Channel::Stderr => "stderr",
-        Channel::Display => "display",
-        Channel::Traceback => "traceback",
-    }
-}
-
 /// Settings of a recorder, with what `changes` names in place of what they were.
 pub(crate) fn changed(mut settings: Recording, changes: &Bound<'_, PyDict>) -> PyResult<Recording> {
     for (key, value) in changes {
@@ -381,6 +372,8 @@ pub(crate) fn changed(mut settings: Recording, changes: &Bound<'_, PyDict>) -> P
             "calls_per_second" => settings.calls_per_second = value.extract()?,
             "bytes_per_second" => settings.bytes_per_second = value.extract()?,
             "drop" => settings.drop = Arc::new(Scrub::new(value.extract::<Vec<String>>()?)),
+            "redact" => settings.redact = Arc::new(Scrub::new(value.extract::<Vec<String>>()?)),
+            "hooked" => settings.hooked = value.extract()?,
             "slow_ns" => settings.slow = std::time::Duration::from_nanos(value.extract()?),
             _ => return Err(PyTypeError::new_err(format!("a recorder has no setting {key:?}"))),
         }
@@ -399,6 +392,8 @@ pub(crate) fn described<'py>(py: Python<'py>, settings: &Recording) -> PyResult<
     all.set_item("calls_per_second", settings.calls_per_second)?;
     all.set_item("bytes_per_second", settings.bytes_per_second)?;
     all.set_item("drop", settings.drop.names())?;
+    all.set_item("redact", settings.redact.names())?;
+    all.set_item("hooked", settings.hooked)?;
     all.set_item("slow_ns", u64::try_from(settings.slow.as_nanos()).unwrap_or(u64::MAX))?;
     Ok(all)
 }

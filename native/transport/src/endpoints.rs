@@ -13,6 +13,16 @@ impl Runtime {
         self.look()
     }
 
+    /// The endpoints whose workers ended without removing their locks, in order of their names, until somebody removes
+    /// those.
+    pub fn stale_endpoints(&self) -> Vec<Owner> {
+        let locks = self.places().iter().flat_map(Place::locks);
+        let mut stale: Vec<_> = locks.filter_map(|path| lockfile::left_by(&path)).collect();
+        stale.sort_by(|a, b| (&a.endpoint, a.generation).cmp(&(&b.endpoint, b.generation)));
+        stale.dedup_by_key(|owner| owner.generation);
+        stale
+    }
+
     /// Looks at every lock, and at every life of this user's, and removes those of the dead; gives the living. Nobody
     /// comes back to a directory that was made for one run: what is left of that is removed from anywhere.
     pub(crate) fn look(&self) -> Vec<Owner> {

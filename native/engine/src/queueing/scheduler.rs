@@ -159,6 +159,8 @@ pub(crate) struct Scheduler<H: Send + Sync + 'static, L: Link> {
     /// The start that has not attached to the interpreter yet: there is at most one, since more would
     /// only queue for the same lock.
     gate: Option<u64>,
+    /// When that one began to wait.
+    gate_ns: u64,
     /// Counts starts.
     tickets: u64,
     /// The leader sleeps, or is about to, and must be woken for what rings no doorbell.
@@ -198,6 +200,7 @@ impl<H: Send + Sync + 'static, L: Link> Scheduler<H, L> {
             max_running,
             lent: 0,
             gate: None,
+            gate_ns: 0,
             tickets: 0,
             asleep: false,
             members: Vec::new(),
@@ -487,8 +490,13 @@ impl<H: Send + Sync + 'static, L: Link> Scheduler<H, L> {
         self.running += 1;
         self.background += companions.len();
         self.tickets += 1;
-        self.gate = Some(self.tickets);
+        (self.gate, self.gate_ns) = (Some(self.tickets), now_ns);
         Start { what, companions, index, ticket: self.tickets, life: self.life, now_ns }
+    }
+
+    /// How long a start has been waiting for the interpreter; 0 if none is.
+    pub(crate) fn waiting_ns(&self, now_ns: u64) -> u64 {
+        self.gate.map_or(0, |_| now_ns.saturating_sub(self.gate_ns))
     }
 
     /// The start with this ticket has attached or ended.

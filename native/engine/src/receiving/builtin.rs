@@ -21,6 +21,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             Native::Health => encode(&self.health()),
             Native::Methods => encode(&self.methods()),
             Native::Stats => encode(&self.stats()),
+            Native::Traffic(query) => encode(&self.recorder.page(query)),
         };
         encoded.unwrap_or_else(|refusal| (refusal.code, refusal.error.encode()))
     }
@@ -43,7 +44,12 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
 
     /// The answer to `pycrust.health`.
     pub fn health(&self) -> Health {
-        let status = match self.scheduler.lock().phase {
+        let now_ns = monotonic_ns();
+        let (phase, waiting_ns) = {
+            let scheduler = self.scheduler.lock();
+            (scheduler.phase, scheduler.waiting_ns(now_ns))
+        };
+        let status = match phase {
             Phase::Serving => "serving",
             Phase::Stopping | Phase::Stopped => "stopping",
         };
@@ -52,7 +58,8 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             endpoint: self.config.endpoint.clone(),
             pid: std::process::id(),
             generation: self.generation.load(Ordering::Relaxed),
-            uptime_ns: self.uptime_ns(monotonic_ns()),
+            uptime_ns: self.uptime_ns(now_ns),
+            waiting_ns,
         }
     }
 

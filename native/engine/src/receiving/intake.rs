@@ -227,8 +227,12 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
     ) -> Result<(usize, Call<L>), Away> {
         let Asked { header, request, metadata, now_ns } = *asked;
         let keep_refused = |index| self.keep_refused(client, header, request, metadata, index, now_ns);
-        if let Some(native) = Native::named(request.method) {
-            return Err((Note::Native(native), None));
+        if let Some(native) = Native::asked(request) {
+            let what = match native {
+                Ok(native) => Note::Native(native),
+                Err(error) => Note::Refusal(refusals::malformed(&error)),
+            };
+            return Err((what, None));
         }
         let Some(index) = index else {
             return Err((Note::Unknown(request.method.to_owned()), keep_refused(None)));

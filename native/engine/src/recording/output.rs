@@ -23,6 +23,18 @@ pub enum Channel {
     Traceback = 4,
 }
 
+impl Channel {
+    /// What it is called where calls are told.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+            Self::Display => "display",
+            Self::Traceback => "traceback",
+        }
+    }
+}
+
 /// The output of one call. It may be written to after the call has ended, by what it started.
 #[derive(Debug, Default)]
 pub struct Output {

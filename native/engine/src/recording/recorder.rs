@@ -47,6 +47,10 @@ pub struct Recording {
     pub slow: Duration,
     /// Fields that are taken out of payloads and metadata before they are stored.
     pub drop: Arc<Scrub>,
+    /// Fields that are not told to who asks the worker for its calls.
+    pub redact: Arc<Scrub>,
+    /// Whether somebody else decides what may be shown of payloads, so that the worker tells none.
+    pub hooked: bool,
 }
 
 impl Default for Recording {
@@ -61,6 +65,8 @@ impl Default for Recording {
             bytes_per_second: 64 << 20,
             slow: Duration::from_millis(10),
             drop: Arc::default(),
+            redact: Arc::default(),
+            hooked: false,
         }
     }
 }
@@ -268,6 +274,11 @@ impl Record {
         scrub.call(whole, &self.ended.recording.naming)
     }
 
+    /// Bytes that it counts for.
+    pub(crate) fn cost(&self) -> usize {
+        self.cost
+    }
+
     /// From the caller's begin to the answer, as it measured; `None` until it has told.
     pub fn round_trip_ns(&self) -> Option<u64> {
         match self.round_trip_ns.load(Ordering::Relaxed) {
@@ -444,6 +455,11 @@ impl Recorder {
         let count = (ring.calls.len() - begin).min(most);
         let begin = if newest { ring.calls.len() - count } else { begin };
         ring.calls.range(begin..begin + count).cloned().collect()
+    }
+
+    /// The number of the oldest call that is held; of the next one, if none is.
+    pub(crate) fn first(&self) -> u64 {
+        self.ring.lock().first()
     }
 
     /// Waits until a call with a number above `after` was recorded, at most `patience`; whether one was.

@@ -113,6 +113,14 @@ pub(crate) fn held_or_removed(path: &Path) -> Option<Owner> {
     owner
 }
 
+/// Who held the lock at `path`, if nobody holds it any more.
+pub(crate) fn left_by(path: &Path) -> Option<Owner> {
+    let file = open(path, false).ok()?;
+    flock(&file, FlockOperation::NonBlockingLockShared).ok()?;
+    let owner = read(&file);
+    (!owner.endpoint.is_empty()).then_some(owner)
+}
+
 fn holder(file: &File, path: &Path) -> Option<Owner> {
     match flock(file, FlockOperation::NonBlockingLockShared) {
         // Or somebody has just found it to be nobody's, and removes it.

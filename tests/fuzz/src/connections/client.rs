@@ -137,6 +137,7 @@ fn healthy(id: u64) -> Frame {
         pid: std::process::id(),
         generation: 1,
         uptime_ns: 1,
+        waiting_ns: 0,
     };
     sound(id, Code::Ok, &rmp_serde::to_vec_named(&health).expect("plain data"))
 }
