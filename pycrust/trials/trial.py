@@ -22,6 +22,7 @@ from pycrust.trials.compare import Difference, Tolerance, of_any_item, shown
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from pycrust.errors import RpcError
     from pycrust.handlers.registration import Registration
     from pycrust.service.service import Service
     from pycrust.traffic.recorded import RecordedCall
@@ -137,7 +138,7 @@ class Trial:
         gone = gone_arguments(call, arguments)
         if gone:
             with self._lock:
-                self._leave(Mismatch(call, gone, _ended(call.result, call.error), ""))
+                self._leave(Mismatch(call, gone, ended(call.result, call.error), ""))
             return
         outcome = self._attempt(call, arguments)
         mismatch = self._compared(call, outcome)
@@ -188,7 +189,7 @@ class Trial:
             return None
         new = shown_answer(call, outcome.answer, self._service.recording.redaction)
         found = compared(call, outcome.answer, new, self._tolerance)
-        return Mismatch(call, found.differences, _ended(call.result, call.error), _ended(new.result, new.error))
+        return Mismatch(call, found.differences, ended(call.result, call.error), ended(new.result, new.error))
 
     def latencies(self) -> dict[str, dict[str, float]]:
         """Seconds at p50, p90, p99 and at most, of the `live` handler and of the `candidate`."""
@@ -196,9 +197,9 @@ class Trial:
             took = [sorted(one) for one in self._took]
         return {
             name: {
-                "p50": _at(seconds, 0.5),
-                "p90": _at(seconds, 0.9),
-                "p99": _at(seconds, 0.99),
+                "p50": quantile(seconds, 0.5),
+                "p90": quantile(seconds, 0.9),
+                "p99": quantile(seconds, 0.99),
                 "max": seconds[-1] if seconds else 0.0,
             }
             for name, seconds in zip(("live", "candidate"), took, strict=True)
@@ -245,7 +246,7 @@ def raise_interrupt(error: BaseException) -> None:
         raise error
 
 
-def _ended(result: Any, error: RecordedError | None) -> str:
+def ended(result: Any, error: RecordedError | None) -> str:
     """How a call ended, in a few words."""
     return shown(result) if error is None else f"{error.type}: {error.message}"
 
@@ -311,5 +312,17 @@ def candidate_of(
     return made
 
 
-def _at(seconds: list[float], quantile: float) -> float:
-    return seconds[min(int(quantile * len(seconds)), len(seconds) - 1)] if seconds else 0.0
+def error_of(error: RpcError) -> RecordedError:
+    """A failed call's error, as a recorded call has it."""
+    traceback = "\n".join(getattr(error, "__notes__", []))
+    return RecordedError(error.code, error.message, error.type, error.details, traceback)
+
+
+def quantile(values: list[float], at: float) -> float:
+    """A quantile of values in order; 0 of none.
+
+    Examples:
+        >>> quantile([1.0, 2.0, 3.0], 0.5), quantile([], 0.5)
+        (2.0, 0.0)
+    """
+    return values[min(int(at * len(values)), len(values) - 1)] if values else 0.0
