@@ -23,7 +23,7 @@ def arguments(text: str | None, arrays: Iterable[str] = ()) -> tuple[list[Any], 
 
     Args:
         text: JSON, `@` and the path of a file of it, or `-` for standard input. A map is arguments by name, a list
-            is by position, any other value is the one argument.
+            is by position, null is none, any other value is the one argument.
         arrays: `NAME=@FILE` or `@FILE`: arrays in `.npy` files, by name or by position after the others.
 
     Raises:
@@ -35,7 +35,7 @@ def arguments(text: str | None, arrays: Iterable[str] = ()) -> tuple[list[Any], 
     elif isinstance(value, list):
         named, given = dict[str, Any](), cast("list[Any]", value)
     else:
-        named, given = dict[str, Any](), [] if text is None else [value]
+        named, given = dict[str, Any](), [] if value is None else [value]
     for one in arrays:
         name, _, path = one.rpartition("=")
         if not path.startswith("@"):

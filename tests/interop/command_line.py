@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from tests.conftest import ROOT
+from pycrust import RpcClient
+from tests.conftest import ROOT, Program, wait_until
 
 PYCRUST = (sys.executable, "-m", "pycrust")
 
@@ -37,3 +41,103 @@ def answer(*arguments: object, status: int = 0, said: str = "") -> str:
     done = run(*arguments, said=said)
     assert done.returncode == status, (done.stdout, done.stderr)
     return done.stdout
+
+
+CALCULATOR = """
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+from pydantic import BaseModel
+from pycrust import Code, RpcEndpoint, RpcError
+
+endpoint = RpcEndpoint("calculator")
+free = threading.Event()
+
+class AddArgs(BaseModel):
+    a: int
+    b: int = 2
+
+@endpoint.register(request_model=AddArgs)
+def add(a: int, b: int) -> int:
+    "Adds two numbers."
+    return a + b
+
+@endpoint.register
+def divide(a: float, b: float) -> float:
+    return a / b
+
+@endpoint.register
+def ticks(symbol: str, count: int = 3) -> Iterator[float]:
+    if symbol == "GONE":
+        raise RpcError(Code.NOT_FOUND, "no GONE", details={"known": ["BUND"]})
+    for number in range(count):
+        yield 100.0 + number
+
+@endpoint.register(concurrency=4)
+def mean(image: np.ndarray, scale: float = 1.0) -> float:
+    return float(image.mean()) * scale
+
+@endpoint.register
+def grid(size: int) -> np.ndarray:
+    return np.eye(size)
+
+@endpoint.register
+def hang() -> str:
+    free.wait()
+    return "free"
+
+@endpoint.register
+def release() -> None:
+    free.set()
+
+endpoint.serve()
+"""
+
+#: A thread that holds the interpreter inside of a C call, from when somebody opens a pipe until something is in it.
+HOLDER = """
+import ctypes, os, threading
+
+def hold():
+    pipe = os.open({path!r}, os.O_RDONLY)
+    ctypes.PyDLL(None).read(pipe, ctypes.create_string_buffer(1), 1)
+
+threading.Thread(target=hold, daemon=True).start()
+"""
+
+
+@contextmanager
+def held_interpreter(worker: Callable[..., Program], path: Path) -> Iterator[Program]:
+    """A calculator whose interpreter a C call holds, and a call that waits for it."""
+    os.mkfifo(path)
+    program = worker(CALCULATOR + HOLDER.format(path=str(path)))
+    pipe = os.open(path, os.O_WRONLY)
+    try:
+        with RpcClient("calculator", client_name="waiting") as client:
+            client.request("add").notify(1, 2)
+            question = client.request("pycrust.health")
+            wait_until(lambda: question.call()["waiting_ns"] > 200_000_000, "the call to wait for the interpreter")
+            yield program
+    finally:
+        os.write(pipe, b"x")
+        os.close(pipe)
+
+
+@contextmanager
+def hanging_handler(worker: Callable[..., Program]) -> Iterator[Program]:
+    """A calculator with a call that hangs in its handler."""
+    program = worker(CALCULATOR)
+    with RpcClient("calculator", client_name="hanging") as client:
+        client.request("hang").notify()
+        stats = client.request("pycrust.stats")
+        wait_until(lambda: sum(one["in_flight"] for one in stats.call()["methods"]) == 1, "the call to hang")
+        try:
+            yield program
+        finally:
+            client.call("release")
+
+
+def kill(program: Program) -> None:
+    """Ends a worker as nobody should."""
+    program.send(signal.SIGKILL)
+    program.process.wait()

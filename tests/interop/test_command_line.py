@@ -85,15 +85,6 @@ class TestUsage:
         assert '[project.scripts]\npycrust = "pycrust.__main__:main"' in scripts
 
 
-class TestLs:
-    def test_as_text_and_as_json(self, worker):
-        assert (answer("ls"), answer("ls", "--json")) == ("", "[]\n")
-        program = worker(calculator())
-        assert answer("ls") == f"calculator · pid {program.pid}\n"
-        (owner,) = json.loads(answer("ls", "--json"))
-        assert (owner["endpoint"], owner["pid"]) == ("calculator", program.pid)
-
-
 class TestNoEndpoint:
     @pytest.mark.parametrize("command", ["types", "stub"])
     def test_nobody_serves_the_name(self, worker, command, runtime_dir):
