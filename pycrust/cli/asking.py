@@ -10,7 +10,7 @@ import click
 from pycrust._extension import live_endpoints
 from pycrust.cli.command import CommandError, Status
 from pycrust.client import RpcClient
-from pycrust.errors import RpcError
+from pycrust.errors import RpcError, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -60,10 +60,13 @@ def ask(client: RpcClient, question: str, *arguments: Any) -> Any:
         *arguments: The question's arguments.
 
     Raises:
-        CommandError: It doesn't answer.
+        CommandError: It doesn't answer, or is gone.
     """
     try:
         return client.request(f"pycrust.{question}").call(*arguments)
+    except Unavailable as error:
+        # Its lock may outlive it by a moment.
+        raise CommandError(f"{client.name} has ended: {error}", Status.NO_ENDPOINT) from error
     except RpcError as error:
         raise unreachable(client.name, error) from error
 

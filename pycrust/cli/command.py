@@ -89,6 +89,18 @@ def color() -> bool | None:
     return False if os.environ.get("NO_COLOR") else None
 
 
+def safe(text: str) -> str:
+    r"""A text that somebody else has sent, without what a terminal would take for a command.
+
+    Examples:
+        >>> print(safe("a\x1b[2Jb"))
+        a\x1b[2Jb
+    """
+    return "".join(
+        char if char.isprintable() or char in "\n\t" else char.encode("unicode_escape").decode() for char in text
+    )
+
+
 def say(text: str) -> None:
     """Writes a line of a command's answer."""
     click.echo(text)

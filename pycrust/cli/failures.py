@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pycrust.cli.command import remark
+from pycrust.cli.command import remark, safe
 from pycrust.cli.values import jsonable
 from pycrust.text.statistics import duration
 
@@ -31,13 +31,13 @@ def as_object(error: RpcError) -> dict[str, Any]:
 def say_failure(error: RpcError) -> None:
     """Writes why a call failed: code, type and message, details, whether it may have run, the traceback."""
     kind = f" ({error.type})" if error.type else ""
-    remark(f"{click.style(error.code.name, fg='red')}{kind}: {error.message}")
+    remark(f"{click.style(error.code.name, fg='red')}{safe(kind)}: {safe(error.message)}")
     if error.details is not None:
         for line in _lines(jsonable(error.details)):
-            remark(f"  {line}")
+            remark(f"  {safe(line)}")
     remark("it may have run" if error.may_have_run else "it did not run")
     for note in getattr(error, "__notes__", []):
-        remark(note.rstrip("\n"))
+        remark(safe(note.rstrip("\n")))
 
 
 def _lines(details: Any) -> list[str]:

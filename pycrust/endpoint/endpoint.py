@@ -16,7 +16,7 @@ from pycrust.handlers.options import Options, shows_options
 from pycrust.handlers.registration import Registration, locals_around, make_registration
 from pycrust.models.recipe import Recipe
 from pycrust.process.shield import shielded
-from pycrust.service import lifecycle
+from pycrust.service import hosting, lifecycle
 from pycrust.service.service import Service
 from pycrust.service.settings import Settings
 from pycrust.service.termination import on_sigterm
@@ -458,6 +458,9 @@ class RpcEndpoint:
                 `placement` is none.
         """
         expected = [check_method(name) for name in expect]
+        options = {"expect": expected, "takeover": takeover, "realtime": realtime, "placement": placement}
+        if hosting.takes(self.name, options):
+            return PrintedLine(f"{self._state()}, served by `pycrust serve`")
         self.commit()
         before = self.serving
         try:
@@ -490,6 +493,9 @@ class RpcEndpoint:
             AlreadyServed: Another live process serves this name.
             ValueError: As in `serve`.
         """
+        options = {"expect": expect, "takeover": takeover, "realtime": realtime, "placement": placement}
+        if hosting.takes(self.name, options):
+            return
         # The signal is heard before the line is printed: who reads it may send one at once.
         with on_sigterm() as terminated:
             try:

@@ -78,6 +78,8 @@ class SwitchInterval:
         self._set = sys.getswitchinterval()  # as the interpreter rounds it
 
 
+#: What a process ends with whose handlers will not end, unless an exception ended it.
+exit_status = 0
 #: Every endpoint of this process by its name.
 services: dict[str, Service] = {}
 #: Guards `services`.
@@ -146,7 +148,7 @@ def _exit_now() -> None:
     _extension.clean_up()
     interactive = hasattr(sys, "ps1") or "ipykernel" in sys.modules
     failed = getattr(sys, "last_value", None) is not None and not interactive
-    os._exit(1 if failed else 0)
+    os._exit(1 if failed else exit_status)
 
 
 def _after_fork_in_child() -> None:

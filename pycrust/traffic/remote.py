@@ -85,7 +85,7 @@ class RemoteTraffic:
         self._read(self.after or 0, 0)
 
     def page(self) -> list[RecordedCall]:
-        """The next calls, the oldest first; none if there are no new ones.
+        """The next calls, the oldest first; none if there are no new ones. `taken` goes on behind one of them.
 
         Raises:
             TrafficAnswerError: The worker's answer is none.
@@ -99,15 +99,21 @@ class RemoteTraffic:
         if page.last < after:
             self.after = 0
             return []
-        self.lost += max(begins - after - 1, 0)
-        if page.calls:
-            self.after = page.calls[-1].seq
+        lost = max(begins - after - 1, 0)
+        self.lost += lost
+        self.after = after + lost
         return [RecordedCall(call, None, self.endpoint, hooked=page.hooked) for call in page.calls]
+
+    def taken(self, call: RecordedCall) -> None:
+        """The call is known now."""
+        self.after = call.seq
 
     def held(self) -> Generator[RecordedCall]:
         """The calls that the worker holds at the moment."""
         while calls := self.page():
-            yield from calls
+            for call in calls:
+                self.taken(call)
+                yield call
 
     def follow(self, settled: float = 0.0) -> Generator[RecordedCall | None]:
         """Calls as they end, for ever; `None` when there are no new ones, each time.
@@ -120,9 +126,9 @@ class RemoteTraffic:
             until = time.time_ns() - round(settled * 1e9)
             for call in calls:
                 if settled and call.ended_unix_ns > until and call.round_trip_ns is None:
-                    self.after = call.seq - 1
                     calls = []
                     break
+                self.taken(call)
                 yield call
             if not calls:
                 yield None

@@ -249,6 +249,9 @@ ELSEWHERE: dict[str, dict[str, set[str] | None]] = {
         "pytest": {"pytest_plugin"},
         "safetensors": {"models.weights"},
         "torch": {"arrays.incoming", "models.weights"},
+        "rich": {"cli.top.view"},
+        "textual": {"cli.top.view"},
+        "watchfiles": {"cli.serving.watching"},
     },
     "pycrust.jupyter": {
         "IPython": None,
@@ -259,8 +262,9 @@ ELSEWHERE: dict[str, dict[str, set[str] | None]] = {
 
 #: Parts of the standard library that run what they read, or that only few may need.
 RARE = {
-    "pickle": set(), "marshal": set(), "shelve": set(), "socket": set(), "subprocess": {"schemas.rust"},
-    "multiprocessing": set(), "ctypes": {"arrays.incoming"}, "gc": {"models.holders", "process.realtime"},
+    "pickle": set(), "marshal": set(), "shelve": set(), "socket": {"cli.serving.notify"},
+    "subprocess": {"schemas.rust"}, "multiprocessing": set(), "ctypes": {"arrays.incoming"},
+    "gc": {"models.holders", "process.realtime"},
 }  # fmt: skip
 
 #: What the notebook's side may import of the rest; it never sees the extension or what serves.

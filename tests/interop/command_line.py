@@ -111,6 +111,11 @@ def held_interpreter(worker: Callable[..., Program], path: Path) -> Iterator[Pro
     """A calculator whose interpreter a C call holds, and a call that waits for it."""
     os.mkfifo(path)
     program = worker(CALCULATOR + HOLDER.format(path=str(path)))
+    with RpcClient("calculator") as client:
+        # Two calls at once: so there is a thread that has had the interpreter once and waits without it.
+        client.request("hang").notify()
+        client.call("add", 1, 2)
+        client.call("release")
     pipe = os.open(path, os.O_WRONLY)
     try:
         with RpcClient("calculator", client_name="waiting") as client:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pycrust.cli.asking import connected
-from pycrust.cli.command import Status, command, json_option, remark, say, say_json_line
+from pycrust.cli.command import Status, command, json_option, remark, safe, say, say_json_line
 from pycrust.cli.names import endpoint_argument
 from pycrust.cli.recorded import chosen_by, losses, reader
 from pycrust.text.table import Table
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 _EXAMPLE = """\
   pycrust traffic calculator                          # the last 20 calls
   pycrust traffic calculator 'status:error >5ms'      # those that match: pycrust.traffic.filters has the grammar
-  pycrust traffic calculator add -f --json            # calls of add as they end, a line each"""
+  pycrust traffic calculator add -f --json            # calls of add as they end, a line each
+  pycrust traffic calculator -- -add                  # a filter that begins with -, after --"""
 #: Widths of the columns where lines come one by one.
 _WIDTHS = (8, 12, 16, 4, 18, 8, 12, 40)
 
@@ -46,9 +47,9 @@ def run(name: str, text: str, limit: int, *, follow: bool, as_json: bool) -> Sta
         elif follow:
             say(_line(COLUMNS))
             for call in calls:
-                say(_line(call.cells()))
+                say(_line(_cells(call)))
         elif calls:
-            say(str(Table(COLUMNS, [call.cells() for call in calls], left=range(len(COLUMNS)))))
+            say(str(Table(COLUMNS, [_cells(call) for call in calls], left=range(len(COLUMNS)))))
         for line in losses(traffic):
             remark(line)
         if not follow:
@@ -59,11 +60,16 @@ def run(name: str, text: str, limit: int, *, follow: bool, as_json: bool) -> Sta
     return Status.WELL
 
 
+def _cells(call: RecordedCall) -> tuple[str, ...]:
+    """Its row: a line, whatever a caller has put into it."""
+    return tuple(safe(cell).replace("\n", "\\n") for cell in call.cells())
+
+
 def _say(call: RecordedCall, *, as_json: bool) -> None:
     if as_json:
         say_json_line(call.as_dict())
     else:
-        say(_line(call.cells()))
+        say(_line(_cells(call)))
 
 
 def _line(cells: tuple[str, ...]) -> str:

@@ -13,6 +13,7 @@ from pycrust._extension import live_endpoints
 from pycrust.cli.asking import PATIENCE, client_name, others, unreachable
 from pycrust.cli.command import Status, command, json_option, say, say_json_line
 from pycrust.cli.names import endpoint_argument
+from pycrust.cli.numbers import Interval
 from pycrust.client import RpcClient
 from pycrust.errors import RpcError
 from pycrust.text.statistics import counted, duration
@@ -57,7 +58,7 @@ def run(name: str, interval: float, count: int | None, *, as_json: bool) -> Stat
             if isinstance(now, str):
                 told: dict[str, Any] = {"endpoint": name, "gone": now}
             else:
-                told = _told(before if isinstance(before, dict) else now, now, own)
+                told = _told(Interval(before if isinstance(before, dict) else now, now), own)
             before = now
             told = {"time": datetime.now(UTC).astimezone().isoformat(timespec="milliseconds"), **told}
             if as_json:
@@ -76,26 +77,19 @@ def _stats(client: RpcClient) -> dict[str, Any] | str:
         return f"it doesn't answer: {error}" if served else "no worker serves it"
 
 
-def _told(before: dict[str, Any], now: dict[str, Any], own: str) -> dict[str, Any]:
+def _told(interval: Interval, own: str) -> dict[str, Any]:
     """What a line says of the time between two looks at the statistics."""
-    elapsed = (now["at_ns"] - before["at_ns"]) / 1e9
-    same = now["pid"] == before["pid"] and now["uptime_ns"] >= before["uptime_ns"]
-    earlier = {one["name"]: one for one in before["methods"]} if same else {}
-
-    def gained(what: str) -> int:
-        return sum(max(0, one[what] - earlier.get(one["name"], {what: 0})[what]) for one in now["methods"])
-
-    calls, errors = gained("calls"), gained("errors")
+    now, calls = interval.now, interval.gained_in_all("calls")
     return {
         "endpoint": now["endpoint"],
         "pid": now["pid"],
-        "rate": calls / elapsed if elapsed > 0 else 0.0,
+        "rate": interval.rate(calls),
         "calls": calls,
-        "errors": errors,
+        "errors": interval.gained_in_all("errors"),
         "round_trip": now["latest"],
-        "in_flight": sum(one["in_flight"] for one in now["methods"]),
+        "in_flight": interval.in_flight,
         "clients": len(others(now, own)),
-        "versions": {one["name"]: one["version"] for one in now["methods"]},
+        "versions": {one["name"]: one["version"] for one in interval.methods},
     }
 
 
