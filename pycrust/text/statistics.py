@@ -83,6 +83,21 @@ def duration(nanoseconds: float) -> str:
     return f"{nanoseconds:.0f} ns"
 
 
+def span(nanoseconds: float) -> str:
+    """A long time, in its two largest units.
+
+    Examples:
+        >>> span(4_200_000_000), span(7_260e9), span(100_000e9)
+        ('4 s', '2 h 1 min', '1 d 3 h')
+    """
+    left, parts = int(nanoseconds / 1e9), list[str]()
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
+        count, left = divmod(left, size)
+        if count or (unit == "s" and not parts):
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2])
+
+
 def counted(number: int, what: str) -> str:
     """A number with its noun.
 

@@ -13,7 +13,7 @@ from pycrust.cli.names import MethodName, endpoint_argument
 from pycrust.cli.values import arguments
 from pycrust.client import RpcClient
 from pycrust.errors import RpcError
-from pycrust.text.statistics import duration
+from pycrust.text.statistics import span
 
 _EXAMPLE = """\
   pycrust health calculator                                    # a liveness probe: asks the worker alone
@@ -60,7 +60,7 @@ def run(name: str, args: str | None, ready: str | None, timeout: float, *, as_js
         remark(f"{name} is not well: {why}")
     else:
         what = "serving" if ready is None else f"serving, and {ready} answers"
-        say(f"{name} · pid {health['pid']} · {what} · up for {duration(health['uptime_ns'])}")
+        say(f"{name} · pid {health['pid']} · {what} · up for {span(health['uptime_ns'])}")
     return status
 
 

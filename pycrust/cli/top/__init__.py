@@ -1,0 +1,1 @@
+"""`pycrust top`: an endpoint on the whole screen."""
