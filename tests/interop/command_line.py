@@ -119,9 +119,15 @@ def held_interpreter(worker: Callable[..., Program], path: Path) -> Iterator[Pro
     pipe = os.open(path, os.O_WRONLY)
     try:
         with RpcClient("calculator", client_name="waiting") as client:
-            client.request("add").notify(1, 2)
             question = client.request("pycrust.health")
-            wait_until(lambda: question.call()["waiting_ns"] > 200_000_000, "the call to wait for the interpreter")
+
+            def waits() -> bool:
+                health = question.call()
+                if not health["waiting_ns"]:
+                    client.request("add").notify(1, 2)  # the one before has run: the interpreter was not held yet
+                return health["waiting_ns"] > 200_000_000
+
+            wait_until(waits, "a call to wait for the interpreter")
             yield program
     finally:
         os.write(pipe, b"x")

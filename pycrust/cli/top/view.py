@@ -96,11 +96,11 @@ class Top(App[None]):
             stats = await self._client.request("pycrust.stats").acall()
             health = await self._client.request("pycrust.health").acall()
         except RpcError as error:
-            if self._closed:
+            if self._has_ended:
                 return
             self._say(f"{self._client.name}: {error}\nwaiting for a worker")
             return
-        if self._closed:
+        if self._has_ended:
             return
         before = self._seen
         self._seen = Interval(before.now if before else stats, stats)
@@ -117,7 +117,7 @@ class Top(App[None]):
         self.query_one("#headline", Static).update(safe(text))
 
     @property
-    def _closed(self) -> bool:
+    def _has_ended(self) -> bool:
         """Whether it ended while the worker was asked."""
         return not self.query("#headline")
 
