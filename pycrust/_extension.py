@@ -11,6 +11,7 @@ except ImportError as error:
 
     raise explained(error) from error
 from pycrust._native import (
+    PROTOCOL_VERSION,
     AsyncCall,
     BaseContext,
     Buffer,
@@ -19,6 +20,7 @@ from pycrust._native import (
     CurrentCall,
     Handler,
     Inbox,
+    MetricsServer,
     Printed,
     Private,
     RealTimeProfile,
@@ -44,7 +46,9 @@ from pycrust._native import (
     log_put,
     log_take,
     matches,
+    metrics_text,
     printed,
+    runtime_dirs,
     rust_module,
     schema_changes,
     shielded,
@@ -62,6 +66,7 @@ if TYPE_CHECKING:
     Change = tuple[str, Handler | None, dict[str, Any]]
 
 __all__ = [
+    "PROTOCOL_VERSION",
     "AsyncCall",
     "BaseContext",
     "Buffer",
@@ -70,6 +75,7 @@ __all__ = [
     "CurrentCall",
     "Handler",
     "Inbox",
+    "MetricsServer",
     "Printed",
     "Private",
     "RealTimeProfile",
@@ -100,9 +106,11 @@ __all__ = [
     "make_inbox",
     "make_worker",
     "matches",
+    "metrics_text",
     "printed",
     "publish",
     "release_pending",
+    "runtime_dirs",
     "rust_module",
     "schema_changes",
     "shielded",

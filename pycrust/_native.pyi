@@ -2,7 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from contextvars import Context
+from pathlib import Path
 from typing import Any, Literal, final
+
+#: The version of the protocol that both sides speak.
+PROTOCOL_VERSION: int
 
 @final
 class Items:
@@ -233,6 +237,24 @@ class Client:
         """Sends a call that wants no answer."""
     def exchange(self, method: str, options: dict[str, Any]) -> tuple[ClientFeed, ClientStream]:
         """Calls a handler that takes a stream of arguments: where they are put, and the items of its answer."""
+    def load(
+        self,
+        method: str,
+        arguments: object,
+        options: dict[str, Any],
+        *,
+        seconds: float,
+        rate: float | None = None,
+        concurrency: int = 1,
+        calls: int | None = None,
+    ) -> dict[str, Any]:
+        """Calls one method for `seconds`, at most `concurrency` times at once, and gives what was measured.
+
+        `rate` calls a second in all, or as fast as answers come; at most `calls` in all.
+
+        Raises:
+            ValueError: A number is out of bounds.
+        """
     def close(self) -> None:
         """Closes the connection."""
 
@@ -429,6 +451,21 @@ class RealTimeProfile:
         """What was reached, as the kernel has it now."""
 
 @final
+class MetricsServer:
+    """Answers `GET /metrics` with what `collect()` gives, pairs as `metrics_text` takes them, until it is stopped.
+
+    Raises:
+        OSError: `address` is no `host:port`, or another program listens there.
+    """
+
+    def __new__(cls, address: str, collect: Callable[[], list[tuple[str, bytes | None]]]) -> MetricsServer: ...
+    @property
+    def address(self) -> str:
+        """Where it listens, as `host:port`."""
+    def stop(self) -> None:
+        """Ends it."""
+
+@final
 class Worker:
     """Serves one endpoint: claims its name, holds its handlers, runs its dispatch threads."""
 
@@ -448,16 +485,25 @@ class Worker:
     @property
     def serving(self) -> bool:
         """Whether callers can reach the worker."""
+    @property
+    def metrics_address(self) -> str | None:
+        """Where it answers monitoring, as `host:port`; `None` if it does not."""
     def publish(self, changes: Sequence[tuple[str, Handler | None, dict[str, Any]]]) -> list[int]:
         """Registers or, with `None`, removes methods in one atomic step; gives their version numbers."""
     def expect(self, methods: Sequence[str]) -> None:
         """Answers UNAVAILABLE, not UNIMPLEMENTED, for these methods until they are registered."""
     def start(
-        self, base: BaseContext, profile: RealTimeProfile | None = None, *, elsewhere: bool = True
+        self,
+        base: BaseContext,
+        profile: RealTimeProfile | None = None,
+        *,
+        elsewhere: bool = True,
+        metrics: str | None = None,
     ) -> dict[str, Any]:
         """Claims the name and serves, each call in a copy of `base`; gives `pid`, `generation` and `dir`.
 
-        The threads have what `profile` asks for; `elsewhere` leaves a client with a rhythm its core.
+        The threads have what `profile` asks for; `elsewhere` leaves a client with a rhythm its core. Monitoring is
+        answered at `metrics`, `host:port`.
         """
     def ask_for_name(self) -> None:
         """Asks whoever serves the name to drain and stop, so that this worker can serve it."""
@@ -569,6 +615,22 @@ def live_endpoints() -> list[dict[str, Any]]:
 
 def stale_endpoints() -> list[dict[str, Any]]:
     """Every endpoint whose worker ended without removing its lock; whoever lists the live ones removes it."""
+
+def metrics_text(answers: Sequence[tuple[str, bytes | None]], *, openmetrics: bool = False) -> str:
+    """The metrics of some workers as text: Prometheus' format, or OpenMetrics.
+
+    Args:
+        answers: Pairs of an endpoint's name and its answer to `pycrust.metrics` as MessagePack, `None` if it gave
+            none.
+        openmetrics: Which format it is.
+    """
+
+def runtime_dirs() -> list[Path]:
+    """The directories in which workers and clients of this user find each other, in that order.
+
+    Raises:
+        OSError: None can be made or trusted; it says why.
+    """
 
 def stack_size() -> int:
     """Bytes of stack for a thread that runs handlers: as many as the main thread may use."""

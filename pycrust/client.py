@@ -187,6 +187,39 @@ class RpcClient:
         """Asks for the parameters of methods within a call's own time; waits for no worker."""
         return self.request(_METHODS, timeout=timeout, wait_for_ready=False)
 
+    def load(  # noqa: PLR0913 - all but the call are keywords with defaults
+        self,
+        method: str,
+        arguments: Any = None,
+        *,
+        seconds: float,
+        rate: float | None = None,
+        concurrency: int = 1,
+        calls: int | None = None,
+    ) -> dict[str, Any]:
+        """Calls a method over and over, from a native loop, and measures: what `pycrust bench` shows.
+
+        Args:
+            method: The method's name.
+            arguments: Arguments by name as a dict, by position as a list, or `None`.
+            seconds: How long new calls are made.
+            rate: Calls a second in all. Each one's latency is counted from when it was due, also where it had to
+                wait for the answers to others ("coordinated omission"). Without it, each call follows an answer.
+            concurrency: Calls at the same time, at most.
+            calls: Calls in all, at most.
+
+        Returns:
+            `sent`, `ok`, `errors` by code, `first_error`, `unsent` calls that were due, `late` ones (by more than
+            1 ms), `versions`, `took_ns`; `latency`, `service` (from a call's sending) and `stages`, each with
+            `count`, `min_ns`, `mean_ns`, `p50_ns`, `p90_ns`, `p99_ns`, `p999_ns`, `max_ns` and `buckets`.
+
+        Raises:
+            ValueError: A number is out of bounds.
+        """
+        return self._client.load(
+            method, arguments, {}, seconds=seconds, rate=rate, concurrency=concurrency, calls=calls
+        )
+
     def request(  # noqa: PLR0913 - all but the method are keywords with defaults
         self,
         method: str,

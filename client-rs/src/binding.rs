@@ -3,6 +3,8 @@
 //! Calls run on a Tokio runtime of this process's own, which is made when it is first needed. A call that blocks
 //! asks its caller every 100 ms whether to go on waiting, so that a person can interrupt it.
 
+pub mod load;
+
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use pycrust_client::binding::load::Load;
 use pycrust_client::binding::{Answer, CallOptions, Client as Inner, Feed, Items, Pending, Value};
 use pycrust_client::{Details, Error, InvalidTrace, RpcClient, Timing};
 use pyo3::exceptions::PyValueError;
@@ -133,6 +134,30 @@ impl Client {
     fn exchange(&self, method: &str, options: &Bound<'_, PyDict>) -> PyResult<(ClientFeed, ClientStream)> {
         let (feed, items) = self.0.exchange(method, call_options(options)?);
         Ok((ClientFeed(Mutex::new(Some(feed))), ClientStream(Mutex::new(Some(items)))))
+    }
+
+    /// Calls one method for `seconds`, at most `concurrency` times at once: `rate` calls a second in all, or as fast as
+    /// answers come; at most `calls` in all. Gives what was measured, as dicts.
+    #[pyo3(signature = (method, arguments, options, *, seconds, rate=None, concurrency=1, calls=None))]
+    #[allow(clippy::too_many_arguments, reason = "what follows the options are keywords")]
+    fn load<'py>(
+        &self,
+        py: Python<'py>,
+        method: String,
+        arguments: &Bound<'py, PyAny>,
+        options: &Bound<'py, PyDict>,
+        seconds: f64,
+        rate: Option<f64>,
+        concurrency: usize,
+        calls: Option<u64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (arguments, options) = (encoded(arguments)?, call_options(options)?);
+        let period = rate.map(|rate| Duration::try_from_secs_f64(1.0 / rate)).transpose();
+        let period =
+            period.map_err(|_| PyValueError::new_err("rate is a number of calls a second above 0"))?;
+        let load = Load { time: self::seconds("seconds", seconds)?, period, concurrency, calls };
+        let measured = interruptible(py, |keep| self.0.load(method, arguments, options, load, keep))?;
+        crate::shown::snapshot::to_python(py, &measured)
     }
 
     /// Closes the connection.

@@ -7,6 +7,7 @@
 mod attaching;
 mod calls;
 mod client;
+mod monitoring;
 mod realtime;
 mod scheduling;
 mod shield;
@@ -41,6 +42,8 @@ mod _native {
     #[pymodule_export]
     use crate::client::{Client, ClientFeed, ClientStream, PendingCall};
     #[pymodule_export]
+    use crate::monitoring::{MetricsServer, metrics_text};
+    #[pymodule_export]
     use crate::realtime::RealTimeProfile;
     #[pymodule_export]
     use crate::shield::shielded;
@@ -54,6 +57,10 @@ mod _native {
     use crate::values::step::Step;
     #[pymodule_export]
     use crate::worker::Worker;
+
+    /// The version of the protocol that both sides speak.
+    #[pymodule_export]
+    const PROTOCOL_VERSION: u16 = pycrust_protocol::limits::PROTOCOL_VERSION;
 
     #[pymodule_init]
     #[allow(clippy::unnecessary_wraps, reason = "PyO3 wants it")]
@@ -214,6 +221,13 @@ mod _native {
             Ok(stale) => crate::shown::snapshot::to_python(py, &stale),
             Err(error) => Err(PyOSError::new_err(error.to_string())),
         }
+    }
+
+    /// The directories in which workers and clients of this user find each other, in the order in which they are looked at.
+    #[pyfunction]
+    fn runtime_dirs() -> PyResult<Vec<std::path::PathBuf>> {
+        let runtime = pycrust_transport::Runtime::discover();
+        runtime.map(|runtime| runtime.dirs()).map_err(|error| PyOSError::new_err(error.to_string()))
     }
 
     /// Bytes of stack for a thread that runs handlers: as many as the main thread may use.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use pycrust_engine::{Batching, Change, Config, DispatchThread, Engine, MethodRecording};
 use pycrust_protocol::name::EndpointName;
-use pycrust_transport::{Acceptor, Claim, ClaimError, Limits, Runtime, monotonic_ns, stack_size};
+use pycrust_transport::{Acceptor, Claim, ClaimError, HttpServer, Limits, Runtime, monotonic_ns, stack_size};
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
@@ -18,6 +18,7 @@ use crate::calls::current::{self, Places};
 use crate::calls::dispatch;
 use crate::calls::handler::Handler;
 use crate::calls::types::PyEngine;
+use crate::monitoring;
 use crate::realtime::RealTimeProfile;
 use crate::shown::record::{self, PyRecord};
 use crate::shown::snapshot;
@@ -41,10 +42,18 @@ pub(crate) struct Worker {
     max_in_flight_per_client: u32,
     engine: Arc<PyEngine>,
     threads: Arc<Threads>,
-    /// The control thread while the worker serves.
-    acceptor: Arc<Mutex<Option<Acceptor>>>,
+    doors: Arc<Doors>,
     /// The threads that stop the worker at the moment: for the user, or for another process.
     stopping: Arc<Mutex<Vec<JoinHandle<()>>>>,
+}
+
+/// What others reach the worker by, while it serves.
+#[derive(Default)]
+struct Doors {
+    /// The control thread.
+    acceptor: Mutex<Option<Acceptor>>,
+    /// Who answers monitoring, if it was asked for.
+    monitoring: Mutex<Option<HttpServer>>,
 }
 
 /// The dispatch threads that were started and not yet joined.
@@ -107,17 +116,17 @@ impl Worker {
             let _entered = profile.as_deref().map(|profile| profile.get().entered());
             run();
         }));
-        let acceptor: Arc<Mutex<Option<Acceptor>>> = Arc::default();
+        engine.on_interpreter_asked_for(Box::new(|| attach(|_| ())));
+        let doors: Arc<Doors> = Arc::default();
         let stopping: Arc<Mutex<Vec<JoinHandle<()>>>> = Arc::default();
         if let Some(name_lost) = name_lost {
             let name_lost = Arc::new(name_lost);
-            let (weak, acceptor, threads) =
-                (Arc::downgrade(&engine), Arc::clone(&acceptor), Arc::clone(&threads));
+            let (weak, doors, threads) = (Arc::downgrade(&engine), Arc::clone(&doors), Arc::clone(&threads));
             let kept = Arc::clone(&stopping);
             engine.on_name_lost(Box::new(move |how| {
                 let Some(engine) = weak.upgrade() else { return };
-                let (acceptor, threads, told, how) =
-                    (Arc::clone(&acceptor), Arc::clone(&threads), Arc::clone(&name_lost), how.to_owned());
+                let (doors, threads, told, how) =
+                    (Arc::clone(&doors), Arc::clone(&threads), Arc::clone(&name_lost), how.to_owned());
                 // Not here: this is a thread that the stop waits for. Without a thread the
                 // worker serves on, and whoever asked gives up.
                 // Held while it is spawned: whoever waits for the thread finds it here.
@@ -126,7 +135,7 @@ impl Worker {
                     return;
                 }
                 let spawned = thread("pycrust-stop".into()).spawn(move || {
-                    stop(&engine, &acceptor, &threads, HAND_OVER_GRACE);
+                    stop(&engine, &doors, &threads, HAND_OVER_GRACE);
                     // Only now: a busy cell may hold the interpreter for as long as it likes.
                     attach(|py| {
                         if let Err(error) = told.call1(py, (how,)) {
@@ -137,13 +146,19 @@ impl Worker {
                 kept.extend(spawned);
             }));
         }
-        Ok(Self { name, notebook, max_in_flight_per_client, engine, threads, acceptor, stopping })
+        Ok(Self { name, notebook, max_in_flight_per_client, engine, threads, doors, stopping })
     }
 
     /// Whether callers can reach the worker.
     #[getter]
     fn serving(&self) -> bool {
-        lock(&self.acceptor).is_some()
+        lock(&self.doors.acceptor).is_some()
+    }
+
+    /// Where it answers monitoring, as `host:port`; `None` if it does not.
+    #[getter]
+    fn metrics_address(&self) -> Option<String> {
+        lock(&self.doors.monitoring).as_ref().map(|server| server.address().to_string())
     }
 
     /// Registers or, with `None`, removes methods in one atomic step; gives their version numbers.
@@ -171,19 +186,21 @@ impl Worker {
     }
 
     /// Claims the name and serves from threads of its own, each call in a copy of `base`, with what `profile` asks for;
-    /// `elsewhere` leaves a client with a rhythm the core on which it runs. Gives `pid`, `generation` and `dir`.
-    #[pyo3(signature = (base, profile=None, *, elsewhere=true))]
+    /// `elsewhere` leaves a client with a rhythm the core on which it runs. Monitoring is answered at `metrics`, `host:port`.
+    /// Gives `pid`, `generation` and `dir`.
+    #[pyo3(signature = (base, profile=None, *, elsewhere=true, metrics=None))]
     fn start<'py>(
         &self,
         py: Python<'py>,
         base: Py<BaseContext>,
         profile: Option<Py<RealTimeProfile>>,
         elsewhere: bool,
+        metrics: Option<&str>,
     ) -> PyResult<Bound<'py, PyDict>> {
         *lock(&self.threads.base) = Some(Arc::new(base));
         *lock(&self.threads.profile) = profile.map(Arc::new);
         self.engine.wait_elsewhere(elsewhere);
-        let (owner, dir) = py.detach(|| self.claim_and_serve())?;
+        let (owner, dir) = py.detach(|| self.claim_and_serve(metrics))?;
         let info = PyDict::new(py);
         info.set_item("pid", owner.pid)?;
         info.set_item("generation", owner.generation)?;
@@ -197,11 +214,11 @@ impl Worker {
         let grace = Duration::try_from_secs_f64(grace)
             .map_err(|error| PyValueError::new_err(format!("grace={grace}: {error}")))?;
         let (done, waiting) = channel();
-        let (engine, acceptor, threads) =
-            (Arc::clone(&self.engine), Arc::clone(&self.acceptor), Arc::clone(&self.threads));
+        let (engine, doors, threads) =
+            (Arc::clone(&self.engine), Arc::clone(&self.doors), Arc::clone(&self.threads));
         // On a thread of its own, so that the caller can be interrupted while it waits. It goes on then.
         let stopping = thread("pycrust-stop".into()).spawn(move || {
-            let _ = done.send(stop(&engine, &acceptor, &threads, grace));
+            let _ = done.send(stop(&engine, &doors, &threads, grace));
         })?;
         lock(&self.stopping).push(stopping);
         let waiting = Mutex::new(waiting);
@@ -301,8 +318,11 @@ impl Worker {
 }
 
 impl Worker {
-    fn claim_and_serve(&self) -> PyResult<(pycrust_transport::Owner, std::path::PathBuf)> {
-        let mut acceptor = lock(&self.acceptor);
+    fn claim_and_serve(
+        &self,
+        metrics: Option<&str>,
+    ) -> PyResult<(pycrust_transport::Owner, std::path::PathBuf)> {
+        let mut acceptor = lock(&self.doors.acceptor);
         if acceptor.is_some() {
             return Err(PyRuntimeError::new_err(format!("{} is being served already", self.name)));
         }
@@ -313,17 +333,33 @@ impl Worker {
             Err(error) => return Err(PyOSError::new_err(error.to_string())),
         };
         let owner = claim.owner().clone();
+        // Before anything is served: a port that another program has is an error of whoever asked for it.
+        let monitoring = metrics.map(|address| self.answer_monitoring(address)).transpose()?;
         let limits = Limits { max_in_flight: self.max_in_flight_per_client };
         self.engine.set_generation(owner.generation);
         self.engine.start()?;
         match Acceptor::start(claim, limits, Arc::clone(&self.engine) as _) {
-            Ok(started) => *acceptor = Some(started),
+            Ok(started) => {
+                *acceptor = Some(started);
+                *lock(&self.doors.monitoring) = monitoring;
+            }
             Err(error) => {
                 let _nothing_ran = self.engine.stop(Duration::ZERO);
                 return Err(PyOSError::new_err(error.to_string()));
             }
         }
         Ok((owner, runtime.dir().to_owned()))
+    }
+
+    fn answer_monitoring(&self, address: &str) -> PyResult<HttpServer> {
+        HttpServer::start(address, monitoring::answers(Arc::downgrade(&self.engine))).map_err(|error| {
+            PyOSError::new_err((
+                error.raw_os_error(),
+                format!(
+                    "metrics={address:?}: {error}. Give a port that no other program has, or 0 for any free one"
+                ),
+            ))
+        })
     }
 }
 
@@ -361,14 +397,12 @@ impl Threads {
 }
 
 /// Stops serving. Whether every call ended, and whether every thread did.
-fn stop(
-    engine: &Arc<PyEngine>,
-    acceptor: &Mutex<Option<Acceptor>>,
-    threads: &Threads,
-    grace: Duration,
-) -> (bool, bool) {
+fn stop(engine: &Arc<PyEngine>, doors: &Doors, threads: &Threads, grace: Duration) -> (bool, bool) {
     let all_answered = engine.stop(grace);
-    let stopped = lock(acceptor).take();
+    // Before the name is free: whoever serves it next may want the same port.
+    let monitoring = lock(&doors.monitoring).take();
+    drop(monitoring);
+    let stopped = lock(&doors.acceptor).take();
     if let Some(acceptor) = stopped {
         acceptor.stop();
     }

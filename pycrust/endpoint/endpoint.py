@@ -426,6 +426,12 @@ class RpcEndpoint:
         """Whether clients can reach this endpoint."""
         return self._service.serving
 
+    @property
+    def metrics_url(self) -> str | None:
+        """Where monitoring reads this endpoint's metrics; `None` if it does not serve with `metrics=`."""
+        address = self._service.worker.metrics_address
+        return None if address is None else f"http://{address}/metrics"
+
     def serve(
         self,
         *,
@@ -433,6 +439,7 @@ class RpcEndpoint:
         takeover: bool = False,
         realtime: RealTime | None = None,
         placement: Literal["auto", "kernel"] = "auto",
+        metrics: int | str | None = None,
     ) -> str:
         """Serves from now on, on native threads; returns at once. Safe to run twice.
 
@@ -448,23 +455,36 @@ class RpcEndpoint:
             placement: Where a thread waits for a client with a rhythm. `auto` leaves that client the core on which
                 it runs, so that neither waits for the other; which cores a handler may use stays as it is. `kernel`
                 leaves it to the kernel, and so do cores that `realtime` asks for.
+            metrics: Where monitoring reads metrics (`GET /metrics`) and whether this serves (`GET /healthz`), over
+                HTTP and without the interpreter: a port of this machine's own 127.0.0.1, 0 being any free one, or
+                `host:port`. Any user of the machine, or whoever reaches that host, can read them; `metrics_url`
+                says where they are.
 
         Returns:
             The line that it prints; below that, it prints what of `realtime` can't be had.
 
         Raises:
             AlreadyServed: Another live process serves this name, and was not asked to hand it over or did not.
-            ValueError: The process may not use a core of `realtime`, or serves already with another one;
-                `placement` is none.
+            OSError: Another program listens at the port of `metrics`.
+            ValueError: The process may not use a core of `realtime`, or serves already with another one or with
+                other `metrics`; `placement` is none, or `metrics` no address.
         """
         expected = [check_method(name) for name in expect]
-        options = {"expect": expected, "takeover": takeover, "realtime": realtime, "placement": placement}
+        options = {
+            "expect": expected,
+            "takeover": takeover,
+            "realtime": realtime,
+            "placement": placement,
+            "metrics": metrics,
+        }
         if hosting.takes(self.name, options):
             return PrintedLine(f"{self._state()}, served by `pycrust serve`")
         self.commit()
         before = self.serving
         try:
-            self._service.start(expected, takeover=takeover, realtime=realtime, placement=placement)
+            self._service.start(
+                expected, takeover=takeover, realtime=realtime, placement=placement, metrics=metrics
+            )
             line = PrintedLine(f"serving {self._state()}")
             print(line, *self._service.missing, sep="\n", flush=True)  # noqa: T201 - the line is what a user runs this for
         except BaseException:
@@ -480,6 +500,7 @@ class RpcEndpoint:
         takeover: bool = False,
         realtime: RealTime | None = None,
         placement: Literal["auto", "kernel"] = "auto",
+        metrics: int | str | None = None,
     ) -> None:
         """Serves until interrupted (Ctrl-C, SIGTERM) or stopped, then stops cleanly and returns.
 
@@ -488,18 +509,28 @@ class RpcEndpoint:
             takeover: As in `serve`.
             realtime: As in `serve`.
             placement: As in `serve`.
+            metrics: As in `serve`.
 
         Raises:
             AlreadyServed: Another live process serves this name.
+            OSError: As in `serve`.
             ValueError: As in `serve`.
         """
-        options = {"expect": expect, "takeover": takeover, "realtime": realtime, "placement": placement}
+        options = {
+            "expect": expect,
+            "takeover": takeover,
+            "realtime": realtime,
+            "placement": placement,
+            "metrics": metrics,
+        }
         if hosting.takes(self.name, options):
             return
         # The signal is heard before the line is printed: who reads it may send one at once.
         with on_sigterm() as terminated:
             try:
-                self.serve(expect=expect, takeover=takeover, realtime=realtime, placement=placement)
+                self.serve(
+                    expect=expect, takeover=takeover, realtime=realtime, placement=placement, metrics=metrics
+                )
                 self._service.wait(terminated)
             except KeyboardInterrupt:
                 pass  # how a user ends it
@@ -642,7 +673,8 @@ class RpcEndpoint:
         if not self.serving:
             return f"{self.name} · not serving · {methods}"
         clients = counted(len(self.stats()["clients"]), "client")
-        return f"{self.name} · pid {os.getpid()} · {methods} · {clients}"
+        state = f"{self.name} · pid {os.getpid()} · {methods} · {clients}"
+        return state if (url := self.metrics_url) is None else f"{state} · metrics at {url}"
 
     def __repr__(self) -> str:
         """One line."""

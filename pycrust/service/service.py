@@ -9,6 +9,7 @@ import threading
 import time
 import weakref
 from dataclasses import asdict, replace
+from functools import partial
 from traceback import format_exception
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -23,6 +24,7 @@ from pycrust.models.slot import ModelSlot
 from pycrust.process.realtime import frozen
 from pycrust.process.shield import shielded
 from pycrust.service import lifecycle
+from pycrust.text.addresses import listening_address
 from pycrust.text.names import check_method
 from pycrust.text.statistics import counted
 from pycrust.traffic.recording import Recording
@@ -31,7 +33,7 @@ from pycrust.versions import staging
 from pycrust.versions.catalog import Catalog
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pycrust._extension import BaseContext, Change, Inbox, RealTimeProfile, Worker
     from pycrust.models.recipe import Recipe
@@ -85,6 +87,8 @@ class Service:
         #: What serving was asked to be like, and what came of it.
         self.realtime: RealTime | None = None
         self._profile: RealTimeProfile | None = None
+        #: Where monitoring was asked to be answered, as `host:port`.
+        self.metrics: str | None = None
         self.recording = Recording(name, lambda: self.worker)
         self.tap = Tap(name, lambda: self.worker, lambda: self.recording.redaction)
         #: The one object of each class that users hold for this endpoint.
@@ -201,6 +205,7 @@ class Service:
         takeover: bool = False,
         realtime: RealTime | None = None,
         placement: str = "auto",
+        metrics: int | str | None = None,
     ) -> None:
         """Begins to serve; does nothing if it does already.
 
@@ -209,27 +214,38 @@ class Service:
             takeover: Asks another process that serves the name to stop.
             realtime: What the threads that serve are given.
             placement: Where they wait for a client with a rhythm.
+            metrics: Where monitoring is answered.
 
         Raises:
             AlreadyServed: Another live process serves this name, and does not hand it over.
-            ValueError: The process may not use a core that is asked for, or this serves already and otherwise.
+            OSError: Another program has the port of `metrics`.
+            ValueError: The process may not use a core that is asked for, this serves already and otherwise, or
+                `metrics` is no address.
         """
         if placement not in PLACEMENTS:
             raise ValueError(f"placement is one of {', '.join(map(repr, PLACEMENTS))}, not {placement!r}")
         # Cores that were asked for are kept to.
         elsewhere = placement == "auto" and not (realtime and realtime.cores)
-        base = base_context()
+        begin = partial(
+            self._begin, expect, base_context(), realtime, elsewhere=elsewhere, metrics=listening_address(metrics)
+        )
         self.worker.settle()
         try:
-            self._begin(expect, base, realtime, elsewhere=elsewhere)
+            begin()
         except AlreadyServed:
             if not takeover:
                 raise
-            self._take_over(expect, base, realtime, elsewhere=elsewhere)
+            self._take_over(begin)
 
     @shielded
     def _begin(
-        self, expect: Sequence[str], base: BaseContext, realtime: RealTime | None, *, elsewhere: bool
+        self,
+        expect: Sequence[str],
+        base: BaseContext,
+        realtime: RealTime | None,
+        *,
+        elsewhere: bool,
+        metrics: str | None,
     ) -> None:
         with self._lock:
             if expect:
@@ -239,6 +255,10 @@ class Service:
                     raise ValueError(
                         f"{self.name!r} serves already, with realtime={self.realtime}: stop() it first"
                     )
+                if metrics not in (None, self.metrics):
+                    raise ValueError(
+                        f"{self.name!r} serves already, with metrics={self.metrics!r}: stop() it first"
+                    )
                 return
             self._profile, self.realtime = realtime and realtime.begin(), realtime
             logs.drain.start()
@@ -246,10 +266,11 @@ class Service:
                 # The first call may come at once.
                 capture.want(self.name)
                 self.loops.start(base, self._profile)
-                self.worker.start(base, self._profile, elsewhere=elsewhere)
+                self.worker.start(base, self._profile, elsewhere=elsewhere, metrics=metrics)
             except BaseException:
                 self._let_go(threading.get_ident())
                 raise
+            self.metrics = metrics
             self._stopped.clear()
             if self.settings.switch_interval is not None:
                 lifecycle.switch_interval.want(self.name, self.settings.switch_interval)
@@ -293,7 +314,7 @@ class Service:
         capture.release(self.name)
         lifecycle.switch_interval.release(self.name)
         frozen.release(self.name)
-        profile, self._profile, self.realtime = self._profile, None, None
+        profile, self._profile, self.realtime, self.metrics = self._profile, None, None, None
         if profile is not None:
             profile.end()
 
@@ -314,9 +335,7 @@ class Service:
         # As text: a log that keeps the exception would keep its frames, and with them the caller's memory.
         logs.say(logging.ERROR, text, trace="".join(format_exception(error)) if error else "")
 
-    def _take_over(
-        self, expect: Sequence[str], base: BaseContext, realtime: RealTime | None, *, elsewhere: bool
-    ) -> None:
+    def _take_over(self, begin: Callable[[], None]) -> None:
         """Asks whoever serves the name to stop, and serves it then.
 
         Raises:
@@ -329,7 +348,7 @@ class Service:
             self.worker.ask_for_name()
         while True:
             try:
-                self._begin(expect, base, realtime, elsewhere=elsewhere)
+                begin()
             except AlreadyServed:
                 if time.monotonic() > deadline:
                     raise
@@ -374,7 +393,7 @@ class Service:
         self.worker = self._make_worker()
         self.recording.forked()
         self.loops.forked()
-        self._profile = self.realtime = None
+        self._profile = self.realtime = self.metrics = None
         for slot in self.slots.values():
             slot.forked()
         self.catalog.forked()

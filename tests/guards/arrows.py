@@ -26,8 +26,8 @@ RUST_FLOORS = {
     "native/transport": (
         "clock", "cores", "lately", "faults", "fork", "reentrant", "gate", "sync", "stack", "pinning", "scheduling",
         "owner",
-        "shortage", "error", "descriptors", "process", "realtime", "sleeping", "memory", "claiming", "iceoryx",
-        "endpoints", "connection", "handshake",
+        "shortage", "error", "descriptors", "usage", "process", "realtime", "sleeping", "http", "memory",
+        "claiming", "iceoryx", "endpoints", "connection", "handshake",
     ),
     "native/engine": (
         "config", "measuring", "recording", "clients", "queueing", "threads", "refusals", "receiver", "engine",
@@ -39,7 +39,10 @@ RUST_FLOORS = {
         "binding",
         "testing",
     ),
-    "native": ("attaching", "values", "shown", "scheduling", "realtime", "calls", "client", "shield", "worker"),
+    "native": (
+        "attaching", "values", "shown", "scheduling", "realtime", "calls", "client", "shield", "monitoring",
+        "worker",
+    ),
 }  # fmt: skip
 
 #: What points upwards all the same, and why.

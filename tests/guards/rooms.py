@@ -63,7 +63,7 @@ ROOMS = {
             "rmp-serde", "rustix", "serde", "thiserror",
         },
         std=VALUES | {
-            "alloc", "env", "ffi", "fs", "os::fd", "os::unix", "panic", "path", "process", "ptr", "sync",
+            "alloc", "env", "ffi", "fs", "net", "os::fd", "os::unix", "panic", "path", "process", "ptr", "sync",
             "thread",
             "time",
         },
@@ -102,7 +102,8 @@ ROOMS = {
     ),
     "client-rs": Room(
         crates={
-            "bytemuck", "bytes", "chrono", "futures-core", "half", "log", "ndarray", "pycrust-macros",
+            "bytemuck", "bytes", "chrono", "futures-core", "half", "hdrhistogram", "log", "ndarray",
+            "pycrust-macros",
             "pycrust-protocol", "pycrust-schema", "pycrust-transport", "rmp", "rmp-serde", "rustix", "serde",
             "serde_bytes", "serde_json", "strsim", "time", "tokio",
         },
@@ -262,8 +263,8 @@ ELSEWHERE: dict[str, dict[str, set[str] | None]] = {
 
 #: Parts of the standard library that run what they read, or that only few may need.
 RARE = {
-    "pickle": set(), "marshal": set(), "shelve": set(), "socket": {"cli.serving.notify"},
-    "subprocess": {"schemas.rust"}, "multiprocessing": set(), "ctypes": {"arrays.incoming"},
+    "pickle": set(), "marshal": set(), "shelve": set(), "socket": {"cli.doctor.places", "cli.serving.notify"},
+    "subprocess": {"cli.doctor.endpoints", "schemas.rust"}, "multiprocessing": set(), "ctypes": {"arrays.incoming"},
     "gc": {"models.holders", "process.realtime"},
 }  # fmt: skip
 

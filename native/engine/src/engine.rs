@@ -12,6 +12,7 @@ use crate::clients::sender::Sender;
 use crate::config::Config;
 use crate::measuring::connection_log::ConnectionLog;
 use crate::measuring::metrics::Metrics;
+use crate::measuring::probe::{Attach, Probe};
 use crate::queueing::admission::Admission;
 use crate::queueing::registry::{Change, Version};
 use crate::queueing::scheduler::{Phase, Scheduler};
@@ -71,6 +72,8 @@ pub struct Engine<H: Send + Sync + 'static, L: Link> {
     pub(crate) name_lost: OnceLock<NameLost>,
     /// Runs what the engine's own threads do, if somebody wants to do something around it.
     pub(crate) helper: OnceLock<Helper>,
+    /// Looks for the interpreter while somebody asks.
+    pub(crate) probe: Probe,
     /// The engine's threads of every life.
     pub(crate) alive: Arc<Alive>,
     /// The process whose threads work for it.
@@ -109,6 +112,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             quiet: Condvar::new(),
             name_lost: OnceLock::new(),
             helper: OnceLock::new(),
+            probe: Probe::default(),
             alive: Arc::default(),
             process: Process::current(),
             spawn,
@@ -140,6 +144,11 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
     /// What is done around the work of the engine's own threads, the watchdog and the sender. The first one counts.
     pub fn on_helper(&self, helper: Helper) {
         let _ = self.helper.set(helper);
+    }
+
+    /// What waits for the interpreter, for whoever asks whether it can be had. The first one counts.
+    pub fn on_interpreter_asked_for(&self, attach: Attach) {
+        let _ = self.probe.attach.set(attach);
     }
 
     pub(crate) fn lose_name(&self, how: &str) {

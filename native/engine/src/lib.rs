@@ -7,7 +7,8 @@
 //! A frame's way: `receiving::intake` takes it (the leader's work), `queueing::admission` bounds it, `queue` holds
 //! it, in the order that `lanes` has, `scheduler` starts it, `running::job` is it while it runs, `answering::deliver` sends the answer or leaves it
 //! in the client's `outbox`. `receiving::builtin` answers the worker's own methods, `queueing::watchdog` takes the
-//! lead from a leader whose call is long, `measuring::metrics` counts. `clients::ongoing` is what a caller says later:
+//! lead from a leader whose call is long, `measuring::metrics` counts,
+//! `receiving::exposed` tells monitoring of it. `clients::ongoing` is what a caller says later:
 //! cancel, credit, more arguments. `recording::recorder` keeps the last calls, as many as `sampler` lets it; `scrub`
 //! takes out what is not to be stored or shown, by the names that `naming` knows of what has none in a payload, and
 //! `secrets` what repeats it; `items` are those of a stream, `output` is what a handler printed.
@@ -33,6 +34,8 @@ mod threads;
 pub use self::clients::ongoing::{Argument, Listener, Ongoing};
 pub use self::config::Config;
 pub use self::engine::{Engine, Helper, NameLost, Spawn};
+pub use self::measuring::exposition::{Format, exposition};
+pub use self::measuring::probe::Attach;
 pub use self::queueing::registry::{Batching, Change};
 pub use self::recording::naming::Naming;
 pub use self::recording::output::{Channel, Output};

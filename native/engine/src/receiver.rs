@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use pycrust_protocol::Malformed;
 use pycrust_protocol::control::Request;
-use pycrust_protocol::reserved::{HEALTH, METHODS, STATS, TRAFFIC, TrafficQuery};
+use pycrust_protocol::reserved::{HEALTH, INTERPRETER, METHODS, METRICS, STATS, TRAFFIC, TrafficQuery};
 use pycrust_transport::{Link, monotonic_ns};
 
 use crate::clients::call::Call;
@@ -199,7 +199,7 @@ impl<L: Link> Receiver<L> {
 }
 
 /// The reserved methods that exist.
-pub(crate) const NATIVE: [&str; 4] = [HEALTH, METHODS, STATS, TRAFFIC];
+pub(crate) const NATIVE: [&str; 6] = [HEALTH, METHODS, STATS, METRICS, INTERPRETER, TRAFFIC];
 
 /// A question about the worker itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -210,6 +210,10 @@ pub(crate) enum Native {
     Methods,
     /// `pycrust.stats`
     Stats,
+    /// `pycrust.metrics`
+    Metrics,
+    /// `pycrust.interpreter`
+    Interpreter,
     /// `pycrust.traffic`
     Traffic(TrafficQuery),
 }
@@ -221,6 +225,8 @@ impl Native {
             HEALTH => Some(Ok(Self::Health)),
             METHODS => Some(Ok(Self::Methods)),
             STATS => Some(Ok(Self::Stats)),
+            METRICS => Some(Ok(Self::Metrics)),
+            INTERPRETER => Some(Ok(Self::Interpreter)),
             TRAFFIC => Some(TrafficQuery::decode(request.payload).map(Self::Traffic)),
             _ => None,
         }

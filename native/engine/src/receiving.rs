@@ -2,4 +2,6 @@
 
 mod arrivals;
 pub(crate) mod builtin;
+pub(crate) mod exposed;
 pub(crate) mod intake;
+mod interpreter;

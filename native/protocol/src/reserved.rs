@@ -15,6 +15,10 @@ pub const STATS: &str = "pycrust.stats";
 /// `pycrust.traffic`: which calls were recorded? Its arguments are `after`, the number of the last call that is known
 /// already, and `most`, how many are wanted.
 pub const TRAFFIC: &str = "pycrust.traffic";
+/// `pycrust.metrics`: what was counted since the worker began, for whoever keeps it?
+pub const METRICS: &str = "pycrust.metrics";
+/// `pycrust.interpreter`: can the interpreter be had?
+pub const INTERPRETER: &str = "pycrust.interpreter";
 /// `pycrust.ready`: can it answer? Its arguments are `[method, bin]`, the MessagePack of that method's arguments:
 /// the method is run as by any call, and its answer is the answer.
 pub const READY: &str = "pycrust.ready";
@@ -45,6 +49,14 @@ pub struct Health {
     /// Nanoseconds for which a call that is started has been waiting for the interpreter; 0 if none is.
     #[serde(default)]
     pub waiting_ns: u64,
+}
+
+/// The answer to `pycrust.interpreter`. The question has a thread of the worker's ask for the interpreter, unless one waits
+/// already: who asks again a moment later knows whether it could be had.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interpreter {
+    /// Nanoseconds for which a thread of the worker's has waited for the interpreter; 0 if none waits.
+    pub waits_ns: u64,
 }
 
 /// One entry of the answer to `pycrust.methods`.
@@ -231,4 +243,71 @@ pub struct EndpointStats {
     /// How recording is doing; a worker that records nothing may leave it out.
     #[serde(default)]
     pub recorder: RecorderStats,
+}
+
+/// The answer to `pycrust.metrics`: counts since the worker began, in the model of Prometheus and OpenMetrics.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Metrics {
+    /// Each metric once.
+    pub families: Vec<MetricFamily>,
+}
+
+/// One metric, with all that is told apart by labels.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MetricFamily {
+    /// Its name, without what the text formats append to it: `pycrust_calls`, not `pycrust_calls_total`.
+    pub name: String,
+    /// How its values behave.
+    pub kind: MetricKind,
+    /// What it says, in a line.
+    pub help: String,
+    /// Of a histogram: the upper bounds of its buckets, ascending, without the infinite one.
+    #[serde(default)]
+    pub bounds: Vec<f64>,
+    /// The values.
+    pub series: Vec<MetricSeries>,
+}
+
+/// How a metric's values behave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MetricKind {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Counts by size.
+    Histogram,
+    /// Says something by its labels alone.
+    Info,
+}
+
+/// One value, or one histogram.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct MetricSeries {
+    /// What tells it from others: pairs of name and value.
+    pub labels: Vec<(String, String)>,
+    /// The value; of a histogram, the sum of what was measured.
+    pub value: f64,
+    /// Of a histogram: how many fell into each bucket alone, the infinite one last.
+    #[serde(default)]
+    pub counts: Vec<u64>,
+    /// Of a histogram: a call of each bucket that had a trace.
+    #[serde(default)]
+    pub exemplars: Vec<Exemplar>,
+}
+
+/// A call that fell into a bucket of a histogram, and can be found by its trace.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Exemplar {
+    /// The bucket, from 0.
+    pub bucket: u32,
+    /// The trace: 32 hexadecimal digits.
+    pub trace_id: String,
+    /// The caller's span: 16 hexadecimal digits.
+    pub span_id: String,
+    /// What was measured.
+    pub value: f64,
+    /// When: seconds since 1970.
+    pub at: f64,
 }

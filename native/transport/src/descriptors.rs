@@ -57,7 +57,7 @@ pub(crate) fn explained<T>(work: impl FnOnce() -> Result<T, TransportError>) -> 
 }
 
 /// How many descriptors this process has open.
-fn open() -> io::Result<u64> {
+pub(crate) fn open() -> io::Result<u64> {
     // Linux since 6.2 says it without a descriptor.
     match fs::metadata("/proc/self/fd")?.len() {
         // One of them is the listing's own.

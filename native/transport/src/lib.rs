@@ -18,6 +18,7 @@ pub mod faults;
 mod fork;
 mod gate;
 mod handshake;
+mod http;
 mod iceoryx;
 mod lately;
 mod memory;
@@ -31,6 +32,7 @@ mod shortage;
 mod sleeping;
 mod stack;
 pub mod sync;
+mod usage;
 
 pub use self::{
     claiming::runtime_dir::Runtime,
@@ -47,6 +49,7 @@ pub use self::{
     handshake::acceptor::{Acceptor, AcceptorEvents, Limits},
     handshake::claim::Claim,
     handshake::connect::{Connecting, Progress, ask_for_name, connect},
+    http::server::{HttpRequest, HttpResponse, HttpServer, Respond},
     iceoryx::node::clean_up,
     lately::Lately,
     owner::Owner,
@@ -57,4 +60,5 @@ pub use self::{
     sleeping::shared_flags::{CallProgress, Side},
     sleeping::waiter::Waiter,
     stack::stack_size,
+    usage::Usage,
 };

@@ -1,6 +1,7 @@
 //! The last comings and goings of clients, for whoever looks at the worker.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use pycrust_protocol::reserved::Visit;
 use pycrust_transport::sync::Mutex;
@@ -13,10 +14,15 @@ const REASON: usize = 400;
 
 /// The last ones, the oldest first.
 #[derive(Default)]
-pub(crate) struct ConnectionLog(Mutex<VecDeque<Visit>>);
+pub(crate) struct ConnectionLog {
+    visits: Mutex<VecDeque<Visit>>,
+    /// Clients that came, all of them.
+    arrivals: AtomicU64,
+}
 
 impl ConnectionLog {
     pub(crate) fn came(&self, connection: u64, peer: &Peer) {
+        self.arrivals.fetch_add(1, Ordering::Relaxed);
         self.note(connection, peer, true, "");
     }
 
@@ -30,7 +36,12 @@ impl ConnectionLog {
     }
 
     pub(crate) fn all(&self) -> Vec<Visit> {
-        self.0.lock().iter().cloned().collect()
+        self.visits.lock().iter().cloned().collect()
+    }
+
+    /// How many clients came since the worker began.
+    pub(crate) fn arrivals(&self) -> u64 {
+        self.arrivals.load(Ordering::Relaxed)
     }
 
     fn note(&self, connection: u64, peer: &Peer, came: bool, reason: &str) {
@@ -42,7 +53,7 @@ impl ConnectionLog {
             name: peer.name.clone(),
             reason: reason.chars().take(REASON).collect(),
         };
-        let mut visits = self.0.lock();
+        let mut visits = self.visits.lock();
         if visits.len() == KEPT {
             visits.pop_front();
         }

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use hdrhistogram::Histogram;
 use pycrust_protocol::Code;
-use pycrust_protocol::header::Stages;
+use pycrust_protocol::header::{Stages, TraceContext};
 use pycrust_protocol::report::Report;
 use pycrust_protocol::reserved::{MethodStats, Percentiles, StagePercentiles};
 use pycrust_transport::sync::{Mutex, RwLock};
 
+use crate::measuring::cumulative::Totals;
 use crate::measuring::window::{Half, Window};
 
 /// Nanoseconds that each of the two halves of the recent window collects.
@@ -59,6 +60,8 @@ struct Inner {
     by_version: BTreeMap<u32, u64>,
     /// The times of the last 5 to 10 seconds; made at the first call.
     recent: Option<Box<Window<Stretch>>>,
+    /// What never is forgotten, for monitoring.
+    totals: Totals,
 }
 
 /// Times in nanoseconds.
@@ -156,10 +159,11 @@ impl MethodMetrics {
         let mut inner = self.inner.lock();
         inner.calls += 1;
         inner.failed(code);
+        inner.totals.refused(code);
     }
 
     /// A call was run by `version`.
-    pub(crate) fn ran(&self, version: u32, status: Code, stages: &Stages, now_ns: u64) {
+    pub(crate) fn ran(&self, version: u32, status: Code, stages: &Stages, trace: &TraceContext, now_ns: u64) {
         self.dropped();
         let mut inner = self.inner.lock();
         inner.calls += 1;
@@ -170,6 +174,7 @@ impl MethodMetrics {
         if inner.by_version.len() > MAX_VERSIONS {
             inner.by_version.pop_first();
         }
+        inner.totals.ran(version, status, stages, trace);
         let times = inner.times(now_ns);
         times.transit.add(stages.transit_ns);
         times.queue.add(stages.queue_ns);
@@ -185,6 +190,12 @@ impl MethodMetrics {
         let times = inner.times(now_ns);
         times.round_trip.add(report.round_trip_ns);
         times.back.add(u64::from(report.return_ns));
+        inner.totals.reported(report.version, report.round_trip_ns, u64::from(report.return_ns));
+    }
+
+    /// Calls in flight, and the counts since the worker began.
+    pub(crate) fn totals(&self) -> (u64, Totals) {
+        (self.in_flight.load(Ordering::Relaxed), self.inner.lock().totals.clone())
     }
 
     /// The method's part of the statistics, without its name and live version; adds to the `total`.
@@ -315,7 +326,7 @@ mod tests {
         let metrics = MethodMetrics::default();
         for micros in 1..=1000 {
             metrics.received();
-            metrics.ran(1, Code::Ok, &stages(micros * 1000), SECOND);
+            metrics.ran(1, Code::Ok, &stages(micros * 1000), &TraceContext::default(), SECOND);
         }
         let handler = metrics.stats(SECOND, &mut Total::default()).stages.handler;
         assert_eq!(handler.count, 1000);
@@ -331,7 +342,7 @@ mod tests {
         let metrics = MethodMetrics::default();
         for at in [1, 4, 7] {
             metrics.received();
-            metrics.ran(at as u32, Code::Unknown, &stages(1), at * SECOND);
+            metrics.ran(at as u32, Code::Unknown, &stages(1), &TraceContext::default(), at * SECOND);
         }
         assert_eq!(metrics.stats(7 * SECOND, &mut Total::default()).stages.handler.count, 3);
         assert_eq!(metrics.stats(12 * SECOND, &mut Total::default()).stages.handler.count, 1);

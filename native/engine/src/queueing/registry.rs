@@ -133,6 +133,18 @@ pub(crate) struct Registry<H> {
     expected: HashSet<String>,
 }
 
+/// A name that was registered at least once, in few words.
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
+    /// The method's number less 1.
+    pub(crate) index: usize,
+    pub(crate) name: Arc<str>,
+    /// The number of its newest version.
+    pub(crate) last_number: u32,
+    /// Whether it can be called.
+    pub(crate) live: bool,
+}
+
 /// What a name means at the moment.
 pub(crate) enum Lookup {
     /// A live method, by its index.
@@ -224,6 +236,19 @@ impl<H> Registry<H> {
     /// The name of the method with this index.
     pub(crate) fn name(&self, index: usize) -> Option<&Arc<str>> {
         self.entries.get(index).map(|entry| &entry.name)
+    }
+
+    /// Every name that was registered, in order of the methods' numbers.
+    pub(crate) fn known(&self) -> Vec<Known> {
+        let entries = self.entries.iter().enumerate();
+        entries
+            .map(|(index, entry)| Known {
+                index,
+                name: Arc::clone(&entry.name),
+                last_number: entry.last_number,
+                live: entry.live.is_some(),
+            })
+            .collect()
     }
 
     /// The live versions, in order of their names.

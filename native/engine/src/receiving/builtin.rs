@@ -22,6 +22,8 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             Native::Methods => encode(&self.methods()),
             Native::Stats => encode(&self.stats()),
             Native::Traffic(query) => encode(&self.recorder.page(query)),
+            Native::Metrics => encode(&self.metrics()),
+            Native::Interpreter => encode(&self.interpreter()),
         };
         encoded.unwrap_or_else(|refusal| (refusal.code, refusal.error.encode()))
     }

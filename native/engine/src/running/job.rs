@@ -15,11 +15,12 @@ use crate::clients::call::Call;
 use crate::clients::client::named;
 use crate::clients::ongoing::{Amount, Ongoing, Parked};
 use crate::engine::Engine;
+use crate::measuring::wall_clock::unix_ns;
 use crate::queueing::registry::Version;
 use crate::queueing::scheduler::{Fallout, HAND_OVER_NS, Phase, Resumable, Scheduler, Start, Work};
 use crate::recording::items::FirstItems;
 use crate::recording::output::Output;
-use crate::recording::recorder::{Answered, Ended, Origin, Side, sides, unix_ns};
+use crate::recording::recorder::{Answered, Ended, Origin, Side, sides};
 use crate::recording::sampler::Offer;
 use crate::refusals;
 use crate::running::arguments::Arguments;
@@ -473,7 +474,7 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
         let engine = &self.engine;
         // Counted before it is sent: whoever has the answer finds it in the statistics and its room free.
         if let Some(metrics) = engine.metrics_of(index, &self.call) {
-            metrics.ran(self.version.number, status, &stages, now_ns);
+            metrics.ran(self.version.number, status, &stages, &self.call.trace, now_ns);
         }
         engine.admission.release(&self.call.client.account);
         reached("call.counted");

@@ -1,0 +1,4 @@
+//! A small HTTP server for whoever watches a worker.
+
+mod exchange;
+pub(crate) mod server;
