@@ -1,0 +1,1 @@
+"""What `pycrust doctor` looks at."""
