@@ -9,6 +9,8 @@ RUST_SOURCES := $(shell find native client-rs -name '*.rs' -not -path '*/target/
 	$(wildcard native/*/Cargo.toml) native/Cargo.toml client-rs/Cargo.toml client-rs/macros/Cargo.toml
 # What is tested from Rust, with the steps at which tests end a process and the worker for tests of programs.
 TESTED := --workspace --exclude pycrust-native --features pycrust-client/fault-points,pycrust-client/testing
+# What of the client is compiled for those who ask for it. Apart: with it each call does more, and the examples are measured.
+OPTIONAL := pycrust-client/metrics,pycrust-client/ndarray,pycrust-client/opentelemetry,pycrust-client/tower
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 export CARGO_TERM_COLOR ?= never
 
@@ -61,6 +63,7 @@ $(VENV)/.client: $(VENV)/.installed $(RUST_SOURCES)
 	$(SAY) "Building the Rust client's examples (up to three minutes)"
 	@# The packages and features of `test-rust`, so that nothing is compiled twice.
 	cargo build --release $(TESTED) --examples
+	cargo build --release $(TESTED) --features $(OPTIONAL) --example traced
 	touch $@
 
 # A client as it was then, and a worker that shakes hands and echoes. They share what they depend on with today's build,
@@ -82,7 +85,7 @@ test-rust: build
 	$(SAY) "Rust tests (building them takes up to six minutes)"
 	@# With what fuzzing has found, and what is made of it.
 	cargo test --release --no-fail-fast $(TESTED)
-	cargo test --release $(TESTED) --features pycrust-client/ndarray --test ndarray
+	cargo test --release $(TESTED) --features $(OPTIONAL) --test ndarray --test observability
 
 test-loom: setup
 	$(SAY) "Models of concurrent code"
@@ -183,8 +186,8 @@ endif
 lint: build front-end
 	$(SAY) "Linters and types"
 	cargo fmt --all --check
-	cargo clippy --release --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps --quiet
+	cargo clippy --release --workspace --all-targets --features $(OPTIONAL) -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --features $(OPTIONAL) --no-deps --quiet
 	$(BIN)/ruff check pycrust tests notebooks client-rs/examples
 	$(BIN)/ruff format --check pycrust tests client-rs/examples
 	$(BIN)/pyright

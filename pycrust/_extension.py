@@ -53,6 +53,7 @@ from pycrust._native import (
     schema_changes,
     shielded,
     stack_size,
+    trace_calls,
     write_output,
     yield_to_others,
 )
@@ -116,6 +117,7 @@ __all__ = [
     "shielded",
     "stack_size",
     "stale_endpoints",
+    "trace_calls",
     "write_output",
     "yield_to_others",
 ]

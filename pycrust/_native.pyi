@@ -576,6 +576,17 @@ def log_forked() -> None:
 def log_level(level: int) -> None:
     """Native lines of this level and above are wanted, as Python numbers levels."""
 
+def trace_calls(
+    begin: Callable[[str, CurrentCall, int, bool], object] | None = None,
+    end: Callable[[Any, int, tuple[int, int, int, int, int]], object] | None = None,
+) -> None:
+    """Has `begin(endpoint, call, since_received_ns, current)` called in the context of each call.
+
+    And `end(span, code, stages)`, with what that gave, before the call is answered; `stages` are the nanoseconds of
+    queue, interpreter, decode, handler and encode. `current` is whether the span is to be the context's. Without
+    arguments, no longer.
+    """
+
 def printed() -> Printed | None:
     """Where output of the sync handler that this thread runs is kept; `None` if the thread runs none."""
 

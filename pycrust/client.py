@@ -255,7 +255,8 @@ class RpcClient:
         Returns:
             What makes the call, in one of several ways.
         """
-        if traceparent is None:
+        given = traceparent is not None
+        if not given:
             call = running_call()
             traceparent = call.traceparent if call is not None else None
         options = {
@@ -269,7 +270,7 @@ class RpcClient:
             "traceparent": traceparent,
             "window": window,
         }
-        return Request(self._client, method, options)
+        return requests(self.name, self._client, method, options, given=given)
 
     def ready(self, method: str, /, *args: Any, **kwargs: Any) -> None:
         """Asks the worker to run a real handler, as a supervisor would.
@@ -320,8 +321,11 @@ class Reply:
 class Request:
     """A call with options, made by `RpcClient.request`; each method below makes it."""
 
-    def __init__(self, client: Client, method: str, options: dict[str, Any]) -> None:
-        """Made by `RpcClient.request`."""
+    def __init__(
+        self, _endpoint: str, client: Client, method: str, options: dict[str, Any], *, given: bool
+    ) -> None:
+        """Made by `RpcClient.request`; `given` is whether the caller chose the trace that it belongs to."""
+        del given
         self._client = client
         self._method = method
         self._options = options
@@ -393,6 +397,10 @@ class Request:
         """
         with self.exchange(arguments) as stream:
             return next(stream, None)
+
+
+#: What `RpcClient.request` makes: `pycrust.telemetry` puts one in its place that records the call.
+requests: type[Request] = Request
 
 
 def _feed(feed: ClientFeed, arguments: Iterator[Any], stream: Stream) -> None:

@@ -7,5 +7,6 @@ pub(crate) mod large;
 pub(crate) mod outgoing;
 pub(crate) mod reply;
 pub(crate) mod retries;
+pub(crate) mod slot;
 pub(crate) mod stream;
 pub(crate) mod streaming;

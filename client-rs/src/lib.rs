@@ -98,8 +98,11 @@ mod pacing;
 mod raw;
 mod request;
 mod schemas;
+#[cfg(feature = "tower")]
+mod service;
 mod shared;
 mod spin;
+mod telemetry;
 mod tensor;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -127,6 +130,8 @@ pub use pycrust_protocol::{Code, ValidationIssue};
 pub use pycrust_transport::{AppliedRealTime, RealTime, RealTimeError};
 pub use raw::Raw;
 pub use request::{Request, RequestWith};
+#[cfg(feature = "tower")]
+pub use service::MethodService;
 pub use spin::{MAX_SPIN, Spin};
 pub use tensor::record::Record;
 pub use tensor::{Arena, DType, Element, Tensor, TensorError, TensorMut, TensorView, attached, record};

@@ -320,7 +320,7 @@ impl<'a> Request<'a> {
     {
         self.uploads(false);
         let arguments = written(self.client.shared.options.encoding, self.call.method, arguments);
-        reply(self.call.method, &self.client.shared.upload(&Tokio, &self.call, arguments).await?)
+        reply(self.call.method, self.client.shared.upload(&Tokio, &self.call, arguments).await?)
     }
 
     /// Makes the call with a stream of arguments and expects a stream: both go on at once.

@@ -2,6 +2,7 @@
 
 mod agreeing;
 
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -22,6 +23,10 @@ use crate::call::large;
 use crate::call::outgoing::{Call, Encoded, write};
 use crate::call::reply::Reply;
 use crate::call::retries::Retries;
+#[cfg(feature = "tower")]
+use crate::call::retries::{MAX_CONNECTIONS, never_sent};
+#[cfg(feature = "tower")]
+use crate::call::slot::Reserved;
 use crate::call::stream::{Arguments, Event, Open, Opened};
 use crate::connection::buffers;
 use crate::connection::connector::Connector;
@@ -32,7 +37,10 @@ use crate::error::Error;
 use crate::metadata;
 use crate::options::FOREVER;
 use crate::options::Options;
+#[cfg(feature = "tower")]
+use crate::options::WhenFull;
 use crate::schemas::Schemas;
+use crate::telemetry::{Beginning, Observed, Telemetry};
 use crate::tensor::{Arena, Element, TensorMut};
 
 /// The first pause of a connection that waits for its worker; each next one is twice as long.
@@ -54,6 +62,7 @@ pub(crate) struct Shared {
     pub(crate) connector: Arc<Connector>,
     /// What is known of handlers that are not what the program was built against.
     schemas: Schemas,
+    telemetry: Telemetry,
     /// When the next tick of its [pacer](crate::Pacer) comes, on `CLOCK_MONOTONIC`; 0 without one.
     pub(crate) next_tick_ns: AtomicU64,
 }
@@ -70,7 +79,8 @@ impl Shared {
             #[cfg(feature = "testing")]
             inside,
         );
-        Self { options, connector, schemas: Schemas::new(), next_tick_ns: AtomicU64::new(0) }
+        let (schemas, telemetry) = (Schemas::new(), Telemetry::default());
+        Self { options, connector, schemas, telemetry, next_tick_ns: AtomicU64::new(0) }
     }
 
     /// Connects, and asks the worker through the data path whether it is there; waits for one as long as was asked for.
@@ -165,7 +175,17 @@ impl Shared {
             next_ns: self.next_tick_ns.load(Ordering::Relaxed),
             wait_for_ready: call.wait_for_ready.unwrap_or(self.options.wait_for_ready),
             idle_timeout: call.idle_timeout,
+            observed: Observed::default(),
+            #[cfg(feature = "tower")]
+            reserved: None,
         })
+    }
+
+    /// Begins to tell of a call.
+    fn observe(&self, call: &mut Outgoing<'_>) {
+        let &mut Outgoing { method, started_ns, expires_ns, .. } = call;
+        let beginning = Beginning { endpoint: self.endpoint(), method, started_ns, expires_ns };
+        call.observed = self.telemetry.observe(&beginning, &mut call.trace);
     }
 
     /// Makes a call, on as many connections as it takes and may.
@@ -175,6 +195,7 @@ impl Shared {
         call: &mut Outgoing<'_>,
     ) -> Result<Finished, Error> {
         waiting.check(call.method)?;
+        self.observe(call);
         let mut retries = Retries::new(self.options.retry);
         let finished = loop {
             match self.attempt(waiting, call).await {
@@ -182,11 +203,12 @@ impl Shared {
                 Err(failure) => Box::pin(self.again(waiting, &mut retries, failure, call)).await?,
             }
         };
-        buffers::give(std::mem::take(&mut call.payload));
+        let mut finished = finished.observed(mem::take(&mut call.observed));
+        buffers::give(mem::take(&mut call.payload));
         if finished.status == Code::Ok {
             return Ok(finished);
         }
-        let error = finished.failure(call.method);
+        let error = finished.fail(call.method);
         buffers::give(finished.body.payload);
         Err(error)
     }
@@ -206,7 +228,7 @@ impl Shared {
             },
             other => other,
         };
-        retries.pause(waiting, failure, call).await
+        retries.pause(waiting, failure, call).await.inspect_err(|error| call.observed.failed(error))
     }
 
     /// Makes a call on the connection of the moment.
@@ -226,7 +248,7 @@ impl Shared {
         let mut call = call;
         async move {
             let call = begun(&mut call)?;
-            reply(call.method, &self.make(waiting, call).await?)
+            reply(call.method, self.make(waiting, call).await?)
         }
     }
 
@@ -240,8 +262,8 @@ impl Shared {
         let mut call = call;
         async move {
             let call = begun(&mut call)?;
-            let finished = self.make(waiting, call).await?;
-            let value = decode(call.method, &finished.body).map_err(|error| finished.beside(error));
+            let mut finished = self.make(waiting, call).await?;
+            let value = decode(call.method, &finished.body).map_err(|error| finished.misread(error));
             buffers::give(finished.body.payload);
             value
         }
@@ -250,6 +272,7 @@ impl Shared {
     /// Sends a call that gets no answer.
     pub(crate) async fn notify<W: Waiting>(&self, waiting: &W, mut call: Outgoing<'_>) -> Result<(), Error> {
         waiting.check(call.method)?;
+        self.observe(&mut call);
         let mut retries = Retries::new(self.options.retry);
         loop {
             let sent = async {
@@ -257,7 +280,11 @@ impl Shared {
                 attempt::notify(waiting, &session, &mut call).await
             };
             match sent.await {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    // That it is on its way is all that is known of it.
+                    call.observed.answered(Code::Ok, 0);
+                    return Ok(());
+                }
                 Err(failure) => self.again(waiting, &mut retries, failure, &mut call).await?,
             }
         }
@@ -271,6 +298,7 @@ impl Shared {
         mut arguments: Option<Arguments<'u>>,
     ) -> Result<Opened<'u>, Error> {
         waiting.check(call.method)?;
+        self.observe(&mut call);
         let mut retries = Retries::new(self.options.retry);
         loop {
             match self.try_open(waiting, &mut call, &mut arguments).await {
@@ -327,14 +355,24 @@ impl Shared {
             return Ok(Opened { open, first: None });
         }
         // A worker that can't take it says so instead of the first item.
-        match open.event(waiting).await.map_err(Failure::Failed)? {
-            Event::Answer(finished) => match call.taken(&session, finished) {
-                Ok(finished) => Ok(Opened { open, first: Some(Event::Answer(finished)) }),
-                Err(refused) => {
-                    *arguments = open.arguments_again();
-                    Err(refused)
+        let event = open.event(waiting).await.map_err(|error| {
+            call.observed = mem::take(&mut open.observed);
+            Failure::Failed(error)
+        })?;
+        match event {
+            Event::Answer(mut finished) => {
+                let observed = mem::take(&mut finished.observed);
+                match call.taken(&session, finished) {
+                    Ok(finished) => {
+                        Ok(Opened { open, first: Some(Event::Answer(finished.observed(observed))) })
+                    }
+                    Err(refused) => {
+                        call.observed = observed;
+                        *arguments = open.arguments_again();
+                        Err(refused)
+                    }
                 }
-            },
+            }
             item @ Event::Item(_) => Ok(Opened { open, first: Some(item) }),
         }
     }
@@ -346,6 +384,26 @@ impl Shared {
             Box::pin(self.fit(waiting, &session, call)).await?;
         }
         Ok(session)
+    }
+
+    /// Keeps a place for one more call, as soon as there is a connection and room on it.
+    #[cfg(feature = "tower")]
+    pub(crate) async fn reserve<W: Waiting>(&self, waiting: &W, call: &Call<'_>) -> Result<Reserved, Error> {
+        waiting.check(call.method)?;
+        // Without limit: whoever waits for it may cease to.
+        let call = Call { timeout: Some(Duration::MAX), ..call.clone() };
+        let mut first = self.outgoing(&call, Ok(Encoded::nothing()))?;
+        first.when_full = WhenFull::Wait;
+        for _ in 0..MAX_CONNECTIONS {
+            let session = self.session(waiting, &first).await.map_err(Failure::into_error)?;
+            match attempt::begin(waiting, &session, &first).await {
+                Ok(begun) => return Ok(Reserved::of(&session, begun)),
+                // It ended meanwhile.
+                Err(Failure::NotSent) => {}
+                Err(failure) => return Err(failure.into_error()),
+            }
+        }
+        Err(never_sent(call.method))
     }
 
     /// The connection of the moment, made if there is none.

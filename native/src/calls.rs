@@ -14,5 +14,6 @@ pub(crate) mod handler;
 pub(crate) mod inbox;
 pub(crate) mod kind;
 pub(crate) mod results;
+pub(crate) mod spans;
 pub(crate) mod stream;
 pub(crate) mod types;

@@ -40,6 +40,8 @@ mod _native {
     #[pymodule_export]
     use crate::calls::inbox::Inbox;
     #[pymodule_export]
+    use crate::calls::spans::trace_calls;
+    #[pymodule_export]
     use crate::client::{Client, ClientFeed, ClientStream, PendingCall};
     #[pymodule_export]
     use crate::monitoring::{MetricsServer, metrics_text};

@@ -24,7 +24,7 @@ from pycrust.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 #: Failures of a method that are logged in full within one period; more are counted.
 BURST = 5
@@ -110,6 +110,8 @@ def _look() -> None:
     """Wakes the thread that logs, which then looks when the sum is due."""
 
 
+#: Called with what each call or batch has failed with, in the context that it runs in.
+listeners: list[Callable[[BaseException], object]] = []
 limiter = Limiter()
 logs.drain.watch(limiter)
 
@@ -124,6 +126,8 @@ def failed(endpoint: str, call: Mapping[str, Any], code: int, error: BaseExcepti
         error: Why.
         calls: How many calls of a batch it has ended.
     """
+    for listener in listeners:
+        listener(error)
     status = Code(code)
     level = logging.ERROR if status in _FAULTS else logging.INFO
     if not logs.drain.running or not logging.getLogger(logs.ROOT).isEnabledFor(level):

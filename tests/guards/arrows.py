@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 #: The folders and files of `pycrust`, from the ground up: each imports what stands before it.
 FLOORS = (
     "text", "_unbuilt", "taken_options", "functions", "_extension", "values", "process", "arrays", "logs", "errors",
-    "models", "traffic", "calls", "handlers", "client", "schemas", "versions", "testing", "service", "trials",
+    "models", "traffic", "calls", "handlers", "client", "telemetry", "schemas", "versions", "testing", "service",
+    "trials",
     "jupyter", "endpoint", "pytest_plugin", "", "cli", "__main__",
 )  # fmt: skip
 
@@ -34,8 +35,10 @@ RUST_FLOORS = {
         "answering", "running", "receiving", "lifecycle",
     ),
     "client-rs": (
-        "spin", "timing", "metadata", "options", "codec", "timestamp", "error", "tensor", "raw", "argument",
-        "connection", "call", "method", "schemas", "builder", "shared", "pacing", "client", "request", "blocking",
+        "spin", "timing", "metadata", "options", "codec", "timestamp", "error", "telemetry", "tensor", "raw",
+        "argument",
+        "connection", "call", "method", "schemas", "builder", "shared", "pacing", "client", "request", "service",
+        "blocking",
         "binding",
         "testing",
     ),

@@ -102,13 +102,15 @@ ROOMS = {
     ),
     "client-rs": Room(
         crates={
-            "bytemuck", "bytes", "chrono", "futures-core", "half", "hdrhistogram", "log", "ndarray",
-            "pycrust-macros",
-            "pycrust-protocol", "pycrust-schema", "pycrust-transport", "rmp", "rmp-serde", "rustix", "serde",
-            "serde_bytes", "serde_json", "strsim", "time", "tokio",
+            "bytemuck", "bytes", "chrono", "futures-core", "half", "hdrhistogram", "log", "metrics",
+            "ndarray", "opentelemetry",
+            "pycrust-macros", "pycrust-protocol", "pycrust-schema", "pycrust-transport", "rmp", "rmp-serde",
+            "rustix", "serde", "serde_bytes", "serde_json", "strsim", "time", "tokio", "tower-service", "tracing",
+            "tracing-opentelemetry",
         },
         std=VALUES | {
-            "env", "future", "os::fd", "panic", "path", "pin", "process::id", "sync", "task", "thread", "time",
+            "array", "env", "future", "os::fd", "panic", "path", "pin", "process::id", "sync", "task", "thread",
+            "time",
         },
         headers={
             "call/attempt.rs", "connection/session.rs", "call/stream.rs", "connection/pipe.rs", "testing/call.rs",
@@ -246,6 +248,7 @@ ELSEWHERE: dict[str, dict[str, set[str] | None]] = {
             "cli.values",
             "trials.compare",
         },
+        "opentelemetry": {"telemetry", "telemetry.recording"},
         "pandas": {"traffic.traffic"},
         "pytest": {"pytest_plugin"},
         "safetensors": {"models.weights"},

@@ -67,7 +67,7 @@ impl Request<'_> {
         let arguments = self.arguments(arguments.into_iter());
         let (shared, thread) = (&self.client.shared, &self.client.thread);
         let finished = thread.block_on(shared.upload(thread, &self.call, arguments))?;
-        reply(self.call.method, &finished)
+        reply(self.call.method, finished)
     }
 
     /// Makes the call with arguments of an iterator and expects a stream. An argument is taken while an item is waited

@@ -11,6 +11,7 @@ use crate::codec;
 use crate::connection::in_flight::Body;
 use crate::error::Error;
 use crate::metadata;
+use crate::telemetry::Observed;
 use crate::tensor::carried;
 use crate::timing::Timing;
 
@@ -26,9 +27,32 @@ pub(crate) struct Finished {
     pub(crate) started_ns: u64,
     /// `CLOCK_MONOTONIC` when the answer reached the caller.
     pub(crate) received_ns: u64,
+    /// Tells of the call until this is dropped.
+    pub(crate) observed: Observed,
 }
 
 impl Finished {
+    /// The same, which tells from now on how the call ends.
+    pub(crate) fn observed(mut self, observed: Observed) -> Self {
+        self.observed = observed;
+        self.observed.answered(self.status, self.header.version);
+        self
+    }
+
+    /// The failure that the worker answered, which the call ends in.
+    pub(crate) fn fail(&mut self, method: &str) -> Error {
+        let failure = self.failure(method);
+        self.observed.failed(&failure);
+        failure
+    }
+
+    /// A failure of this side to take the answer, which the call ends in.
+    pub(crate) fn misread(&mut self, failure: Error) -> Error {
+        let failure = self.beside(failure);
+        self.observed.failed(&failure);
+        failure
+    }
+
     /// Where its time went.
     pub(crate) fn timing(&self) -> Timing {
         let Finished { header, started_ns, received_ns, .. } = self;
@@ -70,10 +94,10 @@ pub(crate) fn decode<R: DeserializeOwned>(method: &str, body: &Body) -> Result<R
 }
 
 /// Reads a result with what is known about it.
-pub(crate) fn reply<R: DeserializeOwned>(method: &str, finished: &Finished) -> Result<Reply<R>, Error> {
+pub(crate) fn reply<R: DeserializeOwned>(method: &str, mut finished: Finished) -> Result<Reply<R>, Error> {
     if finished.status != Code::Ok {
-        return Err(finished.failure(method));
+        return Err(finished.fail(method));
     }
-    let value = decode(method, &finished.body).map_err(|error| finished.beside(error))?;
-    Ok(Reply::new(value, finished))
+    let value = decode(method, &finished.body).map_err(|error| finished.misread(error))?;
+    Ok(Reply::new(value, &finished))
 }

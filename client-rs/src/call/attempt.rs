@@ -18,6 +18,9 @@ use pycrust_transport::{CallProgress, SendError, current_core, monotonic_ns};
 use crate::call::answer::Finished;
 use crate::call::large;
 use crate::call::retries::never_sent;
+use crate::call::slot::InFlight;
+#[cfg(feature = "tower")]
+use crate::call::slot::Reserved;
 use crate::connection::buffers;
 use crate::connection::in_flight::{Answer, End, NoSlot};
 use crate::connection::session::Session;
@@ -25,6 +28,7 @@ use crate::connection::waiting::Waiting;
 use crate::error::{Error, SCHEMA_MISMATCH};
 use crate::options::WhenFull;
 use crate::spin::Making;
+use crate::telemetry::Observed;
 use crate::tensor::arrays::Arrays;
 
 /// Round trips told to the worker beside one request.
@@ -73,6 +77,11 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) wait_for_ready: bool,
     /// How long a call that streams may be silent.
     pub(crate) idle_timeout: Option<Duration>,
+    /// Tells of it, until it is answered or another has the call.
+    pub(crate) observed: Observed,
+    /// The slot that was kept free for it.
+    #[cfg(feature = "tower")]
+    pub(crate) reserved: Option<Reserved>,
 }
 
 /// A call that got no answer.
@@ -112,6 +121,9 @@ impl Outgoing<'_> {
             payload: std::mem::take(&mut self.payload),
             arrays: std::mem::take(&mut self.arrays),
             metadata: std::mem::take(&mut self.metadata),
+            observed: std::mem::take(&mut self.observed),
+            #[cfg(feature = "tower")]
+            reserved: self.reserved.take(),
             ..*self
         }
     }
@@ -194,26 +206,6 @@ impl Outgoing<'_> {
     }
 }
 
-/// A call's place in the table of its connection, given up when its future is dropped.
-pub(crate) struct InFlight<'a> {
-    pub(crate) session: &'a Session,
-    pub(crate) id: u64,
-    /// Whether the worker may know of the call.
-    pub(crate) sent: bool,
-    /// Whether it is the only call in flight.
-    pub(crate) alone: bool,
-    /// Whether its answer was taken, or another guard has the call.
-    pub(crate) done: bool,
-}
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        if !self.done {
-            self.session.give_up(self.id, self.sent);
-        }
-    }
-}
-
 /// Makes a call and waits for its answer.
 pub(crate) async fn run<W: Waiting>(
     waiting: &W,
@@ -222,7 +214,14 @@ pub(crate) async fn run<W: Waiting>(
 ) -> Result<Finished, Failure> {
     // The guard exists before the request is sent. In the other order, a future that is dropped in between
     // would leave a request that nobody cancels and a slot that nobody frees.
-    let mut guard = begin(waiting, session, call).await?;
+    #[cfg(feature = "tower")]
+    let kept = call.reserved.take().and_then(|reserved| reserved.redeem(session));
+    #[cfg(not(feature = "tower"))]
+    let kept: Option<InFlight<'_>> = None;
+    let mut guard = match kept {
+        Some(guard) => guard,
+        None => begin(waiting, session, call).await?,
+    };
     let making = Making::begin(call.started_ns);
     let polls = waiting.may_poll(guard.alone, &making);
     let polls = if polls { session.spin.budget(call.started_ns) } else { None };
@@ -524,5 +523,5 @@ pub(crate) fn finish(session: &Session, method: &str, started_ns: u64, id: u64, 
         session.calls.lock().report(report, received_ns);
         session.drivers.keep_ticking();
     }
-    Finished { header, status, body, metadata, started_ns, received_ns }
+    Finished { header, status, body, metadata, started_ns, received_ns, observed: Observed::default() }
 }

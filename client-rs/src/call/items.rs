@@ -95,7 +95,7 @@ impl<'u> Items<'u> {
 
     /// What an event means to whoever takes the items.
     fn heed(&mut self, event: Result<Event, Error>) -> Option<Result<Body, Error>> {
-        let finished = match event {
+        let mut finished = match event {
             Ok(Event::Item(item)) => return Some(Ok(item)),
             Ok(Event::Answer(finished)) => finished,
             Err(error) => {
@@ -106,7 +106,7 @@ impl<'u> Items<'u> {
         self.version = finished.header.version;
         self.state = State::Ended;
         if finished.status != Code::Ok {
-            return Some(Err(finished.failure(&self.method)));
+            return Some(Err(finished.fail(&self.method)));
         }
         // A handler that does not stream answers with one item and the end in one.
         if finished.header.common.flags & flags::STREAM == 0 {

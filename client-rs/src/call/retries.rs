@@ -75,6 +75,7 @@ impl Retries {
         self.pause = self.pause.saturating_mul(2).min(self.retry.longest_pause).min(FOREVER);
         if call.wait_for_ready && !error.may_have_run() {
             self.connections = 0;
+            call.observed.again(&error, waits, self.attempts);
             self.refused = Some(format!("no worker was ready: {}", error.message()));
             return Ok(left.map_or(waits, |left| left.min(waits)));
         }
@@ -83,6 +84,7 @@ impl Retries {
             return Err(error);
         }
         self.attempts += 1;
+        call.observed.again(&error, waits, self.attempts);
         Ok(waits)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -26,6 +27,7 @@ use crate::connection::session::Session;
 use crate::connection::timer;
 use crate::connection::waiting::Waiting;
 use crate::error::Error;
+use crate::telemetry::Observed;
 
 /// Bytes of method and metadata with which a call still fits into a small frame.
 const MAX_OPENING_LEN: usize = 3 * 1024;
@@ -60,6 +62,8 @@ pub(crate) struct Open<'u> {
     room: Option<Pin<Box<OwnedNotified>>>,
     /// Whether the slot is another's.
     done: bool,
+    /// Tells of the call, until it is answered.
+    pub(crate) observed: Observed,
 }
 
 /// The times that a call that streams has.
@@ -145,6 +149,7 @@ impl<'u> Open<'u> {
             kept,
             room: None,
             done: false,
+            observed: mem::take(&mut call.observed),
         })
     }
 
@@ -181,6 +186,19 @@ impl<'u> Open<'u> {
 
     /// The next event. After an error or the answer there is none.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Error>> {
+        self.poll_event(cx).map(|event| match event {
+            Ok(Event::Answer(finished)) => {
+                Ok(Event::Answer(finished.observed(mem::take(&mut self.observed))))
+            }
+            Err(error) => {
+                self.observed.failed(&error);
+                Err(error)
+            }
+            item => item,
+        })
+    }
+
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Error>> {
         if !self.session.is_here() {
             return Poll::Ready(Err(inherited(&self.method)));
         }

@@ -28,9 +28,13 @@ use crate::error::Error;
 use crate::options::FOREVER;
 use crate::options::{Options, Retry};
 use crate::spin::Spin;
+use crate::telemetry;
 
 /// What an error of a connection, not of a call, is about.
 const SUBJECT: &str = "connect";
+
+/// What is known of a connection that ended before it was told of.
+const AT_ONCE: &str = "the connection ended at once";
 
 /// Bytes of a client's name that are sent; a worker keeps no more.
 const MAX_CLIENT_NAME: usize = 128;
@@ -146,7 +150,7 @@ impl Connector {
             max_in_flight: options.max_in_flight,
             spin: options.spin,
             retry: options.retry,
-            states: Arc::new(States::new()),
+            states: Arc::new(States::new(name)),
             state: Mutex::new(State::Down(Failures::default())),
             changed: Notify::new(),
             process: Process::current(),
@@ -247,7 +251,9 @@ impl Connector {
         drop(before);
         if failures.count == 0 {
             // Once it has failed, it is told of again when it succeeds, or fails for another reason.
-            self.states.set(ConnectionState::Connecting);
+            if self.states.set(ConnectionState::Connecting) {
+                ConnectionState::Connecting.report(self.name());
+            }
         }
         Ok(Found::Mine(UnderWay { connector: Arc::downgrade(self), attempt }))
     }
@@ -258,7 +264,9 @@ impl Connector {
             return None;
         }
         let before = mem::replace(&mut *self.state.lock(), State::Closed);
-        self.states.set(ConnectionState::Closed);
+        if self.states.set(ConnectionState::Closed) {
+            ConnectionState::Closed.report(self.name());
+        }
         self.changed.notify_waiters();
         match before {
             State::Up(session) => {
@@ -336,8 +344,10 @@ impl UnderWay {
             Some(next) => {
                 *state = next;
                 // Under the lock, so that it is told in order with a close.
-                connector.tell(&outcome);
+                let told = connector.tell(&outcome);
                 drop(state);
+                // Whoever listens to telemetry may use the client.
+                told.report(connector.name());
                 outcome
             }
             None => {
@@ -451,23 +461,46 @@ async fn wait(connecting: &Connecting) -> io::Result<()> {
 
 impl Connector {
     /// Tells how an attempt ended.
-    fn tell(&self, outcome: &Result<Arc<Session>, Error>) {
+    fn tell(&self, outcome: &Result<Arc<Session>, Error>) -> Told {
         match outcome {
-            Err(error) => self.states.set(ConnectionState::Disconnected { reason: error.message().into() }),
+            Err(error) => {
+                let state = ConnectionState::Disconnected { reason: error.message().into() };
+                Told { lost: false, state: self.states.set(state.clone()).then_some(state) }
+            }
             Ok(session) => {
                 let welcome = session.link.welcome();
                 let (pid, generation, connection) = (welcome.pid, welcome.generation, welcome.connection);
-                self.states.set(ConnectionState::Connected { pid, generation, connection });
+                let state = ConnectionState::Connected { pid, generation, connection };
+                let state = self.states.set(state.clone()).then_some(state);
                 // It may have ended before it was told of.
-                if session.ended() {
-                    self.states.ended(generation, connection, "the connection ended at once");
-                }
+                let lost = session.ended() && self.states.ended(generation, connection, AT_ONCE);
+                Told { state, lost }
             }
         }
     }
 
     fn session(&self, link: Wire) -> Arc<Session> {
         Session::new(link, self.max_in_flight, self.spin, Arc::clone(&self.states))
+    }
+}
+
+/// What the client's users were told of an attempt.
+struct Told {
+    /// The new state, if it is one.
+    state: Option<ConnectionState>,
+    /// Whether that was over at once.
+    lost: bool,
+}
+
+impl Told {
+    /// Tells the same to telemetry.
+    fn report(&self, endpoint: &str) {
+        if let Some(state) = &self.state {
+            state.report(endpoint);
+        }
+        if self.lost {
+            telemetry::lost(endpoint, AT_ONCE);
+        }
     }
 }
 

@@ -26,6 +26,7 @@ use crate::connection::state::States;
 use crate::connection::threads;
 use crate::connection::wire::Wire;
 use crate::spin::{Policy, Polls, Spin};
+use crate::telemetry;
 
 /// Frames received before the callers that they answer are woken.
 const BATCH: usize = 64;
@@ -323,13 +324,17 @@ impl Session {
         self.ended.store(true, Ordering::Release);
         reached("close.session_ended");
         let welcome = self.link.welcome();
-        self.states.ended(welcome.generation, welcome.connection, reason);
+        let told = self.states.ended(welcome.generation, welcome.connection, reason);
         self.link.close();
         woken.into_iter().for_each(Waker::wake);
         self.room.notify_waiters();
         self.control_read.notify_waiters();
         self.slot_freed.notify_waiters();
         self.drivers.nudge();
+        // Last: whoever listens may use the client. What its user has ended is not lost.
+        if told && code != Code::Cancelled {
+            telemetry::lost(&self.states.endpoint, reason);
+        }
     }
 
     /// Gives up a call whose caller went away.

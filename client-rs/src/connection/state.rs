@@ -3,6 +3,8 @@
 use pycrust_transport::Process;
 use tokio::sync::watch;
 
+use crate::telemetry;
+
 /// What is wrong with a client in a forked child.
 pub(crate) const INHERITED: &str =
     "this client is its parent's: this process was forked from the one that made it; make a new one here";
@@ -32,6 +34,20 @@ pub enum ConnectionState {
     Closed,
 }
 
+impl ConnectionState {
+    /// Tells telemetry of it.
+    pub(crate) fn report(&self, endpoint: &str) {
+        match self {
+            Self::Connected { pid, generation, connection } => {
+                telemetry::connected(endpoint, *pid, *generation, *connection);
+            }
+            Self::Disconnected { reason } => telemetry::step(endpoint, "not connected", reason),
+            Self::Connecting => telemetry::step(endpoint, "connecting", ""),
+            Self::Closed => telemetry::step(endpoint, "closed", "the client was closed"),
+        }
+    }
+}
+
 /// Tells of every change of a client's [`ConnectionState`]; see
 /// [`RpcClient::state_changes`](crate::RpcClient::state_changes).
 #[derive(Debug, Clone)]
@@ -56,46 +72,50 @@ impl StateChanges {
 /// The state of a client and its clones.
 #[derive(Debug)]
 pub(crate) struct States {
-    states: watch::Sender<ConnectionState>,
+    now: watch::Sender<ConnectionState>,
+    /// Whose worker it is.
+    pub(crate) endpoint: String,
     process: Process,
 }
 
 impl States {
-    pub(crate) fn new() -> Self {
-        let states = watch::Sender::new(ConnectionState::Disconnected { reason: String::new() });
-        Self { states, process: Process::current() }
+    pub(crate) fn new(endpoint: &str) -> Self {
+        let now = watch::Sender::new(ConnectionState::Disconnected { reason: String::new() });
+        Self { now, endpoint: endpoint.into(), process: Process::current() }
     }
 
     pub(crate) fn now(&self) -> ConnectionState {
         if !self.process.is_current() {
             return ConnectionState::Disconnected { reason: INHERITED.into() };
         }
-        self.states.borrow().clone()
+        self.now.borrow().clone()
     }
 
     pub(crate) fn changes(&self) -> StateChanges {
-        StateChanges { states: self.states.subscribe(), process: self.process }
+        StateChanges { states: self.now.subscribe(), process: self.process }
     }
 
-    pub(crate) fn set(&self, state: ConnectionState) {
-        self.states.send_if_modified(|now| {
+    /// Whether that is another state than before.
+    pub(crate) fn set(&self, state: ConnectionState) -> bool {
+        self.now.send_if_modified(|now| {
             let changes = *now != ConnectionState::Closed && *now != state;
             if changes {
                 *now = state;
             }
             changes
-        });
+        })
     }
 
-    /// This connection has ended; whether a newer one was made meanwhile is seen here.
-    pub(crate) fn ended(&self, generation: u64, connection: u64, reason: &str) {
-        self.states.send_if_modified(|now| {
+    /// This connection has ended: whether it was the last one that was told of. Whether a newer one was made meanwhile is
+    /// seen here.
+    pub(crate) fn ended(&self, generation: u64, connection: u64, reason: &str) -> bool {
+        self.now.send_if_modified(|now| {
             let ours = matches!(now, ConnectionState::Connected { generation: of, connection: number, .. }
                 if (*of, *number) == (generation, connection));
             if ours {
                 *now = ConnectionState::Disconnected { reason: reason.into() };
             }
             ours
-        });
+        })
     }
 }

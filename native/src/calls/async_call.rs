@@ -15,6 +15,7 @@ use crate::calls::failure::Failing;
 use crate::calls::inbox::{Inbox, Note, Queue};
 use crate::calls::kind::Kind;
 use crate::calls::results::encoded;
+use crate::calls::spans::{self, Span};
 use crate::calls::types::{PyArguments, PyJob};
 use crate::calls::{errors, failure, forked};
 use crate::values::decode;
@@ -25,6 +26,8 @@ use crate::values::memory::Rooms;
 pub(crate) struct AsyncCall {
     /// Until it is answered.
     job: Mutex<Option<PyJob>>,
+    /// From its beginning until it is answered, where calls are traced.
+    span: Mutex<Option<Span>>,
     ongoing: Arc<Ongoing>,
     arguments: Option<PyArguments>,
     traceback: bool,
@@ -47,6 +50,7 @@ impl AsyncCall {
         let arguments = job.uploads().then(|| job.arguments());
         Self {
             job: Mutex::new(Some(job)),
+            span: Mutex::new(None),
             ongoing,
             arguments,
             traceback,
@@ -72,6 +76,11 @@ impl AsyncCall {
         self.lock().as_ref().map(Failing::of)
     }
 
+    fn end_span(&self, py: Python<'_>, job: &PyJob, status: Code) {
+        let span = self.span.lock().unwrap_or_else(PoisonError::into_inner).take();
+        spans::end(py, span, job, status);
+    }
+
     /// Answers, once.
     fn answer(&self, py: Python<'_>, status: Code, payload: &[u8]) {
         self.answer_with(py, status, payload, Vec::new());
@@ -81,6 +90,7 @@ impl AsyncCall {
         let Some(mut job) = self.lock().take() else { return };
         job.ran();
         self.ongoing.unlisten();
+        self.end_span(py, &job, status);
         py.detach(|| job.respond_with(status, payload, attachments));
     }
 }
@@ -139,10 +149,17 @@ impl AsyncCall {
     /// Binds the arguments and calls the handler: gives its coroutine or async generator. `items` stands for
     /// arguments that the caller streams. Arguments that don't fit are answered, and the result is `None`.
     fn begin<'py>(&self, py: Python<'py>, items: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let begun = {
+        let untold = {
             let mut held = self.lock();
             let Some(job) = held.as_mut() else { return Err(answered()) };
             job.attached();
+            spans::untold(job)
+        };
+        let span = untold.and_then(|untold| untold.begin(py, true));
+        *self.span.lock().unwrap_or_else(PoisonError::into_inner) = span;
+        let begun = {
+            let mut held = self.lock();
+            let Some(job) = held.as_mut() else { return Err(answered()) };
             let handler = job.handler().clone_ref(py);
             let handler = handler.get();
             let begun = match handler.misfit(job.streams()) {
@@ -234,8 +251,10 @@ impl AsyncCall {
         if self.lock().as_ref().is_some_and(PyJob::cancelled) {
             return self.answer(py, Code::Cancelled, &failure::cancelled());
         }
-        if let Some(job) = self.lock().take() {
+        let job = self.lock().take();
+        if let Some(job) = job {
             self.ongoing.unlisten();
+            self.end_span(py, &job, Code::Cancelled);
             py.detach(|| job.give_up());
         }
     }

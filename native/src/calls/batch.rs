@@ -10,6 +10,7 @@ use crate::calls::current::RunningBatch;
 use crate::calls::failure::Failing;
 use crate::calls::forked::leave_if_forked;
 use crate::calls::results::{Failed, encoded};
+use crate::calls::spans::{self, Span};
 use crate::calls::types::PyJob;
 use crate::calls::{errors, failure};
 use crate::values::decode;
@@ -17,9 +18,33 @@ use crate::values::decode;
 /// A call and what it is answered with.
 pub(crate) type Answer = (PyJob, Code, Vec<u8>, Vec<Attachment>);
 
+/// Runs a batch, each call with a span of its own.
+pub(crate) fn run(py: Python<'_>, first: PyJob, traceback: bool) -> Vec<Answer> {
+    let mut spans = Vec::new();
+    let answers = run_jobs(py, first, traceback, &mut spans);
+    if !spans.is_empty() {
+        for (job, code, ..) in &answers {
+            let of = spans.iter().position(|(key, _)| *key == key_of(job));
+            spans::end(py, of.map(|at| spans.swap_remove(at).1), job, *code);
+        }
+    }
+    answers
+}
+
+/// Tells a call from the others of its batch.
+fn key_of(job: &PyJob) -> (u64, u64) {
+    let running = job.running();
+    (running.origin.connection, running.id)
+}
+
 /// Runs a batch. A call whose arguments don't fit is not in the list that the handler gets, and a result that
 /// is an exception or can't cross fails its own call only.
-pub(crate) fn run(py: Python<'_>, mut first: PyJob, traceback: bool) -> Vec<Answer> {
+fn run_jobs(
+    py: Python<'_>,
+    mut first: PyJob,
+    traceback: bool,
+    spans: &mut Vec<((u64, u64), Span)>,
+) -> Vec<Answer> {
     let handler = first.handler().clone_ref(py);
     let handler = handler.get();
     let companions = first.take_companions();
@@ -27,6 +52,7 @@ pub(crate) fn run(py: Python<'_>, mut first: PyJob, traceback: bool) -> Vec<Answ
     let items = PyList::empty(py);
     for mut job in std::iter::once(first).chain(companions) {
         job.attached();
+        spans.extend(spans::begin(py, &job, false).map(|span| (key_of(&job), span)));
         let item = match handler.misfit(job.streams()) {
             Some(reason) => Err(errors::precondition(py, reason)),
             None if job.uploads() => {

@@ -11,13 +11,14 @@ use crate::attaching::attach;
 use crate::calls::arguments::Items;
 use crate::calls::batch::Answer;
 use crate::calls::collecting::{self, Spared};
-use crate::calls::context::BaseContext;
+use crate::calls::context::{BaseContext, Entered};
 use crate::calls::current::{Places, Running, take_rooms};
 use crate::calls::failure::Failing;
 use crate::calls::forked::leave_if_forked;
 use crate::calls::handler::Handler;
 use crate::calls::kind::Kind;
 use crate::calls::results::encoded;
+use crate::calls::spans;
 use crate::calls::stream::{self, Streaming};
 use crate::calls::types::{PyEngine, PyJob};
 use crate::calls::{batch, errors, failure};
@@ -155,6 +156,23 @@ fn next(
 fn begin(py: Python<'_>, job: &mut PyJob, traceback: bool, out: &mut Vec<u8>, base: &BaseContext) -> Outcome {
     let _spared = Spared::new(py);
     let entered = base.enter(py);
+    let span = spans::begin(py, job, true);
+    let mut outcome = begin_in(py, job, traceback, out, entered.as_ref());
+    match &mut outcome {
+        Outcome::Answer(status, _) => spans::end(py, span, job, *status),
+        Outcome::Stream(streaming) => streaming.span = span,
+    }
+    outcome
+}
+
+/// The same, in the context of the call.
+fn begin_in(
+    py: Python<'_>,
+    job: &mut PyJob,
+    traceback: bool,
+    out: &mut Vec<u8>,
+    entered: Option<&Entered<'_>>,
+) -> Outcome {
     let handler = job.handler().clone_ref(py);
     let bound = bind(py, job, &handler);
     leave_if_forked(py, job, bound.as_ref().err());
@@ -179,7 +197,7 @@ fn begin(py: Python<'_>, job: &mut PyJob, traceback: bool, out: &mut Vec<u8>, ba
     }
     let result = match result {
         Ok(generator) if generates => {
-            return Outcome::Stream(Streaming::new(generator, entered.as_ref()));
+            return Outcome::Stream(Streaming::new(generator, entered));
         }
         Ok(result) => result,
         Err(error) => {

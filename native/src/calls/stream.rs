@@ -14,6 +14,7 @@ use crate::calls::current::{Running, take_rooms};
 use crate::calls::failure::{self, Failing};
 use crate::calls::forked::leave_if_forked;
 use crate::calls::results::encoded;
+use crate::calls::spans::{self, Span};
 use crate::calls::types::PyJob;
 
 /// Items that are made before other calls have their turn.
@@ -23,17 +24,19 @@ const TURN: usize = 64;
 pub(crate) struct Streaming {
     generator: Py<PyAny>,
     context: Option<Py<PyAny>>,
+    /// The span of its call.
+    pub(crate) span: Option<Span>,
 }
 
 impl Streaming {
     pub(crate) fn new(generator: Bound<'_, PyAny>, entered: Option<&Entered<'_>>) -> Self {
-        Self { generator: generator.unbind(), context: entered.map(Entered::context) }
+        Self { generator: generator.unbind(), context: entered.map(Entered::context), span: None }
     }
 }
 
 /// What a call was suspended with.
 pub(crate) fn resumed(py: Python<'_>, state: Box<dyn Any + Send>) -> Streaming {
-    let nothing = |_| Streaming { generator: py.None(), context: None };
+    let nothing = |_| Streaming { generator: py.None(), context: None, span: None };
     state.downcast::<Streaming>().map_or_else(nothing, |streaming| *streaming)
 }
 
@@ -65,6 +68,7 @@ pub(crate) fn run(
     match turn {
         Turn::End(status) => {
             job.ran();
+            spans::end(py, streaming.span, &job, status);
             return Some((job, status));
         }
         Turn::Suspend => py.detach(|| job.suspend(Box::new(streaming))),

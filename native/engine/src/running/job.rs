@@ -584,6 +584,16 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
         recorder.push(ended, request, response);
     }
 
+    /// Where its time has gone until now.
+    pub fn stages_so_far(&self) -> Stages {
+        self.stages(monotonic_ns())
+    }
+
+    /// Nanoseconds since the call was received.
+    pub fn since_received_ns(&self) -> u64 {
+        monotonic_ns().saturating_sub(self.call.received_ns)
+    }
+
     /// Where the time went. A stage that was not marked ended with the answer.
     fn stages(&self, now_ns: u64) -> Stages {
         let attached = self.attached_ns.unwrap_or(now_ns);
