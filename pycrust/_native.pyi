@@ -573,8 +573,11 @@ def log_close() -> None:
 def log_forked() -> None:
     """In a forked child: what waits is the parent's to say."""
 
-def log_level(level: int) -> None:
-    """Native lines of this level and above are wanted, as Python numbers levels."""
+def log_levels(levels: list[int]) -> None:
+    """Native lines of these levels and above are wanted, as Python numbers levels; others are not even made.
+
+    Of `pycrust`, and of its `transport`, `client` and `iceoryx2`.
+    """
 
 def trace_calls(
     begin: Callable[[str, CurrentCall, int, bool], object] | None = None,

@@ -101,7 +101,7 @@ class Drain:
         self._thread: threading.Thread | None = None
         self._overdue: list[Overdue] = []
         self._ended = False
-        self._level = 0
+        self._levels: list[int] = []
         #: Kinds of exceptions of logging handlers that were complained of.
         self._complained: set[type[BaseException]] = set()
 
@@ -206,11 +206,14 @@ class Drain:
         _fallback.handle(record(logging.ERROR, text))
 
     def _follow_levels(self) -> None:
-        """Lets native lines come that somebody wants. Those of INFO always do: they are few."""
-        wanted = min(logging.INFO, *(logging.getLogger(name).getEffectiveLevel() for name in _NATIVE))
-        if wanted != self._level:
-            self._level = wanted
-            _extension.log_level(max(0, wanted))
+        """Lets native lines come that somebody wants, of each logger.
+
+        Those of INFO always do: they are few, and with them a level that was changed is seen.
+        """
+        levels = [min(logging.INFO, logging.getLogger(name).getEffectiveLevel()) for name in _NATIVE]
+        if levels != self._levels:
+            self._levels = levels
+            _extension.log_levels([max(0, level) for level in levels])
 
 
 def _nothing() -> None:

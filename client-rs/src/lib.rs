@@ -32,8 +32,18 @@
 //! # }
 //! ```
 //!
-//! What the client has to say beside its errors goes to the [`log`] facade, under the targets `pycrust_client` and
+//! What the client has to say beside its errors goes in lines to the [`log`] facade, under the targets `pycrust_client` and
 //! `pycrust_transport`; iceoryx2's errors do, too. A program without a logger hears nothing of it.
+//!
+//! # Features
+//! - `tracing` (default): a span `pycrust.call` for each call, under the target `pycrust_client::call`, and events of its
+//!   retries there and of the connection under `pycrust_client::connection`. It costs nothing where nobody listens.
+//! - `opentelemetry`: the trace that the caller is in goes with the call; the span has OpenTelemetry's attributes of RPC, and
+//!   the global meter gets `rpc.client.call.duration`.
+//! - `metrics`: counters and histograms, by method, for the recorder of the `metrics` facade.
+//! - `tower`: `RpcClient::service` gives a method as a `tower::Service`.
+//! - `ndarray`, `chrono`, `time`: those crates' arrays and moments.
+//! - `testing`: a worker in the same process.
 //!
 //! # Types
 //! What a handler takes from one of these it gives back to the same one, with either [`Encoding`]:

@@ -21,6 +21,10 @@ use pycrust_transport::monotonic_ns;
 use crate::error::Error;
 
 /// A call that is about to be made.
+#[cfg_attr(
+    not(any(feature = "tracing", feature = "metrics")),
+    allow(dead_code, reason = "nothing is told without these features")
+)]
 pub(crate) struct Beginning<'a> {
     pub(crate) endpoint: &'a str,
     pub(crate) method: &'a str,

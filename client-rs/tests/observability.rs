@@ -5,6 +5,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
@@ -580,7 +581,7 @@ async fn layers_of_tower_fit() {
 struct Unrun(Arc<Mutex<Vec<Error>>>);
 
 impl<A: Clone, R> tower::retry::Policy<A, R, Error> for Unrun {
-    type Future = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = ()> + Send>>;
 
     fn retry(&mut self, _args: &mut A, result: &mut Result<R, Error>) -> Option<Self::Future> {
         let error = result.as_ref().err()?;

@@ -50,7 +50,7 @@ mod _native {
     #[pymodule_export]
     use crate::shield::shielded;
     #[pymodule_export]
-    use crate::shown::logs::{log_close, log_forked, log_level, log_put, log_take};
+    use crate::shown::logs::{log_close, log_forked, log_levels, log_put, log_take};
     #[pymodule_export]
     use crate::shown::record::{PyRecord, PyScrub, Shown, call_lines, matches};
     #[pymodule_export]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ from tests.conftest import PATIENCE, ROOT, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tests.conftest import Program
     from tests.kernels import Kernel
@@ -107,6 +109,14 @@ class Site:
         response = self.open(method, path, body)
         return response.status, response.read().decode()
 
+    def listens(self) -> bool:
+        host, port = self.address.split(":")
+        try:
+            socket.create_connection((host, int(port)), PATIENCE).close()
+        except ConnectionError:
+            return False
+        return True
+
     def leave(self) -> None:
         """Closes every connection, in the middle of what it brings."""
         for connection in self.connections:
@@ -164,6 +174,38 @@ def test_a_reader_that_leaves_ends_its_generator(site: Site, worker: Callable[..
     assert next(tokens(site.open("GET", "/tokens?prompt=a+b&count=1000000"))) == "a"
     site.leave()
     assert serving.process.stderr.readline() == "the reader left\n"
+
+
+SLOW = """
+import pathlib
+
+@endpoint.register
+def score(text: str) -> Score:
+    print("taken", file=sys.stderr, flush=True)
+    while not pathlib.Path({go!r}).exists():
+        time.sleep(0.01)
+    return Score(label="late", confidence=1.0)
+
+endpoint.serve()
+"""
+
+
+def test_a_request_that_is_under_way_ends_before_the_service_does(
+    site: Site, worker: Callable[..., Program], tmp_path: Path
+):
+    go = tmp_path / "go"
+    serving = worker(cells("web").removesuffix("endpoint.serve()\n") + SLOW.format(go=str(go)))
+    answers: list[tuple[int, str]] = []
+    asks = threading.Thread(target=lambda: answers.append(site.ask("POST", "/score", {"text": "Hi!"})))
+    asks.start()
+    assert serving.process.stderr.readline() == "taken\n"
+    site.program.send(signal.SIGTERM)
+    wait_until(lambda: not site.listens(), "the service to take no more")
+    assert answers == []
+    go.touch()
+    asks.join(PATIENCE)
+    assert [(status, json.loads(body)["label"]) for status, body in answers] == [(200, "late")]
+    assert site.program.finish() == "ended\n"
 
 
 def test_an_engine_s_front_end_has_its_types_from_the_engine(

@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import socket
 
 import pytest
 
@@ -260,3 +261,77 @@ endpoint.stop()
     _, err = program.process.communicate(timeout=60)
     said = r"^pycrust(\.transport)? (INFO|WARNING) client \d+ was not connected: "
     assert re.search(said, err, re.MULTILINE), err
+
+
+def _hello(runtime_dir, number):
+    """Says to the service on its socket what no client says, and hears that it is refused."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as caller:
+        caller.connect(str(runtime_dir / "service.sock"))
+        caller.send(b"\x07" * number)
+        assert b"refused" in caller.recv(1000)
+
+
+def test_a_client_that_is_refused_is_told_once_and_a_flood_of_them_is_summed_up(service, runtime_dir):
+    program = service("import logging; logging.basicConfig(level=logging.DEBUG, format='%(name)s %(message)s')")
+    _hello(runtime_dir, 3)
+    for _ in range(2_000):
+        _hello(runtime_dir, 4)
+    _, err = ended(program)
+    told = re.findall(r"^pycrust client \d+ was not connected: malformed frame at byte 0: .*$", err, re.MULTILINE)
+    summed = r"^pycrust (\d+) more lines within 10s were like this: client \d+ was not connected: malformed frame"
+    more = [int(number) for number in re.findall(summed, err, re.MULTILINE)]
+    # A hundred in each period; which one a client falls into depends on how long all of them take.
+    assert len(told) + sum(more) == 2_001
+    assert len(told) <= 100 * (len(more) + 1)
+    assert len({line.split()[2] for line in told}) == len(told), "none is told twice"
+
+
+def test_of_a_flood_that_a_handler_can_t_take_what_is_lost_is_counted(start):
+    import sys
+
+    script = """
+import logging, threading, time
+from pycrust import RpcEndpoint, logs
+
+heard, go = [], threading.Event()
+
+class Slow(logging.Handler):
+    def emit(self, record):
+        go.wait()
+        heard.append(record.getMessage())
+
+logging.getLogger("pycrust").addHandler(Slow())
+logging.getLogger("pycrust").propagate = False
+with RpcEndpoint("flooded"):
+    taken = sum(logs.drain.put(logs.record(logging.ERROR, f"line {number}")) for number in range(100_000))
+    go.set()
+    while len(heard) <= taken:
+        time.sleep(0.01)
+lines = [line for line in heard if line.startswith("line ")]
+(lost,) = [line for line in heard if line.endswith("lines of the log had no room and are lost")]
+assert lines == [f"line {number}" for number in range(len(lines))], "the first ones, in order"
+assert len(lines) == taken <= 1024 + 64, taken
+assert int(lost.split()[0]) == 100_000 - taken
+"""
+    start(sys.executable, "-c", script).finish()
+
+
+def test_what_no_logger_wants_is_not_made(start):
+    import sys
+
+    script = """
+import logging
+from pycrust import RpcClient, RpcEndpoint, _extension, logs
+
+seen = []
+levels = _extension.log_levels
+_extension.log_levels = lambda wanted: (seen.append(wanted), levels(wanted))
+logging.getLogger("pycrust.client").setLevel(logging.DEBUG)
+logging.getLogger("pycrust.transport").setLevel(logging.ERROR)
+logging.getLogger("pycrust.client").addHandler(logging.NullHandler())
+with RpcEndpoint("wanted"):
+    logs.drain.flush(60)
+# INFO always comes, and of others what their own logger wants.
+assert seen[-1] == [20, 20, 10, 20], seen
+"""
+    start(sys.executable, "-c", script).finish()

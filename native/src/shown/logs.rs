@@ -3,11 +3,12 @@
 //! Whoever logs, natively or in Python, leaves a note in a bounded queue and goes on: nobody waits for the interpreter,
 //! or for a handler of the user's. One thread (`pycrust/logs.py`) takes the notes out.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::mem;
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use log::{Level, LevelFilter, Metadata, Record};
 use pyo3::exceptions::PyValueError;
@@ -17,6 +18,15 @@ use pyo3::prelude::*;
 const CAPACITY: usize = 1024;
 /// Notes that are taken at a time.
 const TAKEN: usize = 64;
+/// Native lines of one place in the code that are heard within a period; those beyond are counted.
+const BURST: u32 = 100;
+/// The time after which they are summed up.
+const PERIOD: Duration = Duration::from_secs(10);
+
+/// The Python loggers of native lines; what the engine says is said of the endpoint itself.
+const LOGGERS: [&str; 4] = ["pycrust", "pycrust.transport", "pycrust.client", "pycrust.iceoryx2"];
+/// What of each is wanted, as `LevelFilter` numbers levels.
+static WANTED: [AtomicU8; 4] = [const { AtomicU8::new(LevelFilter::Info as u8) }; 4];
 
 /// What is to be logged.
 enum Note {
@@ -27,6 +37,7 @@ enum Note {
 }
 
 /// One line of the native side.
+#[derive(Clone)]
 struct Line {
     level: u8,
     logger: &'static str,
@@ -36,9 +47,23 @@ struct Line {
     thread: String,
 }
 
+/// A place in the code that says something: its file and line.
+type Site = (&'static str, u32);
+
+/// What a place has said within a period.
+struct Said {
+    began: Instant,
+    heard: u32,
+    left_out: u64,
+    /// The first of those that were heard.
+    like: Option<Line>,
+}
+
 #[derive(Default)]
 struct Notes {
     waiting: VecDeque<Note>,
+    /// What was said lately, by whom.
+    said: BTreeMap<Site, Said>,
     /// How many had no room since the last ones were taken.
     lost: u64,
     /// Nobody takes notes any more.
@@ -58,9 +83,32 @@ static AFTER_FORK: AtomicPtr<Queue> = AtomicPtr::new(ptr::null_mut());
 /// Whether somebody takes notes.
 static HEARD: AtomicBool = AtomicBool::new(false);
 
+impl Notes {
+    /// Sums up what was left out in periods that are over, at the end in all. When the next one is.
+    fn sum_up(&mut self) -> Option<Instant> {
+        let Self { waiting, said, closed, .. } = self;
+        let now = Instant::now();
+        let mut due = None;
+        said.retain(|_, said| {
+            let over = said.began + PERIOD;
+            if said.left_out == 0 || !*closed && over > now {
+                due = due.into_iter().chain((said.left_out > 0).then_some(over)).min();
+                return over > now;
+            }
+            if let Some(line) = &said.like {
+                let (left_out, text) = (said.left_out, &line.text);
+                let text = format!("{left_out} more lines within {PERIOD:?} were like this: {text}");
+                waiting.push_back(Note::Line(Line { text, ..line.clone() }));
+            }
+            false
+        });
+        due
+    }
+}
+
 impl Queue {
     const fn new() -> Self {
-        let notes = Notes { waiting: VecDeque::new(), lost: 0, closed: false };
+        let notes = Notes { waiting: VecDeque::new(), said: BTreeMap::new(), lost: 0, closed: false };
         Self { notes: Mutex::new(notes), told: Condvar::new() }
     }
 
@@ -83,22 +131,67 @@ impl Queue {
         None
     }
 
+    /// Whether a line of this place is to be made; otherwise it is counted.
+    fn admits(&self, site: Site) -> bool {
+        let mut notes = self.lock();
+        if notes.closed {
+            return false;
+        }
+        let now = Instant::now();
+        let new = || Said { began: now, heard: 0, left_out: 0, like: None };
+        let said = notes.said.entry(site).or_insert_with(new);
+        if said.left_out == 0 && now.duration_since(said.began) >= PERIOD {
+            *said = new();
+        }
+        if said.heard < BURST {
+            said.heard += 1;
+            return true;
+        }
+        said.left_out += 1;
+        if said.left_out == 1 {
+            // Whoever takes notes has to sum up in time.
+            self.told.notify_all();
+        }
+        false
+    }
+
+    /// Leaves a line of a place that has room for it.
+    fn say(&self, site: Site, line: Line) {
+        let mut notes = self.lock();
+        if let Some(said) = notes.said.get_mut(&site) {
+            said.like.get_or_insert_with(|| line.clone());
+        }
+        drop(notes);
+        // What had no room is counted.
+        drop(self.put(Note::Line(line)));
+    }
+
     /// Waits for notes, at most `patience` if there is any: some of them, and how many were lost; `None` at the end.
     fn take(&self, patience: Option<Duration>) -> Option<(Vec<Note>, u64)> {
+        let until = patience.map(|patience| Instant::now() + patience);
         let mut notes = self.lock();
-        let idle = |notes: &mut Notes| notes.waiting.is_empty() && notes.lost == 0 && !notes.closed;
-        match patience {
-            None => notes = self.told.wait_while(notes, idle).unwrap_or_else(PoisonError::into_inner),
-            Some(patience) => {
-                let waited = self.told.wait_timeout_while(notes, patience, idle);
-                notes = waited.unwrap_or_else(PoisonError::into_inner).0;
+        loop {
+            let due = notes.sum_up();
+            if !notes.waiting.is_empty() || notes.lost > 0 || notes.closed {
+                break;
             }
+            let now = Instant::now();
+            if until.is_some_and(|until| until <= now) {
+                break;
+            }
+            notes = match until.into_iter().chain(due).min() {
+                None => self.told.wait(notes).unwrap_or_else(PoisonError::into_inner),
+                Some(at) => {
+                    let waited = self.told.wait_timeout(notes, at.saturating_duration_since(now));
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
         }
         if notes.closed && notes.waiting.is_empty() {
             return None;
         }
         let count = notes.waiting.len().min(TAKEN);
-        Some((notes.waiting.drain(..count).collect(), std::mem::take(&mut notes.lost)))
+        Some((notes.waiting.drain(..count).collect(), mem::take(&mut notes.lost)))
     }
 
     fn close(&self) {
@@ -117,19 +210,18 @@ struct Facade;
 
 impl log::Log for Facade {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.level() <= log::max_level()
+        metadata.level() as u8 <= WANTED[logger(metadata.target())].load(Ordering::Relaxed)
     }
 
     fn log(&self, record: &Record<'_>) {
-        if !self.enabled(record.metadata()) {
+        let site = (record.file_static().unwrap_or_default(), record.line().unwrap_or_default());
+        if !self.enabled(record.metadata()) || !queue().admits(site) {
             return;
         }
         let at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         let thread = std::thread::current().name().unwrap_or("native").to_owned();
-        let (level, logger) = (number(record.level()), logger(record.target()));
-        let line = Line { level, logger, text: record.args().to_string(), at, thread };
-        // What had no room is counted.
-        drop(queue().put(Note::Line(line)));
+        let (level, logger) = (number(record.level()), LOGGERS[logger(record.target())]);
+        queue().say(site, Line { level, logger, text: record.args().to_string(), at, thread });
     }
 
     fn flush(&self) {}
@@ -146,13 +238,13 @@ fn number(level: Level) -> u8 {
     }
 }
 
-/// The Python logger for a target: what the engine says is said of the endpoint itself.
-fn logger(target: &str) -> &'static str {
+/// Which of [`LOGGERS`] a target is.
+fn logger(target: &str) -> usize {
     match target.split("::").next() {
-        Some("pycrust_engine" | "_native") => "pycrust",
-        Some("pycrust_transport") => "pycrust.transport",
-        Some("pycrust_client") => "pycrust.client",
-        _ => "pycrust.iceoryx2",
+        Some("pycrust_engine" | "_native") => 0,
+        Some("pycrust_transport") => 1,
+        Some("pycrust_client") => 2,
+        _ => 3,
     }
 }
 
@@ -218,14 +310,19 @@ pub(crate) fn log_close() {
     queue().close();
 }
 
-/// Native lines of this level and above are wanted, as Python numbers levels.
+/// Native lines of these levels and above are wanted, as Python numbers levels: of `pycrust`, and of its `transport`,
+/// `client` and `iceoryx2`. Others are not even made.
 #[pyfunction]
-pub(crate) fn log_level(level: u8) {
-    log::set_max_level(match level {
+pub(crate) fn log_levels(levels: [u8; 4]) {
+    let levels = levels.map(|level| match level {
         0..10 => LevelFilter::Trace,
         10..20 => LevelFilter::Debug,
         20..30 => LevelFilter::Info,
         30..40 => LevelFilter::Warn,
         _ => LevelFilter::Error,
     });
+    for (wanted, level) in WANTED.iter().zip(levels) {
+        wanted.store(level as u8, Ordering::Relaxed);
+    }
+    log::set_max_level(levels.into_iter().max().unwrap_or(LevelFilter::Info));
 }
