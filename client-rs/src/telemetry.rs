@@ -47,17 +47,27 @@ impl Telemetry {
     /// Begins to tell of a call, and gives it the caller's trace unless it has one. Of the worker's own methods nothing is
     /// told: they are no handlers of the user's, and its statistics leave them out, too.
     #[cfg(any(feature = "tracing", feature = "metrics"))]
-    #[allow(clippy::unused_self, reason = "only instruments are kept")]
+    #[inline]
     pub(crate) fn observe(&self, call: &Beginning<'_>, trace: &mut TraceContext) -> Observed {
-        let _ = &trace;
-        if call.method.starts_with(RESERVED_PREFIX) {
+        // Of spans it is known here whether anybody listens; of a meter and a recorder it is not.
+        let hears = cfg!(any(feature = "opentelemetry", feature = "metrics")) || spans_are_heard();
+        if !hears || call.method.starts_with(RESERVED_PREFIX) {
             return Observed::default();
         }
+        self.begun(call, trace)
+    }
+
+    // Apart, so that a call that nobody listens to has none of it in its way.
+    #[cfg(any(feature = "tracing", feature = "metrics"))]
+    #[allow(clippy::unused_self, reason = "only instruments are kept")]
+    #[cold]
+    #[inline(never)]
+    fn begun(&self, call: &Beginning<'_>, trace: &mut TraceContext) -> Observed {
+        let _ = &trace;
         #[cfg(feature = "tracing")]
         let span = spans::begun(call);
         #[cfg(feature = "opentelemetry")]
         propagation::propagate(&span, trace);
-        // Of a span it is known whether somebody listens; of a meter and a recorder it is not.
         #[cfg(not(any(feature = "opentelemetry", feature = "metrics")))]
         if span.is_none() {
             return Observed::default();
@@ -81,6 +91,16 @@ impl Telemetry {
     pub(crate) fn observe(&self, _call: &Beginning<'_>, _trace: &mut TraceContext) -> Observed {
         Observed::default()
     }
+}
+
+/// Whether anybody may listen to the spans of calls.
+#[cfg(any(feature = "tracing", feature = "metrics"))]
+#[inline]
+fn spans_are_heard() -> bool {
+    #[cfg(feature = "tracing")]
+    return tracing::level_filters::LevelFilter::current() >= tracing::level_filters::LevelFilter::INFO;
+    #[cfg(not(feature = "tracing"))]
+    false
 }
 
 /// Tells of one call, until it is dropped: a call whose future is dropped ends in `CANCELLED`.
