@@ -36,8 +36,8 @@
 //! `pycrust_transport`; iceoryx2's errors do, too. A program without a logger hears nothing of it.
 //!
 //! # Features
-//! - `tracing` (default): a span `pycrust.call` for each call, under the target `pycrust_client::call`, and events of its
-//!   retries there and of the connection under `pycrust_client::connection`. It costs nothing where nobody listens.
+//! - `tracing`: a span `pycrust.call` for each call, under the target `pycrust_client::call`, and events of its retries
+//!   there and of the connection under `pycrust_client::connection`.
 //! - `opentelemetry`: the trace that the caller is in goes with the call; the span has OpenTelemetry's attributes of RPC, and
 //!   the global meter gets `rpc.client.call.duration`.
 //! - `metrics`: counters and histograms, by method, for the recorder of the `metrics` facade.
