@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -127,7 +128,8 @@ def failed(endpoint: str, call: Mapping[str, Any], code: int, error: BaseExcepti
         calls: How many calls of a batch it has ended.
     """
     for listener in listeners:
-        listener(error)
+        with contextlib.suppress(Exception):  # an exception need not be able to say what it is
+            listener(error)
     status = Code(code)
     level = logging.ERROR if status in _FAULTS else logging.INFO
     if not logs.drain.running or not logging.getLogger(logs.ROOT).isEnabledFor(level):

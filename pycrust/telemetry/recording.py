@@ -18,7 +18,7 @@ from pycrust.client import Request, Stream
 from pycrust.errors import Code, RpcError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from opentelemetry.metrics import Histogram, MeterProvider
     from opentelemetry.trace import Tracer, TracerProvider
@@ -82,7 +82,7 @@ class Recorder:
         call: CurrentCall,
         since_received_ns: int,
         current: bool,  # noqa: FBT001 - natively called
-    ) -> tuple[Span, int, str]:
+    ) -> tuple[Span, int, int, str]:
         """Begins the span of a call, in its context.
 
         Args:
@@ -95,6 +95,7 @@ class Recorder:
             What `end` takes.
         """
         received_ns = time.time_ns() - since_received_ns
+        began_ns = time.perf_counter_ns() - since_received_ns
         # Not of the context that serving began in: a call without a trace begins one.
         around = otel.Context()
         if call.traceparent is not None:
@@ -108,9 +109,9 @@ class Recorder:
             # Never detached: the context is this call's, and ends with it.
             otel.attach(trace.set_span_in_context(span, around))
             _own.set(span)
-        return span, received_ns, name
+        return span, received_ns, began_ns, name
 
-    def end(self, begun: tuple[Span, int, str], code: int, stages: tuple[int, ...]) -> None:
+    def end(self, begun: tuple[Span, int, int, str], code: int, stages: tuple[int, ...]) -> None:
         """Ends the span of a call, with its stages.
 
         Args:
@@ -118,7 +119,7 @@ class Recorder:
             code: How the call ends.
             stages: Nanoseconds that each of `STAGES` took.
         """
-        span, received_ns, name = begun
+        span, received_ns, began_ns, name = begun
         status = Code(code)
         failed = status in FAULTS
         if span.is_recording():
@@ -127,8 +128,8 @@ class Recorder:
                 span.add_event(f"pycrust.{stage}", {"pycrust.duration_ns": took_ns}, timestamp=at_ns)
                 at_ns += took_ns
         _ended(span, status, "", failed=failed)
-        took = (time.time_ns() - received_ns) / 1e9
-        self._served.record(max(0.0, took), _attributes(name, status, failed=failed))
+        took = (time.perf_counter_ns() - began_ns) / 1e9
+        self._served.record(took, _attributes(name, status, failed=failed))
 
 
 def _attributes(name: str, status: Code, *, failed: bool) -> dict[str, str]:
@@ -198,48 +199,53 @@ class _Request(Request):
 
     def __init__(self, endpoint: str, client: Client, method: str, options: dict[str, Any], *, given: bool) -> None:
         super().__init__(endpoint, client, method, options, given=given)
-        self._name = f"{endpoint}/{method}"
+        self._endpoint = endpoint
         #: Whether the caller has said what trace it belongs to.
         self._given = given
 
-    def _begun(self) -> _Call:
-        call = _Call(self.recorder, self._name)
+    def _begun(self) -> tuple[_Call, Request]:
+        """One making of the call, and what makes it: other threads may make others meanwhile."""
+        call = _Call(self.recorder, f"{self._endpoint}/{self._method}")
+        options = self._options
         if not self._given:
-            self._options = {**self._options, "traceparent": call.traceparent() or self._options["traceparent"]}
-        return call
+            options = {**options, "traceparent": call.traceparent() or options["traceparent"]}
+        return call, Request(self._endpoint, self._client, self._method, options, given=True)
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
-        with self._begun():
-            return super().call(*args, **kwargs)
+        call, request = self._begun()
+        with call:
+            return request.call(*args, **kwargs)
 
     async def acall(self, *args: Any, **kwargs: Any) -> Any:
-        with self._begun():
-            return await super().acall(*args, **kwargs)
+        call, request = self._begun()
+        with call:
+            return await request.acall(*args, **kwargs)
 
     def notify(self, *args: Any, **kwargs: Any) -> None:
-        with self._begun():
-            super().notify(*args, **kwargs)
-
-    def stream(self, *args: Any, **kwargs: Any) -> Stream:
-        call = self._begun()
-        try:
-            return _Stream(super().stream(*args, **kwargs), call)
-        except BaseException as error:
-            call.end(error)
-            raise
-
-    def exchange(self, arguments: Iterable[Any]) -> Stream:
-        call = self._begun()
-        try:
-            return _Stream(super().exchange(arguments), call)
-        except BaseException as error:
-            call.end(error)
-            raise
+        call, request = self._begun()
+        with call:
+            request.notify(*args, **kwargs)
 
     def upload(self, arguments: Iterable[Any]) -> Any:
-        # Not by way of `exchange`, whose span would end in a stream that was closed.
-        with self._begun(), Request.exchange(self, arguments) as stream:
-            return next(stream, None)
+        call, request = self._begun()
+        with call:
+            return request.upload(arguments)
+
+    def stream(self, *args: Any, **kwargs: Any) -> Stream:
+        call, request = self._begun()
+        return _streaming(call, lambda: request.stream(*args, **kwargs))
+
+    def exchange(self, arguments: Iterable[Any]) -> Stream:
+        call, request = self._begun()
+        return _streaming(call, lambda: request.exchange(arguments))
+
+
+def _streaming(call: _Call, make: Callable[[], Stream]) -> Stream:
+    try:
+        return _Stream(make(), call)
+    except BaseException as error:
+        call.end(error)
+        raise
 
 
 class _Stream(Stream):

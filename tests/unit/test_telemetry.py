@@ -229,6 +229,17 @@ def test_what_a_call_fails_with_is_in_both_spans(endpoint, client, recorded):
         while not current_call().cancelled:
             pass
 
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("I can't say")
+
+    @endpoint.register
+    def says_nothing() -> None:
+        raise Mute
+
+    with pytest.raises(RpcError):
+        client.call("says_nothing")
+    assert codes(*recorded.pair("says_nothing")) == ["UNKNOWN", "UNKNOWN"]
     with pytest.raises(RpcError):
         client.call("refuses")
     made, ran = recorded.pair("refuses")
