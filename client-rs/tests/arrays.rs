@@ -1,16 +1,13 @@
 //! Arrays that are built in place: sent once, or given back.
-#![allow(clippy::unwrap_used, reason = "a failed test panics")]
-
-mod support;
 
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::support::{Place, Worker, eventually, poll_once};
 use futures::stream;
 use pycrust_client::{Code, Error, RpcClient, TensorMut, TensorView};
-use support::{Place, Worker, eventually, poll_once};
 
 const LEN: usize = 100_000;
 

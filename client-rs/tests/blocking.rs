@@ -1,14 +1,11 @@
 //! The client without Tokio.
-#![allow(clippy::unwrap_used, reason = "a failed test panics")]
-
-mod support;
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use crate::support::{HANG, Place, Worker};
 use pycrust_client::blocking::RpcClient;
 use pycrust_client::{Arena, Code, ConnectionState, Details, Error, Retry, Spin, TensorView, WhenFull};
-use support::{HANG, Place, Worker};
 
 fn until(what: &str, condition: impl Fn() -> bool) {
     let begun = Instant::now();

@@ -1,12 +1,9 @@
 //! Calls over a real connection: values, errors, options, numbers.
-#![allow(clippy::unwrap_used, reason = "a failed test panics")]
-
-mod support;
 
 use std::time::Duration;
 
+use crate::support::{Place, eventually};
 use pycrust_client::{Code, Details, Encoding, Error, Retry, RpcClient, Spin};
-use support::{Place, eventually};
 
 #[derive(serde::Serialize)]
 struct AddArgs {

@@ -1,13 +1,10 @@
 //! Calls whose caller goes away, whose time is over, or for which there is no room.
-#![allow(clippy::unwrap_used, reason = "a failed test panics")]
-
-mod support;
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::support::{HANG, Place, Worker, eventually, poll_once};
 use pycrust_client::{Code, WhenFull};
-use support::{HANG, Place, Worker, eventually, poll_once};
 
 #[tokio::test]
 async fn a_call_dropped_before_it_was_polled_is_not_sent() {

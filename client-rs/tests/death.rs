@@ -1,19 +1,10 @@
 //! Workers that stop, die and come back under a client that stays.
-#![allow(clippy::unwrap_used, reason = "a failed test panics")]
-
-mod support;
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::support::{ENDPOINT, HANG, Place, Process, eventually, poll_once};
 use pycrust_client::{Code, ConnectionState, Error, RpcClient};
-use support::{ENDPOINT, HANG, Place, Process, eventually, poll_once};
-
-/// No test of its own: the body of [`Process`].
-#[test]
-fn worker_process() {
-    support::worker_process();
-}
 
 /// Calls until the successor answers; what the calls before that said.
 async fn until_answered(client: &RpcClient) -> Vec<Error> {

@@ -1,15 +1,12 @@
 //! Clients that go: closed or dropped, inside and outside of runtimes, many at once, and without threads.
-#![allow(clippy::unwrap_used, reason = "a failed test panics")]
-
-mod support;
 
 use std::process::Command;
 use std::time::Duration;
 
+use crate::support::{ENDPOINT, HANG, Place, eventually, poll_once};
 use pycrust_client::{Code, RpcClient};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{ClockId, Timespec, clock_gettime};
-use support::{ENDPOINT, HANG, Place, eventually, poll_once};
 use tokio::runtime::{Builder, Runtime};
 
 fn on_one_thread() -> Runtime {
@@ -130,7 +127,7 @@ fn in_a_process(test: &str) {
     let place = Place::new();
     let worker = place.worker();
     let ran = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture"])
+        .args(["--exact", &format!("endings::{test}"), "--nocapture"])
         .env(DIR, place.path())
         .output()
         .unwrap();

@@ -1,14 +1,11 @@
 //! Time limits: short ones, many at once, on every kind of runtime, and against workers that say nothing.
-#![allow(clippy::unwrap_used, reason = "a failed test panics")]
-
-mod support;
 
 use std::time::{Duration, Instant};
 
+use crate::support::{HANG, Place, Process, Silent, Worker, eventually};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use pycrust_client::{Code, Error, WhenFull};
-use support::{HANG, Place, Process, Silent, Worker, eventually};
 use tokio::runtime::{Builder, Runtime};
 
 fn on_one_thread() -> Runtime {
@@ -156,12 +153,6 @@ async fn connecting_to_a_worker_that_says_nothing_is_limited_in_every_way() {
     late(place.client().timeout(limit).connect().await.unwrap_err());
     let blocking = place.client().timeout(limit);
     late(tokio::task::spawn_blocking(|| blocking.connect_blocking().unwrap_err()).await.unwrap());
-}
-
-/// No test of its own: the body of [`Process`].
-#[test]
-fn worker_process() {
-    support::worker_process();
 }
 
 #[tokio::test]

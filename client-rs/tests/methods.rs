@@ -1,15 +1,12 @@
 //! Methods as constants: their options, and whether the worker still has what they were built against.
-#![allow(clippy::unwrap_used, reason = "a failed test panics")]
-
-mod support;
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::support::{Place, Worker, eventually};
 use futures::StreamExt;
 use pycrust_client::{Code, Error, Method, RpcClient, TensorView};
 use pycrust_protocol::header::flags;
-use support::{Place, Worker, eventually};
 
 #[derive(serde::Serialize)]
 struct AddArgs {

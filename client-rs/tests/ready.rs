@@ -1,7 +1,4 @@
 //! Calls that wait for a worker, and what is told of its connection meanwhile.
-#![allow(clippy::unwrap_used, reason = "a failed test panics")]
-
-mod support;
 
 use std::fs;
 use std::pin::pin;
@@ -9,11 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::support;
+use crate::support::{ENDPOINT, HANG, Place, eventually, poll_once};
 use futures::StreamExt;
 use pycrust_client::{Code, ConnectionState, Retry, RpcClient, TensorMut, TensorView};
 use pycrust_protocol::name::EndpointName;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
-use support::{ENDPOINT, HANG, Place, eventually, poll_once};
 
 /// Pauses short enough for many attempts to fail in a test.
 const QUICK: Retry = Retry {

@@ -1,11 +1,8 @@
 //! Records that go out as one struct and come back as another.
-#![allow(clippy::unwrap_used, reason = "a failed test panics")]
 
-mod support;
-
+use crate::support::Place;
 use bytemuck::{Pod, Zeroable};
 use pycrust_client::{DType, Element, Record, RpcClient, Tensor, TensorError, TensorView};
-use support::Place;
 
 #[derive(Debug, Clone, Copy, PartialEq, Pod, Zeroable, Record)]
 #[repr(C)]

@@ -1,15 +1,13 @@
 //! Clients on several Tokio runtimes, of both kinds, and on ones that end.
-#![allow(clippy::unwrap_used, reason = "a failed test panics")]
-
-mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::support;
+use crate::support::Place;
 use pycrust_client::{Code, RpcClient, Spin};
-use support::Place;
 use tokio::runtime::{Builder, Runtime};
 
 fn on_one_thread() -> Runtime {

@@ -1,10 +1,7 @@
 //! What a client tells of its connection, and of its worker's readiness.
-#![allow(clippy::unwrap_used, reason = "a failed test panics")]
 
-mod support;
-
+use crate::support::Place;
 use pycrust_client::{ConnectionState, StateChanges};
-use support::Place;
 
 async fn next_where(
     changes: &mut StateChanges,

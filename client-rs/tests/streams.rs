@@ -1,14 +1,11 @@
 //! Time limits of calls that stream.
-#![allow(clippy::unwrap_used, reason = "a failed test panics")]
-
-mod support;
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::support::{Place, eventually};
 use futures::StreamExt;
 use pycrust_client::{Code, Error, Streaming};
-use support::{Place, eventually};
 
 const SHORT: Duration = Duration::from_millis(20);
 

@@ -1,19 +1,16 @@
 //! Being awake before calls that are expected: they are rehearsed, nobody notices, and it ends when they do.
-#![allow(clippy::unwrap_used, reason = "a failed test panics")]
-
-mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::support::caller::Caller;
+use crate::support::rig::{Handler, Rig, config, registration};
+use crate::support::{HANG, until};
 use pycrust_engine::{Batching, Change, Config};
 use pycrust_protocol::Code;
 use pycrust_protocol::header::RequestHeader;
 use pycrust_protocol::reserved::{ClientStats, EndpointStats};
-use support::caller::Caller;
-use support::rig::{Handler, Rig, config, registration};
-use support::{HANG, until};
 
 /// How long after a call its caller says that it calls again.
 const NEXT: Duration = Duration::from_millis(5);

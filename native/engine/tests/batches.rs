@@ -1,17 +1,14 @@
 //! Calls that run many at once: how they are gathered, and that each is answered for itself.
-#![allow(clippy::unwrap_used, reason = "a failed test panics")]
-
-mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::support::rig::{Handler, Rig, config, registration};
+use crate::support::{Gate, until};
 use pycrust_engine::{Batching, Change};
 use pycrust_protocol::Code;
 use pycrust_transport::sync::Mutex;
-use support::rig::{Handler, Rig, config, registration};
-use support::{Gate, until};
 
 /// A method whose calls run in batches of at most `max_size`; what is noted of each batch is its size.
 fn batched(

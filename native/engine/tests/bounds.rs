@@ -1,21 +1,19 @@
 //! What is in the worker is bounded, and what can't be is answered; nothing is lost, nobody starves.
-#![allow(clippy::unwrap_used, reason = "a failed test panics")]
-
-mod support;
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::support;
+use crate::support::caller::{Caller, deadline};
+use crate::support::rig::{Rig, config, number};
+use crate::support::{Gate, until};
 use pycrust_engine::Config;
 use pycrust_protocol::Code;
 use pycrust_protocol::header::RequestHeader;
 use pycrust_protocol::reserved::{HEALTH, METHODS};
 use pycrust_transport::{AcceptorEvents, SendError, monotonic_ns};
-use support::caller::{Caller, deadline};
-use support::rig::{Rig, config, number};
-use support::{Gate, until};
 
 /// A rig whose `held` runs one call at a time, each until the gate opens, and counts them.
 fn with_held(config: Config) -> (Rig, Arc<Gate>, Arc<AtomicUsize>) {

@@ -1,20 +1,18 @@
 //! What callers get: answers in order, the right version, one answer each.
-#![allow(clippy::unwrap_used, reason = "a failed test panics")]
-
-mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::support;
+use crate::support::caller::flagged;
+use crate::support::rig::{Handler, Rig, config, number, register};
+use crate::support::{Gate, until};
 use pycrust_engine::{Change, Config, MethodRecording};
 use pycrust_protocol::Code;
 use pycrust_protocol::header::{RequestHeader, TraceContext, flags};
 use pycrust_protocol::report::Report;
 use pycrust_protocol::reserved::{EndpointStats, HEALTH, Health, METHODS, MethodInfo, STATS};
-use support::caller::flagged;
-use support::rig::{Handler, Rig, config, number, register};
-use support::{Gate, until};
 
 #[test]
 fn a_call_is_answered_with_its_version_and_stages() {

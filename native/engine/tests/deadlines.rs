@@ -1,19 +1,16 @@
 //! Of what is queued, the call that is due first runs first, in turns between clients; and a call that would be answered too
 //! late is refused when it comes, where its method asks for that.
-#![allow(clippy::unwrap_used, reason = "a failed test panics")]
-
-mod support;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::support::caller::{Caller, deadline};
+use crate::support::rig::{Handler, Rig, number, register, registration};
+use crate::support::{Gate, until};
 use pycrust_engine::Change;
 use pycrust_protocol::Code;
 use pycrust_protocol::header::{Common, RequestHeader, flags};
-use support::caller::{Caller, deadline};
-use support::rig::{Handler, Rig, number, register, registration};
-use support::{Gate, until};
 
 /// What ran, in order: the first byte of each call's arguments.
 type Order = Arc<Mutex<Vec<u8>>>;

@@ -1,5 +1,4 @@
 //! The engine over the real transport: shared memory, doorbells, control socket.
-#![allow(clippy::unwrap_used, reason = "a failed test panics")]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,16 +1,13 @@
 //! Clients that go and workers that stop, in every state.
-#![allow(clippy::unwrap_used, reason = "a failed test panics")]
-
-mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::support::rig::{Rig, config, number};
+use crate::support::{Gate, HANG, until};
 use pycrust_protocol::Code;
 use pycrust_protocol::reserved::{HEALTH, Health};
-use support::rig::{Rig, config, number};
-use support::{Gate, HANG, until};
 
 /// A rig whose `held` runs one call at a time, each until the gate opens, and counts them.
 fn with_held() -> (Rig, Arc<Gate>, Arc<AtomicUsize>) {

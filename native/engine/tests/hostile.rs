@@ -1,21 +1,18 @@
 //! Bytes from the other side: an answer or a count for each, never a panic or a hang.
-#![allow(clippy::unwrap_used, reason = "a failed test panics")]
-
-mod support;
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::support::caller::{Caller, flagged};
+use crate::support::link::Frame;
+use crate::support::rig::{Handler, Rig, config, registration};
+use crate::support::until;
 use proptest::prelude::*;
 use pycrust_protocol::Code;
 use pycrust_protocol::attachments::put_table;
 use pycrust_protocol::control::put_request_head;
 use pycrust_protocol::header::{Common, HEADER_LEN, RequestHeader, ResponseHeader, flags};
 use pycrust_protocol::reserved::HEALTH;
-use support::caller::{Caller, flagged};
-use support::link::Frame;
-use support::rig::{Handler, Rig, config, registration};
-use support::until;
 
 /// A sound request for `echo` with this id.
 fn request(id: u64) -> (RequestHeader, Vec<u8>) {

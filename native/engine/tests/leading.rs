@@ -1,18 +1,16 @@
 //! Who receives while others run: nothing waits for a slow handler but what must.
-#![allow(clippy::unwrap_used, reason = "a failed test panics")]
-
-mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::support;
+use crate::support::rig::{Rig, SLOW, config, number};
+use crate::support::{Gate, until};
 use pycrust_engine::Config;
 use pycrust_protocol::Code;
 use pycrust_protocol::reserved::HEALTH;
 use pycrust_transport::Link;
-use support::rig::{Rig, SLOW, config, number};
-use support::{Gate, until};
 
 /// A rig whose `held` runs until the gate opens, with the interpreter released.
 fn with_held(config: Config) -> (Rig, Arc<Gate>, Arc<AtomicUsize>) {

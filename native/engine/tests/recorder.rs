@@ -1,19 +1,17 @@
 //! What is kept of calls that ended.
-#![allow(clippy::unwrap_used, reason = "a failed test panics")]
-
-mod support;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support;
+use crate::support::caller::{deadline, flagged};
+use crate::support::rig::{Handler, Rig, config, registration};
+use crate::support::{HANG, until};
 use pycrust_engine::{Change, Channel, MethodRecording, Recording, Scrub};
 use pycrust_protocol::Code;
 use pycrust_protocol::header::{RequestHeader, flags};
 use pycrust_protocol::report::Report;
 use pycrust_protocol::reserved::{TRAFFIC, TrafficPage};
-use support::caller::{deadline, flagged};
-use support::rig::{Handler, Rig, config, registration};
-use support::{HANG, until};
 
 #[test]
 fn a_call_is_recorded_before_its_answer_is_sent() {

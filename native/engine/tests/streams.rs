@@ -1,18 +1,15 @@
 //! Calls that go on after their first frame: streams both ways, calls without a thread, newer calls for older.
-#![allow(clippy::unwrap_used, missing_docs, reason = "a failed test panics")]
-
-mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::support::rig::{Handler, Rig, TestJob, config, number, registration};
+use crate::support::{Gate, HANG, until};
 use pycrust_engine::{Argument, Config};
 use pycrust_protocol::Code;
 use pycrust_protocol::header::{Common, RequestHeader, flags};
 use pycrust_transport::sync::Mutex;
-use support::rig::{Handler, Rig, TestJob, config, number, registration};
-use support::{Gate, HANG, until};
 
 /// No item comes within this time where none may.
 const QUIET: Duration = Duration::from_millis(30);

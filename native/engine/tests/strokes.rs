@@ -1,14 +1,12 @@
 //! Calls that one thread runs one after the other: many answers, one ring, and nobody who misses it.
-#![allow(clippy::unwrap_used, reason = "a failed test panics")]
-
-mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use crate::support;
+use crate::support::rig::{Rig, number};
+use crate::support::{Gate, until};
 use pycrust_protocol::Code;
-use support::rig::{Rig, number};
-use support::{Gate, until};
 
 /// Calls that one client has in flight.
 const MANY: u64 = 48;
