@@ -169,6 +169,7 @@ class TestTrafficOfWorkersThatAreNotWell:
         out, said = recorder.process.communicate()
         assert (recorder.process.returncode, out) == (3, ""), said
         assert "pycrust record: calculator has ended: " in said
+        assert f"what was recorded until then is in {tmp_path / 'calls.jsonl.part'}" in said
         assert (tmp_path / "calls.jsonl.part").exists(), "what was written is there"
 
 

@@ -62,6 +62,7 @@ pub struct TrafficPage {
 }
 
 /// One recorded call, without what its endpoint hides.
+#[allow(clippy::struct_excessive_bools, reason = "each says something else, as the message has it")]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrafficCall {
     /// Its number among the recorded calls, from 1.

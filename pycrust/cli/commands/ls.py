@@ -70,10 +70,11 @@ def _state(name: str, own: str) -> dict[str, Any]:
     except RpcError as error:
         # One that has ended since it was listed is no live one any more.
         return {"state": "silent" if error.code is Code.DEADLINE_EXCEEDED else "gone", "reason": error.message}
-    held = health["status"] == "serving" and health["waiting_ns"] > _HELD_NS
+    waiting_ns = health.get("waiting_ns", 0)  # an older worker does not say it
+    held = health["status"] == "serving" and waiting_ns > _HELD_NS
     return {
         "state": "interpreter held" if held else health["status"],
-        "waiting_ns": health["waiting_ns"],
+        "waiting_ns": waiting_ns,
         "uptime_ns": health["uptime_ns"],
         "methods": [method["name"] for method in stats["methods"]],
         "clients": len(others(stats, own)),

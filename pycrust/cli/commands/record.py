@@ -54,10 +54,13 @@ def run(
     chosen = chosen_by(text)
     with connected(name) as client:
         traffic = reader(client, after=0 if held else None)
+        part = file.with_name(file.name + ".part")
         try:
             with Writer(file, name, text, hooked=traffic.hooked) as writer:
                 remark(f"recording {name} into {file}; Ctrl-C ends it")
                 written = _record(traffic, chosen, writer, seconds, count)
+        except CommandError as error:
+            raise CommandError(f"{error}; what was recorded until then is in {part}", error.status) from error
         except OSError as error:
             raise CommandError(f"{file} can't be written: {error.strerror or error}") from error
     if as_json:

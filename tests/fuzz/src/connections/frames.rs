@@ -9,7 +9,7 @@ use pycrust_protocol::header::{
     Common, Credit, HEADER_LEN, Header, RequestHeader, ResponseHeader, Stages, TraceContext, flags,
 };
 use pycrust_protocol::report::Report;
-use pycrust_protocol::reserved::{HEALTH, METHODS, READY, STATS};
+use pycrust_protocol::reserved::{HEALTH, METHODS, READY, STATS, TRAFFIC};
 use pycrust_protocol::tensor::{DType, TENSOR_EXTENSION, Tensor};
 use pycrust_protocol::{Code, ErrorPayload, ValidationIssue, metadata, payload};
 
@@ -236,7 +236,7 @@ impl Caller {
                 return spoil(input, (raw, draft.reports), 0..0);
             }
             7 => {
-                let method = input.pick(&[HEALTH, METHODS, STATS, READY, "pycrust.none", "nobody"]);
+                let method = input.pick(&[HEALTH, METHODS, STATS, READY, TRAFFIC, "nobody"]);
                 let id = self.new_id(input, "echo");
                 let value = value(input, &mut draft.arrays);
                 call(&mut draft, id, method, &value);
