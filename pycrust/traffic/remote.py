@@ -77,12 +77,13 @@ class RemoteTraffic:
     _skipped_before: int | None = field(default=None, repr=False)
 
     def begin(self) -> None:
-        """Finds where to begin, and what is recorded.
+        """Finds where to begin, which is no earlier than what is still held, and what is recorded.
 
         Raises:
             TrafficAnswerError: The worker's answer is none.
         """
-        self._read(self.after or 0, 0)
+        page = self._read(self.after or 0, 0)
+        self.after = max(self.after or 0, page.first - 1)
 
     def page(self) -> list[RecordedCall]:
         """The next calls, the oldest first; none if there are no new ones. `taken` goes on behind one of them.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -23,10 +24,10 @@ endpoint.serve()
 def completed(*words: str) -> list[str]:
     """What bash offers for the last word of a command line."""
     done = run(
-        _PYCRUST_COMPLETE="bash_complete", COMP_WORDS=" ".join(["pycrust", *words]), COMP_CWORD=str(len(words))
+        _PYCRUST_COMPLETE="bash_complete", COMP_WORDS=shlex.join(["pycrust", *words]), COMP_CWORD=str(len(words))
     )
     assert (done.returncode, done.stderr) == (0, "")
-    return [line.partition(",")[2] for line in done.stdout.splitlines()]
+    return [line.partition(",")[2] for line in done.stdout.splitlines() if line]
 
 
 class TestCandidates:
@@ -39,6 +40,15 @@ class TestCandidates:
         worker(WORKER)
         assert completed("types", "calc") == ["calculator"]
         assert "--lock" in completed("types", "calculator", "--")
+        assert completed("describe", "") == ["calculator"]
+
+    def test_methods_of_an_endpoint(self, worker):
+        assert completed("call", "calculator", "") == []
+        worker(WORKER)
+        assert completed("call", "calculator", "") == ["add", "subtract"]
+        assert completed("call", "calculator", "s") == ["subtract"]
+        assert completed("health", "calculator", "--ready", "a") == ["add"]
+        assert completed("call", "no endpoint", "") == []
 
 
 class TestScript:

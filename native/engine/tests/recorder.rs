@@ -273,7 +273,7 @@ fn an_answer_has_an_end_and_a_call_that_is_larger_is_told_without_its_payloads()
     for _ in 0..3 {
         caller.call("echo", &large);
     }
-    caller.call("echo", &[0; 300 << 10]);
+    caller.call("echo", &vec![0; 300 << 10]);
     let first = page(&caller, 0, 10);
     assert_eq!(first.calls.iter().map(|call| call.seq).collect::<Vec<_>>(), [1]);
     assert_eq!(first.calls[0].request.len(), large.len());
