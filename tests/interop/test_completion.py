@@ -47,7 +47,6 @@ class TestCandidates:
         worker(WORKER)
         assert completed("call", "calculator", "") == ["add", "subtract"]
         assert completed("call", "calculator", "s") == ["subtract"]
-        assert completed("health", "calculator", "--ready", "a") == ["add"]
         assert completed("call", "no endpoint", "") == []
 
 

@@ -9,7 +9,7 @@ import click
 from pycrust._extension import live_endpoints
 from pycrust.cli.asking import client_name
 from pycrust.cli.command import Status, command, json_option, remark, say, say_json
-from pycrust.cli.names import MethodName, endpoint_argument
+from pycrust.cli.names import endpoint_argument
 from pycrust.cli.values import arguments
 from pycrust.client import RpcClient
 from pycrust.errors import RpcError
@@ -23,7 +23,7 @@ _EXAMPLE = """\
 @command("health", "say whether an endpoint serves, for probes", _EXAMPLE)
 @endpoint_argument
 @click.argument("args", metavar="[JSON|@FILE|-]", required=False)
-@click.option("--ready", metavar="METHOD", type=MethodName(), help="run this handler, with the arguments given")
+@click.option("--ready", metavar="METHOD", help="run this handler, with the arguments given")
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0),
