@@ -20,6 +20,7 @@ from pycrust import (
     InvalidArgument,
     NotFound,
     RpcClient,
+    RpcEndpoint,
     RpcError,
     Unavailable,
     Unimplemented,
@@ -485,3 +486,28 @@ def test_the_question_for_a_method_s_parameters_has_the_call_s_time(make_endpoin
         with pytest.raises(DeadlineExceeded, match="no worker was ready"):
             make()
     assert asked == [0.05]
+
+
+def test_a_reply_says_which_version_answered_and_where_the_time_went():
+    endpoint = RpcEndpoint("replies", fresh=True)
+    endpoint.register("half")(lambda value: 1 / value)
+    endpoint.register("half")(lambda value: 2 / value)
+
+    @endpoint.register
+    def count(self: int):
+        yield from range(self)
+
+    with endpoint, RpcClient("replies") as client:
+        reply = client.request("half").send(4)
+        assert (reply.value, reply.version) == (0.5, 2)
+        assert list(reply.timing) == [
+            "round_trip", "transit", "queue", "interpreter", "decode", "handler", "encode", "back",
+        ]  # fmt: skip
+        assert 0 < sum(list(reply.timing.values())[1:]) <= reply.timing["round_trip"]
+        assert client.request("pycrust.health").send().version == 0
+        with pytest.raises(RpcError) as caught:
+            client.request("half").send(0)
+        assert caught.value.version == 2
+        assert caught.value.timing["round_trip"] > 0
+        items = client.request("count").stream(self=2)
+        assert (items.version, list(items), items.version) == (0, [0, 1], 1)

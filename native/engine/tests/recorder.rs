@@ -277,7 +277,13 @@ fn an_answer_has_an_end_and_a_call_that_is_larger_is_told_without_its_payloads()
     let first = page(&caller, 0, 10);
     assert_eq!(first.calls.iter().map(|call| call.seq).collect::<Vec<_>>(), [1]);
     assert_eq!(first.calls[0].request.len(), large.len());
-    let last = page(&caller, 3, 10);
+    // Of small ones there are many.
+    for _ in 0..300 {
+        caller.call("echo", &[0; 100]);
+    }
+    let many = page(&caller, 4, 1000).calls.len();
+    assert!((50..300).contains(&many), "{many} calls");
+    let last = page(&caller, 3, 1);
     let [call] = &last.calls[..] else { panic!("{} calls", last.calls.len()) };
     assert_eq!((call.request.len(), call.request_len, call.response.len()), (0, 300 << 10, 0));
     rig.finish();

@@ -9,9 +9,11 @@ use crate::recording::recorder::{Record, Recorder, Recording};
 use crate::recording::scrub::Scrubbed;
 use crate::recording::secrets::Secrets;
 
-/// Bytes of recorded calls that one answer tells, about: they are copied, and what is hidden taken out of them, on the
-/// thread that receives.
-const MAX_BYTES: usize = 256 << 10;
+/// Bytes of recorded calls after which an answer ends, about: they are copied, and what is hidden is taken out of them, on
+/// the thread that receives, where everybody's calls wait meanwhile.
+const MAX_BYTES: usize = 64 << 10;
+/// Bytes of a call that is told with its payloads: one of more than an answer's is told alone.
+const MAX_CALL: usize = 256 << 10;
 
 impl Recorder {
     /// The calls after a cursor, the oldest first.
@@ -26,7 +28,7 @@ impl Recorder {
             if cost > room && !calls.is_empty() {
                 break;
             }
-            calls.push(told(&record, &settings, cost <= MAX_BYTES));
+            calls.push(told(&record, &settings, cost <= MAX_CALL));
             room = room.saturating_sub(cost);
         }
         TrafficPage {
