@@ -283,7 +283,7 @@ impl Seen {
             last_ns: 0,
             latency: histogram(),
             service: histogram(),
-            stages: std::array::from_fn(|_| histogram()),
+            stages: [(); STAGES.len()].map(|()| histogram()),
         }
     }
 
