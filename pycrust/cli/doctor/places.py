@@ -10,7 +10,7 @@ import socket
 import stat
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pycrust._extension import decode, live_endpoints, runtime_dirs
 from pycrust.cli.doctor.finding import Finding
@@ -221,8 +221,11 @@ def _read_owner(lock: int) -> dict[str, Any] | None:
         owner = decode(os.pread(lock, _LOCK_LEN, 0))
     except (OSError, ValueError):
         return None
-    known = isinstance(owner, dict) and {"endpoint", "pid", "generation"} <= owner.keys()  # pyright: ignore[reportUnknownMemberType] - any file may be there
-    return owner if known else None  # pyright: ignore[reportUnknownVariableType] - as above
+    kinds = {"endpoint": str, "pid": int, "generation": int}
+    if not isinstance(owner, dict):
+        return None
+    said = cast("dict[str, Any]", owner)
+    return said if all(isinstance(said.get(key), kind) for key, kind in kinds.items()) else None
 
 
 def _is_dead(path: Path) -> bool:
