@@ -44,6 +44,47 @@ def hold(fd: int) -> int:
 
 endpoint.serve()
 """
+#: A living worker and a killed one, seen before and after the doctor has looked, and has mended.
+SCENE = """
+import json, os, subprocess, sys
+from pathlib import Path
+from pycrust import RpcClient
+
+here = Path(sys.argv[1])
+
+def started(name):
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    program = subprocess.Popen([sys.executable, here / name], **pipes)
+    while program.stdout.readline() != "ready\\n":
+        pass
+    return program
+
+def files():
+    roots = [Path("/dev/shm"), Path(os.environ["PYCRUST_RUNTIME_DIR"])]
+    return {str(path): path.lstat().st_ino for root in roots for path in root.rglob("*")}
+
+def doctor(*more):
+    done = subprocess.run([sys.executable, "-m", "pycrust", "doctor", "--json", *more], stdout=subprocess.PIPE)
+    return {**json.loads(done.stdout), "status": done.returncode}
+
+living, dead = started("living.py"), started("killed.py")
+client, other = RpcClient("ailing"), RpcClient("killed")
+answers = [client.call("add", 1, 2), other.call("add", 1, 2)]
+other.close()
+dead.kill()
+dead.wait()
+before = files()
+first = doctor("ailing")
+looked = files()
+second = doctor("ailing", "--fix")
+mended = files()
+answers.append(client.call("add", 3, 4))
+client.close()
+living.stdin.close()
+living.wait()
+print(json.dumps({"pid": dead.pid, "first": first, "second": second, "before": before, "looked": looked,
+                  "mended": mended, "answers": answers}))
+"""
 ISOLATED = ("unshare", "--map-root-user", "--mount", "sh", "-c")
 
 
@@ -348,41 +389,33 @@ class TestWorkers:
 
 
 class TestLeftovers:
-    def test_what_a_killed_worker_left_is_found_and_removed_and_nothing_else(self, worker, runtime_dir):
-        worker(SERVED)
-        dead = worker(SERVED.replace("ailing", "killed"))
-        with RpcClient("killed") as client:
-            client.call("add", 1, 2)
-        dead.send(signal.SIGKILL)
-        dead.process.wait()
-        before = shared_memory(runtime_dir)
-        told = doctor()
-        assert told.status == 1
-        stale = told.of("stale-name")
-        assert stale["subject"] == str(runtime_dir / "killed.lock")
-        assert f"by pid {dead.pid}, which is gone" in stale["what"]
-        lives = {f"/dev/shm/{name}" for name in before if "/" not in name}
-        memory = {one["subject"] for one in told.findings if one["kind"] == "stale-memory"} & lives
-        assert len(lives) == 2
-        assert len(memory) == 1
-        assert shared_memory(runtime_dir) == before, "looking removes nothing"
-        assert (runtime_dir / "killed.lock").exists()
-        kept = {path: path.lstat() for path in [*runtime_dir.iterdir()] if path.name.startswith("ailing")}
-        with RpcClient("ailing") as client:
-            client.call("add", 1, 2)
-            fixed = doctor("--fix")
-            assert client.call("add", 1, 2) == 3
-        assert {one["subject"] for one in fixed.removed} >= {str(runtime_dir / "killed.lock"), *memory}
-        assert fixed.kinds() & {"stale-name", "stale-socket"} == set()
-        (living,) = lives - memory
-        left = shared_memory(runtime_dir)
-        assert not any(Path(path).exists() for path in memory)
-        assert {name for name in left if "/" not in name} == {Path(living).name}
-        assert kept
-        for path, status in kept.items():
-            assert (path.lstat().st_ino, path.lstat().st_mode) == (status.st_ino, status.st_mode)
-        with RpcClient("ailing") as client:
-            assert client.call("add", 3, 4) == 7
+    def test_what_a_killed_worker_left_is_found_and_removed_and_nothing_else(self, start, runtime_dir, tmp_path):
+        """With a /dev/shm of its own: whoever else of this user looks removes what is left, too."""
+        (tmp_path / "living.py").write_text(f"{SERVED}\nprint('ready', flush=True)\nsys.stdin.read()")
+        killed = SERVED.replace("ailing", "killed")
+        (tmp_path / "killed.py").write_text(f"{killed}\nprint('ready', flush=True)\nsys.stdin.read()")
+        (tmp_path / "scene.py").write_text(SCENE)
+        inside = isolated("mount -t tmpfs -o size=1g tmpfs /dev/shm")
+        told = json.loads(
+            start(*inside, sys.executable, tmp_path / "scene.py", tmp_path, env=environment()).finish()
+        )
+        assert (told["first"]["status"], told["answers"]) == (1, [3, 3, 7])
+        stale = {one["subject"]: one for one in told["first"]["findings"] if one["removable"]}
+        lock = str(runtime_dir / "killed.lock")
+        assert f"by pid {told['pid']}, which is gone" in stale[lock]["what"]
+        (memory,) = [one for one in stale.values() if one["kind"] == "stale-memory"]
+        assert f"of killed, served by pid {told['pid']}" in memory["what"]
+        # Looking has removed nothing, and mending only that.
+        before, looked, mended = (told[key] for key in ("before", "looked", "mended"))
+        assert before == looked
+        gone = {path for path in before if path in stale or path.startswith(f"{memory['subject']}/")}
+        assert set(before) - set(mended) == gone
+        assert {one["subject"] for one in told["second"]["removed"]} == set(stale)
+        assert not any(one["removable"] for one in told["second"]["findings"])
+        for path, inode in mended.items():
+            assert before[path] == inode
+        assert any(path.endswith("/ailing.lock") for path in mended)
+        assert any(path.startswith("/dev/shm/") for path in mended)
 
     def test_sockets_at_which_nobody_listens(self, ailing, runtime_dir):
         dead, living = runtime_dir / "0123456789abcdef.sock", runtime_dir / "fedcba9876543210.sock"

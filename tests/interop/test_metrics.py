@@ -293,8 +293,8 @@ class TestItsLife:
             assert url is not None
             assert f"metrics at {url}" in line
             assert url.startswith("http://127.0.0.1:")
-            assert self.threads() == ["pycrust-metrics"]
             assert get(url)[0] == 200
+            assert self.threads() == ["pycrust-metrics"]
             endpoint.serve()  # as it is
             with pytest.raises(ValueError, match="serves already, with metrics='127.0.0.1:0'"):
                 endpoint.serve(metrics=1)
@@ -351,6 +351,8 @@ class TestItsLife:
         assert Path(f"/proc/{child}").exists()
         with pytest.raises(ConnectionRefusedError):
             get(url)
+        # Who was killed has left what the next look removes.
+        assert run("ls").returncode == 0
 
     def test_it_goes_with_the_name_to_who_takes_it_over(self, metered, start):
         _, url = metered
