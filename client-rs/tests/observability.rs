@@ -234,6 +234,12 @@ async fn a_stream_is_one_span_to_its_end() {
     let [left] = &calls("streams", "drip")[..] else { panic!("one span of one stream") };
     assert_eq!(left.fields["code"], "CANCELLED");
 
+    // An item that is no text ends it.
+    let misread = client.request("count").stream::<_, String>(&(3_u32,)).next().await;
+    assert_eq!(misread.unwrap().unwrap_err().code(), Code::Internal);
+    let [_, misread] = &calls("streams", "count")[..] else { panic!("two spans of two streams") };
+    assert_eq!(misread.fields["code"], "INTERNAL");
+
     let arguments = futures::stream::iter([1_i64, 2, 3]);
     let sum = client.request("exchange").exchange::<_, i64>(arguments).collect::<Vec<_>>().await;
     assert_eq!(sum.into_iter().map(Result::unwrap).collect::<Vec<_>>(), [6]);
@@ -574,6 +580,30 @@ async fn layers_of_tower_fit() {
     assert_eq!(quick.oneshot(()).await.unwrap_err().code(), Code::DeadlineExceeded);
     let unfit = client.service::<()>("").oneshot(()).await.unwrap_err();
     assert_eq!(unfit.code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn a_service_that_waits_is_ready_once_there_is_a_worker() {
+    let place = Place::new();
+    let client = place.client().wait_for_ready(true).connect_lazy();
+    let mut service = client.service::<i64>("add");
+    let mut waits = Box::pin(ready(&mut service));
+    assert!(support::poll_once(waits.as_mut()).is_pending());
+    let starts = async {
+        eventually("an attempt to connect", || {
+            matches!(client.state(), pycrust_client::ConnectionState::Disconnected { reason } if !reason.is_empty())
+        })
+        .await;
+        place.worker()
+    };
+    let (ready, worker) = tokio::join!(waits, starts);
+    ready.unwrap();
+    assert_eq!(service.call((1, 2)).await.unwrap(), 3);
+    client.close().await;
+    // What was closed is not ready any more, and says so.
+    let closed = std::future::poll_fn(|cx| Service::<()>::poll_ready(&mut service, cx)).await.unwrap_err();
+    assert_eq!(closed.code(), Code::Cancelled);
+    drop(worker);
 }
 
 /// Makes calls again that certainly did not run.

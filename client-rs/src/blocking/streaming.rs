@@ -60,8 +60,8 @@ impl<R> Iterator for Streaming<'_, R> {
         let Self { items, thread, .. } = self;
         let item = thread.block_within(|cx| (items.poll(cx), items.limit_ns()))?;
         let value = item.and_then(|item| (self.decode)(&self.items.method, item));
-        if value.is_err() {
-            self.items.end();
+        if let Err(error) = &value {
+            self.items.fail(error);
         }
         Some(value)
     }

@@ -115,8 +115,13 @@ impl<'u> Items<'u> {
         None
     }
 
-    /// Cancels the call, if it has not ended.
-    pub(crate) fn end(&mut self) {
+    /// Cancels the call, if it has not ended, since an item can't be read.
+    pub(crate) fn fail(&mut self, error: &Error) {
+        match &mut self.state {
+            State::Open(open) | State::First(open, _) => open.observed.failed(error),
+            State::Single(finished) => finished.observed.failed(error),
+            State::New(_) | State::Opening(_) | State::Ended => {}
+        }
         self.state = State::Ended;
     }
 }

@@ -71,8 +71,8 @@ impl<R> Streaming<R> {
         loop {
             if let Poll::Ready(item) = self.items.poll(cx) {
                 let value = item.map(|item| item.and_then(|item| (self.decode)(&self.items.method, item)));
-                if matches!(value, Some(Err(_))) {
-                    self.items.end();
+                if let Some(Err(error)) = &value {
+                    self.items.fail(error);
                 }
                 return Poll::Ready(value);
             }
