@@ -298,7 +298,7 @@ async fn losses_and_retries_are_events() {
     assert_eq!(lost.target, "pycrust_client::connection");
     let again = again();
     let first = &again[0];
-    assert_eq!((first.target.as_str(), first.level), ("pycrust_client::call", Level::INFO));
+    assert_eq!((first.target.as_str(), first.level), ("pycrust_client::call", Level::DEBUG));
     assert_eq!((first.fields["code"].as_str(), first.fields["attempt"].as_str()), ("UNAVAILABLE", "2"));
     assert_eq!(first.parent.as_deref(), Some("pycrust.call"));
     let [span] = &calls("retries", "delay")[..] else { panic!("one span of all attempts") };

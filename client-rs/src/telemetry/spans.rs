@@ -78,7 +78,7 @@ pub(super) fn ended(span: &Span, code: Code, version: u32, message: &str) {
 
 /// The call is made again.
 pub(super) fn again(span: &Span, error: &Error, pause: Duration, attempt: u32) {
-    tracing::info!(
+    tracing::debug!(
         target: "pycrust_client::call",
         parent: span,
         attempt,
