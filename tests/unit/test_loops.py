@@ -10,8 +10,10 @@ import sys
 import textwrap
 import threading
 from collections.abc import AsyncIterator
+from typing import Annotated
 
 import pytest
+from pydantic import AfterValidator, BaseModel
 
 from pycrust import RpcClient, Unknown
 from pycrust.errors import Cancelled
@@ -254,6 +256,34 @@ def test_true_cancellation_stays_cancelled(endpoint):
         assert endpoint.interrupt(endpoint.running()[0])
         wait_until(lambda: outcome, "its end")
         assert isinstance(outcome[0][1], Cancelled)
+
+
+def test_running_calls_are_told_while_a_validator_waits(endpoint):
+    """Whoever asks holds the interpreter, which whoever waits may need."""
+    entered, go_on = threading.Event(), threading.Event()
+
+    def wait(value: int) -> int:
+        entered.set()
+        assert go_on.wait(60)
+        return value
+
+    class Slow(BaseModel):
+        value: Annotated[int, AfterValidator(wait)]
+
+    @endpoint.register(request_model=Slow)
+    async def slow(value: int) -> int:
+        await asyncio.sleep(0)
+        return value
+
+    outcome: list = []
+    with endpoint, RpcClient(endpoint.name) as client:
+        client._client.start("slow", [7], {"timeout": 60.0}, lambda *result: outcome.append(result))
+        assert entered.wait(60)
+        for _ in range(100):
+            endpoint.running()
+        go_on.set()
+        wait_until(lambda: outcome, "the answer")
+    assert outcome == [(7, None)]
 
 
 @pytest.mark.parametrize("ending", ["raise SystemExit(3)", "raise KeyboardInterrupt", "loop.stop()"])

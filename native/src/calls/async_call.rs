@@ -157,27 +157,27 @@ impl AsyncCall {
         };
         let span = untold.and_then(|untold| untold.begin(py, true));
         *self.span.lock().unwrap_or_else(PoisonError::into_inner) = span;
-        let begun = {
-            let mut held = self.lock();
-            let Some(job) = held.as_mut() else { return Err(answered()) };
-            let handler = job.handler().clone_ref(py);
-            let handler = handler.get();
-            let begun = match handler.misfit(job.streams()) {
-                Some(reason) => Err(errors::precondition(py, reason)),
-                None => decode::decode_with(py, job.payload(), job.attachments())
-                    .map_err(PyErr::from)
-                    .and_then(|given| {
-                        let items = job.uploads().then_some(items);
-                        handler.bind(&given, items)
-                    }),
-            };
-            self.leave_if_forked(py, begun.as_ref().err());
-            job.decoded();
-            if handler.kind() == Kind::AsyncGenerator {
-                job.begin_stream();
-            }
-            begun.map(|bound| handler.call(&bound))
+        // Taken out while what the user wrote runs: a validator may let the interpreter go, and whoever asks for this call's
+        // context meanwhile would wait for the lock with it.
+        let Some(mut job) = self.lock().take() else { return Err(answered()) };
+        let handler = job.handler().clone_ref(py);
+        let handler = handler.get();
+        let bound = match handler.misfit(job.streams()) {
+            Some(reason) => Err(errors::precondition(py, reason)),
+            None => decode::decode_with(py, job.payload(), job.attachments()).map_err(PyErr::from).and_then(
+                |given| {
+                    let items = job.uploads().then_some(items);
+                    handler.bind(&given, items)
+                },
+            ),
         };
+        self.leave_if_forked(py, bound.as_ref().err());
+        job.decoded();
+        if handler.kind() == Kind::AsyncGenerator {
+            job.begin_stream();
+        }
+        *self.lock() = Some(job);
+        let begun = bound.map(|bound| handler.call(&bound));
         self.leave_if_forked(py, begun.as_ref().ok().and_then(|called| called.as_ref().err()));
         let mut out = Vec::new();
         let Some(failing) = self.failing() else { return Err(answered()) };

@@ -205,10 +205,6 @@ impl Link for MemoryLink {
         false
     }
 
-    fn send(&self, header: &[u8; HEADER_LEN], parts: &[&[u8]]) -> Result<(), SendError> {
-        self.send_with(header, parts, &mut Vec::new())
-    }
-
     fn ring(&self) {
         self.rings.fetch_add(1, Ordering::SeqCst);
         let _responses = self.responses.lock().unwrap();

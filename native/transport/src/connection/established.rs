@@ -276,10 +276,6 @@ impl Link for Connection {
         large
     }
 
-    fn send(&self, header: &[u8; HEADER_LEN], parts: &[&[u8]]) -> Result<(), SendError> {
-        self.send_with(header, parts, &mut Vec::new())
-    }
-
     fn publish(
         &self,
         header: &[u8; HEADER_LEN],

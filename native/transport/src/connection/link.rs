@@ -62,7 +62,9 @@ pub trait Link: Send + Sync + 'static {
     /// # Errors
     /// [`SendError::Full`] asks the caller to wait for the [`doorbell`](Self::doorbell) and to try again;
     /// after any other the frame can't be sent.
-    fn send(&self, header: &[u8; HEADER_LEN], parts: &[&[u8]]) -> Result<(), SendError>;
+    fn send(&self, header: &[u8; HEADER_LEN], parts: &[&[u8]]) -> Result<(), SendError> {
+        self.send_with(header, parts, &mut Vec::new())
+    }
 
     /// Publishes one frame with attachments, behind `parts` and the table that describes them; the header
     /// counts them. Attachments that were built in this link's memory are sent where they are, if all pieces of

@@ -135,7 +135,12 @@ impl Link for MemoryLink {
         Ok(frames.len())
     }
 
-    fn send(&self, header: &[u8; HEADER_LEN], parts: &[&[u8]]) -> Result<(), SendError> {
+    fn publish(
+        &self,
+        header: &[u8; HEADER_LEN],
+        parts: &[&[u8]],
+        attachments: &mut Vec<Attachment>,
+    ) -> Result<(), SendError> {
         if !self.is_open() {
             return Err(SendError::Gone);
         }
@@ -146,17 +151,6 @@ impl Link for MemoryLink {
         }
         let mut header = *header;
         header[24..32].copy_from_slice(&monotonic_ns().to_le_bytes());
-        responses.push_back((header, parts.concat()));
-        self.answered.notify_one();
-        Ok(())
-    }
-
-    fn send_with(
-        &self,
-        header: &[u8; HEADER_LEN],
-        parts: &[&[u8]],
-        attachments: &mut Vec<Attachment>,
-    ) -> Result<(), SendError> {
         let mut sample = parts.concat();
         if !attachments.is_empty() {
             let lens = attachments.iter().map(Attachment::len);
@@ -168,7 +162,14 @@ impl Link for MemoryLink {
                 attachment.write(&mut sample[range]);
             }
         }
-        self.send(header, &[&sample]).map(|()| attachments.clear())
+        responses.push_back((header, sample));
+        attachments.clear();
+        Ok(())
+    }
+
+    fn ring(&self) {
+        let _responses = locked(&self.responses);
+        self.answered.notify_all();
     }
 
     fn sends_at_once(&self, _len: usize) -> bool {
