@@ -34,7 +34,7 @@ def test_what_a_worker_tells():
     [
         ({"status": 17}, "calls.0.status"),
         ({"seq": -1}, "calls.0.seq"),
-        ({"ended_unix_ns": 1 << 63}, "calls.0.ended_unix_ns"),
+        ({"ended_unix_ns": 1 << 68}, "calls.0.ended_unix_ns"),
         ({"method": b"\xff"}, "calls.0.method"),
         ({"method": "x" * 1025}, "calls.0.method"),
         ({"request": "not base64!"}, "calls.0.request"),
