@@ -426,10 +426,12 @@ class TestLeftovers:
             listening.listen()
             left.close()
             told = doctor()
-            assert {one["subject"] for one in told.findings if one["kind"] == "stale-socket"} == {str(dead)}
+            stale = {one["subject"] for one in told.findings if one["kind"] == "stale-socket"}
+            assert stale == {str(dead)}
             fixed = doctor("--fix")
             assert (dead.exists(), living.exists()) == (False, True)
-            assert [one["subject"] for one in fixed.removed] == [str(dead)]
+            own = [one["subject"] for one in fixed.removed if one["subject"].startswith(str(runtime_dir))]
+            assert own == [str(dead)]
         living.unlink()
         assert doctor("ailing").kinds("ailing") == set()
 
@@ -451,9 +453,9 @@ class TestLeftovers:
         finally:
             unknown.unlink()
 
-    def test_fix_without_anything_to_fix(self, ailing):
+    def test_fix_without_anything_to_fix(self, ailing, runtime_dir):
         told = doctor("--fix")
-        assert told.removed == []
+        assert not any(one["subject"].startswith(str(runtime_dir)) for one in told.removed)
         with RpcClient("ailing") as client:
             assert client.call("add", 1, 1) == 2
 
