@@ -101,18 +101,18 @@ impl Times {
     }
 }
 
-/// Waits for the next tick, and says when it was due.
+/// Waits for the next tick, and says how late it came.
 trait Clock {
-    fn tick(&mut self) -> Instant;
+    fn tick(&mut self) -> Duration;
 }
 
 /// The client's pacer: it is awake in time, and the worker with it.
 struct Paced<'a>(&'a Runtime, Pacer);
 
 impl Clock for Paced<'_> {
-    fn tick(&mut self) -> Instant {
+    fn tick(&mut self) -> Duration {
         self.0.block_on(self.1.tick());
-        Instant::now() - self.1.lateness()
+        self.1.lateness()
     }
 }
 
@@ -123,14 +123,14 @@ struct Asleep {
 }
 
 impl Clock for Asleep {
-    fn tick(&mut self) -> Instant {
+    fn tick(&mut self) -> Duration {
         let now = Instant::now();
         while self.due + self.period < now {
             self.due += self.period;
         }
         self.due += self.period;
         std::thread::sleep(self.due.saturating_duration_since(now));
-        self.due
+        self.due.elapsed()
     }
 }
 
@@ -143,7 +143,8 @@ fn paced(
     mut tick: impl FnMut(u64, &mut Times) -> Result<()>,
 ) -> Result<()> {
     for _ in 0..ticks {
-        let next = clock.tick() + period;
+        let late = clock.tick();
+        let next = Instant::now() + period.saturating_sub(late);
         tick(times.ticks, times)?;
         times.ticks += 1;
         let now = Instant::now();

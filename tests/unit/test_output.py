@@ -118,9 +118,12 @@ def test_what_was_watched_is_put_back(endpoint):
 
 
 def test_running_calls_are_listed_and_interrupted(endpoint):
+    begun: list[str] = []
+
     @endpoint.register
     def spin(cleaned: bool = True):
         try:
+            begun.append("spin")
             while True:
                 pass
         finally:
@@ -128,6 +131,7 @@ def test_running_calls_are_listed_and_interrupted(endpoint):
 
     @endpoint.register
     async def rest():
+        begun.append("rest")
         await asyncio.sleep(3600)
 
     endpoint.serve()
@@ -136,6 +140,9 @@ def test_running_calls_are_listed_and_interrupted(endpoint):
             done = []
             pending = client._client.start(method, None, {}, lambda *outcome, done=done: done.append(outcome))
             wait_until(lambda method=method: [c.method for c in endpoint.running()] == [method], "the call to run")
+            # A call is listed before its handler's first line: interrupted there, it would have nothing to clean up.
+            wait_until(lambda method=method: begun[-1:] == [method], "its handler to begin")
+            begun.clear()
             running = endpoint.running()[0]
             assert (running.method, running.version, running.client) == (method, 1, "me")
             assert repr(running).startswith(f"<running {method} v1 for me")

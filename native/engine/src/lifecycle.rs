@@ -44,8 +44,7 @@ impl<H: Send + Sync + 'static, L: Link> Engine<H, L> {
             self.stop(Duration::ZERO);
             return Err(error);
         }
-        // One to lead and one in reserve: a thread that is made later may have to wait for the
-        // interpreter, which the call that it is needed for may hold.
+        // One to lead and one in reserve: making a thread takes longer than a short call.
         self.hire(2, life);
         Ok(())
     }

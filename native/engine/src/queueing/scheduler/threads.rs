@@ -81,8 +81,7 @@ impl<H: Send + Sync + 'static, L: Link> Scheduler<H, L> {
     }
 
     /// Leaves the lead to whoever waits. Answers how many threads must be made, so that one takes it
-    /// and another one is ready for the next time: a thread that is made while a handler holds the
-    /// interpreter may have to wait for that before it can do anything.
+    /// and another one is ready for the next time.
     pub(crate) fn promote(&mut self) -> usize {
         self.lead = Lead::Vacant;
         let room = (self.thread_limit + self.lent).saturating_sub(self.members.len());
