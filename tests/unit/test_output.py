@@ -140,7 +140,7 @@ def test_running_calls_are_listed_and_interrupted(endpoint):
             done = []
             pending = client._client.start(method, None, {}, lambda *outcome, done=done: done.append(outcome))
             wait_until(lambda method=method: [c.method for c in endpoint.running()] == [method], "the call to run")
-            # A call is listed before its handler's first line: interrupted there, it would have nothing to clean up.
+            # It is listed before its handler's first line: interrupted there, it would have nothing to clean up.
             wait_until(lambda method=method: begun[-1:] == [method], "its handler to begin")
             begun.clear()
             running = endpoint.running()[0]
