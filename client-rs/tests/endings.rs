@@ -87,6 +87,9 @@ fn work() -> [i64; 2] {
     [ClockId::ThreadCPUTime, ClockId::ProcessCPUTime].map(|clock| nanoseconds(clock_gettime(clock)))
 }
 
+/// Descriptors that threads of the process's own may open for themselves, once.
+const FEW: usize = 8;
+
 /// Descriptors of this process.
 fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
@@ -110,7 +113,8 @@ fn process_that_drops() {
     }
     drop((outside, blocking));
     let here = work()[0] - before[0];
-    waiting.block_on(eventually("the ends", || descriptors() <= held));
+    // Each client has several; a few of the process's own threads may have come since it was looked.
+    waiting.block_on(eventually("the ends", || descriptors() <= held + FEW));
     let elsewhere = work()[1] - before[1] - here;
     // Each takes milliseconds to take down, of which whoever drops it does some hundredths.
     assert!(here < elsewhere / 2, "{here} ns of work here, {elsewhere} ns elsewhere");
