@@ -244,6 +244,8 @@ async fn what_is_built_for_a_call_that_never_found_a_worker_stays() {
     let mut image: TensorMut<u8> = client.allocate(&[100_000]).await.unwrap();
     image.as_mut_slice().fill(9);
     stopped(worker).await;
+    // Sent on a connection whose end was not seen yet, it would go along.
+    eventually("its end", || matches!(client.state(), ConnectionState::Disconnected { .. })).await;
     client.call::<_, ()>("echo", &(&image,)).await.unwrap_err();
     let _worker = place.worker();
     let (seen,): (TensorView,) = client.call("echo", &(&image,)).await.unwrap();
