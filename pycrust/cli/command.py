@@ -84,6 +84,22 @@ def json_option(what: str = "write the answer as JSON") -> Callable[[Callable[..
     return click.option("--json", "as_json", is_flag=True, help=what)
 
 
+def seconds_option(
+    name: str, default: float, what: str, least: float = 0.0
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """An option that is a time in seconds and has a default.
+
+    Args:
+        name: With its dashes.
+        default: Seconds.
+        what: What it is, for `--help`.
+        least: The least that it may be.
+    """
+    return click.option(
+        name, type=click.FloatRange(min=least), metavar="SECONDS", default=default, show_default=True, help=what
+    )
+
+
 def color() -> bool | None:
     """Whether to write colours: never with `NO_COLOR`, otherwise where a terminal is written to (`None`)."""
     return False if os.environ.get("NO_COLOR") else None

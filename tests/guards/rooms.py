@@ -84,7 +84,7 @@ ROOMS = {
             "strsim",
         },
         std=VALUES | {"panic", "process::id", "sync", "thread", "time"},
-        headers={"answering/deliver.rs", "running/job.rs"},
+        headers={"answering/deliver.rs", "running/job.rs", "running/job/ending.rs"},
         bytes={"recording/items.rs", "recording/scrub.rs"},
     ),
     "native": Room(

@@ -135,6 +135,22 @@ def held_interpreter(worker: Callable[..., Program], path: Path) -> Iterator[Pro
 
 
 @contextmanager
+def draining_worker(worker: Callable[..., Program]) -> Iterator[Program]:
+    """A calculator that stops, and waits for a call that hangs; killed at the end."""
+    program = worker(
+        CALCULATOR + "import signal\nsignal.signal(signal.SIGUSR1, lambda *_: endpoint.stop(grace=60))\n"
+    )
+    with RpcClient("calculator", client_name="hanging") as client:
+        client.request("hang").notify()
+        stats = client.request("pycrust.stats")
+        wait_until(lambda: sum(one["in_flight"] for one in stats.call()["methods"]) == 1, "the call to hang")
+        program.send(signal.SIGUSR1)
+        wait_until(lambda: client.call("pycrust.health")["status"] == "stopping", "the worker to drain")
+        yield program
+        kill(program)
+
+
+@contextmanager
 def hanging_handler(worker: Callable[..., Program]) -> Iterator[Program]:
     """A calculator with a call that hangs in its handler."""
     program = worker(CALCULATOR)

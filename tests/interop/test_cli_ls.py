@@ -8,8 +8,15 @@ import signal
 import pytest
 
 from pycrust import RpcClient
-from tests.conftest import wait_until
-from tests.interop.command_line import CALCULATOR, answer, hanging_handler, held_interpreter, kill, run
+from tests.interop.command_line import (
+    CALCULATOR,
+    answer,
+    draining_worker,
+    hanging_handler,
+    held_interpreter,
+    kill,
+    run,
+)
 
 OTHER = "from pycrust import RpcEndpoint\nother = RpcEndpoint('other')\nother.serve()\n"
 
@@ -70,16 +77,8 @@ def test_a_process_that_is_stopped_holds_up_nobody(worker):
 
 
 def test_one_that_drains(worker):
-    program = worker(
-        CALCULATOR + "import signal\nsignal.signal(signal.SIGUSR1, lambda *_: endpoint.stop(grace=60))\n"
-    )
-    with RpcClient("calculator") as client:
-        client.request("hang").notify()
-        stats = client.request("pycrust.stats")
-        wait_until(lambda: sum(one["in_flight"] for one in stats.call()["methods"]) == 1, "the call to hang")
-        program.send(signal.SIGUSR1)
-        wait_until(lambda: client.call("pycrust.health")["status"] == "stopping", "the worker to drain")
-        kill(program)
+    with draining_worker(worker):
+        assert listed()["calculator"]["state"] == "stopping"
 
 
 @pytest.mark.parametrize("everything", [False, True])

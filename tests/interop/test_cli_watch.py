@@ -8,11 +8,12 @@ import signal
 import pytest
 
 from pycrust import RpcClient
-from tests.conftest import ROOT, wait_until
+from tests.conftest import ROOT
 from tests.interop.command_line import (
     CALCULATOR,
     PYCRUST,
     answer,
+    draining_worker,
     environment,
     hanging_handler,
     held_interpreter,
@@ -120,17 +121,10 @@ class TestHealth:
             assert (done.returncode, "add fails with DEADLINE_EXCEEDED" in done.stderr) == (1, True)
 
     def test_one_that_drains(self, worker):
-        program = worker(
-            CALCULATOR + "import signal\nsignal.signal(signal.SIGUSR1, lambda *_: endpoint.stop(grace=60))\n"
-        )
-        with RpcClient("calculator") as client:
-            client.request("hang").notify()
-            stats = client.request("pycrust.stats")
-            wait_until(lambda: sum(one["in_flight"] for one in stats.call()["methods"]) == 1, "the call to hang")
-            program.send(signal.SIGUSR1)
-            wait_until(lambda: client.call("pycrust.health")["status"] == "stopping", "the worker to drain")
-            assert run("health", "calculator").returncode in {1, 3}
-            kill(program)
+        with draining_worker(worker):
+            done = run("health", "calculator")
+        assert done.returncode == 1
+        assert "stopping" in done.stderr
 
     def test_one_that_is_stopped(self, worker):
         program = worker(CALCULATOR)

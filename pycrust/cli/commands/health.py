@@ -8,7 +8,7 @@ import click
 
 from pycrust._extension import live_endpoints
 from pycrust.cli.asking import client_name
-from pycrust.cli.command import Status, command, json_option, remark, say, say_json
+from pycrust.cli.command import Status, command, json_option, remark, say, say_json, seconds_option
 from pycrust.cli.names import endpoint_argument
 from pycrust.cli.values import arguments
 from pycrust.client import RpcClient
@@ -24,14 +24,7 @@ _EXAMPLE = """\
 @endpoint_argument
 @click.argument("args", metavar="[JSON|@FILE|-]", required=False)
 @click.option("--ready", metavar="METHOD", help="run this handler, with the arguments given")
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0),
-    metavar="SECONDS",
-    default=1.0,
-    show_default=True,
-    help="the time that the worker has, for each question",
-)
+@seconds_option("--timeout", 1.0, "the time that the worker has, for each question")
 @json_option()
 def run(name: str, args: str | None, ready: str | None, timeout: float, *, as_json: bool) -> Status:
     """Ends with 0 if the endpoint serves, and says why not otherwise.

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from pycrust.cli.asking import connected
-from pycrust.cli.command import CommandError, Status, command, json_option, say, say_json
+from pycrust.cli.command import CommandError, Status, command, json_option, say, say_json, seconds_option
 from pycrust.cli.names import endpoint_argument
 from pycrust.cli.recorded import chosen_by
 from pycrust.traffic.traffic import Traffic
@@ -38,14 +38,7 @@ _EXAMPLE = """\
     show_default=True,
     help="with --timing recorded: how many times as fast",
 )
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0),
-    metavar="SECONDS",
-    default=30.0,
-    show_default=True,
-    help="the time of each call",
-)
+@seconds_option("--timeout", 30.0, "the time of each call")
 @click.option("--rtol", type=click.FloatRange(min=0), default=RTOL, show_default=True, help="relative tolerance")
 @click.option("--atol", type=click.FloatRange(min=0), default=ATOL, show_default=True, help="absolute tolerance")
 @json_option()

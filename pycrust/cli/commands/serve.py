@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pycrust.cli.command import CommandError, Status, command
+from pycrust.cli.command import CommandError, Status, command, seconds_option
 from pycrust.cli.serving import json_lines
 from pycrust.cli.serving.loading import Hosted, LoadError
 from pycrust.cli.serving.notify import Supervisor
@@ -36,14 +36,7 @@ _EXAMPLE = """\
 @click.argument("spec", metavar="MODULE|FILE.py[:ENDPOINT]")
 @click.option("--reload", is_flag=True, help="run the module again when one of its files has changed, and swap")
 @click.option("--takeover", is_flag=True, help="ask a process that serves the name to hand it over")
-@click.option(
-    "--grace",
-    type=click.FloatRange(min=0),
-    default=10.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="the time that running calls have to end",
-)
+@seconds_option("--grace", 10.0, "the time that running calls have to end")
 @click.option(
     "--log",
     type=click.Choice(["text", "json"]),

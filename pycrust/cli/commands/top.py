@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 
-import click
-
 from pycrust.cli.asking import ask, client_name, connected
-from pycrust.cli.command import CommandError, Status, command, json_option, say_json
+from pycrust.cli.command import CommandError, Status, command, json_option, say_json, seconds_option
 from pycrust.cli.names import endpoint_argument
 
 _EXAMPLE = """\
@@ -17,14 +15,7 @@ _EXAMPLE = """\
 
 @command("top", "watch an endpoint on the whole screen", _EXAMPLE)
 @endpoint_argument
-@click.option(
-    "--interval",
-    type=click.FloatRange(min=0.1),
-    default=1.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="the time between two looks",
-)
+@seconds_option("--interval", 1.0, "the time between two looks", 0.1)
 @json_option("write the statistics once, and end")
 def run(name: str, interval: float, *, as_json: bool) -> Status:
     """Shows rates, errors, percentiles as the clients measured them, stages, versions, clients and swaps.

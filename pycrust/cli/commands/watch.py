@@ -11,7 +11,7 @@ import click
 
 from pycrust._extension import live_endpoints
 from pycrust.cli.asking import PATIENCE, client_name, others, unreachable
-from pycrust.cli.command import Status, command, json_option, say, say_json_line
+from pycrust.cli.command import Status, command, json_option, say, say_json_line, seconds_option
 from pycrust.cli.names import endpoint_argument
 from pycrust.cli.numbers import Interval
 from pycrust.client import RpcClient
@@ -26,14 +26,7 @@ _EXAMPLE = """\
 
 @command("watch", "write a line a second about an endpoint", _EXAMPLE)
 @endpoint_argument
-@click.option(
-    "--interval",
-    type=click.FloatRange(min=0.05),
-    default=1.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="the time between two lines",
-)
+@seconds_option("--interval", 1.0, "the time between two lines", 0.05)
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="end after so many lines")
 @json_option("write each as a line of JSON")
 def run(name: str, interval: float, count: int | None, *, as_json: bool) -> Status:
