@@ -23,7 +23,7 @@ const STROKE_NS: u64 = HAND_OVER_NS - HAND_OVER_NS / 5;
 
 impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
     /// Answers. The result is encoded, and this may wait for a large frame's first use of a connection:
-    /// call it detached from the interpreter, best in one go with the next [`Engine::next`].
+    /// call it detached from the interpreter, best in one go with the next [`Engine::next`](crate::Engine::next).
     pub fn respond(self, status: Code, payload: &[u8]) {
         self.respond_with(status, payload, Vec::new());
     }
@@ -35,7 +35,7 @@ impl<H: Send + Sync + 'static, L: Link> Job<H, L> {
 
     /// Answers as [`respond`](Self::respond) does, and gives the call that its thread runs next, if that is there and
     /// short and the thread has run others for less than a hand-over: it need not let the interpreter go in between.
-    /// `None` is that it has to ask [`Engine::next`], detached.
+    /// `None` is that it has to ask [`Engine::next`](crate::Engine::next), detached.
     ///
     /// For answers that [are small](Self::is_small), of a thread's own calls; it never waits.
     pub fn respond_and_go_on(
