@@ -4,9 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 # PyTorch for the notebook of model slots, if a wheel lies here; without it that notebook is skipped.
 TORCH ?= $(wildcard ../shared/wheels/torch-*.whl)
-CHROMIUM := $(shell command -v chromium)
-RUST_SOURCES := $(shell find native client-rs -name '*.rs' -not -path '*/target/*') Cargo.toml Cargo.lock \
-	$(wildcard native/*/Cargo.toml) native/Cargo.toml client-rs/Cargo.toml client-rs/macros/Cargo.toml
+# The browser that the tests of the view drive.
+CHROMIUM ?= $(firstword $(foreach name,chromium chromium-browser google-chrome google-chrome-stable,$(shell command -v $(name))))
+export CHROMIUM
+RUST_SOURCES := $(shell find native client-rs notebooks -name '*.rs' -not -path '*/target/*') Cargo.toml Cargo.lock \
+	$(wildcard native/*/Cargo.toml) native/Cargo.toml client-rs/Cargo.toml client-rs/macros/Cargo.toml \
+	notebooks/cart_pole/Cargo.toml
+# The oldest Rust that compiles this.
+RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 # What is tested from Rust, with the steps at which tests end a process and the worker for tests of programs.
 TESTED := --workspace --exclude pycrust-native --features pycrust-client/fault-points,pycrust-client/testing
 # What of the client is compiled for those who ask for it. Apart: with it each call does more, and the examples are measured.
@@ -23,15 +28,16 @@ OLDER_COMMIT := 24005c3cd7002c66db5feb73228009d3031ec52b
 OLDER := $(if $(shell git cat-file -t $(OLDER_COMMIT) 2>/dev/null),target/older/.built)
 
 .PHONY: demo lab check test test-rust test-loom test-memory test-threads test-miri nightly fuzz test-python front-end conformance lint \
-	format setup build bench bench-rust soak clean chromium
+	format setup build tools bench bench-rust soak clean browser
 
-demo: build
+demo: $(VENV)/.extension $(VENV)/.cart_pole
+	$(SAY) "Running notebook 02 in a kernel of its own beside the Rust control loop, for half a minute"
 	$(BIN)/python notebooks/demo.py
 
 lab: build
 	cd notebooks && ../$(BIN)/jupyter lab 02_control_loop.ipynb
 
-test: lint test-rust test-loom test-python
+test: browser lint test-rust test-loom test-python
 
 # For every day: the linters and the quick tests.
 check: lint
@@ -42,11 +48,27 @@ build: setup $(VENV)/.extension $(VENV)/.client
 
 setup: $(VENV)/.installed
 
-$(VENV)/.installed: pyproject.toml
-	$(SAY) "Installing what developing needs into $(VENV)"
+# What building takes, checked before anything is installed.
+tools:
+	@$(PYTHON) -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo "Needs Python 3.11 or newer with venv; $(PYTHON) is not (name another one: make PYTHON=python3.12 …)." >&2; exit 1; }
+	@command -v cargo >/dev/null || { echo "Needs Rust $(RUST_VERSION) or newer (cargo): see rustup.rs." >&2; exit 1; }
+	@rustc --version | awk -v least=$(RUST_VERSION) '{ split($$2, has, "."); split(least, needs, "."); \
+		exit has[1] < needs[1] || (has[1] == needs[1] && has[2] + 0 < needs[2] + 0) }' || \
+		{ echo "Needs Rust $(RUST_VERSION) or newer; this is $$(rustc --version): rustup update." >&2; exit 1; }
+	@command -v cc >/dev/null || { echo "Needs a C compiler (cc): for instance the package build-essential." >&2; exit 1; }
+
+# The demo needs no more than this.
+$(VENV)/.demo: pyproject.toml | tools
+	$(SAY) "Installing a kernel and what builds the extension into $(VENV) (60 MB to download)"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/pip install --quiet --group dev 'anywidget>=0.9.18' 'ipykernel>=7.2' 'ipython>=8.20' 'ipywidgets>=8.1' 'pydantic>=2.13' 'click>=8.5'
+	$(BIN)/pip install --group demo
+	touch $@
+
+$(VENV)/.installed: $(VENV)/.demo
+	$(SAY) "Installing what developing needs into $(VENV) (400 MB)"
+	$(BIN)/pip install --quiet --group dev
 	$(if $(TORCH),$(BIN)/pip install --quiet $(TORCH))
 	@# iceoryx2's build looks for libclang here (.cargo/config.toml).
 	ln -sfn "$$($(BIN)/python -c 'import clang.native; print(clang.native.__path__[0])')" $(VENV)/libclang
@@ -54,15 +76,20 @@ $(VENV)/.installed: pyproject.toml
 	$(BIN)/pip install --quiet --no-deps --upgrade --target $(VENV)/ipykernel-7.3 'ipykernel==7.3.*'
 	touch $@
 
-$(VENV)/.extension: $(VENV)/.installed $(RUST_SOURCES)
-	$(SAY) "Building the Python extension (two to six minutes the first time)"
+$(VENV)/.extension: $(VENV)/.demo $(RUST_SOURCES)
+	$(SAY) "Building the Python extension (one to three minutes the first time)"
 	PIP_QUIET=1 $(BIN)/maturin develop --release --features fault-points
+	touch $@
+
+$(VENV)/.cart_pole: $(VENV)/.demo $(RUST_SOURCES)
+	$(SAY) "Building the control loop (a minute the first time)"
+	cargo build --release -p cart_pole
 	touch $@
 
 $(VENV)/.client: $(VENV)/.installed $(RUST_SOURCES)
 	$(SAY) "Building the Rust client's examples (up to three minutes)"
 	@# The packages and features of `test-rust`, so that nothing is compiled twice.
-	cargo build --release $(TESTED) --examples
+	cargo build --release $(TESTED) --examples --bins
 	cargo build --release $(TESTED) --features $(OPTIONAL) --example traced
 	touch $@
 
@@ -158,7 +185,7 @@ $(VENV)/.fuzz: $(VENV)/.installed
 	$(BIN)/pip install --quiet --group fuzz
 	touch $@
 
-test-python: build chromium front-end conformance $(OLDER)
+test-python: build browser front-end conformance $(OLDER)
 	$(SAY) "Python, notebooks, browser: all of it together"
 	@# Two processes, each with files of tests of its own: most of the time a test waits for somebody.
 	$(BIN)/python -m pytest -n 2 --dist loadfile
@@ -178,9 +205,11 @@ pycrust/jupyter/view/node_modules/.package-lock.json: pycrust/jupyter/view/packa
 	cd pycrust/jupyter/view && npm ci --silent
 	touch $@
 
-chromium:
+# Said before the tests begin, which take long. In CI it is an error.
+browser:
 ifeq ($(CHROMIUM),)
-	apt-get update -qq && apt-get install -y -qq chromium fonts-dejavu
+	@echo "No Chromium here, so the tests in a browser are left out: install it (Debian: apt install chromium fonts-dejavu)," \
+		"or name one (CHROMIUM=/path/to/it)." >&2$(if $(CI), && exit 1)
 endif
 
 lint: build front-end

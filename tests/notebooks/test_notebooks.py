@@ -1,6 +1,9 @@
 """Every notebook runs from top to bottom in a real kernel, and says what it should."""
 
+import contextlib
 import importlib.util
+import os
+import pty
 import re
 import subprocess
 import sys
@@ -53,13 +56,29 @@ def test_control_loop(monkeypatch):
     check_demo(execute(ROOT / "notebooks" / "02_control_loop.ipynb"))
 
 
-def test_demo_command(monkeypatch):
+def test_demo_command_in_a_terminal(monkeypatch):
     monkeypatch.setenv("PYCRUST_DEMO_SECONDS", "8")
-    run = subprocess.run(
-        [sys.executable, ROOT / "notebooks" / "demo.py"], capture_output=True, text=True, check=False
-    )
-    assert run.returncode == 0, run.stderr
-    check_demo(run.stdout)
+    text, status = in_a_terminal([sys.executable, ROOT / "notebooks" / "demo.py"])
+    assert status == 0, text
+    check_demo(text)
+    # What `pycrust watch` writes meanwhile, before and after the swap.
+    seconds = re.findall(r"^\d\d:\d\d:\d\d  [\d,.]+ calls/s  0 errors  .* policy v([12])$", text, re.MULTILINE)
+    assert set(seconds) == {"1", "2"}
+    assert seconds == sorted(seconds)
+
+
+def in_a_terminal(command: list[object]) -> tuple[str, int]:
+    """Runs a program whose output is a terminal, wide and without colours; gives what it wrote and its exit status."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "NO_COLOR": "1"}) as program:
+        os.close(theirs)
+        written = bytearray()
+        # Reading a terminal that its last program has left is an error.
+        with contextlib.suppress(OSError):
+            while part := os.read(ours, 65536):
+                written += part
+    os.close(ours)
+    return re.sub(r"\x1b\[[\d;]*m", "", written.decode()).replace("\r\n", "\n"), program.returncode
 
 
 def test_hot_model(monkeypatch):

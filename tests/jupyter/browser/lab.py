@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 #: Where pictures of the view go, for whoever wants to look.
 PICTURES = ROOT / "test-results"
-CHROMIUM = shutil.which("chromium")
+#: Found by the Makefile, or here where pytest is started by itself.
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
 #: The other ipykernel, and its kernel's name.
 OTHER_IPYKERNEL = ROOT / ".venv" / "ipykernel-7.3"
 OTHER_KERNEL = "ipykernel-7.3"

@@ -19,8 +19,8 @@ use tokio::time::{Interval, MissedTickBehavior};
 use crate::cart_pole::PolicyArgs as State;
 use crate::cart_pole::methods::POLICY;
 
-// Made of what `pycrust types cart_pole --lock examples/cart_pole.schema.json` wrote while the notebook served it.
-pycrust_client::service!("cart_pole", lock = "examples/cart_pole.schema.json");
+// Made of what `pycrust types cart_pole --lock cart_pole.schema.json` wrote while the notebook served it.
+pycrust_client::service!("cart_pole");
 
 /// Acceleration of gravity, m/s².
 const GRAVITY: f64 = 9.8;
