@@ -55,9 +55,11 @@ impl<'de> Reader<'de> {
                 self.at += 1;
                 return visitor.visit_u64((*number).into());
             }
-            Some([0xcb, float @ ..]) if let Some(float) = float.first_chunk() => {
-                self.at += 9;
-                return visitor.visit_f64(f64::from_be_bytes(*float));
+            Some([0xcb, float @ ..]) => {
+                if let Some(float) = float.first_chunk() {
+                    self.at += 9;
+                    return visitor.visit_f64(f64::from_be_bytes(*float));
+                }
             }
             _ => {}
         }
