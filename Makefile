@@ -70,8 +70,6 @@ $(VENV)/.installed: $(VENV)/.demo
 	$(SAY) "Installing what developing needs into $(VENV) (400 MB)"
 	$(BIN)/pip install --quiet --group dev
 	$(if $(TORCH),$(BIN)/pip install --quiet $(TORCH))
-	@# iceoryx2's build looks for libclang here (.cargo/config.toml).
-	ln -sfn "$$($(BIN)/python -c 'import clang.native; print(clang.native.__path__[0])')" $(VENV)/libclang
 	@# The browser tests run with this ipykernel, too.
 	$(BIN)/pip install --quiet --no-deps --upgrade --target $(VENV)/ipykernel-7.3 'ipykernel==7.3.*'
 	touch $@
