@@ -230,12 +230,20 @@ def _drive(work: Any) -> Any:
     """Runs a coroutine or an async generator to its end on this thread, where a notebook's loop may run already."""
     if hasattr(work, "__anext__"):
         work = _collected(work)
-    running = asyncio._get_running_loop()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - put back below
-    asyncio._set_running_loop(None)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - it waits for this cell
+    outer = asyncio._get_running_loop()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - put back below
+    if outer is None:
+        return asyncio.run(work)
+    # It waits for this cell. Since Python 3.14 its task counts for the thread, where no other may run beside it.
+    task = asyncio.current_task(outer)
+    if task is not None:
+        asyncio.tasks._leave_task(outer, task)  # noqa: SLF001 - for whoever runs tasks, as asyncio documents it
+    asyncio._set_running_loop(None)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - as above
     try:
         return asyncio.run(work)
     finally:
-        asyncio._set_running_loop(running)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+        asyncio._set_running_loop(outer)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - as above
+        if task is not None:
+            asyncio.tasks._enter_task(outer, task)  # noqa: SLF001 - as above
 
 
 def _service(call: RecordedCall) -> Service:
