@@ -28,7 +28,7 @@ OLDER_COMMIT := 24005c3cd7002c66db5feb73228009d3031ec52b
 OLDER := $(if $(shell git cat-file -t $(OLDER_COMMIT) 2>/dev/null),target/older/.built)
 
 .PHONY: demo lab check test test-rust test-loom test-memory test-threads test-miri nightly fuzz test-python front-end conformance lint \
-	format setup build tools bench bench-rust soak clean browser
+	format setup build tools bench bench-rust soak clean browser wheels sdist check-wheels test-pythons licenses workflows rust msrv version
 
 demo: $(VENV)/.extension $(VENV)/.cart_pole
 	$(SAY) "Running notebook 02 in a kernel of its own beside the Rust control loop, for half a minute"
@@ -215,15 +215,15 @@ lint: build front-end
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets --features $(OPTIONAL) -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --features $(OPTIONAL) --no-deps --quiet
-	$(BIN)/ruff check pycrust tests notebooks client-rs/examples
-	$(BIN)/ruff format --check pycrust tests client-rs/examples
+	$(BIN)/ruff check pycrust pycrust_pytest.py release tests notebooks client-rs/examples
+	$(BIN)/ruff format --check pycrust pycrust_pytest.py release tests client-rs/examples
 	$(BIN)/pyright
 	cd pycrust/jupyter/view && npm run --silent check
 
 format:
 	cargo fmt --all
-	$(BIN)/ruff format pycrust tests client-rs/examples
-	$(BIN)/ruff check --fix-only pycrust tests client-rs/examples
+	$(BIN)/ruff format pycrust pycrust_pytest.py release tests client-rs/examples
+	$(BIN)/ruff check --fix-only pycrust pycrust_pytest.py release tests client-rs/examples
 
 # `make bench CASES="calls busy" ROUNDS=3 SECONDS=1` measures some, or for less long.
 CASES ?=
@@ -262,6 +262,67 @@ $(VENV)/.bench-peers: $(VENV)/.bench
 $(VENV)/.bench-tachyon: $(VENV)/.bench
 	$(WITH_CLANG) LDFLAGS=-fuse-ld=lld-$(CLANG) $(BIN)/pip install --quiet --group bench-tachyon
 	touch $@
+
+# What a release has: wheels below target/wheels, always of the profile `dist`, for the interpreters that PYTHONS names. With
+# Zig as the linker they run on every Linux with glibc 2.28 or newer. TARGET names another platform, whose standard library
+# the Rust toolchain must have: make wheels TARGET=aarch64-unknown-linux-gnu PYTHONS="python3.11 python3.12". Nothing in
+# them tells where they were built.
+PYTHONS ?= $(CURDIR)/$(BIN)/python
+TARGET ?= $(HOST)
+GLIBC ?= 2_28
+WHEELS := target/wheels
+REMAPPED := --remap-path-prefix=$(CURDIR)=pycrust --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=cargo \
+	--remap-path-prefix=$(shell rustc --print sysroot 2>/dev/null)=rust
+wheels: $(VENV)/.wheels
+	$(SAY) "Building wheels for $(TARGET) (three minutes each)"
+	RUSTFLAGS="$(REMAPPED)" $(BIN)/maturin build --profile dist --locked --zig --compatibility manylinux_$(GLIBC) \
+		--target $(TARGET) --interpreter $(PYTHONS) --out $(WHEELS)
+
+sdist: $(VENV)/.wheels
+	$(BIN)/maturin sdist --out $(WHEELS)
+
+# What wheels and the source distribution hold, by what lies in target/wheels.
+check-wheels: $(VENV)/.wheels
+	$(BIN)/python -m pytest --quiet tests/release/packages.py
+
+$(VENV)/.wheels: $(VENV)/.installed
+	$(BIN)/pip install --quiet --group wheels
+	touch $@
+
+# The tests of Python, against a wheel that is installed for each interpreter of PYTHONS: make test-pythons PYTHONS="python3.12
+# python3.14". TESTS="tests/unit" runs some.
+TESTS ?=
+test-pythons: $(VENV)/.client
+	$(BIN)/python -m release.pythons $(PYTHONS) $(if $(TESTS),--tests "$(TESTS)")
+
+# The licences of what wheels are linked with, anew; the tests see whether they are those.
+licenses: front-end
+	python3 -m release.licenses > licenses/third-party.tmp
+	mv licenses/third-party.tmp licenses/third-party.txt
+
+# The toolchain RUST, by rustup, and everything compiled with the oldest one that the manifest allows.
+RUST ?= stable
+MSRV := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+rust:
+	rustup toolchain install $(RUST) --profile minimal --component clippy,rustfmt $(addprefix --target ,$(filter-out $(HOST),$(TARGET)))
+	rustup override set $(RUST)
+
+msrv: setup
+	rustup toolchain install $(MSRV) --profile minimal
+	cargo +$(MSRV) check --locked --workspace --exclude pycrust-fuzz --target-dir target/msrv
+
+# What GitHub runs, checked by actionlint; its Go module is built for it.
+ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+workflows:
+ifeq ($(shell command -v go),)
+	@echo "skipped: actionlint needs Go"
+else
+	go run $(ACTIONLINT) .github/workflows/*.yml
+endif
+
+# The next release's number, wherever it stands: make version VERSION=0.3.0. The changelog's top section becomes that release's.
+version:
+	python3 -m release.version $(VERSION)
 
 # Everything at once while some are killed, then plans of faults one after the other, each of them for so long. The plans are
 # those of the seeds from FIRST_SEED on.

@@ -12,6 +12,7 @@ Examples:
 
 from typing import TYPE_CHECKING
 
+from pycrust._extension import VERSION
 from pycrust.arrays.annotations import DType, Shape
 from pycrust.arrays.incoming import to_torch
 from pycrust.calls.current import current_call, current_calls
@@ -63,7 +64,8 @@ from pycrust.versions.version import Version
 if TYPE_CHECKING:
     from pycrust.client import RpcClient
 
-__version__ = "0.1.0"
+#: The release; Cargo's workspace has the number.
+__version__ = VERSION
 
 _hooks.install()
 

@@ -12,6 +12,7 @@ except ImportError as error:
     raise explained(error) from error
 from pycrust._native import (
     PROTOCOL_VERSION,
+    VERSION,
     AsyncCall,
     BaseContext,
     Buffer,
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PROTOCOL_VERSION",
+    "VERSION",
     "AsyncCall",
     "BaseContext",
     "Buffer",

@@ -7,6 +7,8 @@ from typing import Any, Literal, final
 
 #: The version of the protocol that both sides speak.
 PROTOCOL_VERSION: int
+#: The release, as Cargo numbers it.
+VERSION: str
 
 @final
 class Items:

@@ -64,6 +64,10 @@ mod _native {
     #[pymodule_export]
     const PROTOCOL_VERSION: u16 = pycrust_protocol::limits::PROTOCOL_VERSION;
 
+    /// The release, as Cargo numbers it.
+    #[pymodule_export]
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
+
     #[pymodule_init]
     #[allow(clippy::unnecessary_wraps, reason = "PyO3 wants it")]
     fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {

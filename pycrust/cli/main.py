@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pycrust._extension import PROTOCOL_VERSION, VERSION
 from pycrust.cli import commands
 from pycrust.cli.command import STATUSES, CommandError, Status, color, remark
 
@@ -55,6 +56,7 @@ _COMMANDS = _Commands(
     no_args_is_help=False,
     subcommand_metavar="COMMAND [ARGUMENTS]...",
 )
+click.version_option(VERSION, message=f"%(prog)s %(version)s, protocol {PROTOCOL_VERSION}")(_COMMANDS)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

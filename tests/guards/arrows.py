@@ -19,7 +19,7 @@ FLOORS = (
     "text", "_unbuilt", "taken_options", "functions", "_extension", "values", "process", "arrays", "logs", "errors",
     "models", "traffic", "calls", "handlers", "client", "telemetry", "schemas", "versions", "testing", "service",
     "trials",
-    "jupyter", "endpoint", "pytest_plugin", "", "cli", "__main__",
+    "jupyter", "endpoint", "", "cli", "__main__",
 )  # fmt: skip
 
 #: The same of the crates; a crate's own `lib.rs` stands above all of them.

@@ -250,7 +250,6 @@ ELSEWHERE: dict[str, dict[str, set[str] | None]] = {
         },
         "opentelemetry": {"telemetry", "telemetry.recording"},
         "pandas": {"traffic.traffic"},
-        "pytest": {"pytest_plugin"},
         "safetensors": {"models.weights"},
         "torch": {"arrays.incoming", "models.weights"},
         "rich": {"cli.top.view"},

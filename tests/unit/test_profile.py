@@ -1,4 +1,4 @@
-"""Profiles of a handler's calls, and the fixtures that serve an endpoint for a test."""
+"""Profiles of a handler's calls."""
 
 from __future__ import annotations
 
@@ -6,10 +6,6 @@ import threading
 import time
 
 import pytest
-
-from pycrust import RpcEndpoint
-
-pytest_plugins = ["pytester"]
 
 
 def slow_part() -> float:
@@ -56,28 +52,3 @@ def test_what_can_not_be_profiled(endpoint):
     endpoint.register("f")(lambda: 1)
     with pytest.raises(ValueError, match="above 0"):
         endpoint["f"].profile(0)
-
-
-def test_the_fixture_serves_a_given_endpoint(pycrust_serve):
-    endpoint = RpcEndpoint("given-to-the-fixture", fresh=True)
-    endpoint.register("f")(lambda: 1)
-    served = pycrust_serve(endpoint)
-    assert served.endpoint is endpoint
-    assert served.client.call("f") == served["f"]() == 1
-    assert served.serving
-
-
-def test_the_fixtures_are_there_for_any_project(pytester, monkeypatch):
-    monkeypatch.delenv("PYCRUST_RUNTIME_DIR")
-    pytester.makepyfile(
-        """
-        def test_add(pycrust_endpoint):
-            @pycrust_endpoint.register
-            def add(a: int, b: int) -> int:
-                return a + b
-
-            assert pycrust_endpoint.client.call("add", 1, 2) == 3
-        """
-    )
-    result = pytester.runpytest_subprocess()
-    result.assert_outcomes(passed=1)

@@ -1,6 +1,7 @@
 """A pytest plugin: endpoints for one test, served and forgotten after it.
 
-It is found by pytest as soon as PyCrust is installed.
+It is found by pytest as soon as PyCrust is installed, and stands outside of the package `pycrust`: pytest imports
+it in every run of the environment, and importing anything of a package imports the package.
 
 Example:
     ```python
@@ -60,7 +61,7 @@ def pycrust_serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Ser
     Unless `PYCRUST_RUNTIME_DIR` is set, each test has a runtime directory of its own, so that tests don't meet each
     other's endpoints or a notebook's.
     """
-    from pycrust.client import RpcClient  # noqa: PLC0415 - pytest loads this module in every run
+    from pycrust.client import RpcClient  # noqa: PLC0415 - only for tests that serve
     from pycrust.endpoint.endpoint import RpcEndpoint  # noqa: PLC0415 - as above
 
     own = None if "PYCRUST_RUNTIME_DIR" in os.environ else tempfile.TemporaryDirectory(prefix="pycrust-test-")
