@@ -7,9 +7,9 @@ TORCH ?= $(wildcard ../shared/wheels/torch-*.whl)
 # The browser that the tests of the view drive.
 CHROMIUM ?= $(firstword $(foreach name,chromium chromium-browser google-chrome google-chrome-stable,$(shell command -v $(name))))
 export CHROMIUM
-RUST_SOURCES := $(shell find native client-rs notebooks -name '*.rs' -not -path '*/target/*') Cargo.toml Cargo.lock \
+RUST_SOURCES := $(shell find native client-rs notebooks tests/programs -name '*.rs' -not -path '*/target/*') Cargo.toml Cargo.lock \
 	$(wildcard native/*/Cargo.toml) native/Cargo.toml client-rs/Cargo.toml client-rs/macros/Cargo.toml \
-	notebooks/cart_pole/Cargo.toml
+	notebooks/cart_pole/Cargo.toml tests/programs/Cargo.toml
 # The oldest Rust that compiles this.
 RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 # What is tested from Rust, with the steps at which tests end a process and the worker for tests of programs.
@@ -85,7 +85,7 @@ $(VENV)/.cart_pole: $(VENV)/.demo $(RUST_SOURCES)
 	touch $@
 
 $(VENV)/.client: $(VENV)/.installed $(RUST_SOURCES)
-	$(SAY) "Building the Rust client's examples (up to three minutes)"
+	$(SAY) "Building the Rust client's examples, and the programs of tests (up to three minutes)"
 	@# The packages and features of `test-rust`, so that nothing is compiled twice.
 	cargo build --release $(TESTED) --examples --bins
 	cargo build --release $(TESTED) --features $(OPTIONAL) --example traced
@@ -239,7 +239,8 @@ WITH_CLANG := CC=clang-$(CLANG) CXX=clang++-$(CLANG)
 # Measured is what wheels have: the profile `dist`.
 bench: setup $(VENV)/.bench $(if $(PEERS),$(VENV)/.bench-peers $(if $(CLANG),$(VENV)/.bench-tachyon))
 	PIP_QUIET=1 $(BIN)/maturin develop --profile dist --quiet
-	cargo build --profile dist --quiet -p pycrust-client $(addprefix --example ,load overload connect payloads cameras rhythm)
+	cargo build --profile dist --quiet -p pycrust-client -p pycrust-programs --example cameras \
+		$(addprefix --bin ,load overload connect payloads rhythm ticks)
 	cargo build --profile dist --quiet -p pycrust-transport --example floors
 	$(BUILD_PEERS)
 	$(BUILD_PEERS) -p pycrust-peers-embedding || echo "PyO3 is left out: it needs a Python with a library to link with"

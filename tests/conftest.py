@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
+#: What was built of `client-rs/examples`, and of `tests/programs`.
 EXAMPLES = ROOT / "target" / "release" / "examples"
+PROGRAMS = ROOT / "target" / "release"
+PROGRAMS_OF_TESTS = {
+    program["name"] for program in tomllib.loads((ROOT / "tests/programs/Cargo.toml").read_text())["bin"]
+}
 #: A hang guard, not a bound on speed.
 PATIENCE = 60.0
 
@@ -144,17 +150,18 @@ def worker(start: Callable[..., Program]) -> Callable[..., Program]:
 
 @pytest.fixture
 def rust(start: Callable[..., Program]) -> Callable[..., Program]:
-    """Starts one of the client's examples."""
+    """Starts a program of `tests/programs`, or else one of the client's examples."""
 
-    def starter(example: str, *arguments: object, **options: object) -> Program:
-        return start(EXAMPLES / example, *arguments, **options)
+    def starter(name: str, *arguments: object, **options: object) -> Program:
+        folder = PROGRAMS if name in PROGRAMS_OF_TESTS else EXAMPLES
+        return start(folder / name, *arguments, **options)
 
     return starter
 
 
 @pytest.fixture
 def call(rust: Callable[..., Program]) -> Callable[..., dict]:
-    """One call from Rust: `call("calculator", "add", {"a": 1})` gives the `load` example's report."""
+    """One call from Rust: `call("calculator", "add", {"a": 1})` gives the report of the program `load`."""
 
     def caller(endpoint: str, method: str, arguments: object = None, *more: object, calls: int = 1) -> dict:
         program = rust(

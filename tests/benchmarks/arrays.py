@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-EXAMPLES = ROOT / "target" / "release" / "examples"
+#: What was built of `tests/programs`, and of the crates' examples.
+PROGRAMS = ROOT / "target" / "release"
+EXAMPLES = PROGRAMS / "examples"
 SIZES = [1 << 10, 64 << 10, 1 << 20, 16 << 20, 256 << 20, 1 << 30]
 #: gRPC refuses more than 2 GiB and copies a lot: larger sizes take minutes.
 MOST_OF_PEERS = {"unix socket": 1 << 30, "zeromq": 1 << 30, "grpc": 256 << 20}
@@ -211,9 +213,9 @@ def measure_peers(sizes: list[int], seconds: float) -> dict[str, dict[int, float
 # This project ----------------------------------------------------------------------------------------------
 
 
-def example(name: str, *arguments: object) -> dict[str, Any]:
-    """What a Rust example reports."""
-    command = [EXAMPLES / name, "--endpoint", "bench-arrays", *map(str, arguments)]
+def report(program: Path, *arguments: object) -> dict[str, Any]:
+    """What a Rust program reports."""
+    command = [program, "--endpoint", "bench-arrays", *map(str, arguments)]
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
@@ -223,7 +225,7 @@ def measure_sizes(sizes: list[int], seconds: float) -> dict[int, dict[str, Any]]
     for size in sizes:
         # A worker for each: its memory is new, so that first use can be seen.
         with worker("pycrust"):
-            found[size] = example("payloads", "--bytes", size, "--seconds", seconds)
+            found[size] = report(PROGRAMS / "payloads", "--bytes", size, "--seconds", seconds)
     return found
 
 
@@ -232,7 +234,9 @@ def measure_loops(rates: list[int], seconds: float) -> dict[str, dict[str, Any]]
     found = {}
     for rate in rates:
         with worker("pycrust"):
-            images = example("cameras", "--beside", "swallow", "--hz", rate, "--seconds", seconds, "--json")
+            images = report(
+                EXAMPLES / "cameras", "--beside", "swallow", "--hz", rate, "--seconds", seconds, "--json"
+            )
             found[f"{rate} Hz, floor"] = images.pop("floor")
             found[f"{rate} Hz, empty calls"] = images.pop("empty")
             found[f"{rate} Hz, images"] = images

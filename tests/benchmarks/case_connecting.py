@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from tests.benchmarks.measuring import Case, Figures, Goal, Measurement, Results
-from tests.benchmarks.programs import EXAMPLES, worker
+from tests.benchmarks.programs import PROGRAMS, worker
 
 CLIENTS = 64
 
@@ -22,7 +22,7 @@ class Connecting:
 
     def first(self, _seconds: float) -> Figures:
         with worker() as running:
-            command = [EXAMPLES / "connect", "--endpoint", "bench", "--clients", str(CLIENTS)]
+            command = [PROGRAMS / "connect", "--endpoint", "bench", "--clients", str(CLIENTS)]
             with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
                 assert client.stdin
                 assert client.stdout

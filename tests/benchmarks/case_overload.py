@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tests.benchmarks.case_idle import ticks
 from tests.benchmarks.measuring import Case, Figures, Goal, Measurement, Results
-from tests.benchmarks.programs import EXAMPLES, worker
+from tests.benchmarks.programs import PROGRAMS, worker
 
 #: Calls a second that one thread can answer if each takes a millisecond of it.
 CAPACITY = 1000
@@ -96,9 +96,9 @@ def mixed(mix: str, order: str, seconds: float) -> Figures:
 def flood(rate: int, options: tuple[str, ...], *, seconds: float) -> tuple[dict, dict]:
     """What came of the calls, and the round trips of somebody who asks for the worker's health meanwhile."""
     asked = ("--endpoint", "bench", "--seconds", str(seconds))
-    command = [EXAMPLES / "overload", *asked, "--method", "work", "--rate", str(rate), *options]
+    command = [PROGRAMS / "overload", *asked, "--method", "work", "--rate", str(rate), *options]
     calls = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    asking = [EXAMPLES / "load", *asked, "--method", "pycrust.health", "--pace", "100", "--json"]
+    asking = [PROGRAMS / "load", *asked, "--method", "pycrust.health", "--pace", "100", "--json"]
     health = subprocess.run(asking, stdout=subprocess.PIPE, text=True, check=True)
     said, _ = calls.communicate()
     if calls.returncode:

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from tests.benchmarks.measuring import Figures
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-EXAMPLES = ROOT / "target" / "dist" / "examples"
+#: What was built of `tests/programs`, and of the crates' examples.
+PROGRAMS = ROOT / "target" / "dist"
+EXAMPLES = PROGRAMS / "examples"
 PEERS = ROOT / "target" / "peers" / "release"
 ARGS = '{"a": 1, "b": 2}'
 
@@ -79,18 +81,18 @@ def worker(*options: str) -> contextlib.AbstractContextManager[Running]:
 def load(*options: str, seconds: float, method: str = "add", args: str = ARGS) -> Figures:
     """Calls from this project's Tokio client."""
     called = ("--endpoint", "bench", "--method", method, "--args", args)
-    return _measured(EXAMPLES / "load", *called, "--json", *options, seconds=seconds)
+    return _measured(PROGRAMS / "load", *called, "--json", *options, seconds=seconds)
 
 
 def ticks(*options: str, seconds: float) -> Figures:
     """Calls with ticks from this project's Tokio client."""
-    return _measured(EXAMPLES / "ticks", "--endpoint", "bench", *options, seconds=seconds)
+    return _measured(PROGRAMS / "ticks", "--endpoint", "bench", *options, seconds=seconds)
 
 
 def rhythm(*options: str, seconds: float) -> Figures:
     """A control loop's calls from this project's blocking client: each from its tick to the answer."""
     called = ("--endpoint", "bench", "--method", "add", "--args", ARGS)
-    command = [EXAMPLES / "rhythm", *called, *options, "--seconds", str(seconds)]
+    command = [PROGRAMS / "rhythm", *called, *options, "--seconds", str(seconds)]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     if run.returncode or run.stderr:
         raise RuntimeError(f"{command} failed: {run.stderr}")

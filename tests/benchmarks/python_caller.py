@@ -1,6 +1,6 @@
 """Calls from Python, of what is called from there: Ray's actors, and dora's service between two Python nodes.
 
-`python_caller.py --kind graph` prints the times in the form of the `load` example, or writes them to `--report`.
+`python_caller.py --kind graph` prints the times in the form of the program `load`, or writes them to `--report`.
 """
 
 from __future__ import annotations

@@ -18,12 +18,12 @@ import tempfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tests.benchmarks.programs import EXAMPLES
+from tests.benchmarks.programs import PROGRAMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LOAD = EXAMPLES / "load"
+LOAD = PROGRAMS / "load"
 QUANTILES = ("p50", "p90", "p99", "p999")
 
 #: What `endpoint.recording(...)` is called with.
@@ -74,7 +74,7 @@ def serving(settings: dict[str, object]) -> Iterator[None]:
 
 
 def measure(caller: list[str], seconds: float) -> dict[str, float]:
-    """One run of the `load` example."""
+    """One run of the program `load`."""
     arguments = ["--endpoint", "bench-recording", "--method", "add", "--args", '{"a": 1, "b": 2}']
     command = [LOAD, *arguments, "--seconds", str(seconds), "--json", *caller]
     report = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)

@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.benchmarks.programs import EXAMPLES
+from tests.benchmarks.programs import PROGRAMS
 from tests.interop.history import Call, read
 from tests.kernels import Kernel
 
@@ -66,7 +66,7 @@ def _measure(kernel: Kernel, swaps: int, directory: Path) -> dict[str, dict[str,
         seconds = 2 + swaps * PAUSE_S * 1.5
         arguments = ["--endpoint", "swaps", "--method", "act", "--args", "[2.0]", "--tasks", "4", "--pace", "500"]
         load = subprocess.Popen(
-            [EXAMPLES / "load", *arguments, "--seconds", str(seconds), "--history", history, "--json"],
+            [PROGRAMS / "load", *arguments, "--seconds", str(seconds), "--history", history, "--json"],
             stdout=subprocess.PIPE,
         )
         time.sleep(1)

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.benchmarks.programs import EXAMPLES
+from tests.benchmarks.programs import PROGRAMS
 from tests.kernels import Kernel
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def main() -> None:
         load = None
         try:
             model = kernel.run(SERVE).split()[-1]
-            command = [EXAMPLES / "load", "--endpoint", "bench", "--method", "add", "--args", '{"a": 1, "b": 2}']
+            command = [PROGRAMS / "load", "--endpoint", "bench", "--method", "add", "--args", '{"a": 1, "b": 2}']
             load = subprocess.Popen(
                 [*command, "--pace", "1000", "--seconds", str(5 * options.seconds + 60)], stdout=subprocess.DEVNULL
             )

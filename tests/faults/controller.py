@@ -25,7 +25,7 @@ from typing import Any
 import psutil
 
 from pycrust import RpcClient
-from tests.conftest import EXAMPLES, shared_memory, wait_until
+from tests.conftest import PROGRAMS, shared_memory, wait_until
 from tests.faults import points
 from tests.kernels import Kernel
 
@@ -263,7 +263,7 @@ served = serve({NAME!r}, {str(self._ran)!r})
         number = len(self._processes)
         path = self._directory / f"client-{number}.calls"
         arguments: list[object] = [
-            EXAMPLES / "faults", "--endpoint", NAME, "--file", path, "--first", number * 10_000_000,
+            PROGRAMS / "faults", "--endpoint", NAME, "--file", path, "--first", number * 10_000_000,
         ]  # fmt: skip
         if self._plan.one_thread:
             arguments.append("--one-thread")

@@ -17,7 +17,7 @@ from tests.conftest import ROOT, Program
 
 TYPED = (ROOT / "tests" / "interop" / "typed_worker.py").read_text(encoding="utf-8")
 TYPES = (ROOT / "tests" / "interop" / "type_worker.py").read_text(encoding="utf-8")
-COMMITTED = ROOT / "client-rs" / "examples" / "typed"
+COMMITTED = ROOT / "tests" / "programs" / "src" / "cases" / "typed"
 PYCRUST = Path(sys.executable).with_name("pycrust")
 
 #: Of each handler of the table of types, the Rust type that it takes and gives.
@@ -156,7 +156,7 @@ def compiler() -> Callable[..., list[str]]:
     """Compiles a program that uses the client, against what the examples were built with; gives the errors."""
     features = "pycrust-client/fault-points,pycrust-client/testing"
     command = ["cargo", "build", "--release", "--offline", "--quiet", "--message-format=json", "--workspace"]
-    command += ["--exclude", "pycrust-native", "--features", features, "--example", "typed"]
+    command += ["--exclude", "pycrust-native", "--features", features, "--example", "calculator"]
     built = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)
     assert built.returncode == 0, built.stderr
     libraries = {}

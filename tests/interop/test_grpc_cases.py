@@ -14,7 +14,7 @@ def test_every_case_passes(start, rust, runtime_dir):
     worker = start(sys.executable, WORKER)
     wait_until(lambda: list(runtime_dir.glob("*.sock")), "the worker")
     passed = rust("grpc_cases").finish().split("\n")
-    source = (ROOT / "client-rs" / "examples" / "grpc_cases.rs").read_text()
+    source = (ROOT / "tests" / "programs" / "src" / "cases" / "grpc_cases.rs").read_text()
     listed = re.search(r"const CASES: .*?= \[(.*?)\]", source, re.DOTALL)
     assert listed
     cases = re.findall(r'"(\w+)"', listed[1])

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.conftest import EXAMPLES, shared_memory
+from tests.conftest import PROGRAMS, shared_memory
 from tests.faults.controller import History, check, check_versions
 from tests.kernels import Kernel
 
@@ -108,7 +108,7 @@ endpoint, end = begin("steady", {str(directory / "ran-steady")!r})
         path = self._directory / f"{self._clients}.calls"
         self.histories.append((History(path), False))
         return begin(
-            EXAMPLES / "faults", "--endpoint", endpoint, "--file", path,
+            PROGRAMS / "faults", "--endpoint", endpoint, "--file", path,
             "--first", self._clients * 10_000_000, "--pause-us", PAUSE_US,
         )  # fmt: skip
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import EXAMPLES, Program
+from tests.conftest import PROGRAMS, Program
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,8 +54,8 @@ def moves(notebook: Notebook, times: int) -> None:
 
 def traffic(rust: Callable[..., Program], *more: object, method: str = "add", arguments: object = None) -> Program:
     """Calls from Rust, 200 a second and more as they come, until stopped."""
-    if not (EXAMPLES / "load").exists():
-        pytest.fail("needs the client's `load` example (make build)")
+    if not (PROGRAMS / "load").exists():
+        pytest.fail("needs the program `load` (make build)")
     given = {"a": 1, "b": 2} if arguments is None else arguments
     return rust(
         "load", "--endpoint", "calculator", "--method", method, "--args", json.dumps(given),

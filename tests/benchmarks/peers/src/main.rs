@@ -1,4 +1,4 @@
-//! Calls `add` of one of the peers from Tokio tasks and reports the times, in the form of the `load` example.
+//! Calls `add` of one of the peers from Tokio tasks and reports the times, in the form of the program `load`.
 //!
 //! `peer --kind socket --path /tmp/add.sock --tasks 1 --seconds 2`
 

@@ -1,4 +1,4 @@
-//! What calls took, in the form of the `load` example.
+//! What calls took, in the form of the program `load`.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Calls the handler in this process, by PyO3, and reports the times, in the form of the `load` example.
+//! Calls the handler in this process, by PyO3, and reports the times, in the form of the program `load`.
 //!
 //! `peer-embedding --way attached --seconds 2`, with PYTHONPATH as the handler needs it.
 

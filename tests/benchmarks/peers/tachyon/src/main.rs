@@ -1,4 +1,4 @@
-//! Calls through Tachyon's RPC and reports the times, in the form of the `load` example.
+//! Calls through Tachyon's RPC and reports the times, in the form of the program `load`.
 //!
 //! `peer-tachyon --path /tmp/add.sock --seconds 2`
 

@@ -1,4 +1,4 @@
-//! Queries a Zenoh queryable and reports the times, in the form of the `load` example.
+//! Queries a Zenoh queryable and reports the times, in the form of the program `load`.
 //!
 //! `peer-zenoh --path /tmp/add.sock --seconds 2`
 

@@ -5,6 +5,7 @@
 //! report as JSON.
 #![allow(clippy::print_stdout, reason = "a program that prints")]
 
+#[path = "../../../../client-rs/examples/pace/mod.rs"]
 mod pace;
 
 use std::collections::BTreeMap;

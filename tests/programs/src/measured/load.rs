@@ -3,6 +3,7 @@
 //! `load --endpoint NAME --method add --args '{"a": 1, "b": 2}' --tasks 8 --seconds 10 --json`
 #![allow(clippy::print_stdout, reason = "a program that prints")]
 
+#[path = "../../../../client-rs/examples/pace/mod.rs"]
 mod pace;
 
 use std::collections::BTreeMap;

@@ -5,4 +5,4 @@
     reason = "the contract's program, letter by letter"
 )]
 
-include!("../../tests/interop/contract_client.rs");
+include!("../../../interop/contract_client.rs");
