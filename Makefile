@@ -28,7 +28,7 @@ OLDER_COMMIT := 24005c3cd7002c66db5feb73228009d3031ec52b
 OLDER := $(if $(shell git cat-file -t $(OLDER_COMMIT) 2>/dev/null),target/older/.built)
 
 .PHONY: demo lab check test test-rust test-loom test-memory test-threads test-miri nightly fuzz test-python front-end conformance lint \
-	format setup build tools bench bench-rust soak clean browser wheels sdist check-wheels test-pythons licenses workflows rust msrv version
+	format setup build tools bench bench-rust soak clean browser pictures wheels sdist check-wheels test-pythons licenses workflows rust msrv version
 
 demo: $(VENV)/.extension $(VENV)/.cart_pole
 	$(SAY) "Running notebook 02 in a kernel of its own beside the Rust control loop, for half a minute"
@@ -219,6 +219,10 @@ lint: build front-end
 	$(BIN)/ruff format --check pycrust pycrust_pytest.py release tests client-rs/examples
 	$(BIN)/pyright
 	cd pycrust/jupyter/view && npm run --silent check
+
+# The README's pictures, of the view while a handler is replaced.
+pictures: build browser front-end
+	$(BIN)/python -m tests.jupyter.browser.pictures
 
 format:
 	cargo fmt --all

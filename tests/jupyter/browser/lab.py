@@ -260,20 +260,26 @@ class Lab:
         self._opened = 0
 
     @contextlib.contextmanager
-    def opened(self, cells: list[str], *, kernel: str = "python3", app: str = "lab") -> Iterator[Notebook]:
+    def opened(
+        self, cells: list[str], *, kernel: str = "python3", app: str = "lab",
+        size: tuple[int, int] = (1400, 1100), scale: float = 1,
+    ) -> Iterator[Notebook]:  # fmt: skip
         """A notebook of `cells` open in the browser, its kernel ready; both gone after.
 
         Args:
             cells: The cells' sources.
             kernel: The kernel's name.
             app: `lab` or, for Notebook 7, `notebook`.
+            size: The page's width and height, in CSS pixels.
+            scale: Pixels of a picture for each of those.
         """
         self._opened += 1
         name = f"live-{self._opened}.ipynb"
         write_notebook(self.server.served / name, cells, kernel)
         # A workspace of its own: a shared one would open the notebooks of other tests again.
         path = f"lab/workspaces/{self._opened}/tree/{name}" if app == "lab" else f"notebooks/{name}"
-        page = self.browser.new_page(viewport={"width": 1400, "height": 1100})
+        width, height = size
+        page = self.browser.new_page(viewport={"width": width, "height": height}, device_scale_factor=scale)
         page.set_default_timeout(PATIENCE_MS)
         failures: list[str] = []
         page.on("pageerror", lambda failure: failures.append(f"{failure.name}: {failure.message}\n{failure.stack}"))
