@@ -28,7 +28,8 @@ OLDER_COMMIT := 24005c3cd7002c66db5feb73228009d3031ec52b
 OLDER := $(if $(shell git cat-file -t $(OLDER_COMMIT) 2>/dev/null),target/older/.built)
 
 .PHONY: demo lab check test test-rust test-loom test-memory test-threads test-miri nightly fuzz test-python front-end conformance lint \
-	format setup build tools bench bench-rust soak clean browser pictures wheels sdist check-wheels test-pythons licenses workflows rust msrv version
+	format setup build tools bench bench-rust soak clean browser pictures wheels sdist check-wheels check-sdist test-pythons \
+	licenses workflows rust msrv version check-tag publish-crates github-release
 
 demo: $(VENV)/.extension $(VENV)/.cart_pole
 	$(SAY) "Running notebook 02 in a kernel of its own beside the Rust control loop, for half a minute"
@@ -286,9 +287,13 @@ wheels: $(VENV)/.wheels
 sdist: $(VENV)/.wheels
 	$(BIN)/maturin sdist --out $(WHEELS)
 
-# What wheels and the source distribution hold, by what lies in target/wheels.
+# What wheels hold, of those that lie in target/wheels; and that a wheel comes of the source distribution there, which it does
+# with the profile `dist`, too.
 check-wheels: $(VENV)/.wheels
-	$(BIN)/python -m pytest --quiet tests/release/packages.py
+	$(BIN)/python -m pytest --quiet tests/release/packages.py -k "not source"
+
+check-sdist: $(VENV)/.wheels
+	$(BIN)/python -m pytest --quiet tests/release/packages.py -k source
 
 $(VENV)/.wheels: $(VENV)/.installed
 	$(BIN)/pip install --quiet --group wheels
@@ -328,6 +333,18 @@ endif
 # The next release's number, wherever it stands: make version VERSION=0.3.0. The changelog's top section becomes that release's.
 version:
 	python3 -m release.version $(VERSION)
+
+# A release is published by .github/workflows/release.yml, which a tag starts: git tag v0.3.0 && git push origin v0.3.0.
+TAG ?=
+check-tag:
+	python3 -m release.notes "$(TAG)"
+
+publish-crates:
+	cargo publish --locked --workspace --exclude pycrust-native --exclude pycrust-fuzz
+
+github-release:
+	python3 -m release.notes "$(TAG)" > target/notes.md
+	gh release create "$(TAG)" --title "$(TAG)" --notes-file target/notes.md target/wheels/*
 
 # Everything at once while some are killed, then plans of faults one after the other, each of them for so long. The plans are
 # those of the seeds from FIRST_SEED on.
