@@ -68,11 +68,10 @@ def test_demo_command_in_a_terminal(monkeypatch):
 
 
 def in_a_terminal(command: list[object]) -> tuple[str, int]:
-    """Runs a program whose output is a terminal, wide and without colours; gives what it wrote and its exit status."""
+    """Runs a program whose output is a terminal; gives what it wrote, without colours, and its exit status."""
     ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        command, stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "NO_COLOR": "1"}
-    ) as program:
+    plain = {**os.environ, "NO_COLOR": "1"}
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=plain) as program:
         os.close(theirs)
         written = bytearray()
         # Reading a terminal that its last program has left is an error.

@@ -1,7 +1,7 @@
 """The README's pictures: a policy is replaced under the calls of a Rust loop, as JupyterLab shows it.
 
-`make pictures` writes `docs/images/swap-light.png`, `swap-dark.png` and the moving `swap.webp`. Nothing in them is staged: the
-notebook, its kernel and the loop of notebook 02 run while they are taken.
+`make pictures` writes `docs/images/swap-light.png`, `swap-dark.png` and the moving `swap.webp`. Nothing in them is
+staged: the notebook, its kernel and the loop of notebook 02 run while they are taken.
 """
 
 from __future__ import annotations
