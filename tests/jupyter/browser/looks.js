@@ -10,7 +10,8 @@
       const own = each.getBoundingClientRect();
       if (own.width === 0 || each.closest(".pycrust-hidden")) return false;
       const cut = each.scrollWidth > each.clientWidth + 1 && each.clientWidth > 0
-        && getComputedStyle(each).display !== "inline";
+        && getComputedStyle(each).display !== "inline"
+        && getComputedStyle(each).textOverflow !== "ellipsis"; // it says so
       return cut || own.right > box.right + 0.5 || own.left < box.left - 0.5;
     }).map((each) => `${each.tagName}.${each.className}`);
   };

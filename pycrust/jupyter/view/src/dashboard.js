@@ -7,7 +7,7 @@ import { EventLog } from "./parts/events.js";
 import { Header } from "./parts/header.js";
 import { Inspector } from "./calls/inspector.js";
 import { Models } from "./parts/models.js";
-import { Table } from "./parts/table.js";
+import { Table } from "./methods/table.js";
 import { Theme } from "./base/theme.js";
 import { Tiles } from "./parts/tiles.js";
 

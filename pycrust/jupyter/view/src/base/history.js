@@ -1,9 +1,8 @@
 // What the page remembers of an endpoint. The kernel keeps the same minute: a page that is opened again gets it back.
+import { Rates } from "./rates.js";
 
 /** Seconds of history that the charts show. */
 export const SHOWN_S = 60;
-/** Rates of methods are differences over about this long. */
-const RATE_S = 1;
 /** Lines of the event log. */
 export const LINES = 100;
 /** Points further apart than this are not joined, seconds. */
@@ -11,10 +10,9 @@ const GAP_S = 2;
 /** Changes this close together are one mark, seconds. */
 const TOGETHER_S = 0.3;
 
-/** Points of the charts, lines of the log, marks of changes, and the rate of each method. */
+/** Points of the charts, lines of the log, marks of changes, and what each method did lately. */
 export class History {
-  /** @type {{at: number, calls: Map<string, number>}[]} The totals of the last RATE_S seconds and a little more. */
-  samples = [];
+  rates = new Rates();
   /** @type {import("./state.js").Point[]} */
   shown = [];
   /** @type {Map<number, import("./state.js").Event>} In order of their numbers. */
@@ -35,16 +33,11 @@ export class History {
     const life = `${endpoint.endpoint} ${endpoint.pid}`;
     if (life !== this.life) {
       this.life = life;
-      this.samples = [];
+      this.rates.clear();
       this.shown = [];
       this.events.clear();
     }
-    const calls = new Map(endpoint.methods.map((method) => [method.name, method.calls]));
-    const last = this.samples[this.samples.length - 1];
-    if (last && (at < last.at || backwards(last.calls, calls))) this.samples = [];
-    else if (last && at === last.at) this.samples.pop();
-    this.samples.push({ at, calls });
-    while (this.samples.length > 2 && this.samples[1].at <= at - RATE_S) this.samples.shift();
+    this.rates.add(endpoint);
 
     for (const point of points) {
       const newest = this.shown[this.shown.length - 1];
@@ -81,25 +74,4 @@ export class History {
       label: names.length > 3 ? [...names.slice(0, 2), `${names.length - 2} more`].join(", ") : names.join(", "),
     }));
   }
-
-  /**
-   * Calls a second of one method.
-   * @param {string} name
-   * @returns {number | null} null until two snapshots lie apart
-   */
-  rate(name) {
-    const now = this.samples[this.samples.length - 1];
-    const then = this.samples[0];
-    if (!now || then === now) return null;
-    return ((now.calls.get(name) ?? 0) - (then.calls.get(name) ?? 0)) / (now.at - then.at);
-  }
-}
-
-/**
- * @param {Map<string, number>} before
- * @param {Map<string, number>} now
- */
-function backwards(before, now) {
-  for (const [name, calls] of before) if ((now.get(name) ?? calls) < calls) return true;
-  return false;
 }

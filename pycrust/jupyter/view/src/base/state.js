@@ -34,6 +34,7 @@ import { STAGES } from "./stages.js";
  * @property {[number, number]} recent calls and errors of the last ten seconds
  * @property {number} unknown calls to names that no method has
  * @property {number} malformed frames that broke the specification
+ * @property {string[]} names the methods; the same list for as long as they are the same
  * @property {Method[]} methods
  * @property {import("../parts/models.js").Slot[]} models
  * @property {Record<string, string[]>} rebound by method: globals under its live version that are others now
@@ -116,6 +117,7 @@ export class State {
         sequence: this.sequence,
         endpoint: String(message.endpoint ?? ""),
         pid: whole(message.pid),
+        names,
         methods: names.map((/** @type {string} */ name, /** @type {number} */ at) => method(message.rows?.[at], name)),
       };
       return "changed";
