@@ -281,7 +281,7 @@ REMAPPED := --remap-path-prefix=$(CURDIR)=pycrust --remap-path-prefix=$(or $(CAR
 	--remap-path-prefix=$(shell rustc --print sysroot 2>/dev/null)=rust
 wheels: $(VENV)/.wheels
 	$(SAY) "Building wheels for $(TARGET) (three minutes each)"
-	RUSTFLAGS="$(REMAPPED)" $(BIN)/maturin build --profile dist --locked --zig --compatibility manylinux_$(GLIBC) \
+	PATH="$(CURDIR)/$(BIN):$$PATH" RUSTFLAGS="$(REMAPPED)" maturin build --profile dist --locked --zig --compatibility manylinux_$(GLIBC) \
 		--target $(TARGET) --interpreter $(PYTHONS) --out $(WHEELS)
 
 sdist: $(VENV)/.wheels

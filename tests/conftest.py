@@ -29,6 +29,8 @@ PROGRAMS_OF_TESTS = {
 }
 #: A hang guard, not a bound on speed.
 PATIENCE = 60.0
+#: What Python says of `1.0 / 0`.
+DIVISION = "float division by zero" if sys.version_info < (3, 14) else "division by zero"
 
 # A shell starts what runs in its background with SIGINT ignored, and what a test starts would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

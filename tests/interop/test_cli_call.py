@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from pycrust import RpcClient
-from tests.conftest import ROOT, wait_until
+from tests.conftest import DIVISION, ROOT, wait_until
 from tests.interop.command_line import (
     CALCULATOR,
     PYCRUST,
@@ -158,9 +158,9 @@ class TestErrors:
         done = run("call", "calculator", "divide", "[1, 0]", "--version")
         assert (done.returncode, done.stdout) == (1, "")
         lines = done.stderr.splitlines()
-        assert lines[0] == "UNKNOWN (ZeroDivisionError): float division by zero"
+        assert lines[0] == f"UNKNOWN (ZeroDivisionError): {DIVISION}"
         assert "it may have run" in lines
-        assert "ZeroDivisionError: float division by zero" in lines
+        assert f"ZeroDivisionError: {DIVISION}" in lines
         assert lines[-1] == "version 1"
         done = run("call", "calculator", "divide", "[1, 0]", "--json")
         told = json.loads(done.stdout)

@@ -31,8 +31,9 @@ def test_importing_the_source_says_how_to_build_it(tmp_path):
     (source / "native" / "Cargo.toml").write_text("")
     # Without the site's own paths for editable installs, the copy is what is found.
     imported = subprocess.run(
-        [sys.executable, "-c", "import pycrust"], cwd=source, capture_output=True, text=True, check=False
-    )
+        [sys.executable, "-c", "import pycrust"], cwd=source, env={**os.environ, "PYTHONSAFEPATH": ""},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert imported.returncode == 1
     last = imported.stderr.strip().splitlines()[-1]
     assert last.startswith("ImportError: ")
