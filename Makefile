@@ -28,7 +28,7 @@ OLDER_COMMIT := 24005c3cd7002c66db5feb73228009d3031ec52b
 OLDER := $(if $(shell git cat-file -t $(OLDER_COMMIT) 2>/dev/null),target/older/.built)
 
 .PHONY: demo lab check test test-rust test-loom test-memory test-threads test-miri nightly fuzz test-python front-end conformance lint \
-	format setup build tools bench bench-rust soak clean browser pictures wheels sdist check-wheels check-sdist test-pythons \
+	format setup build tools bench bench-ported bench-rust soak clean browser pictures wheels sdist check-wheels check-sdist test-pythons \
 	licenses workflows rust msrv version check-tag publish-crates github-release
 
 demo: $(VENV)/.extension $(VENV)/.cart_pole
@@ -252,6 +252,18 @@ bench: setup $(VENV)/.bench $(if $(PEERS),$(VENV)/.bench-peers $(if $(CLANG),$(V
 	$(if $(PEERS),$(BUILD_PEERS) -p pycrust-peers-zenoh)
 	$(if $(and $(PEERS),$(CLANG)),$(WITH_CLANG) $(BUILD_PEERS) -p pycrust-peers-tachyon)
 	$(BIN)/python -m tests.benchmarks.run $(CASES) --rounds $(ROUNDS) --seconds $(SECONDS)
+
+# Programs as they are used today, on this project and on their own transports; `PROGRAMS="openpi lerobot"` runs some, WRITE=1
+# puts the tables into their READMEs and docs/ported.md.
+PROGRAMS ?=
+WRITE ?=
+bench-ported: build $(VENV)/.bench-ported
+	cargo build --release --quiet --manifest-path tests/benchmarks/ported/callers/Cargo.toml --target-dir target/ported
+	$(BIN)/python -m tests.benchmarks.ported.run $(PROGRAMS) --rounds $(ROUNDS) --seconds $(SECONDS) $(if $(WRITE),--write)
+
+$(VENV)/.bench-ported: $(VENV)/.installed
+	$(BIN)/pip install --quiet --group bench-ported
+	touch $@
 
 # What frames and the engine alone cost.
 bench-rust: setup
