@@ -36,9 +36,9 @@ impl Slice {
         Instant::now() < self.until
     }
 
-    /// A call that began then has ended, well or not.
-    pub fn ended(&mut self, begun: Instant, well: bool) {
-        self.times.push(begun.elapsed().as_nanos() as u64);
+    /// A call took so long and ended, well or not.
+    pub fn took(&mut self, time: Duration, well: bool) {
+        self.times.push(time.as_nanos() as u64);
         self.errors += u64::from(!well);
     }
 
