@@ -244,6 +244,7 @@ class Publisher:
         if told != self._told:
             self._told = told
             self._events.look(endpoint.stats(), now.head["at"])
+        self._events.tell(now.head["at"])
 
     def _seldom(self, endpoint: Watched, *, afresh: bool) -> dict[str, Any]:
         """What changes seldom, if it may have: marks of versions, and settings of recording."""

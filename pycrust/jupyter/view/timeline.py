@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from pycrust.errors import Code
@@ -16,8 +16,14 @@ if TYPE_CHECKING:
     from pycrust.versions.events import EventLog
 
 _KEPT = 100
-_COALESCED_MS = 10_000
-"""Errors of one method and code that come within this long of each other are one line."""
+_PARTS = 20
+"""Of what a line stands for, the newest so many can be read one by one."""
+
+_BURST_MS = 10_000
+"""Errors within this long of each other are one part of their line."""
+
+_BETWEEN_MS = 1_000
+"""Between two new lines about clients and errors, so that they can be read while they come."""
 
 
 _NOTED = {
@@ -29,6 +35,12 @@ _NOTED = {
 _MARKED = {"publish", "rollback", "remove", "reload"}
 """Of these, the ones that the charts mark."""
 
+_TOGETHER = {"swap", "method"}
+"""Kinds of line that stand for all that happens at once."""
+
+_NAMED = 3
+"""Of these, so many are named in the line itself."""
+
 
 @dataclass
 class Line:
@@ -36,22 +48,54 @@ class Line:
 
     Attributes:
         number: Tells it from others; a line that is said again replaces what was said before.
-        at: When, milliseconds since 1970.
+        at: When it was said last, milliseconds since 1970.
         kind: `swap`, `method`, `client`, `error`, `held`, `refused`, `model` or `serving`.
         text: What happened.
-        mark: What the charts' mark of it says; empty where there is none.
+        marks: What the charts' mark of it says, of each of the changes that are one line.
+        parts: What the line stands for, if that is more than one thing: when and what, the oldest first.
     """
 
     number: int
     at: int
     kind: str
     text: str
-    mark: str = ""
-    count: int = 0
+    marks: list[str] = field(default_factory=list[str])
+    parts: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
 
     def row(self) -> list[Any]:
         """As it is sent."""
-        return [self.number, self.at, self.kind, self.text, self.mark]
+        parts = self.parts[-_PARTS:] if len(self.parts) > 1 else []
+        return [self.number, self.at, self.kind, self.text, self.marks, parts]
+
+
+@dataclass
+class _Errors:
+    """What one kind of error has come to: how many, in which bursts, and its line once it has one."""
+
+    what: str
+    count: int = 0
+    #: When each burst began and ended, and its errors.
+    bursts: list[tuple[int, int, int]] = field(default_factory=list[tuple[int, int, int]])
+    line: Line | None = None
+
+    def add(self, more: int, at: int) -> None:
+        self.count += more
+        if self.bursts and at - self.bursts[-1][1] <= _BURST_MS:
+            began, _, count = self.bursts[-1]
+            self.bursts[-1] = (began, at, count + more)
+        else:
+            self.bursts = [*self.bursts[1 - _PARTS :], (at, at, more)]
+
+    def tell(self, line: Line) -> None:
+        line.at = self.bursts[-1][1]
+        line.text = f"{self.count:,} × {self.what}"  # noqa: RUF001 - a multiplication sign is meant
+        line.parts = [(began, _burst(began, ended, count)) for began, ended, count in self.bursts]
+
+
+def _burst(began: int, ended: int, count: int) -> str:
+    """What a burst of errors was: how many, and for how long."""
+    seconds = (ended - began) / 1000
+    return f"{count:,} in {seconds:,.0f} s" if seconds >= 1 else f"{count:,}"
 
 
 def wall_ms(monotonic_ns: int) -> int:
@@ -73,16 +117,53 @@ class Timeline:
         self._noted = 0
         #: Calls to no method, and malformed frames.
         self._others: tuple[int, int] | None = None
-        #: The last line about a kind of error.
-        self._running: dict[tuple[str, int], Line] = {}
+        #: Each kind of error: its method, version and code.
+        self._errors: dict[tuple[str, int, int], _Errors] = {}
+        #: Of these, the ones without a line so far.
+        self._waiting: set[tuple[str, int, int]] = set()
+        #: Clients that came or went and are not told yet: when, what, and whether one came.
+        self._visits: list[tuple[int, str, bool]] = []
+        #: When the last line about a client or an error was new, and whether it was about clients.
+        self._last_new = (0, False)
 
-    def add(self, at: int, kind: str, text: str, mark: str = "") -> Line:
+    def add(self, at: int, kind: str, text: str, marks: list[str] | None = None) -> Line:
         """Notes an event."""
         self._number += 1
-        event = Line(self._number, at, kind, text, mark)
+        event = Line(self._number, at, kind, text, marks or [])
         self._events.append(event)
         self._fresh[event.number] = event
         return event
+
+    def tell(self, at: int) -> None:
+        """Makes one line, at most, of the errors and clients that wait for theirs: of the most numerous ones.
+
+        Args:
+            at: The moment, milliseconds since 1970.
+        """
+        when, clients = self._last_new
+        if 0 <= at - when < _BETWEEN_MS or not (self._visits or self._waiting):
+            return
+        if self._visits and not (self._waiting and clients):
+            self._last_new = (at, True)
+            self._tell_visits()
+            return
+        self._last_new = (at, False)
+        key = max(self._waiting, key=lambda one: self._errors[one].count)
+        self._waiting.discard(key)
+        errors = self._errors[key]
+        errors.line = self.add(at, "error", "")
+        errors.tell(errors.line)
+
+    def _tell_visits(self) -> None:
+        visits, self._visits = self._visits, []
+        if len(visits) == 1:
+            self.add(visits[0][0], "client", visits[0][1])
+            return
+        came = sum(1 for *_, one_came in visits if one_came)
+        went = len(visits) - came
+        words = [f"{count:,} {what}" for count, what in ((came, "connected"), (went, "disconnected")) if count]
+        line = self.add(visits[-1][0], "client", f"{len(visits):,} clients: {', '.join(words)}")
+        line.parts = [(at, text) for at, text, _ in visits]
 
     def fresh(self) -> list[list[Any]]:
         """What is new or has changed since this was last asked."""
@@ -109,9 +190,10 @@ class Timeline:
         if before is None:
             return
         if unknown > before[0]:
-            self._count("call to a method that does not exist", ("", 12), unknown - before[0], at)
+            key = ("", 0, Code.UNIMPLEMENTED)
+            self._count("call to a method that does not exist", key, unknown - before[0], at)
         if malformed > before[1]:
-            self._count("malformed frame", ("", -1), malformed - before[1], at)
+            self._count("malformed frame", ("", 0, -1), malformed - before[1], at)
 
     def look_at_notes(self, noted: EventLog, endpoint: str) -> None:
         """Notes what the endpoint has noted since the last look: swaps, refused cells, models.
@@ -120,6 +202,7 @@ class Timeline:
             noted: What `endpoint.events` is.
             endpoint: The endpoint's name, which its own view need not repeat.
         """
+        kinds: dict[str, list[tuple[int, str, str]]] = {}
         for event in noted.since(self._noted):
             self._noted = event.number
             kind = _NOTED.get(event.kind, "method")
@@ -130,8 +213,23 @@ class Timeline:
                 mark = f"{event.subject} v{event.version}"
             elif event.kind == "remove":
                 mark = f"{event.subject} removed"
-            text = event.text.removeprefix(f"{endpoint}.")
-            self.add(int(event.time.timestamp() * 1000), kind, text, mark)
+            at, text = int(event.time.timestamp() * 1000), event.text.removeprefix(f"{endpoint}.")
+            kinds.setdefault(kind, []).append((at, text, mark))
+        for kind, noted_now in kinds.items():
+            self._note(kind, noted_now)
+
+    def _note(self, kind: str, noted: list[tuple[int, str, str]]) -> None:
+        """One line for what a cell has done to several methods at once, else one for each."""
+        if kind not in _TOGETHER or len(noted) == 1:
+            for at, text, mark in noted:
+                self.add(at, kind, text, [mark] if mark else [])
+            return
+        texts = [text for _, text, _ in noted]
+        more = len(texts) - _NAMED
+        words = ", ".join(texts) if more <= 0 else f"{', '.join(texts[:_NAMED])} and {more:,} more"
+        marks = [mark for *_, mark in noted if mark]
+        line = self.add(noted[-1][0], kind, f"{len(texts):,} changes: {words}", marks)
+        line.parts = [(at, text) for at, text, _ in noted]
 
     def _look_at_visits(self, stats: Mapping[str, object]) -> None:
         for visit in sequence(stats, "visits"):
@@ -146,7 +244,7 @@ class Timeline:
             what = "connected" if visit.get("came") is True else f"disconnected{': ' if reason else ''}{reason}"
             pid = whole(visit.get("pid"))
             name = f"{visit.get('name') or 'client'} ({f'pid {pid}' if pid else 'another PID namespace'})"
-            self.add(wall_ms(seen[0]), "client", f"{name} {what}")
+            self._visits.append((wall_ms(seen[0]), f"{name} {what}", visit.get("came") is True))
 
     def _look_at_methods(self, stats: Mapping[str, object], at: int) -> None:
         now = {
@@ -159,18 +257,21 @@ class Timeline:
             for code, count in codes.items():
                 more = count - errors.get(code, 0)
                 if more > 0 and before is not None:
-                    self._count(f"{name} v{version}: {_code_name(code)}", (name, code), more, at)
+                    self._count(f"{name} v{version}: {_code_name(code)}", (name, version, code), more, at)
 
-    def _count(self, what: str, key: tuple[str, int], more: int, at: int) -> None:
+    def _count(self, what: str, key: tuple[str, int, int], more: int, at: int) -> None:
         """Notes errors; those that go on add to the line that there is."""
-        event = self._running.get(key)
-        kept = event is not None and self._events and event.number >= self._events[0].number
-        if event is None or not kept or at - event.at > _COALESCED_MS or not event.text.endswith(what):
-            event = self._running[key] = self.add(at, "error", what)
-        event.count += more
-        event.at = at
-        event.text = f"{event.count:,} × {what}"  # noqa: RUF001 - a multiplication sign is meant
-        self._fresh[event.number] = event
+        errors = self._errors.get(key)
+        if errors is None:
+            errors = self._errors[key] = _Errors(what)
+        elif errors.line is not None and (not self._events or errors.line.number < self._events[0].number):
+            errors = self._errors[key] = _Errors(what)  # its line is no longer kept
+        errors.add(more, at)
+        if errors.line is None:
+            self._waiting.add(key)
+            return
+        errors.tell(errors.line)
+        self._fresh[errors.line.number] = errors.line
 
 
 def _codes(pairs: object) -> dict[int, int]:

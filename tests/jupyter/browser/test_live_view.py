@@ -36,7 +36,7 @@ def test_live_view_shows_rust_traffic_while_it_happens(lab: Lab, rust: Callable)
         assert notebook.page.get_by_test_id("tile-inflight").is_visible()
         bar = notebook.row("add").locator(".pycrust-bar")
         notebook.wait(lambda: "back" in (bar.get_attribute("aria-label") or ""), "the stages")
-        assert "connected" in notebook.text("event-log")
+        notebook.wait(lambda: "connected" in notebook.text("event-log"), "the client in the log")
 
         assert notebook.count("swap-mark") == 0
         notebook.run(1, ADD.replace("a + b", "b + a"))
@@ -58,7 +58,7 @@ def test_live_view_shows_rust_traffic_while_it_happens(lab: Lab, rust: Callable)
         # The worker must be there to free what a killed client leaves.
         load.stop()
         notebook.wait(lambda: "0 clients" in notebook.facts(), "the client to be gone")
-        assert "disconnected" in notebook.text("event-log")
+        notebook.wait(lambda: "disconnected" in notebook.text("event-log"), "its end in the log")
         assert "pycrust-view" in notebook.run(4)
         notebook.run(5)
         notebook.wait(lambda: notebook.condition() == "stopped", "the view to say that the endpoint stopped")

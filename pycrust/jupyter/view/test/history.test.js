@@ -9,7 +9,7 @@ const at = (seconds, methods, pid = 1) => ({
   endpoint: "e", pid, serving: true, at: seconds, up: 0, clients: 0, unknown: 0, malformed: 0, methods, names: methods.map(({ name }) => name),
 });
 const point = (seconds, rate = 5) => ({ at: seconds, rate, errors: 0, p50: 10, p99: 20 });
-const swap = (number, seconds, mark) => ({ number, at: seconds, kind: "swap", text: mark, mark });
+const swap = (number, seconds, mark) => ({ number, at: seconds, kind: "swap", text: mark, marks: mark === "" ? [] : [mark], parts: [] });
 
 test("points are taken once and in order; the lines break where nobody looked", () => {
   const history = new History();
@@ -32,8 +32,8 @@ test("changes at once are one mark, and a line that is said again replaces itsel
   const history = new History();
   history.add(at(10, []), [], [swap(1, 9, "a v2"), { ...swap(2, 9, ""), text: "client gone" }]);
   assert.deepEqual(history.marks, [{ at: 9, label: "a v2" }]);
-  const many = ["b", "c", "d", "e"].map((name, index) => swap(3 + index, 9.1, `${name} v2`));
-  history.add(at(10.2, []), [], [...many, { ...swap(2, 9, ""), text: "2 clients gone" }]);
+  const many = { ...swap(3, 9.1, "b v2"), marks: ["b v2", "c v2", "d v2", "e v2"] };
+  history.add(at(10.2, []), [], [many, { ...swap(2, 9, ""), text: "2 clients gone" }]);
   assert.deepEqual(history.marks, [{ at: 9, label: "a v2, b v2, 3 more" }]);
   assert.equal(history.events.get(2).text, "2 clients gone");
 });

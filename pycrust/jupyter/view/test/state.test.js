@@ -51,7 +51,10 @@ test("what the view says about itself", () => {
 
 test("points and events of a message, and of nonsense", () => {
   assert.deepEqual(points({ points: [[2000, 5, 0, null, 7], "x"] }), [{ at: 2, rate: 5, errors: 0, p50: null, p99: 7 }]);
-  assert.deepEqual(events({ events: [[1, 2000, "swap", "a v2", "a"], 3] }), [{ number: 1, at: 2, kind: "swap", text: "a v2", mark: "a" }]);
+  assert.deepEqual(events({ events: [[1, 2000, "swap", "a v2", ["a"], [[1000, "x"], 4]], 3, [2, 0, "client", "b"]] }), [
+    { number: 1, at: 2, kind: "swap", text: "a v2", marks: ["a"], parts: [{ at: 1, text: "x" }] },
+    { number: 2, at: 0, kind: "client", text: "b", marks: [], parts: [] },
+  ]);
   for (const nonsense of [undefined, {}, { points: 5, events: "x" }]) assert.deepEqual([points(nonsense), events(nonsense)], [[], []]);
 });
 

@@ -64,10 +64,10 @@ export class History {
     /** @type {{at: number, names: string[]}[]} */
     const groups = [];
     for (const event of [...this.events.values()].sort((a, b) => a.at - b.at)) {
-      if (event.mark === "" || event.at < now - SHOWN_S) continue;
+      if (event.marks.length === 0 || event.at < now - SHOWN_S) continue;
       const group = groups[groups.length - 1];
-      if (group !== undefined && event.at - group.at < TOGETHER_S) group.names.push(event.mark);
-      else groups.push({ at: event.at, names: [event.mark] });
+      if (group !== undefined && event.at - group.at < TOGETHER_S) group.names.push(...event.marks);
+      else groups.push({ at: event.at, names: [...event.marks] });
     }
     this.marks = groups.map(({ at, names }) => ({
       at,

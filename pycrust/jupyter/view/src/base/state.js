@@ -42,8 +42,8 @@ import { STAGES } from "./stages.js";
  */
 
 /**
- * One line of the event log.
- * @typedef {{number: number, at: number, kind: string, text: string, mark: string}} Event
+ * One line of the event log; `parts` are what it stands for, if that is more than one thing.
+ * @typedef {{number: number, at: number, kind: string, text: string, marks: string[], parts: {at: number, text: string}[]}} Event
  * @typedef {{at: number, rate: number | null, errors: number | null, p50: number | null, p99: number | null}} Point
  */
 
@@ -91,8 +91,13 @@ export function points(message) {
  */
 export function events(message) {
   const rows = Array.isArray(message?.events) ? message.events.filter(Array.isArray) : [];
-  return rows.map((/** @type {unknown[]} */ [number, at, kind, text, mark]) => ({
-    number: whole(number), at: whole(at) / 1000, kind: String(kind), text: String(text), mark: String(mark ?? ""),
+  return rows.map((/** @type {unknown[]} */ [number, at, kind, text, marks, parts]) => ({
+    number: whole(number),
+    at: whole(at) / 1000,
+    kind: String(kind),
+    text: String(text),
+    marks: Array.isArray(marks) ? marks.map(String) : [],
+    parts: Array.isArray(parts) ? parts.filter(Array.isArray).map(([when, what]) => ({ at: whole(when) / 1000, text: String(what) })) : [],
   }));
 }
 
