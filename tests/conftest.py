@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
+#: Where tests are imported from: there, or a folder without the package, where an installed wheel is tested.
+IMPORTED = Path(__file__).absolute().parent.parent
 #: What was built of `client-rs/examples`, and of `tests/programs`.
 EXAMPLES = ROOT / "target" / "release" / "examples"
 PROGRAMS = ROOT / "target" / "release"

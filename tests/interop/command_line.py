@@ -11,14 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pycrust import RpcClient
-from tests.conftest import ROOT, Program, wait_until
+from tests.conftest import IMPORTED, ROOT, Program, wait_until
 
 PYCRUST = (sys.executable, "-m", "pycrust")
 
 
 def environment(**more: str) -> dict[str, str]:
     """What a command runs with."""
-    return {**os.environ, "PYTHONPATH": str(ROOT), **more}
+    return {**os.environ, "PYTHONPATH": str(IMPORTED), **more}
 
 
 def run(*arguments: object, cwd: Path = ROOT, said: str = "", **more: str) -> subprocess.CompletedProcess[str]:

@@ -19,7 +19,7 @@ from textual.widgets import DataTable, Static
 from pycrust import RpcClient
 from pycrust.cli.top import rows
 from pycrust.cli.top.view import Top
-from tests.conftest import PATIENCE, ROOT
+from tests.conftest import IMPORTED, PATIENCE, ROOT
 from tests.interop.command_line import (
     CALCULATOR,
     PYCRUST,
@@ -295,6 +295,6 @@ class TestCommand:
             "import importlib.util\nfind = importlib.util.find_spec\n"
             "importlib.util.find_spec = lambda name, *more: None if name == 'textual' else find(name, *more)\n"
         )
-        done = run("top", "calculator", PYTHONPATH=f"{tmp_path}:{ROOT}")
+        done = run("top", "calculator", PYTHONPATH=f"{tmp_path}:{IMPORTED}")
         assert (done.returncode, done.stdout) == (1, "")
         assert "the view needs textual: pip install 'pycrust[top]'" in done.stderr

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pycrust import RpcClient
-from tests.conftest import ROOT, shared_memory, wait_until
+from tests.conftest import IMPORTED, ROOT, shared_memory, wait_until
 from tests.interop.command_line import PYCRUST, environment
 
 if TYPE_CHECKING:
@@ -465,7 +465,7 @@ class TestPackages:
         fake = tmp_path / "ipykernel-7.1.9.dist-info"
         fake.mkdir()
         (fake / "METADATA").write_text("Metadata-Version: 2.1\nName: ipykernel\nVersion: 7.1.9\n")
-        told = doctor(PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
+        told = doctor(PYTHONPATH=f"{tmp_path}{os.pathsep}{IMPORTED}")
         found = told.of("package-old")
         assert found["what"] == "ipykernel is 7.1.9, and at least 7.2 is needed"
         assert found["mend"] == "pip install --upgrade 'ipykernel>=7.2'"

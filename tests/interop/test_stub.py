@@ -20,7 +20,7 @@ import pytest
 from pydantic import ValidationError
 
 from pycrust import InvalidArgument, RpcClient, Timestamp, Unavailable
-from tests.conftest import ROOT
+from tests.conftest import IMPORTED, ROOT
 
 WORKER = (ROOT / "tests" / "interop" / "stub_worker.py").read_text(encoding="utf-8")
 GOLDEN = ROOT / "tests" / "unit" / "stubs" / "robot_arm.py"
@@ -166,7 +166,7 @@ def test_the_command_makes_a_module_that_runs(worker, tmp_path):
     program = "from robot import RobotArm\nwith RobotArm() as arm:\n    print(arm.add(1, 2), arm.list())\n"
     done = subprocess.run(
         [sys.executable, "-c", program], check=True, capture_output=True, text=True,
-        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"},
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{IMPORTED}"},
     )  # fmt: skip
     assert done.stdout.startswith("3.0 [")
 

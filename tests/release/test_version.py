@@ -11,7 +11,8 @@ import tomllib
 import pytest
 
 import pycrust
-from release import version
+from pycrust._extension import PROTOCOL_VERSION
+from release import notes, version
 from tests.conftest import ROOT
 
 MANIFEST = ROOT / "Cargo.toml"
@@ -77,3 +78,47 @@ def test_what_is_no_number_changes_nothing(wrong):
     assert done.returncode == 1
     assert "usage" in done.stderr
     assert version.of_manifest(MANIFEST.read_text()) == NUMBER
+
+
+def test_the_documented_protocol_is_the_one_that_is_spoken():
+    table = dict(
+        re.findall(r"^\| (\d+\.\d+) \| (\d+) \|$", (ROOT / "docs" / "versions.md").read_text(), re.MULTILINE)
+    )
+    assert table[".".join(NUMBER.split(".")[:2])] == str(PROTOCOL_VERSION)
+    specified = (ROOT / "native" / "protocol" / "SPEC.md").read_text().splitlines()[0]
+    assert specified == f"# PyCrust protocol, version {PROTOCOL_VERSION}"
+
+
+CHANGES = """\
+# Changelog
+
+## Unreleased
+
+- new
+
+## 1.1.0 - 2020-02-02
+
+- old
+"""
+
+
+def test_a_release_s_notes_are_its_section():
+    changed = version.in_changelog(CHANGES, "1.2.0", "2021-03-03")
+    assert notes.section(changed, "1.2.0") == "- new"
+    assert notes.section(changed, "1.1.0") == "- old"
+    for absent in ("1.2", "1.0.0"):
+        with pytest.raises(LookupError, match="says nothing"):
+            notes.section(changed, absent)
+    # A second release without anything new between them.
+    empty = version.in_changelog(changed, "1.3.0", "2021-03-04")
+    with pytest.raises(LookupError, match="says nothing"):
+        notes.section(empty, "1.3.0")
+
+
+def test_a_tag_is_the_workspace_s_version():
+    for tag in (NUMBER, "v0.0.0", ""):
+        done = subprocess.run(
+            [sys.executable, "-m", "release.notes", tag], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stdout) == (1, "")
+        assert NUMBER in done.stderr
