@@ -108,6 +108,20 @@ def test_tensors(monkeypatch):
     assert len(action.split()) == 7
 
 
+def test_vector_envs(monkeypatch):
+    if importlib.util.find_spec("torch") is None:
+        pytest.skip("torch is not installed: make setup TORCH=torch installs PyTorch")
+    monkeypatch.setenv("PYCRUST_DEMO_UPDATES", "30")
+    text = execute(ROOT / "notebooks" / "07_vector_envs.ipynb")
+    assert "serving vector_envs" in text
+    assert "after 30 updates" in text
+    assert re.search(r"\d+ networks, errors: {}", text)
+    rows = re.findall(r"^ +(\d+) +\d+ +\d+ +([\d.]+)$", text, re.MULTILINE)
+    assert (int(rows[0][0]), int(rows[-1][0])) == (1, 31)
+    returns = [float(mean) for _, mean in rows]
+    assert max(returns[-3:]) > 2 * returns[0], "what was learned holds the poles up for longer"
+
+
 def check_demo(text: str) -> None:
     """No call is lost, and the second policy balances longer than the first."""
     calls, errors = re.search(r"(\d+) calls, (\d+) errors", text).groups()

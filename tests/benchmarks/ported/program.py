@@ -53,6 +53,8 @@ class Program:
     cases: dict[str, list[Way]]
     #: Distributions and crates whose versions the table names.
     packages: tuple[str, ...] = ()
+    #: Modules without which it is left out.
+    needs: tuple[str, ...] = ()
 
     @property
     def readme(self) -> Path:
@@ -70,10 +72,9 @@ def example(name: str, *options: object) -> Command:
     return [str(EXAMPLES / name), *map(str, options)]
 
 
-def beside(name: str, script: str, **settings: object) -> Command:
-    """The Python side of an example program, which stands beside it, as a worker with these globals."""
-    values = [f"{name}={value!r}" for name, value in settings.items()]
-    return python("serve", ROOT / "client-rs" / "examples" / name / script, *values)
+def beside(name: str, script: str, *cells: str) -> Command:
+    """The Python side of an example program, which stands beside it, as a worker; these cells run in it first."""
+    return python("serve", ROOT / "client-rs" / "examples" / name / script, *cells)
 
 
 def caller(name: str, *options: object) -> Command:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import importlib.util
 import json
 import os
 import subprocess
@@ -179,6 +180,9 @@ def main() -> None:
         parser.error(f"no such program: {', '.join(sorted(unknown))}")
     for name in options.programs or known:
         program = known[name]
+        if missing := [module for module in program.needs if importlib.util.find_spec(module) is None]:
+            print(f"{name} is left out: {', '.join(missing)} are not installed")
+            continue
         found = measure(program, options.rounds, options.seconds)
         text = report.page(program, found, rounds=options.rounds, seconds=options.seconds)
         print(text, flush=True)

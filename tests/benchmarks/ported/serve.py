@@ -1,31 +1,22 @@
-"""Serves the Python side of an example program until standard input ends: `serve SCRIPT [NAME=VALUE …]`.
+"""Serves the Python side of an example program until standard input ends: `serve SCRIPT [CELL]`.
 
-The script's `endpoint` is served as a notebook serves it; what stands under `if __name__ == "__main__"` does not
-run. Its globals of these names get these values first, literals of Python's.
+The script's `endpoint` is served as a notebook serves it; then `CELL` runs, as a cell after it would.
 """
 
 from __future__ import annotations
 
-import ast
-import importlib.util
 import sys
 from pathlib import Path
 
+from tests.benchmarks.ported.loading import load
+
 
 def main() -> None:
-    script, *settings = sys.argv[1:]
-    spec = importlib.util.spec_from_file_location(Path(script).stem, script)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    for setting in settings:
-        name, _, value = setting.partition("=")
-        if not hasattr(module, name):
-            raise SystemExit(f"{script} has no {name}")
-        setattr(module, name, ast.literal_eval(value))
+    script, *cells = sys.argv[1:]
+    module = load(Path(script))
     with module.endpoint:
+        for cell in cells:
+            exec(cell, module.__dict__)  # noqa: S102 - the command line is this folder's own
         print("ready", flush=True)
         sys.stdin.read()
 
