@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic.errors import PydanticSchemaGenerationError
 from pydantic_core import PydanticCustomError, core_schema
 
-from pycrust.arrays.elements import DTYPES
+from pycrust.arrays.elements import DTYPES, name_of
 from pycrust.arrays.incoming import to_torch
 from pycrust.arrays.records import fitted, layout_of, schema_of, structured, text_of
 from pycrust.text.values import elements_text
@@ -157,9 +157,7 @@ class DType(_Constraint):
         """The array, if its elements have the type."""
         if self.layout is not None and getattr(value.dtype, "names", None) is not None:
             return self._check_records(value, self.layout)
-        found = str(value.dtype).removeprefix("torch.") if not hasattr(value.dtype, "name") else value.dtype.name
-        if getattr(value.dtype, "names", None) is not None:
-            found = elements_text(value.dtype)
+        found = name_of(value.dtype) if getattr(value.dtype, "names", None) is None else elements_text(value.dtype)
         if found == self.name:
             return value
         raise PydanticCustomError(

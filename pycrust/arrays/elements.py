@@ -33,3 +33,12 @@ def optional(name: str) -> Any:
         return importlib.import_module(name)
     except ImportError:
         return None
+
+
+@functools.lru_cache(maxsize=256)
+def name_of(dtype: Any) -> str:
+    """What NumPy or PyTorch calls a type of elements.
+
+    NumPy works a name out anew each time, which takes longer than all else that is done for a small array.
+    """
+    return str(dtype.name) if hasattr(dtype, "name") else str(dtype).removeprefix("torch.")

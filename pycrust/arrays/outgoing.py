@@ -7,7 +7,7 @@ import mmap
 import sys
 from typing import Any
 
-from pycrust.arrays.elements import DTYPES, optional
+from pycrust.arrays.elements import DTYPES, name_of, optional
 from pycrust.arrays.records import Layout, layout_of
 from pycrust.text.kinds import kind_of
 from pycrust.values.refusals import labels
@@ -53,7 +53,7 @@ def _describe_ndarray(given: Any, numpy: Any) -> Described:
     plain = numpy.asarray(given)
     if plain.dtype.names is not None:
         return _describe_records(plain, numpy)
-    name = str(plain.dtype.name)
+    name = name_of(plain.dtype)
     if name not in DTYPES:
         raise TypeError(f"an array of dtype {plain.dtype} can't cross: send {labels(plain.dtype)}")
     big_endian = plain.dtype.byteorder == ">" or (plain.dtype.byteorder == "=" and sys.byteorder == "big")
