@@ -15,9 +15,13 @@ use std::time::Duration;
 
 use clap::Parser;
 use pycrust_client::{Code, Method, RpcClient, Spin, blocking};
+use serde::de::IgnoredAny;
 
 use crate::desk::{Features, Missed, Quotes, Quoting};
 use crate::trading_day::Day;
+
+/// To find the next notebook, when one has died.
+const CONNECTING: Duration = Duration::from_millis(100);
 
 const QUOTE: Method<(Features,), Quotes> = Method::new("quote");
 
@@ -42,6 +46,11 @@ struct Notebook {
 
 impl Quoting for Notebook {
     fn quote(&mut self, features: &Features) -> Result<(u32, Quotes), Missed> {
+        if !self.client.is_connected() {
+            // Connecting takes some milliseconds, which no decision has: nothing is quoted meanwhile.
+            let _found = self.client.request("pycrust.health").timeout(CONNECTING).send::<_, IgnoredAny>(&());
+            return Err(Missed::Failed(Code::Unavailable.to_string()));
+        }
         // A tuple: the handler's one parameter is the book as a whole.
         let reply = self.client.request_of(&QUOTE).timeout(self.deadline).send(&(features,));
         match reply {
