@@ -28,7 +28,7 @@ OLDER_COMMIT := 24005c3cd7002c66db5feb73228009d3031ec52b
 OLDER := $(if $(shell git cat-file -t $(OLDER_COMMIT) 2>/dev/null),target/older/.built)
 
 .PHONY: demo lab check test test-rust test-loom test-memory test-threads test-miri nightly fuzz test-python front-end conformance lint \
-	format setup build tools bench bench-ported bench-rust soak clean browser pictures wheels sdist check-wheels check-sdist test-pythons \
+	docs docs-blocks format setup build tools bench bench-ported bench-rust soak clean browser pictures wheels sdist check-wheels check-sdist test-pythons \
 	licenses workflows rust msrv version check-tag publish-crates github-release
 
 demo: $(VENV)/.extension $(VENV)/.cart_pole
@@ -91,6 +91,12 @@ $(VENV)/.client: $(VENV)/.installed $(RUST_SOURCES)
 	cargo build --release $(TESTED) --examples --bins
 	cargo build --release $(TESTED) --features $(OPTIONAL) --example traced
 	touch $@
+
+# The documentation's blocks of Rust, which the tests write into the file BLOCKS; the example is named so that the features are
+# those of the build above.
+docs-blocks:
+	PYCRUST_DOCS_BLOCKS=$(BLOCKS) cargo build --release --quiet $(TESTED) --features $(OPTIONAL),pycrust-docs/blocks \
+		--example traced --bin blocks
 
 # A client as it was then, and a worker that shakes hands and echoes. They share what they depend on with today's build,
 # where their crates have a version, and their examples names, of their own.
@@ -184,10 +190,27 @@ $(VENV)/.fuzz: $(VENV)/.installed
 	$(BIN)/pip install --quiet --group fuzz
 	touch $@
 
-test-python: build browser front-end conformance $(OLDER)
+test-python: build browser front-end conformance $(VENV)/.docs $(OLDER)
 	$(SAY) "Python, notebooks, browser: all of it together"
 	@# Two processes, each with files of tests of its own: most of the time a test waits for somebody.
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# The documentation site in target/site: pages made of the repository's Markdown, of docstrings and of what commands say, and
+# the crates' own documentation. A warning is an error.
+RUSTDOC := RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --features $(OPTIONAL) --no-deps --quiet
+docs: $(VENV)/.docs $(VENV)/.extension
+	$(SAY) "Documentation of the crates"
+	$(RUSTDOC)
+	$(SAY) "The site"
+	$(BIN)/python docs/site/pages.py
+	@# Its makers say at each build that another program of theirs will take its place.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	cp -r target/doc target/site/rust
+	@echo "target/site/index.html"
+
+$(VENV)/.docs: $(VENV)/.installed
+	$(BIN)/pip install --quiet --group docs
+	touch $@
 
 # What builds and checks the live view's front end: only whoever changes it and the tests need this.
 front-end: pycrust/jupyter/view/node_modules/.package-lock.json
@@ -215,9 +238,9 @@ lint: build front-end
 	$(SAY) "Linters and types"
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets --features $(OPTIONAL) -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --features $(OPTIONAL) --no-deps --quiet
-	$(BIN)/ruff check pycrust pycrust_pytest.py release tests notebooks client-rs/examples
-	$(BIN)/ruff format --check pycrust pycrust_pytest.py release tests client-rs/examples
+	$(RUSTDOC)
+	$(BIN)/ruff check pycrust pycrust_pytest.py release tests notebooks client-rs/examples docs/site
+	$(BIN)/ruff format --check pycrust pycrust_pytest.py release tests client-rs/examples docs/site
 	$(BIN)/pyright
 	cd pycrust/jupyter/view && npm run --silent check
 
@@ -227,8 +250,8 @@ pictures: build browser front-end
 
 format:
 	cargo fmt --all
-	$(BIN)/ruff format pycrust pycrust_pytest.py release tests client-rs/examples
-	$(BIN)/ruff check --fix-only pycrust pycrust_pytest.py release tests client-rs/examples
+	$(BIN)/ruff format pycrust pycrust_pytest.py release tests client-rs/examples docs/site
+	$(BIN)/ruff check --fix-only pycrust pycrust_pytest.py release tests client-rs/examples docs/site
 
 # `make bench CASES="calls busy" ROUNDS=3 SECONDS=1` measures some, or for less long.
 CASES ?=

@@ -48,7 +48,8 @@ class _Commands(click.Group):
             return _INTERRUPTED
 
 
-_COMMANDS = _Commands(
+#: The command line.
+COMMANDS = _Commands(
     "pycrust",
     help="Looks at the endpoints that live processes of this user serve, and calls them.",
     epilog=f"{STATUSES}. `python -m pycrust` is the same program, also where another one is called pycrust.",
@@ -70,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         return int(
-            _COMMANDS.main(
+            COMMANDS.main(
                 None if arguments is None else list(arguments),
                 prog_name="pycrust",
                 standalone_mode=False,

@@ -1,4 +1,4 @@
-"""The table, the plot, `bench.json`, and the README's table made of that."""
+"""The table, the plot, `bench.json`, and the tables of docs/benchmarks.md made of that."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 JSON, PLOT = ROOT / "bench.json", ROOT / "bench.svg"
 QUANTILES = ("p50", "p90", "p99", "p999")
 HEADS = ("p50", "p90", "p99", "p99.9")
-#: Rows that the README shows.
+#: Rows that the page shows.
 SHOWN = ("floor/", "calls/", "peers/", "paced/", "pipelined/", "busy/")
 
 
@@ -124,8 +124,8 @@ def plot(found: dict[str, Any]) -> None:
     plt.close(figure)
 
 
-def readme() -> str:
-    """The README's table, of `bench.json`."""
+def tables() -> str:
+    """The tables of docs/benchmarks.md, of `bench.json`."""
     found = json.loads(JSON.read_text())
     lines = [
         f"{describe(found['about'])}.",

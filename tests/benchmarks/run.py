@@ -5,8 +5,8 @@ figure is the median of the rounds, a ratio the median of the rounds' ratios. Ra
 mean little on a shared machine.
 
 `make bench CASES="calls busy"` runs some; `ROUNDS` and `SECONDS` change how long it takes. Any other module here
-with a `main()` can be named, too, and all of them run at the end of a full run. `--readme` prints the README's
-table from `bench.json` and measures nothing.
+with a `main()` can be named, too, and all of them run at the end of a full run. `--tables` prints the
+tables of docs/benchmarks.md from `bench.json` and measures nothing.
 """
 
 from __future__ import annotations
@@ -63,10 +63,10 @@ def main() -> None:
     parser.add_argument("cases", nargs="*", metavar="CASE", help=f"of {', '.join((*CASES, *programs()))}")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each row in each round")
-    parser.add_argument("--readme", action="store_true")
+    parser.add_argument("--tables", action="store_true")
     options = parser.parse_args()
-    if options.readme:
-        print(report.readme())
+    if options.tables:
+        print(report.tables())
         return
     unknown = set(options.cases) - {*CASES, *programs()}
     if unknown:

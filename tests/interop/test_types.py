@@ -1,10 +1,12 @@
-"""What a handler takes from a Rust type it gives back to the same type: the README's table, row by row."""
+"""What a handler takes from a Rust type it gives back to the same type: the documentation's table, row by row."""
 
 import re
 
 from tests.conftest import ROOT
 
 WORKER = (ROOT / "tests" / "interop" / "type_worker.py").read_text(encoding="utf-8")
+#: The page with the table.
+TABLE = (ROOT / "docs" / "how-to" / "types.md").read_text(encoding="utf-8")
 #: Rows of the table that another test has: arrays (`test_tensors`, `test_records`).
 ELSEWHERE = {"`Tensor<T>`, `TensorView`, `attached`", "`Tensor<T>` of a `Record`"}
 
@@ -20,7 +22,7 @@ def rows(text: str) -> set[str]:
 def test_every_type_of_the_table_comes_back(worker, rust):
     worker(WORKER)
     tested = set(rust("type_cases", "--endpoint", "types").finish().splitlines())
-    assert rows((ROOT / "README.md").read_text(encoding="utf-8")) - ELSEWHERE == tested
+    assert rows(TABLE) - ELSEWHERE == tested
 
 
 def test_the_crates_documentation_has_the_same_table():
@@ -28,4 +30,4 @@ def test_the_crates_documentation_has_the_same_table():
     documentation = "\n".join(
         line.removeprefix("//!").strip() for line in crate.splitlines() if line.startswith("//!")
     )
-    assert rows(documentation + "\n") == rows((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert rows(documentation + "\n") == rows(TABLE)

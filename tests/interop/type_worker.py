@@ -1,4 +1,4 @@
-"""Handlers for every type of the README's table: one declares it, one a model that holds it, `echo` nothing."""
+"""Handlers for every type that crosses: one declares it, one a model that holds it, `echo` nothing."""
 
 import datetime as dt
 import decimal

@@ -1,4 +1,4 @@
-//! Every type of the README's table, to a Python handler and back, in both encodings: `type_cases --endpoint types`.
+//! Every type of the table, to a Python handler and back, in both encodings: `type_cases --endpoint types`.
 //!
 //! Each value goes to three handlers: one that declares its type, one that takes a model which holds it, and one that
 //! declares nothing. It prints each row of the table whose values all came back equal.
