@@ -12,10 +12,14 @@ RUST_SOURCES := $(shell find native client-rs notebooks tests/programs -name '*.
 	notebooks/cart_pole/Cargo.toml tests/programs/Cargo.toml
 # The oldest Rust that compiles this.
 RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
-# What is tested from Rust, with the steps at which tests end a process and the worker for tests of programs.
-TESTED := --workspace --exclude pycrust-native --features pycrust-client/fault-points,pycrust-client/testing
+# What is tested from Rust, with the steps at which tests end a process, the worker for tests of programs, and what costs no
+# call anything.
+FEATURES := pycrust-client/fault-points,pycrust-client/testing,pycrust-client/chrono,pycrust-client/time
+TESTED := --workspace --exclude pycrust-native --features $(FEATURES)
 # What of the client is compiled for those who ask for it. Apart: with it each call does more, and the examples are measured.
 OPTIONAL := pycrust-client/metrics,pycrust-client/ndarray,pycrust-client/opentelemetry,pycrust-client/tower
+# Those that are given away on crates.io.
+PUBLISHED := $(addprefix -p pycrust-,protocol schema transport engine macros build client)
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 export CARGO_TERM_COLOR ?= never
 
@@ -27,7 +31,7 @@ SAY = @printf '\n\033[1m%s\033[0m\n'
 OLDER_COMMIT := 24005c3cd7002c66db5feb73228009d3031ec52b
 OLDER := $(if $(shell git cat-file -t $(OLDER_COMMIT) 2>/dev/null),target/older/.built)
 
-.PHONY: demo lab check test test-rust test-loom test-memory test-threads test-miri nightly fuzz test-python front-end conformance lint \
+.PHONY: demo lab check crates test test-rust test-loom test-memory test-threads test-miri nightly fuzz test-python front-end conformance lint \
 	docs docs-blocks format setup build tools bench bench-ported bench-rust soak clean browser pictures wheels sdist check-wheels check-sdist test-pythons \
 	licenses workflows rust msrv version check-tag publish-crates github-release
 
@@ -116,8 +120,14 @@ target/older/.built: | $(VENV)/.client
 test-rust: build
 	$(SAY) "Rust tests (building them takes up to six minutes)"
 	@# With what fuzzing has found, and what is made of it.
-	cargo test --release --no-fail-fast $(TESTED)
+	cargo test --release --no-fail-fast $(TESTED) --lib --bins --tests
 	cargo test --release $(TESTED) --features $(OPTIONAL) --test ndarray --test observability
+	cargo test --release --no-fail-fast $(TESTED) --features $(OPTIONAL) --doc
+
+# The crates as they are published: packed, and each built from what was packed, with the others as they were packed.
+crates: setup
+	$(SAY) "Packing the crates, and building them from that"
+	cargo package $(PUBLISHED)
 
 test-loom: setup
 	$(SAY) "Models of concurrent code"
@@ -197,7 +207,7 @@ test-python: build browser front-end conformance $(VENV)/.docs $(OLDER)
 
 # The documentation site in target/site: pages made of the repository's Markdown, of docstrings and of what commands say, and
 # the crates' own documentation. A warning is an error.
-RUSTDOC := RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --features $(OPTIONAL) --no-deps --quiet
+RUSTDOC := RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --features $(FEATURES),$(OPTIONAL) --no-deps --quiet
 docs: $(VENV)/.docs $(VENV)/.extension
 	$(SAY) "Documentation of the crates"
 	$(RUSTDOC)
@@ -237,7 +247,7 @@ endif
 lint: build front-end
 	$(SAY) "Linters and types"
 	cargo fmt --all --check
-	cargo clippy --release --workspace --all-targets --features $(OPTIONAL) -- -D warnings
+	cargo clippy --release --workspace --all-targets --features $(FEATURES),$(OPTIONAL) -- -D warnings
 	$(RUSTDOC)
 	$(BIN)/ruff check pycrust pycrust_pytest.py release tests notebooks client-rs/examples docs/site
 	$(BIN)/ruff format --check pycrust pycrust_pytest.py release tests client-rs/examples docs/site

@@ -42,9 +42,40 @@ pub use self::pacer::Pacer;
 pub use self::streaming::Streaming;
 
 /// A call with options, on this client; see [`RpcClient::request`].
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+///
+/// # fn main() -> Result<(), pycrust_client::Error> {
+/// # #[cfg(feature = "testing")] {
+/// # let worker = pycrust_client::testing::Worker::new("calculator");
+/// # worker.on("add", |(a, b): (i32, i32)| Ok(a + b));
+/// # let mut client = worker.blocking_client();
+/// let reply = client.request("add").timeout(Duration::from_secs(1)).send::<_, i32>(&(10, 20))?;
+/// assert_eq!((*reply.value(), reply.version()), (30, 1));
+/// # }
+/// # Ok(())
+/// # }
+/// ```
 pub type Request<'a> = crate::Request<'a, &'a mut RpcClient>;
 
 /// Calls the handlers of one endpoint from one thread; see the [module](self).
+///
+/// # Examples
+/// ```
+/// # fn main() -> Result<(), pycrust_client::Error> {
+/// # #[cfg(feature = "testing")] {
+/// # let worker = pycrust_client::testing::Worker::new("calculator");
+/// # worker.on("add", |(a, b): (i32, i32)| Ok(a + b));
+/// # let mut client = worker.blocking_client();
+/// let sum: i32 = client.call("add", &(10, 20))?;
+/// assert_eq!(sum, 30);
+/// client.close();
+/// # }
+/// # Ok(())
+/// # }
+/// ```
 pub struct RpcClient {
     shared: Arc<Shared>,
     thread: Thread,

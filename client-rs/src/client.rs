@@ -55,11 +55,29 @@ impl RpcClient {
     ///
     /// # Errors
     /// Those of [`Builder::connect`].
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # async fn connect() -> Result<(), pycrust_client::Error> {
+    /// let client = pycrust_client::RpcClient::connect("calculator").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn connect(name: &str) -> Result<Self, Error> {
         Self::builder(name).connect().await
     }
 
     /// A client that differs from the usual one.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use pycrust_client::RpcClient;
+    ///
+    /// let client = RpcClient::builder("calculator").timeout(Duration::from_millis(50)).connect_lazy();
+    /// assert_eq!((client.endpoint(), client.is_connected()), ("calculator", false));
+    /// ```
     pub fn builder(name: &str) -> Builder {
         Builder::new(name)
     }
@@ -83,6 +101,26 @@ impl RpcClient {
     /// `RESOURCE_EXHAUSTED` if a queue is full, `INTERNAL` if the result can't be encoded or decoded,
     /// `UNAVAILABLE` if the worker is not there or went away, `CANCELLED` if the client was closed,
     /// `FAILED_PRECONDITION` outside a Tokio runtime.
+    ///
+    /// # Examples
+    /// ```
+    /// use pycrust_client::Code;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), pycrust_client::Error> {
+    /// # #[cfg(feature = "testing")] {
+    /// # let worker = pycrust_client::testing::Worker::new("calculator");
+    /// # worker.on("add", |(a, b): (i32, i32)| Ok(a + b));
+    /// # let client = worker.client();
+    /// let sum: i32 = client.call("add", &(10, 20)).await?;
+    /// assert_eq!(sum, 30);
+    ///
+    /// let missing = client.call::<_, i32>("subtract", &(10, 20)).await.unwrap_err();
+    /// assert_eq!(missing.code(), Code::Unimplemented);
+    /// # }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn call<'a, A, R>(
         &'a self,
         method: &'a str,
@@ -99,6 +137,24 @@ impl RpcClient {
     ///
     /// # Errors
     /// Those of [`call`](Self::call).
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use pycrust_client::Code;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), pycrust_client::Error> {
+    /// # #[cfg(feature = "testing")] {
+    /// # let worker = pycrust_client::testing::Worker::new("calculator");
+    /// # worker.on_async("slow", |(): ()| std::future::pending::<Result<i32, _>>());
+    /// # let client = worker.client();
+    /// let late = client.call_with_timeout::<_, i32>("slow", &(), Duration::from_millis(5)).await.unwrap_err();
+    /// assert_eq!(late.code(), Code::DeadlineExceeded);
+    /// # }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn call_with_timeout<'a, A, R>(
         &'a self,
         method: &'a str,
@@ -183,6 +239,26 @@ impl RpcClient {
     ///
     /// # Panics
     /// If the period is zero.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), pycrust_client::Error> {
+    /// # #[cfg(feature = "testing")] {
+    /// # let worker = pycrust_client::testing::Worker::new("calculator");
+    /// # worker.on("add", |(a, b): (i32, i32)| Ok(a + b));
+    /// # let client = worker.client();
+    /// let mut pacer = client.pacer(Duration::from_millis(1));
+    /// for _ in 0..3 {
+    ///     pacer.tick().await;
+    ///     let sum: i32 = client.call("add", &(10, 20)).await?;
+    /// }
+    /// # }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn pacer(&self, period: Duration) -> Pacer {
         Pacer::new(Arc::clone(&self.shared), period)
     }
@@ -235,6 +311,24 @@ impl RpcClient {
     /// Closes the connection, also for all clones, and waits until it is taken down.
     ///
     /// Calls in flight end in `CANCELLED`, and so does every later call. Closing again does nothing.
+    ///
+    /// # Examples
+    /// ```
+    /// use pycrust_client::Code;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), pycrust_client::Error> {
+    /// # #[cfg(feature = "testing")] {
+    /// # let worker = pycrust_client::testing::Worker::new("calculator");
+    /// # worker.on("add", |(a, b): (i32, i32)| Ok(a + b));
+    /// # let client = worker.client();
+    /// client.close().await;
+    /// let closed = client.call::<_, i32>("add", &(10, 20)).await.unwrap_err();
+    /// assert_eq!(closed.code(), Code::Cancelled);
+    /// # }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn close(&self) {
         let Some(session) = self.shared.connector.close() else { return };
         // It takes milliseconds. Where there is no thread for it, it was done here, on the way out.
@@ -268,6 +362,21 @@ impl RpcClient {
     ///
     /// # Errors
     /// Those of [`call`](Self::call).
+    ///
+    /// # Examples
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), pycrust_client::Error> {
+    /// # #[cfg(feature = "testing")] {
+    /// # let worker = pycrust_client::testing::Worker::new("calculator");
+    /// # worker.on("add", |(a, b): (i32, i32)| Ok(a + b));
+    /// # let client = worker.client();
+    /// client.ready("add", &(0, 0)).await?;
+    /// assert!(client.is_connected());
+    /// # }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn ready<A: Serialize + ?Sized>(&self, method: &str, args: &A) -> Result<(), Error> {
         self.shared.ready(&Tokio, method, args).await
     }

@@ -72,6 +72,27 @@ impl fmt::Display for Traceback {
 impl std::error::Error for Traceback {}
 
 /// The details of an error.
+///
+/// # Examples
+/// ```
+/// use pycrust_client::Details;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), pycrust_client::Error> {
+/// # #[cfg(feature = "testing")] {
+/// # let worker = pycrust_client::testing::Worker::new("calculator");
+/// # worker.on("add", |(a, b): (i32, i32)| Ok(a + b));
+/// # let client = worker.client();
+/// let refused = client.call::<_, i32>("add", &("ten", 20)).await.unwrap_err();
+/// let Details::Validation(issues) = refused.details() else { panic!("{refused}") };
+/// for issue in issues {
+///     println!("{:?}: {} ({})", issue.loc, issue.msg, issue.kind);
+/// }
+/// # assert_eq!(issues.len(), 1);
+/// # }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Details {
@@ -303,11 +324,8 @@ mod tests {
 
     #[test]
     fn validation_details_are_read_and_shown() {
-        let issue = ValidationIssue {
-            loc: vec![Location::Field("legs".into()), Location::Index(2)],
-            msg: "Input should be a valid integer".into(),
-            kind: "int_parsing".into(),
-        };
+        let place = [Location::Field("legs".into()), Location::Index(2)];
+        let issue = ValidationIssue::new(place, "int_parsing", "Input should be a valid integer");
         let details = rmp_serde::to_vec_named(&vec![issue.clone()]).expect("plain data");
         let payload = ErrorPayload { details, ..ErrorPayload::message("the arguments don't validate") };
         let error = Error::from_parts(Code::InvalidArgument, "walk", ErrorPayload::decode(&payload.encode()));

@@ -5,8 +5,19 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// One value of [`Metadata`].
+///
+/// # Examples
+/// ```
+/// use pycrust_client::MetadataValue;
+///
+/// let desk = MetadataValue::from("rates");
+/// assert_eq!(desk.as_text(), Some("rates"));
+/// let digest = MetadataValue::from(vec![0x5b, 0xd1]);
+/// assert_eq!((digest.as_text(), digest.as_bytes()), (None, &[0x5b, 0xd1][..]));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
+#[non_exhaustive]
 pub enum MetadataValue {
     /// Text.
     Text(String),
@@ -57,6 +68,23 @@ impl From<&[u8]> for MetadataValue {
 }
 
 /// Names and their values, in the order of the names.
+///
+/// # Examples
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), pycrust_client::Error> {
+/// # #[cfg(feature = "testing")] {
+/// # let worker = pycrust_client::testing::Worker::new("calculator");
+/// # worker.on("add", |(a, b): (i32, i32)| Ok(a + b));
+/// # let client = worker.client();
+/// let reply = client.request("add").metadata("desk", "rates").send::<_, i32>(&(10, 20)).await?;
+/// // What the handler set: `current_call().respond_metadata["model"] = "v3"`.
+/// let model = reply.metadata().get("model").and_then(|value| value.as_text());
+/// # assert_eq!(model, None);
+/// # }
+/// # Ok(())
+/// # }
+/// ```
 pub type Metadata = BTreeMap<String, MetadataValue>;
 
 /// As it travels; nothing for none.

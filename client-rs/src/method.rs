@@ -174,6 +174,17 @@ impl<A: ?Sized, R> fmt::Debug for Method<A, R> {
 
 /// A [`Method`] of whatever types, so that different ones fit into one list:
 /// `client.check(&[&ADD, &PLACE])`. Nothing else is one.
+///
+/// # Examples
+/// ```
+/// use pycrust_client::{Method, Pinned};
+///
+/// const ADD: Method<(i32, i32), i32> = Method::new("add").schema(0x5bd1_e995_7f4a_7c15);
+/// const PLACE: Method<str, u64> = Method::new("place");
+///
+/// let methods: [&dyn Pinned; 2] = [&ADD, &PLACE];
+/// assert_eq!(methods.map(|method| method.name()), ["add", "place"]);
+/// ```
 pub trait Pinned: fmt::Debug + Send + Sync + sealed::Sealed {
     /// The handler's name.
     fn name(&self) -> &'static str;

@@ -11,6 +11,14 @@ use crate::spin::Spin;
 pub(crate) const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// How structs are written, outermost and nested. Tuples are arrays in either case.
+///
+/// # Examples
+/// ```
+/// use pycrust_client::{Encoding, RpcClient};
+///
+/// let client = RpcClient::builder("calculator").encoding(Encoding::Array).connect_lazy();
+/// # drop(client);
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Encoding {
@@ -27,6 +35,15 @@ pub enum Encoding {
 }
 
 /// What a call does when as many calls are in flight as may be.
+///
+/// # Examples
+/// ```
+/// use pycrust_client::{RpcClient, WhenFull};
+///
+/// // A call that would be the ninth in flight waits for one of the others to end, within its own time.
+/// let client = RpcClient::builder("calculator").max_in_flight(8).when_full(WhenFull::Wait).connect_lazy();
+/// # drop(client);
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WhenFull {
@@ -39,7 +56,19 @@ pub enum WhenFull {
 
 /// How calls that are marked idempotent are made again, within their time, when the worker goes away; and how often
 /// those that [wait for a worker](crate::Builder::wait_for_ready) look for one.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+///
+/// use pycrust_client::{Retry, RpcClient};
+///
+/// let retry = Retry::new().attempts(3).first_pause(Duration::from_millis(1));
+/// let client = RpcClient::builder("calculator").retry(retry).connect_lazy();
+/// # assert_eq!(retry.longest_pause, Duration::from_millis(200));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Retry {
     /// How often a call is made at most, the first time included, so at least 1; without limit by default.
     pub attempts: u32,
@@ -50,13 +79,42 @@ pub struct Retry {
     pub longest_pause: Duration,
 }
 
-impl Default for Retry {
-    fn default() -> Self {
+impl Retry {
+    /// What holds where nothing is said.
+    #[must_use]
+    pub const fn new() -> Self {
         Self {
             attempts: u32::MAX,
             first_pause: Duration::from_millis(5),
             longest_pause: Duration::from_millis(200),
         }
+    }
+
+    /// The same with so many [attempts](Self::attempts).
+    #[must_use]
+    pub const fn attempts(mut self, attempts: u32) -> Self {
+        self.attempts = attempts;
+        self
+    }
+
+    /// The same with this [first pause](Self::first_pause).
+    #[must_use]
+    pub const fn first_pause(mut self, pause: Duration) -> Self {
+        self.first_pause = pause;
+        self
+    }
+
+    /// The same with this [longest pause](Self::longest_pause).
+    #[must_use]
+    pub const fn longest_pause(mut self, pause: Duration) -> Self {
+        self.longest_pause = pause;
+        self
+    }
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -16,6 +16,27 @@ const MOST_EARLY: Duration = Duration::from_micros(200);
 const PART_EARLY: u32 = 10;
 
 /// What becomes of ticks whose time passes while their caller is busy, as with Tokio's `MissedTickBehavior`.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use pycrust_client::MissedTicks;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), pycrust_client::Error> {
+/// # #[cfg(feature = "testing")] {
+/// # let worker = pycrust_client::testing::Worker::new("calculator");
+/// # worker.on("add", |(a, b): (i32, i32)| Ok(a + b));
+/// # let client = worker.client();
+/// let mut pacer = client.pacer(Duration::from_millis(1)).when_missed(MissedTicks::Delay);
+/// for _ in 0..3 {
+///     pacer.tick().await;
+///     let sum: i32 = client.call("add", &(10, 20)).await?;
+/// }
+/// # }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MissedTicks {

@@ -98,6 +98,22 @@ impl<'a, C> Request<'a, C> {
 
     /// Whether running the call twice does no harm. If so, it is made again within its time when the worker
     /// goes away, or is not there yet.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), pycrust_client::Error> {
+    /// # #[cfg(feature = "testing")] {
+    /// # let worker = pycrust_client::testing::Worker::new("calculator");
+    /// # worker.on("add", |(a, b): (i32, i32)| Ok(a + b));
+    /// # let client = worker.client();
+    /// worker.disconnect(); // as a worker that dies
+    /// let sum = client.request("add").idempotent(true).send::<_, i32>(&(10, 20)).await?;
+    /// assert_eq!(sum.into_value(), 30);
+    /// # }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn idempotent(mut self, idempotent: bool) -> Self {
         self.set(flags::IDEMPOTENT, idempotent);
         self
@@ -165,6 +181,25 @@ impl<'a, C> Request<'a, C> {
 }
 
 /// A call with options and its one argument; see [`Request::arg`].
+///
+/// # Examples
+/// ```
+/// #[derive(serde::Serialize, serde::Deserialize)]
+/// struct Order { symbol: String, lots: u32 }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), pycrust_client::Error> {
+/// # #[cfg(feature = "testing")] {
+/// # let worker = pycrust_client::testing::Worker::new("calculator");
+/// # worker.on("place", |order: Order| Ok(order.lots));
+/// # let client = worker.client();
+/// let order = Order { symbol: "BUND".into(), lots: 3 };
+/// let number: u32 = client.request("place").idempotent(true).arg(&order).send().await?.into_value();
+/// assert_eq!(number, 3);
+/// # }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "a request does nothing before `send`"]
 pub struct RequestWith<'a, 'v, C, T: ?Sized> {
@@ -198,6 +233,23 @@ impl<'a, T: Serialize + ?Sized> RequestWith<'a, '_, &'a RpcClient, T> {
 /// The calls that are more than a value for a value.
 impl RpcClient {
     /// A call with options, whose answer says more than the value.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), pycrust_client::Error> {
+    /// # #[cfg(feature = "testing")] {
+    /// # let worker = pycrust_client::testing::Worker::new("calculator");
+    /// # worker.on("add", |(a, b): (i32, i32)| Ok(a + b));
+    /// # let client = worker.client();
+    /// let reply = client.request("add").timeout(Duration::from_secs(1)).send::<_, i32>(&(10, 20)).await?;
+    /// assert_eq!(*reply.value(), 30);
+    /// # }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn request<'a>(&'a self, method: &'a str) -> Request<'a> {
         Request::new(self, method)
     }
@@ -313,6 +365,24 @@ impl<'a> Request<'a> {
     ///
     /// # Errors
     /// Those of [`RpcClient::call`].
+    ///
+    /// # Examples
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), pycrust_client::Error> {
+    /// # #[cfg(feature = "testing")] {
+    /// # let worker = pycrust_client::testing::Worker::new("calculator");
+    /// # worker.on_upload("sum", |numbers: pycrust_client::testing::Arguments<i64>| async move {
+    /// #     Ok(numbers.all().await?.iter().sum::<i64>())
+    /// # });
+    /// # let client = worker.client();
+    /// let numbers = futures::stream::iter(1..=3_i64);
+    /// let sum = client.request("sum").upload::<_, i64>(numbers).await?;
+    /// assert_eq!(sum.into_value(), 6);
+    /// # }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn upload<S, R>(mut self, arguments: S) -> Result<Reply<R>, Error>
     where
         S: Stream<Item: Serialize> + Send + 'static,
@@ -324,6 +394,27 @@ impl<'a> Request<'a> {
     }
 
     /// Makes the call with a stream of arguments and expects a stream: both go on at once.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), pycrust_client::Error> {
+    /// # #[cfg(feature = "testing")] {
+    /// # let worker = pycrust_client::testing::Worker::new("calculator");
+    /// # worker.on_exchange("double", |mut numbers: pycrust_client::testing::Arguments<i64>, items| async move {
+    /// #     while let Some(number) = numbers.next().await {
+    /// #         items.send(2 * number?).await?;
+    /// #     }
+    /// #     Ok(())
+    /// # });
+    /// # let client = worker.client();
+    /// let mut doubled = client.request("double").exchange::<_, i64>(futures::stream::iter(1..=2_i64));
+    /// assert_eq!(doubled.next().await.transpose()?, Some(2));
+    /// assert_eq!(doubled.next().await.transpose()?, Some(4));
+    /// # }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn exchange<S, R>(mut self, arguments: S) -> Streaming<R>
     where
         S: Stream<Item: Serialize> + Send + 'static,
@@ -339,6 +430,20 @@ impl<'a> Request<'a> {
     /// # Errors
     /// Those of [`RpcClient::call`] that the client itself finds: arguments that can't be encoded, no worker, no
     /// room in time.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), pycrust_client::Error> {
+    /// # #[cfg(feature = "testing")] {
+    /// # let worker = pycrust_client::testing::Worker::new("calculator");
+    /// # worker.on("log", |(line,): (String,)| Ok(println!("{line}")));
+    /// # let client = worker.client();
+    /// client.request("log").notify(&("the arm is warm",)).await?;
+    /// # }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn notify<A: Serialize + ?Sized>(mut self, args: &A) -> Result<(), Error> {
         self.set(flags::ONE_WAY, true);
         let call = self.client.shared.encode(&self.call, args)?;

@@ -38,6 +38,26 @@ type Boxed<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
 ///
 /// A policy that makes calls again may do so where [`Error::may_have_run`] is false; others may have run, and only
 /// [idempotent](Request::idempotent) methods can be called again.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use tower::{Service, ServiceExt};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), pycrust_client::Error> {
+/// # #[cfg(feature = "testing")] {
+/// # let worker = pycrust_client::testing::Worker::new("calculator");
+/// # worker.on("add", |(a, b): (i32, i32)| Ok(a + b));
+/// # let client = worker.client();
+/// let add = client.request("add").timeout(Duration::from_secs(1)).into_service::<i32>();
+/// let mut limited = tower::ServiceBuilder::new().concurrency_limit(8).service(add);
+/// let sum = limited.ready().await?.call((10, 20)).await?;
+/// assert_eq!(sum, 30);
+/// # }
+/// # Ok(())
+/// # }
+/// ```
 pub struct MethodService<R> {
     shared: Arc<Shared>,
     method: Arc<str>,

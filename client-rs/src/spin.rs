@@ -9,6 +9,17 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 /// The longest that a task polls before it sleeps, each time it is called. A sleep and a wake-up cost some
 /// 20 µs; to poll much longer than that can't pay. A call that comes after a pause may poll for a fiftieth of that, up to
 /// 150 µs: everything takes longer then, also the sleep.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+///
+/// use pycrust_client::{MAX_SPIN, RpcClient, Spin};
+///
+/// // No call polls longer, whatever was asked for.
+/// let client = RpcClient::builder("arm").spin(Spin::For(MAX_SPIN)).connect_lazy();
+/// # assert!(MAX_SPIN < Duration::from_millis(1));
+/// ```
 pub const MAX_SPIN: Duration = Duration::from_micros(30);
 
 /// Polls in vain after which polling pauses. Not fewer: a worker that sleeps notices only after some quick
@@ -29,6 +40,15 @@ const MAX_BACKOFF: u32 = 6;
 /// core, by a call that is the only one in flight on its connection, and only while the process makes no more
 /// calls, over all connections, than half of its cores could poll for; calls that have waited for a millisecond or
 /// two don't count.
+///
+/// # Examples
+/// ```
+/// use pycrust_client::{RpcClient, Spin};
+///
+/// // Each call sleeps at once, and leaves the core to others.
+/// let client = RpcClient::builder("report").spin(Spin::Off).connect_lazy();
+/// # drop(client);
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Spin {

@@ -62,6 +62,26 @@ pub use self::handlers::{Arguments, Items, is_cancelled};
 /// the one argument itself. Its error arrives as that of a handler does, with code, message and details, and so does its
 /// panic, as `UNKNOWN`. All runs on threads of the worker's own: each call of [`on`](Self::on) on one of its own, the rest
 /// on one together, which must not be blocked. It ends when it is dropped: its clients are then disconnected.
+///
+/// # Examples
+/// ```
+/// # use pycrust_client::Error;
+/// use pycrust_client::testing::Worker;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Error> {
+/// let worker = Worker::new("calculator");
+/// worker.on("add", |(a, b): (i32, i32)| Ok(a + b));
+/// let client = worker.client();
+/// assert_eq!(client.call::<_, i32>("add", &(10, 20)).await?, 30);
+///
+/// // The worker is ended and comes back: idempotent calls are made again.
+/// worker.restart();
+/// let again = client.request("add").idempotent(true).send::<_, i32>(&(10, 20)).await?;
+/// assert_eq!(again.into_value(), 30);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Worker {
     core: Arc<Core>,
 }

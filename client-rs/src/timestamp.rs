@@ -43,6 +43,14 @@ pub struct Timestamp {
 }
 
 /// A moment can't be read, or what it is to become can't hold it.
+///
+/// # Examples
+/// ```
+/// use pycrust_client::{Timestamp, TimestampError};
+///
+/// let error = "yesterday".parse::<Timestamp>().unwrap_err();
+/// assert_eq!(error, TimestampError::Text("yesterday".into()));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TimestampError {

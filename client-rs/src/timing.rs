@@ -3,6 +3,22 @@
 use std::time::Duration;
 
 /// Where the time of a call went. What no stage has is the client's own: encoding and sending.
+///
+/// # Examples
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), pycrust_client::Error> {
+/// # #[cfg(feature = "testing")] {
+/// # let worker = pycrust_client::testing::Worker::new("calculator");
+/// # worker.on("add", |(a, b): (i32, i32)| Ok(a + b));
+/// # let client = worker.client();
+/// let timing = client.request("add").send::<_, i32>(&(10, 20)).await?.timing();
+/// println!("{:?} of {:?} in the handler", timing.handler, timing.round_trip);
+/// assert!(timing.handler <= timing.round_trip);
+/// # }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timing {

@@ -87,7 +87,7 @@ fn a_successor_is_called_after_a_worker_s_end() {
 fn retries_are_as_many_as_were_asked_for() {
     let place = Place::new();
     let worker = place.worker();
-    let retry = Retry { attempts: 3, first_pause: Duration::from_millis(1), ..Retry::default() };
+    let retry = Retry::new().attempts(3).first_pause(Duration::from_millis(1));
     let mut client = place.client().retry(retry).connect_blocking().unwrap();
     drop(worker);
     let gone = client.request("add").idempotent(true).send::<_, i64>(&(1, 2)).unwrap_err();

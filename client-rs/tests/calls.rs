@@ -109,7 +109,7 @@ async fn errors_say_what_replies_say_beside_them() {
 async fn options_with_which_no_call_could_be_made_are_refused() {
     let place = Place::new();
     let worker = place.worker();
-    let none = Retry { attempts: 0, ..Retry::default() };
+    let none = Retry::new().attempts(0);
     for (builder, what) in
         [(place.client().max_in_flight(0), "max_in_flight(0)"), (place.client().retry(none), "0 attempts")]
     {
@@ -120,7 +120,7 @@ async fn options_with_which_no_call_could_be_made_are_refused() {
     }
     assert_eq!(worker.seen.connected.load(std::sync::atomic::Ordering::Acquire), 0);
     // What is too much is as much as there can be.
-    let long = Retry { first_pause: Duration::MAX, longest_pause: Duration::MAX, ..Retry::default() };
+    let long = Retry::new().first_pause(Duration::MAX).longest_pause(Duration::MAX);
     let most = place.client().max_in_flight(usize::MAX).timeout(Duration::MAX).wait_for_worker(Duration::MAX);
     let client = most.retry(long).client_name("n".repeat(1 << 20)).connect().await.unwrap();
     client.request("echo").window(0).idempotent(true).send::<_, ()>(&()).await.unwrap();

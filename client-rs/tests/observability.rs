@@ -651,7 +651,7 @@ async fn a_policy_can_retry_what_did_not_run_and_only_that() {
     // A call that was with a worker which died may have run.
     let place = Place::new();
     let mut process = Process::start(&place.path());
-    let client = place.client().retry(Retry { attempts: 1, ..Retry::default() }).connect().await.unwrap();
+    let client = place.client().retry(Retry::new().attempts(1)).connect().await.unwrap();
     let failures = Arc::new(Mutex::new(Vec::new()));
     let mut call = Box::pin(retrying(&client, "hang", &failures).oneshot(()));
     assert!(support::poll_once(call.as_mut()).is_pending());

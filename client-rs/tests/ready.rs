@@ -14,11 +14,8 @@ use pycrust_protocol::name::EndpointName;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 /// Pauses short enough for many attempts to fail in a test.
-const QUICK: Retry = Retry {
-    attempts: u32::MAX,
-    first_pause: Duration::from_millis(1),
-    longest_pause: Duration::from_millis(4),
-};
+const QUICK: Retry =
+    Retry::new().first_pause(Duration::from_millis(1)).longest_pause(Duration::from_millis(4));
 
 fn waiting(place: &Place) -> RpcClient {
     place.client().wait_for_ready(true).retry(QUICK).connect_lazy()
@@ -211,7 +208,7 @@ async fn all_who_wait_make_one_attempt_at_a_time_and_states_do_not_flap() {
 #[tokio::test]
 async fn a_caller_that_does_not_wait_meets_a_new_worker_at_once() {
     let place = Place::new();
-    let slow = Retry { first_pause: HANG, longest_pause: HANG, ..QUICK };
+    let slow = QUICK.first_pause(HANG).longest_pause(HANG);
     let client = place.client().retry(slow).connect_lazy();
     let clone = client.clone();
     let waits = tokio::spawn(async move {

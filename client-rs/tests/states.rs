@@ -43,8 +43,8 @@ async fn every_turn_of_a_connection_is_told() {
 
     client.close().await;
     assert_eq!(next_where(&mut changes, |state| *state == ConnectionState::Closed).await, client.state());
-    drop(client);
-    assert_eq!(changes.next().await, None);
+    assert_eq!(changes.next().await, None, "though the client is still there");
+    assert_eq!(client.state_changes().next().await, None);
 }
 
 #[tokio::test]

@@ -4,6 +4,12 @@
 //! attached (`handler`), and answers. MessagePack goes straight to and from Python objects
 //! (`decode`, `encode`).
 
+#[cfg(not(target_os = "linux"))]
+compile_error!(
+    "PyCrust runs on Linux only: it calls through shared memory, eventfd and memfd. On macOS and Windows, build it in a \
+     Linux container or virtual machine"
+);
+
 mod attaching;
 mod calls;
 mod client;

@@ -154,7 +154,7 @@ def test_modules_are_as_rustfmt_has_them(worker, tmp_path):
 @pytest.fixture(scope="module")
 def compiler() -> Callable[..., list[str]]:
     """Compiles a program that uses the client, against what the examples were built with; gives the errors."""
-    features = "pycrust-client/fault-points,pycrust-client/testing"
+    features = ",".join(f"pycrust-client/{name}" for name in ("fault-points", "testing", "chrono", "time"))
     command = ["cargo", "build", "--release", "--offline", "--quiet", "--message-format=json", "--workspace"]
     command += ["--exclude", "pycrust-native", "--features", features, "--example", "calculator"]
     built = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)

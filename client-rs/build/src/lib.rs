@@ -103,3 +103,8 @@ fn write(source: &Source, out: &Path) -> Result<PathBuf, String> {
     }
     Ok(path)
 }
+
+/// The README's program.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

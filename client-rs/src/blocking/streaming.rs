@@ -18,6 +18,20 @@ use crate::shared::Shared;
 ///
 /// The call is made when the first item is asked for; dropping the stream cancels it. As in [`crate::Streaming`] a worker
 /// is never far ahead of whoever takes the items, and there is no time limit unless one was given.
+///
+/// # Examples
+/// ```
+/// # fn main() -> Result<(), pycrust_client::Error> {
+/// # #[cfg(feature = "testing")] {
+/// # let worker = pycrust_client::testing::Worker::new("calculator");
+/// # worker.on_stream("count", |to: u32| (1..=to).map(Ok));
+/// # let mut client = worker.blocking_client();
+/// let numbers = client.stream::<_, u32>("count", &3).collect::<Result<Vec<_>, _>>()?;
+/// assert_eq!(numbers, [1, 2, 3]);
+/// # }
+/// # Ok(())
+/// # }
+/// ```
 pub struct Streaming<'u, R> {
     items: Items<'u>,
     /// One of its own: other calls may be made, and other streams read, meanwhile.

@@ -5,6 +5,24 @@ use crate::metadata::{self, Metadata};
 use crate::timing::Timing;
 
 /// The answer to a [`Request`](crate::Request).
+///
+/// # Examples
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), pycrust_client::Error> {
+/// # #[cfg(feature = "testing")] {
+/// # let worker = pycrust_client::testing::Worker::new("calculator");
+/// # worker.on("add", |(a, b): (i32, i32)| Ok(a + b));
+/// # let client = worker.client();
+/// let reply = client.request("add").send::<_, i32>(&(10, 20)).await?;
+/// assert_eq!((*reply.value(), reply.version()), (30, 1));
+/// println!("answered in {:?}", reply.timing().round_trip);
+/// let sum = reply.into_value();
+/// # assert_eq!(sum, 30);
+/// # }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply<R> {
     value: R,

@@ -23,6 +23,25 @@ use crate::error::Error;
 ///
 /// It has no time limit, unless [`Request::timeout`](crate::Request::timeout) gives one to all of it or
 /// [`idle_timeout`](Self::idle_timeout) to each wait for an item.
+///
+/// # Examples
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), pycrust_client::Error> {
+/// # #[cfg(feature = "testing")] {
+/// # let worker = pycrust_client::testing::Worker::new("calculator");
+/// # worker.on_stream("count", |to: u32| (1..=to).map(Ok));
+/// # let client = worker.client();
+/// let mut numbers = client.stream::<_, u32>("count", &3);
+/// let mut sum = 0;
+/// while let Some(number) = numbers.next().await {
+///     sum += number?;
+/// }
+/// assert_eq!(sum, 1 + 2 + 3);
+/// # }
+/// # Ok(())
+/// # }
+/// ```
 pub struct Streaming<R> {
     items: Items<'static>,
     /// The timer of a wait for an item that has a limit.

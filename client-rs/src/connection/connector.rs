@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use pycrust_protocol::Code;
+use pycrust_protocol::limits::fitting;
 use pycrust_protocol::name::EndpointName;
 use pycrust_transport::sync::Mutex;
 use pycrust_transport::{ConnectError, Connecting, Process, Progress, Runtime, TransportError, monotonic_ns};
@@ -141,8 +142,7 @@ impl Connector {
             address: Address {
                 name: name.into(),
                 runtime_dir: options.runtime_dir.clone(),
-                client_name: options.client_name[..options.client_name.floor_char_boundary(MAX_CLIENT_NAME)]
-                    .into(),
+                client_name: fitting(&options.client_name, MAX_CLIENT_NAME).into(),
                 #[cfg(feature = "testing")]
                 inside,
             },

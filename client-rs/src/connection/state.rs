@@ -10,6 +10,29 @@ pub(crate) const INHERITED: &str =
     "this client is its parent's: this process was forked from the one that made it; make a new one here";
 
 /// Where a client stands with its worker; see [`RpcClient::state`](crate::RpcClient::state).
+///
+/// # Examples
+/// ```
+/// use pycrust_client::ConnectionState;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), pycrust_client::Error> {
+/// # #[cfg(feature = "testing")] {
+/// # let worker = pycrust_client::testing::Worker::new("calculator");
+/// # worker.on("add", |(a, b): (i32, i32)| Ok(a + b));
+/// # let client = worker.client();
+/// let usable = match client.state() {
+///     ConnectionState::Connected { pid, .. } => pid == std::process::id(),
+///     ConnectionState::Disconnected { reason } => reason.is_empty(), // the first call connects
+///     _ => false,
+/// };
+/// assert!(usable);
+/// client.close().await;
+/// assert_eq!(client.state(), ConnectionState::Closed);
+/// # }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectionState {
@@ -22,6 +45,7 @@ pub enum ConnectionState {
     /// succeeds, or fails for another reason.
     Connecting,
     /// Calls go to this worker.
+    #[non_exhaustive]
     Connected {
         /// Its process.
         pid: u32,
@@ -50,6 +74,29 @@ impl ConnectionState {
 
 /// Tells of every change of a client's [`ConnectionState`]; see
 /// [`RpcClient::state_changes`](crate::RpcClient::state_changes).
+///
+/// # Examples
+/// ```
+/// use pycrust_client::ConnectionState;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), pycrust_client::Error> {
+/// # #[cfg(feature = "testing")] {
+/// # let worker = pycrust_client::testing::Worker::new("calculator");
+/// # worker.on("add", |(a, b): (i32, i32)| Ok(a + b));
+/// # let client = worker.client();
+/// let mut changes = client.state_changes();
+/// let sum: i32 = client.call("add", &(10, 20)).await?;
+/// client.close().await;
+/// let mut last = None;
+/// while let Some(state) = changes.next().await {
+///     last = Some(state);
+/// }
+/// assert_eq!(last, Some(ConnectionState::Closed));
+/// # }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct StateChanges {
     states: watch::Receiver<ConnectionState>,
@@ -62,6 +109,12 @@ impl StateChanges {
     /// once the client is closed and that was told, every clone of it is gone, or in a forked child.
     pub async fn next(&mut self) -> Option<ConnectionState> {
         if !self.process.is_current() {
+            return None;
+        }
+        // Nothing follows it, though the client may live on.
+        let told =
+            *self.states.borrow() == ConnectionState::Closed && !self.states.has_changed().unwrap_or(true);
+        if told {
             return None;
         }
         self.states.changed().await.ok()?;

@@ -10,6 +10,17 @@ use pycrust_protocol::tensor::DType;
 use super::record::{self, Record};
 
 /// A type that arrays are made of: a number, or a [`Record`].
+///
+/// # Examples
+/// ```
+/// use pycrust_client::{DType, Element, Tensor};
+///
+/// fn zeros<T: Element>(len: usize) -> Tensor<T> {
+///     vec![T::zeroed(); len].into()
+/// }
+/// assert_eq!(f32::DTYPE, DType::F32);
+/// assert_eq!(zeros::<u8>(3).as_slice(), [0, 0, 0]);
+/// ```
 pub trait Element: Pod + Send + Sync + sealed::Sealed {
     /// Its number on the wire.
     const DTYPE: DType;

@@ -3,6 +3,14 @@
 use pycrust_protocol::tensor::DType;
 
 /// An array is not what it is taken for.
+///
+/// # Examples
+/// ```
+/// use pycrust_client::{Tensor, TensorError};
+///
+/// let error = Tensor::new(&[2, 3], vec![0.0_f32; 5]).unwrap_err();
+/// assert!(matches!(&error, TensorError::Shape { elements: 5, .. }), "{error}");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TensorError {

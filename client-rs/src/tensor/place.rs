@@ -16,6 +16,23 @@ use crate::tensor::arrays::Home;
 /// A call that was never sent (dropped before it was polled, no worker, no room, no time left) leaves it as it was, and
 /// so does one that is [idempotent](crate::Request::idempotent), which sends a copy. What waits to be sent is not
 /// changed by writing to this array meanwhile: that writes to a copy.
+///
+/// # Examples
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), pycrust_client::Error> {
+/// # #[cfg(feature = "testing")] {
+/// # let worker = pycrust_client::testing::Worker::new("calculator");
+/// # worker.on("sum", |(image,): (pycrust_client::Tensor<u8>,)| Ok(image.as_slice().iter().map(|x| u32::from(*x)).sum::<u32>()));
+/// # let client = worker.client();
+/// let mut image = client.allocate::<u8>(&[2, 3]).await?;
+/// image.as_mut_slice().copy_from_slice(&[1, 2, 3, 4, 5, 6]);
+/// let sum: u32 = client.call("sum", &(&image,)).await?;
+/// assert_eq!(sum, 21);
+/// # }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct TensorMut<T: Element> {
     shape: Vec<usize>,
@@ -64,6 +81,29 @@ impl<T: Element> Serialize for TensorMut<T> {
 }
 
 /// Memory for several arrays of one call; see [`RpcClient::build`](crate::RpcClient::build).
+///
+/// # Examples
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), pycrust_client::Error> {
+/// # #[cfg(feature = "testing")] {
+/// # let worker = pycrust_client::testing::Worker::new("calculator");
+/// # worker.on("sums", |(left, right): (pycrust_client::Tensor<u8>, pycrust_client::Tensor<u8>)| {
+/// #     let sum = |array: &pycrust_client::Tensor<u8>| array.as_slice().iter().map(|x| u32::from(*x)).sum::<u32>();
+/// #     Ok((sum(&left), sum(&right)))
+/// # });
+/// # let client = worker.client();
+/// // Two arrays in one piece of memory: neither is copied when they are sent.
+/// let (mut left, mut right) =
+///     client.build(2 * 64 + 64, |arena| (arena.allocate::<u8>(&[64]), arena.allocate::<u8>(&[64]))).await?;
+/// left.as_mut_slice().fill(1);
+/// right.as_mut_slice().fill(2);
+/// let sums: (u32, u32) = client.call("sums", &(&left, &right)).await?;
+/// assert_eq!(sums, (64, 128));
+/// # }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Arena {
     block: Option<Block>,

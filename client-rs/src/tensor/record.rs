@@ -1,4 +1,18 @@
-//! Elements with fields: structs of plain old data.
+//! Elements with fields: structs of plain old data, and what is said of them.
+//!
+//! ```
+//! use bytemuck::{Pod, Zeroable};
+//! use pycrust_client::Record;
+//!
+//! #[derive(Clone, Copy, Pod, Zeroable, Record)]
+//! #[repr(C)]
+//! struct Fill { price: f64, size: u32, side: u32 }
+//!
+//! // A field for each of the struct's, where it lies.
+//! let layout = Fill::layout();
+//! let fields: Vec<_> = layout.fields().iter().map(|field| (&*field.name, field.offset)).collect();
+//! assert_eq!((layout.item_size(), fields), (16, vec![("price", 0), ("size", 8), ("side", 12)]));
+//! ```
 
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
@@ -6,7 +20,20 @@ use std::sync::{Arc, OnceLock};
 use bytemuck::Pod;
 use half::{bf16, f16};
 use pycrust_protocol::limits::MAX_FIELD_DIMENSIONS;
-pub use pycrust_protocol::record::{Field, Layout};
+/// # Examples
+/// ```
+/// # use bytemuck::{Pod, Zeroable};
+/// use pycrust_client::{DType, Record};
+///
+/// #[derive(Clone, Copy, Pod, Zeroable, Record)]
+/// #[repr(C)]
+/// struct Pose { at: i64, position: [f64; 3] }
+///
+/// let position = &Pose::layout().fields()[1];
+/// assert_eq!((position.dtype, position.offset, &*position.shape), (DType::F64, 8, &[3][..]));
+/// ```
+pub use pycrust_protocol::record::Field;
+pub use pycrust_protocol::record::Layout;
 use pycrust_protocol::tensor::DType;
 
 use super::element::Element;
@@ -77,6 +104,15 @@ pub trait Record: Pod + Send + Sync {
 }
 
 /// Types that fields of a record have.
+///
+/// # Examples
+/// ```
+/// use pycrust_client::DType;
+/// use pycrust_client::record::RecordField;
+///
+/// // Four numbers, 32 bits each.
+/// assert_eq!(<[f32; 4] as RecordField>::DTYPE, DType::F32);
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be a field of a record",
     note = "fields are u8 to u64, i8 to i64, f32, f64, half's f16 and bf16, and arrays of these; instead of a bool \

@@ -256,11 +256,7 @@ fn argument<A: DeserializeOwned>(payload: &[u8], attachments: &Attachments) -> R
         .or_else(|error| if one { read(&payload[at..], attachments).map_err(|_| error) } else { Err(error) })
         .map_err(|error| {
             let name = std::any::type_name::<A>();
-            let issue = ValidationIssue {
-                loc: error.location(),
-                msg: error.reason().into(),
-                kind: "value_error".into(),
-            };
+            let issue = ValidationIssue::new(error.location(), "value_error", error.reason());
             let payload = ErrorPayload {
                 exception: "pydantic_core._pydantic_core.ValidationError".into(),
                 details: rmp_serde::to_vec_named(&[issue]).unwrap_or_default(),

@@ -27,11 +27,52 @@ thread_local! {
 
 /// Whether the caller of the call that this thread runs has given up: for closures of
 /// [`Worker::on`](super::Worker::on) that take their time. Those of `on_async` are dropped where they wait.
+///
+/// # Examples
+/// ```
+/// # use pycrust_client::Error;
+/// use pycrust_client::testing::{Worker, is_cancelled};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Error> {
+/// let worker = Worker::new("calculator");
+/// worker.on("search", |(): ()| {
+///     let mut looked = 0_u64;
+///     while !is_cancelled() && looked < 1000 {
+///         looked += 1;
+///     }
+///     Ok(looked)
+/// });
+/// assert_eq!(worker.client().call::<_, u64>("search", &()).await?, 1000);
+/// # Ok(())
+/// # }
+/// ```
 pub fn is_cancelled() -> bool {
     CURRENT.with_borrow(|current| current.as_ref().is_some_and(|call| call.flow.is_cancelled()))
 }
 
 /// Arguments that stream, as their caller sends them.
+///
+/// # Examples
+/// ```
+/// # use pycrust_client::Error;
+/// use pycrust_client::testing::{Arguments, Worker};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Error> {
+/// let worker = Worker::new("calculator");
+/// worker.on_upload("longest", |mut words: Arguments<String>| async move {
+///     let mut longest = 0;
+///     while let Some(word) = words.next().await {
+///         longest = longest.max(word?.len());
+///     }
+///     Ok(longest)
+/// });
+/// let words = futures::stream::iter(["one", "three", "five"]);
+/// assert_eq!(worker.client().request("longest").upload::<_, usize>(words).await?.into_value(), 5);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Arguments<T> {
     call: Arc<Call>,
     types: PhantomData<fn() -> T>,
@@ -60,6 +101,27 @@ impl<T: DeserializeOwned> Arguments<T> {
 }
 
 /// Where the items of a streamed answer go.
+///
+/// # Examples
+/// ```
+/// # use pycrust_client::Error;
+/// use pycrust_client::testing::{Items, Worker};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Error> {
+/// let worker = Worker::new("calculator");
+/// worker.on_stream_async("count", |to: u32, items: Items<u32>| async move {
+///     for number in 1..=to {
+///         items.send(number).await?;
+///     }
+///     Ok(())
+/// });
+/// let client = worker.client();
+/// let mut numbers = client.stream::<_, u32>("count", &2);
+/// assert_eq!(numbers.next().await.transpose()?, Some(1));
+/// # Ok(())
+/// # }
+/// ```
 pub struct Items<T> {
     call: Arc<Call>,
     types: PhantomData<fn(T)>,

@@ -415,11 +415,8 @@ fn accept(seen: &Seen, link: &Arc<Connection>, frame: &Frame<'_>, open: &mut Vec
 
 /// What is wrong with any arguments.
 fn invalid() -> ErrorPayload {
-    let issue = ValidationIssue {
-        loc: vec![Location::Field("a".into())],
-        msg: "Input should be a valid integer".into(),
-        kind: "int_type".into(),
-    };
+    let place = [Location::Field("a".into())];
+    let issue = ValidationIssue::new(place, "int_type", "Input should be a valid integer");
     let details = rmp_serde::to_vec_named(&vec![issue]).unwrap();
     ErrorPayload { details, ..ErrorPayload::message("1 validation error") }
 }

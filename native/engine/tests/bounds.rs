@@ -206,7 +206,7 @@ fn expired_and_cancelled_calls_are_not_started() {
     let expired = caller.send_as("held", b"", deadline(Duration::from_nanos(1)));
     let cancelled = caller.send("held", b"");
     caller.link.cancel(cancelled);
-    let lasting = caller.send_as("held", b"", deadline(Duration::from_mins(10)));
+    let lasting = caller.send_as("held", b"", deadline(Duration::from_secs(600)));
     occupied(&rig, &runs, 3);
     gate.open();
     let mut seen = Vec::new();

@@ -49,7 +49,7 @@ fn met(rig: &Rig, order: &Order, methods: &[&str], queue: impl FnOnce() -> Vec<(
 }
 
 fn minutes(minutes: u64) -> RequestHeader {
-    deadline(Duration::from_mins(minutes))
+    deadline(Duration::from_secs(60 * minutes))
 }
 
 fn seconds(seconds: u64) -> RequestHeader {

@@ -139,11 +139,8 @@ fn skipped<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], Malformed> {
 /// use pycrust_protocol::error::Location;
 /// use pycrust_protocol::{ErrorPayload, ValidationIssue};
 ///
-/// let issue = ValidationIssue {
-///     loc: vec![Location::Field("items".into()), Location::Index(0)],
-///     msg: "Input should be a valid integer".into(),
-///     kind: "int_type".into(),
-/// };
+/// let place = [Location::Field("items".into()), Location::Index(0)];
+/// let issue = ValidationIssue::new(place, "int_type", "Input should be a valid integer");
 /// let details = rmp_serde::to_vec_named(&[&issue])?;
 /// let error = ErrorPayload { details, ..ErrorPayload::message("1 validation error") };
 ///
@@ -153,6 +150,7 @@ fn skipped<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], Malformed> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ValidationIssue {
     /// Where in the arguments, from the outside in: field names and list indices.
     pub loc: Vec<Location>,
@@ -163,7 +161,14 @@ pub struct ValidationIssue {
     pub kind: String,
 }
 
-/// One step of a [`ValidationIssue`]'s location.
+impl ValidationIssue {
+    /// What is wrong at one place, from the outside in.
+    pub fn new(loc: impl Into<Vec<Location>>, kind: impl Into<String>, msg: impl Into<String>) -> Self {
+        Self { loc: loc.into(), msg: msg.into(), kind: kind.into() }
+    }
+}
+
+/// One step of a [`ValidationIssue`]'s location. There are no others: Pydantic's are names and numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Location {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::code::Code;
 use crate::error::Malformed;
-use crate::limits::{MAX_CLIENT_LEN, MAX_HANDSHAKE_LEN, MAX_IN_FLIGHT, MAX_REASON_LEN};
+use crate::limits::{MAX_CLIENT_LEN, MAX_HANDSHAKE_LEN, MAX_IN_FLIGHT, MAX_REASON_LEN, fitting};
 use crate::payload;
 use crate::reader::Reader;
 
@@ -110,18 +110,18 @@ impl Message {
     pub fn encode(&self) -> Vec<u8> {
         match self {
             Self::Hello(hello) if hello.client.len() > MAX_CLIENT_LEN => {
-                let client = cut(&hello.client, MAX_CLIENT_LEN);
+                let client = fitting(&hello.client, MAX_CLIENT_LEN).to_owned();
                 to_bytes(&Self::Hello(Hello { client, ..hello.clone() }))
             }
             Self::BulkRefused { service, reason } if reason.len() > MAX_REASON_LEN => {
-                let reason = cut(reason, MAX_REASON_LEN);
+                let reason = fitting(reason, MAX_REASON_LEN).to_owned();
                 to_bytes(&Self::BulkRefused { service: service.clone(), reason })
             }
             Self::Refused { code, reason } if reason.len() > MAX_REASON_LEN => {
-                to_bytes(&Self::Refused { code: *code, reason: cut(reason, MAX_REASON_LEN) })
+                to_bytes(&Self::Refused { code: *code, reason: fitting(reason, MAX_REASON_LEN).to_owned() })
             }
             Self::Goodbye { reason } if reason.len() > MAX_REASON_LEN => {
-                to_bytes(&Self::Goodbye { reason: cut(reason, MAX_REASON_LEN) })
+                to_bytes(&Self::Goodbye { reason: fitting(reason, MAX_REASON_LEN).to_owned() })
             }
             fits => to_bytes(fits),
         }
@@ -159,9 +159,4 @@ impl Message {
 fn to_bytes(message: &Message) -> Vec<u8> {
     // Plain data into a Vec: there is nothing in it that can fail.
     rmp_serde::to_vec_named(message).unwrap_or_default()
-}
-
-/// The first characters of `text` that fit into `max` bytes.
-fn cut(text: &str, max: usize) -> String {
-    text[..text.floor_char_boundary(max)].into()
 }

@@ -72,3 +72,20 @@ pub const MAX_REASON_LEN: usize = 4096;
 
 /// Recorded calls in one answer to `pycrust.traffic`.
 pub const MAX_TRAFFIC_CALLS: usize = 1000;
+
+/// The first characters of a text that fit into so many bytes.
+///
+/// # Examples
+/// ```
+/// use pycrust_protocol::limits::fitting;
+///
+/// assert_eq!((fitting("Grüße", 3), fitting("Grüße", 4), fitting("arm", 8)), ("Gr", "Grü", "arm"));
+/// ```
+#[must_use]
+pub fn fitting(text: &str, max: usize) -> &str {
+    let mut end = max.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}

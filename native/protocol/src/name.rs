@@ -4,7 +4,7 @@ use std::fmt;
 
 use thiserror::Error;
 
-use crate::limits::MAX_METHOD_LEN;
+use crate::limits::{MAX_METHOD_LEN, fitting};
 
 /// Bytes of an endpoint's name.
 pub const MAX_ENDPOINT_LEN: usize = 128;
@@ -40,9 +40,9 @@ pub struct InvalidName {
 
 impl InvalidName {
     fn new(name: &str, what: &'static str, reason: String) -> Self {
-        let shown = name.floor_char_boundary(MAX_METHOD_LEN);
-        let ellipsis = if shown < name.len() { "…" } else { "" };
-        Self { name: format!("{}{ellipsis}", &name[..shown]), what, reason }
+        let shown = fitting(name, MAX_METHOD_LEN);
+        let ellipsis = if shown.len() < name.len() { "…" } else { "" };
+        Self { name: format!("{shown}{ellipsis}"), what, reason }
     }
 }
 

@@ -25,6 +25,7 @@ mod flags {
 /// The type of an array's elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
+#[non_exhaustive]
 pub enum DType {
     /// One byte, 0 or 1.
     Bool = 1,

@@ -110,11 +110,8 @@ fn report() -> impl Strategy<Value = Report> {
 
 fn issue() -> impl Strategy<Value = ValidationIssue> {
     let step = prop_oneof![any::<i64>().prop_map(Location::Index), any::<String>().prop_map(Location::Field)];
-    (vec(step, 0..4), any::<String>(), any::<String>()).prop_map(|(loc, msg, kind)| ValidationIssue {
-        loc,
-        msg,
-        kind,
-    })
+    (vec(step, 0..4), any::<String>(), any::<String>())
+        .prop_map(|(loc, msg, kind)| ValidationIssue::new(loc, kind, msg))
 }
 
 fn error() -> impl Strategy<Value = ErrorPayload> {

@@ -5,7 +5,13 @@
 //! a sealed memfd holds the shared flags. The worker [claims](Claim) a name and [accepts](Acceptor)
 //! clients; a client [connects](connect()); both then hold a [`Connection`], which is a [`Link`].
 // The model checker compiles `parking.rs` alone, as part of its test.
-#![cfg(all(target_os = "linux", not(loom)))]
+#![cfg(not(loom))]
+
+#[cfg(not(target_os = "linux"))]
+compile_error!(
+    "PyCrust runs on Linux only: it calls through shared memory, eventfd and memfd. On macOS and Windows, build it in a \
+     Linux container or virtual machine"
+);
 
 mod claiming;
 mod clock;

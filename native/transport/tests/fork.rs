@@ -45,11 +45,11 @@ fn other_process() {
     };
     say("ready", "");
     let child = in_child(|| {
-        std::thread::sleep(Duration::from_hours(1));
+        std::thread::sleep(Duration::from_secs(3600));
         true
     });
     say("child", child.as_raw_nonzero());
-    std::thread::sleep(Duration::from_hours(1));
+    std::thread::sleep(Duration::from_secs(3600));
 }
 
 /// A forked child of another process, ended with the test.

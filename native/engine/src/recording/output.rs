@@ -1,5 +1,6 @@
 //! What a handler prints, kept with its call.
 
+use pycrust_protocol::limits::fitting;
 use pycrust_transport::sync::Mutex;
 
 use crate::recording::secrets::Secrets;
@@ -58,7 +59,7 @@ impl Output {
         let room = if kept.closed { 0 } else { MAX_BYTES - kept.bytes };
         // Half of a display is of no use.
         let take =
-            if channel == Channel::Display && text.len() > room { 0 } else { text.floor_char_boundary(room) };
+            if channel == Channel::Display && text.len() > room { 0 } else { fitting(text, room).len() };
         kept.lost += text.len() - take;
         kept.bytes += take;
         if take == 0 {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use pycrust_protocol::Code;
 use pycrust_protocol::handshake::{Hello, Message, Welcome};
-use pycrust_protocol::limits::PROTOCOL_VERSION;
+use pycrust_protocol::limits::{PROTOCOL_VERSION, fitting};
 
 use crate::claiming::peer::PeerProcess;
 use crate::connection::control_socket::{self, Received};
@@ -185,7 +185,7 @@ impl Caller {
 
 /// As much of a client's name as is kept.
 fn shown(mut name: String) -> String {
-    name.truncate(name.floor_char_boundary(MAX_CLIENT_NAME));
+    name.truncate(fitting(&name, MAX_CLIENT_NAME).len());
     name
 }
 

@@ -304,11 +304,8 @@ pub fn answer(input: &mut Cursor<'_>, calls: &[u64]) -> Frame {
 
 /// An error's payload.
 fn mistake(input: &mut Cursor<'_>) -> Vec<u8> {
-    let issue = ValidationIssue {
-        loc: vec![Location::Field("a".into()), Location::Index(-1)],
-        msg: "no".into(),
-        kind: "int_type".into(),
-    };
+    let place = [Location::Field("a".into()), Location::Index(-1)];
+    let issue = ValidationIssue::new(place, "int_type", "no");
     let details = match input.below(4) {
         0 => rmp_serde::to_vec_named(&[issue]).expect("plain data"),
         1 => value(input, &mut Vec::new()),

@@ -1,6 +1,6 @@
 //! A control loop with a rhythm: one call a tick, and how late its answers are, as JSON at the end.
 //!
-//! `cargo run --release --example rhythm -- --endpoint arm --method torque --args '[0.1, 0.2]' --hertz 1000 --cores 2
+//! `cargo run --release -p pycrust-programs --bin rhythm -- --endpoint arm --method torque --args '[0.1, 0.2]' --hertz 1000 --cores 2
 //! --priority 50 --lock-memory`
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a program")]
 
