@@ -66,8 +66,13 @@ def write_notebook(path: Path, cells: list[str], kernel_name: str) -> None:
 
 
 @contextlib.contextmanager
-def server(directory: Path) -> Iterator[Server]:
-    """Runs a server of both front ends that knows nothing of this user's."""
+def server(directory: Path, python: str | Path = sys.executable) -> Iterator[Server]:
+    """Runs a server of both front ends that knows nothing of this user's.
+
+    Args:
+        directory: Where its files are.
+        python: The interpreter that it runs in; kernels run in this process's.
+    """
     served = directory / "served"
     served.mkdir()
     settings = directory / "config" / "lab" / "user-settings" / "@jupyterlab" / "apputils-extension"
@@ -85,7 +90,7 @@ def server(directory: Path) -> Iterator[Server]:
         "JUPYTER_PREFER_ENV_PATH": "1",
     }
     arguments = [
-        sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--expose-app-in-browser",
+        python, "-m", "jupyterlab", "--no-browser", "--allow-root", "--expose-app-in-browser",
         "--JupyterNotebookApp.expose_app_in_browser=True",
         "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0",
         f"--ServerApp.root_dir={served}", f"--IdentityProvider.token={token}", "--LabApp.news_url=",
