@@ -1,4 +1,4 @@
-"""JupyterLab in another environment than the kernel: what it lacks for the live view is named, and how it gets it."""
+"""JupyterLab in another environment than the kernel: what it lacks is named, with the way to get it."""
 
 import subprocess
 import sys
