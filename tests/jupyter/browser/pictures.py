@@ -39,19 +39,19 @@ def policy(x: float, x_dot: float, theta: float, theta_dot: float) -> float:
     return max(-1.0, min(1.0, force / 10.0))"""
 SHOW = "endpoint"
 #: What is seen of the page: its width and height, in CSS pixels.
-SIZE = (940, 1180)
+SIZE = (1180, 1080)
 #: Pixels of a picture for one of the page's.
 SCALE = 2
 BEFORE, AFTER, FRAME = 8.0, 8.0, 0.4
 
 
 def shot(notebook: Notebook) -> bytes:
-    """The notebook's cells, without the front end around them."""
+    """The notebook's cells, down to the view's methods, without the front end around them."""
     box = notebook.page.locator(".jp-WindowedPanel-outer").bounding_box()
-    last = notebook.cell(2).bounding_box()
+    last = notebook.view.locator(".pycrust-legend").bounding_box()
     assert box is not None
     assert last is not None
-    height = min(box["height"], last["y"] + last["height"] + 8 - box["y"])
+    height = min(box["height"], last["y"] + last["height"] - box["y"])
     return notebook.page.screenshot(clip={**box, "height": height})
 
 
