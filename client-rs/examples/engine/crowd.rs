@@ -119,7 +119,9 @@ impl Crowd {
         report.tokens += times.len() as u64;
         if let Some((first, between)) = times.split_first() {
             report.first.saturating_record(first.as_nanos() as u64);
-            between.iter().for_each(|time| report.between.saturating_record(time.as_nanos() as u64));
+            for time in between {
+                report.between.saturating_record(time.as_nanos() as u64);
+            }
         }
         match failed {
             None if times.len() as u64 == self.tokens => {

@@ -142,7 +142,11 @@ class EngineCoreRequest(BaseModel):
     abort_immediately: bool = False
 
 
-class Logprob(BaseModel):
+# Of these, one is made for each token: dataclasses, which check nothing of what the engine itself has made.
+
+
+@dataclass(slots=True)
+class Logprob:
     """How likely a token was."""
 
     token_id: Token
@@ -150,7 +154,8 @@ class Logprob(BaseModel):
     rank: int | None = None
 
 
-class EngineCoreOutput(BaseModel):
+@dataclass(slots=True)
+class EngineCoreOutput:
     """What has come of a request since the last output."""
 
     request_id: str
@@ -160,7 +165,7 @@ class EngineCoreOutput(BaseModel):
     stop_reason: int | str | None = None
     num_cached_tokens: int = 0
     trace_headers: dict[str, str] | None = None
-    timestamp: float = Field(default=0.0, description="Seconds on the monotonic clock, when its step ended.")
+    timestamp: Annotated[float, Field(description="Seconds on the monotonic clock, when its step ended.")] = 0.0
 
 
 #: The likeliest tokens, a row for each request and the likeliest first, and how likely: the column that each gets.
@@ -193,22 +198,20 @@ class Running:
     def took(self, token: int, logprob: float) -> EngineCoreOutput:
         """What is told of its next token."""
         params, self.token, self.made = self.params, token, self.made + 1
-        output = EngineCoreOutput(request_id=self.request.request_id, new_token_ids=[token])
+        output = EngineCoreOutput(self.request.request_id, [token], trace_headers=self.request.trace_headers)
         if params.logprobs:
-            output.new_logprobs = [[Logprob(token_id=token, logprob=logprob, rank=1)]]
+            output.new_logprobs = [[Logprob(token, logprob, 1)]]
         if self.request.abort_immediately:
             output.finish_reason = FinishReason.ABORT
         elif token in params.stop_token_ids:
             output.finish_reason, output.stop_reason = FinishReason.STOP, token
         elif self.made >= params.max_tokens:
             output.finish_reason = FinishReason.LENGTH
-        output.trace_headers = self.request.trace_headers
         return output
 
     def ended(self, finish: FinishReason, why: str | None = None) -> EngineCoreOutput:
         """What is told of an end without a token."""
-        request_id = self.request.request_id
-        return EngineCoreOutput(request_id=request_id, new_token_ids=[], finish_reason=finish, stop_reason=why)
+        return EngineCoreOutput(self.request.request_id, [], finish_reason=finish, stop_reason=why)
 
 
 class Engine:

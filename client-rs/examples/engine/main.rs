@@ -121,14 +121,14 @@ enum Engine {
 
 /// The tokens of one request.
 enum Tokens {
-    Stream(Streaming<EngineCoreOutput>),
+    Stream(Box<Streaming<EngineCoreOutput>>),
     Steps(front_end::Tokens),
 }
 
 impl Engine {
     async fn ask(&self, request: EngineCoreRequest) -> Result<Tokens, Error> {
         match self {
-            Self::Streams(client) => Ok(Tokens::Stream(client.generate(request))),
+            Self::Streams(client) => Ok(Tokens::Stream(Box::new(client.generate(request)))),
             Self::Steps(front_end) => front_end.generate(request).await.map(Tokens::Steps),
         }
     }

@@ -111,6 +111,7 @@ async fn read<E: Engine>(
 /// How long ago that was.
 pub fn since(moment: f64) -> Duration {
     let now = clock_gettime(ClockId::Monotonic);
-    let now = Duration::new(now.tv_sec.cast_unsigned(), now.tv_nsec as u32);
+    let now =
+        Duration::from_secs(now.tv_sec.cast_unsigned()) + Duration::from_nanos(now.tv_nsec.cast_unsigned());
     now.saturating_sub(Duration::from_secs_f64(moment))
 }

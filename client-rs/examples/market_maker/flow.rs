@@ -6,6 +6,7 @@
 //! not what a strategy would earn: this market has no memory, no news, and does not notice who trades with it.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 /// The side of the book that an order rests on, or that a trade takes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +36,8 @@ const CANCEL_RATE: f64 = 3.0;
 const MARKET_RATE: f64 = 100.0;
 /// Lots of an order on average.
 const ORDER_LOTS: f64 = 3.0;
+/// Orders above this are cancelled as a whole.
+const LARGE_ORDER: u32 = 3;
 /// The fair price: how fast it comes back to where it began, a second, and how far it moves, in ticks for a second's root.
 const FAIR_RETURN: f64 = 0.05;
 const FAIR_SPREAD: f64 = 3.0;
@@ -90,7 +93,7 @@ impl Flow {
         let rates = [2.0 * limits, CANCEL_RATE * resting, MARKET_RATE];
         let total = rates.iter().sum::<f64>();
         let seconds = -self.random.share().ln() / total;
-        self.at_ns += (seconds / self.faster * 1e9) as u64;
+        self.at_ns += Duration::from_secs_f64(seconds / self.faster).as_nanos() as u64;
         self.fair += FAIR_RETURN * (FIRST_TICK as f64 - self.fair) * seconds
             + FAIR_SPREAD * seconds.sqrt() * self.random.normal();
         let drawn = self.random.share() * total;
@@ -132,14 +135,17 @@ impl Flow {
     /// Takes away a lot that rests, any of them, and with it some of its order.
     fn cancel(&mut self) {
         let resting = self.bids.values().chain(self.asks.values()).sum::<u32>();
-        let mut left = (self.random.share() * f64::from(resting)) as u32;
-        let lots = self.random.lots();
+        let mut left = self.random.below(resting);
+        // Now and then a whole order goes, mostly a lot of one.
+        let lots = match self.random.lots() {
+            lots if lots > LARGE_ORDER => lots,
+            _ => 1,
+        };
         let levels = self.bids.iter().map(|(tick, lots)| (Side::Bid, *tick, *lots));
         let levels = levels.chain(self.asks.iter().map(|(tick, lots)| (Side::Ask, *tick, *lots)));
         for (side, tick, there) in levels.collect::<Vec<_>>() {
             if left < there {
-                // One lot at a time on average, whatever the order's size: the rate is a lot's.
-                return self.remove(side, tick, if lots > ORDER_LOTS as u32 { lots } else { 1 });
+                return self.remove(side, tick, lots);
             }
             left -= there;
         }
@@ -190,7 +196,7 @@ fn limit_rate(away: i64) -> f64 {
     LIMIT_RATE / (away as f64).powf(LIMIT_POWER)
 }
 
-/// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014).
+/// `SplitMix64` (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014).
 struct Random(u64);
 
 impl Random {
@@ -211,8 +217,17 @@ impl Random {
         (-2.0 * self.share().ln()).sqrt() * (std::f64::consts::TAU * self.share()).cos()
     }
 
+    /// A number below that one, which is not 0.
+    fn below(&mut self, limit: u32) -> u32 {
+        (self.draw() % u64::from(limit)) as u32
+    }
+
     /// Of an order; geometric.
     fn lots(&mut self) -> u32 {
-        1 + (self.share().ln() / (1.0 - 1.0 / ORDER_LOTS).ln()) as u32
+        let mut lots = 1;
+        while self.share() > 1.0 / ORDER_LOTS {
+            lots += 1;
+        }
+        lots
     }
 }

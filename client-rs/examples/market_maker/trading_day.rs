@@ -55,7 +55,8 @@ impl Day {
         let stopped = interrupted()?;
         println!("quoting");
         let clock = Clock::new(&desk);
-        let until = self.seconds.map_or(u64::MAX, |seconds| (seconds * 1e9) as u64);
+        let until =
+            self.seconds.map_or(u64::MAX, |seconds| Duration::from_secs_f64(seconds).as_nanos() as u64);
         while desk.at_ns() < until && !stopped.load(Ordering::Relaxed) {
             self.step(&mut desk, &clock, quoting);
         }
