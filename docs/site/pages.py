@@ -73,6 +73,10 @@ The crates' own documentation is part of this site:
 - <a href="../rust/pycrust_build/index.html">pycrust_build</a>: typed clients made by a build script.
 """
 
+#: How much pages count in the search that tell of the project and not of its use.
+_ASIDE = re.compile(r"decisions/|changelog|contributing|walk|benchmarks|reference/protocol")
+_BOOST = "---\nsearch: {boost: 0.2}\n---\n\n"
+
 _FENCE = re.compile(r"^```.*?^```[ \t]*$\n?", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(\]\()([^)\s]+)(\))|((?:src|srcset|href)=\")([^\"]+)(\")")
 _TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
@@ -115,7 +119,7 @@ class Pages:
         made["decisions/index.md"] = self._decisions()
         texts = {page: self.text(page) for page in self._sources if page.endswith(".md")} | made
         for page, text in texts.items():
-            _put(target / page, text)
+            _put(target / page, _BOOST + text if _ASIDE.match(page) else text)
         for page, file in self._sources.items():
             if not page.endswith(".md"):
                 (target / page).parent.mkdir(parents=True, exist_ok=True)

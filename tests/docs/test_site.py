@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from playwright.sync_api import TimeoutError as NotInTimeError
 
 import pycrust
 from tests.conftest import ROOT
+from tests.jupyter.browser.lab import PATIENCE_MS
 
 #: Attributes by which a browser fetches something, of itself.
 FETCHED = {
@@ -152,13 +154,18 @@ def test_a_link_that_leads_nowhere_is_seen(tmp_path):
 def test_the_search_answers_a_new_user(question, address, browser):
     page = browser.new_page()
     page.goto(f"{address}/index.html")
-    page.locator("label.md-search__icon[for=__search]").first.click()
-    page.locator("input.md-search__input").fill(question)
-    first = page.locator(".md-search-result__item > a, .md-search-result__item .md-search-result__link").first
-    first.wait_for()
-    links = page.eval_on_selector_all(
-        ".md-search-result__item", "items => items.map(item => item.querySelector('a').href)"
+    box = page.locator("input.md-search__input")
+    box.click()
+    box.fill(question[:-1])
+    box.press(question[-1])  # it looks at keys
+    wanted = f"{address}/{QUESTIONS[question]}"
+    first_three = (
+        "wanted => [...document.querySelectorAll('.md-search-result__item')].slice(0, 3)"
+        ".some(item => item.querySelector('a').href.split(/[?#]/)[0] === wanted)"
     )
-    page.close()
-    found = [re.sub(r"[?#].*", "", link).removeprefix(f"{address}/") for link in links]
-    assert QUESTIONS[question] in found[:3], found[:6]
+    try:
+        page.wait_for_function(first_three, arg=wanted, timeout=PATIENCE_MS)
+    except NotInTimeError:
+        pytest.fail(f"not among the first three: {page.locator('.md-search-result__item').all_inner_texts()[:5]}")
+    finally:
+        page.close()
