@@ -107,6 +107,16 @@ def test_everything_exported_is_in_the_reference(site):
         assert re.search(rf'<h2 id="pycrust\.(?:[\w.]+\.)?{name}"', text), name
 
 
+def test_options_of_a_signature_are_shown_by_name_and_said_what_they_do(site):
+    page = re.sub(r"<[^>]+>", "", (site / "reference" / "endpoints.html").read_text(encoding="utf-8"))
+    for shown in (
+        r"max_in_flight: int = ",
+        r"concurrency: int \| None",
+        r"Calls received and not yet answered, at most",
+    ):
+        assert re.search(shown, page), shown
+
+
 def test_the_crates_documentation_is_there(site):
     rust = (site / "reference" / "rust.html").read_text(encoding="utf-8")
     links = re.findall(r'href="(\.\./rust/[^"]+)"', rust)
