@@ -1,4 +1,4 @@
-"""Shows signatures as callers write them: options of a `TypedDict` by name, and what `__new__` takes as a class's own."""
+"""Shows signatures as callers write them: options by name, and what `__new__` takes as what its class takes."""
 
 from __future__ import annotations
 
