@@ -52,6 +52,8 @@ def test_what_hurts_stands_on_top_and_the_rest_is_folded_or_found(lab: Lab, rust
         called = ["report_07", "settle", "price", "market_data.auction", "market_data.book_snapshot"]
         called.append("market_data.trades_since_last_snapshot")
         loads = [traffic(rust, method=name, arguments=[]) for name in called]
+        # So many at once that each waits for the others.
+        loads.append(traffic(rust, "--tasks", 50, "--pace", 100, "--until-eof", method="price", arguments=[]))
         notebook.wait(lambda: in_order(notebook)[:2] == ["settle", "price"], "errors, then what is slow")
         notebook.wait(lambda: "35 idle" in in_order(notebook), "the idle to be folded")
         assert in_order(notebook)[2:] == [

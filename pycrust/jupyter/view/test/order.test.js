@@ -49,6 +49,9 @@ test("methods with one beginning are a group with their sums, which stands where
   assert.deepEqual(keys(opened.slice(1, 3)), ["market_data.slow", "market_data.book"]);
   assert.ok(opened[1].inside);
   assert.ok(lines([...data, slow, ...many(6)], wish())[0].open, "where there is room it is open");
+  // The slowest one's time is not all methods': ten a second at a second each, and a thousand at a millisecond.
+  const fast = ["x", "y"].map((name) => method(`market_data.${name}`, { rate: 500, p99: 1e6 }));
+  assert.equal(lines([...many(12), slow, ...fast, method("worse", { rate: 12, p99: 1e9 })], wish())[0].key, "worse");
 });
 
 test("what is typed finds by words, in groups and among the idle", () => {

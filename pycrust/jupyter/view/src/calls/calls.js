@@ -22,7 +22,7 @@ export class CallList {
     this.selected = null;
     /** @type {Map<string, HTMLElement>} */
     this.rows = new Map();
-    this.list = element("div", { class: "pycrust-calls", role: "listbox", tabindex: "0", "aria-label": "Last calls, the newest first", "data-testid": "traffic-list" });
+    this.list = element("div", { class: "pycrust-calls-list", role: "listbox", tabindex: "0", "aria-label": "Last calls, the newest first", "data-testid": "traffic-list" });
     this.none = element("p", { class: "pycrust-empty" }, "No calls recorded yet.");
     this.root = element("div", { class: "pycrust-calls-box" }, this.list, this.none);
     this.list.hidden = true;

@@ -80,8 +80,8 @@ export function matches(name, typed) {
 }
 
 /** @param {Key} by */
-const reader = (by) => (/** @type {Numbers & {name: string, version: number}} */ one) => {
-  if (by === "hurt") return hurt(one);
+const reader = (by) => (/** @type {Numbers & {name: string, version: number, hurt?: number}} */ one) => {
+  if (by === "hurt") return one.hurt ?? hurt(one);
   return one[by];
 };
 
@@ -123,12 +123,13 @@ export function lines(methods, { by, down, find, open }) {
     const prefix = prefixOf(one.name);
     kinds.set(prefix, [...(kinds.get(prefix) ?? []), one]);
   }
-  /** @type {(Numbers & {name: string, version: number, one: Shown | null, members: Shown[]})[]} */
+  /** @type {(Numbers & {name: string, version: number, hurt: number, one: Shown | null, members: Shown[]})[]} */
   const top = [];
   for (const [prefix, members] of kinds) {
     if (prefix !== "" && members.length >= GROUP) {
-      top.push({ ...together(members), name: prefix, version: 0, one: null, members: members.sort(order) });
-    } else for (const one of members) top.push({ ...one, one, members: [] });
+      const all = members.reduce((sum, one) => sum + hurt(one), 0);
+      top.push({ ...together(members), name: prefix, version: 0, hurt: all, one: null, members: members.sort(order) });
+    } else for (const one of members) top.push({ ...one, hurt: hurt(one), one, members: [] });
   }
   const room = busy.length + top.filter(({ one }) => one === null).length <= ROOM;
   const found = top.sort(order).flatMap((one) => {
