@@ -15,10 +15,13 @@ PATIENT = ("--measure", "--deadline-us", "1000000")
 def _ways(*options: str) -> list[Way]:
     asked = (*PATIENT, *options)
     worker = beside("market_maker", "quoting.py")
+    # Not kept off the caller's core, which helps where both cores have other things to do.
+    placed = beside("market_maker", "quoting.py", 'endpoint.stop(); endpoint.serve(placement="kernel")')
     zeromq = python("market_server", "zeromq")
     return [
         Way("PyCrust", lambda _: example("market_maker", *asked), worker, ours=True),
         Way("PyCrust, sleeping", lambda _: example("market_maker", *asked, "--sleeping"), worker, ours=True),
+        Way("PyCrust, placement by the kernel", lambda _: example("market_maker", *asked), placed, ours=True),
         Way("ZeroMQ, REQ", lambda at: caller("market_zmq", "--address", at, *asked), zeromq),
         Way("ZeroMQ, REQ, polled", lambda at: caller("market_zmq", "--address", at, *asked, "--polled"), zeromq),
         Way(
