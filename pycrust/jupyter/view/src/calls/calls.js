@@ -2,6 +2,7 @@
 import { element, write, attribute } from "../base/dom.js";
 import { clock } from "../parts/events.js";
 import { latency } from "../base/format.js";
+import { Name } from "../base/name.js";
 
 /**
  * One call in the list, as the kernel sends it.
@@ -97,11 +98,14 @@ export class CallList {
         { class: "pycrust-call", role: "option", id: `${this.id}-${key}`, tabindex: "-1", "aria-selected": "false", "data-testid": "call-row", "data-key": key },
         ...["time", "what", "version", "status", "took"].map((name) => element("span", { class: `pycrust-call-${name}` })),
       );
+      const name = new Name();
+      name.draw(method);
+      row.children[1].append(name.root);
+      attribute(row.children[1], "title", method);
       this.rows.set(key, row);
     }
-    const [time, what, chip, state, long] = row.children;
+    const [time, , chip, state, long] = row.children;
     write(time, clock(ended / 1000));
-    write(what, method);
     write(chip, version ? `v${version}` : "–");
     write(state, status === "RUNNING" ? "running" : status === "OK" ? `ok${notes ? ` · ${notes}` : ""}` : status.toLowerCase().replaceAll("_", " "));
     write(long, took === null ? "–" : latency(took));

@@ -2,36 +2,12 @@
 import { attribute, element, write } from "../base/dom.js";
 import { NOTHING, compact, count, digits, latency, measured } from "../base/format.js";
 import { STAGES, longest, shares } from "../base/stages.js";
+import { Name } from "../base/name.js";
 import { Spark } from "./spark.js";
-
-/** Letters of a name's end that are always seen. */
-const END = 12;
 
 export const CELLS = ["name", "version", "rate", "calls", "errors", "inFlight", "p50", "p99", "stages"];
 
 /** @typedef {Record<"rate" | "p50" | "p99", import("../base/format.js").Unit>} Units */
-
-/** A name in two parts, of which the first gives way where there is no room: the end tells more. */
-class Name {
-  constructor() {
-    this.start = element("span", { class: "pycrust-name-start" });
-    this.end = element("span", { class: "pycrust-name-end" });
-    this.note = element("span", { class: "pycrust-name-note" });
-    this.root = element("span", { class: "pycrust-name-text" }, this.start, this.end);
-  }
-
-  /**
-   * @param {string} name
-   * @param {string} [note]
-   */
-  draw(name, note = "") {
-    const letters = [...name];
-    const cut = letters.length > 2 * END ? letters.length - END : letters.length;
-    write(this.start, letters.slice(0, cut).join(""));
-    write(this.end, letters.slice(cut).join(""));
-    write(this.note, note);
-  }
-}
 
 /** The parts of a line that change. */
 export class Row {
@@ -65,7 +41,8 @@ export class Row {
       this.most = element("span", { class: "pycrust-most" });
       this.cells.stages.append(this.bar, this.most);
     } else {
-      this.fold = element("button", { type: "button", class: "pycrust-fold" }, this.name.root, this.name.note);
+      this.note = element("span", { class: "pycrust-name-note" });
+      this.fold = element("button", { type: "button", class: "pycrust-fold" }, this.name.root, this.note);
       this.fold.addEventListener("click", () => fold(key));
       this.cells.name.append(this.fold);
       this.rate = this.cells.rate;
@@ -94,7 +71,8 @@ export class Row {
     attribute(this.cells.errors, "data-bad", numbers.errors > 0 ? "true" : null);
     write(this.cells.inFlight, compact(numbers.inFlight));
     if (line.kind === "group") {
-      this.name.draw(`${line.prefix}…`, `${count(line.methods)} methods`);
+      this.name.draw(`${line.prefix}…`);
+      write(/** @type {HTMLElement} */ (this.note), `${count(line.methods)} methods`);
       attribute(/** @type {HTMLElement} */ (this.fold), "aria-expanded", String(line.open));
       attribute(this.cells.p99, "title", "The slowest of these methods");
       return;
