@@ -57,7 +57,7 @@ COMMANDS = _Commands(
     no_args_is_help=False,
     subcommand_metavar="COMMAND [ARGUMENTS]...",
 )
-click.version_option(VERSION, message=f"%(prog)s %(version)s, protocol {PROTOCOL_VERSION}")(_COMMANDS)
+click.version_option(VERSION, message=f"%(prog)s %(version)s, protocol {PROTOCOL_VERSION}")(COMMANDS)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
