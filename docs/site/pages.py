@@ -74,7 +74,7 @@ The crates' own documentation is part of this site:
 """
 
 #: How much pages count in the search that tell of the project and not of its use.
-_ASIDE = re.compile(r"decisions/|changelog|contributing|walk|benchmarks|reference/protocol")
+_ASIDE = re.compile(r"decisions/|changelog|contributing|walk|benchmarks|ported|versions|reference/protocol")
 _BOOST = "---\nsearch: {boost: 0.2}\n---\n\n"
 
 _FENCE = re.compile(r"^```.*?^```[ \t]*$\n?", re.MULTILINE | re.DOTALL)
