@@ -253,6 +253,10 @@
 //! `std::time::Duration` or `SystemTime` can't.
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![cfg_attr(
+    not(feature = "testing"),
+    allow(rustdoc::broken_intra_doc_links, reason = "what is behind that feature is spoken of here")
+)]
 
 #[cfg(not(target_os = "linux"))]
 compile_error!(

@@ -33,7 +33,7 @@ serde = {{ version = "1", features = ["derive"] }}
 tokio = {{ version = "1", features = ["macros", "rt-multi-thread"] }}
 
 [workspace]
-members = ["crates/pycrust-client-{version}"]
+members = ["crates/*"]
 
 # What the client's tests are built with: all that comes from elsewhere is built once.
 [profile.release]
@@ -54,7 +54,7 @@ def cargo(*arguments: object, folder) -> None:
 def somebodys_folder(tmp_path_factory):
     """A program of somebody's, and below it the crates as they were packed; both are built."""
     chosen = [word for part in PARTS for word in ("-p", f"pycrust-{part}")]
-    # That a crate compiles as it was packed is seen below.
+    # Each is compiled as it was packed below, with the others as they were packed.
     cargo("package", "--no-verify", "--allow-dirty", "--offline", "--target-dir", TARGET, *chosen, folder=ROOT)
     folder = tmp_path_factory.mktemp("somebody")
     patches = []
@@ -67,10 +67,11 @@ def somebodys_folder(tmp_path_factory):
     shutil.copy(RUST_PROGRAM, folder / "src" / "main.rs")
     # The versions that are built here anyway.
     shutil.copy(ROOT / "Cargo.lock", folder)
-    examples = folder / "crates" / f"pycrust-client-{VERSION}" / "examples"
-    (examples / "calculator.rs").rename(examples / "packed_calculator.rs")
+    # Beside the example that is built of the repository, which other tests start.
+    client = folder / "crates" / f"pycrust-client-{VERSION}" / "Cargo.toml"
+    client.write_text(client.read_text().replace('name = "calculator"', 'name = "packed_calculator"'))
     cargo(
-        "build", "--release", "--offline", "--target-dir", ROOT / "target", "--workspace",
+        "build", "--release", "--offline", "--target-dir", ROOT / "target", "--workspace", "--lib",
         "--bin", "somebody", "--example", "packed_calculator", folder=folder,
     )  # fmt: skip
     return folder
