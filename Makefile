@@ -334,7 +334,7 @@ sdist: $(VENV)/.wheels
 
 # What wheels hold, of those that lie in target/wheels; and that a wheel comes of the source distribution there, which it does
 # with the profile `dist`, too.
-check-wheels: $(VENV)/.wheels
+check-wheels: $(VENV)/.wheels $(VENV)/.client
 	$(BIN)/python -m pytest --quiet tests/release/packages.py -k "not source"
 
 check-sdist: $(VENV)/.wheels

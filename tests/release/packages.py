@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import re
+import signal
 import subprocess
 import sys
 import tarfile
@@ -19,7 +22,7 @@ from elftools.elf.elffile import ELFFile
 from packaging.utils import parse_wheel_filename
 
 from release.version import of_manifest
-from tests.conftest import ROOT
+from tests.conftest import ROOT, wait_until
 
 BUILT = ROOT / "target" / "wheels"
 WHEELS = sorted(BUILT.glob("*.whl"))
@@ -141,3 +144,30 @@ def test_a_wheel_comes_of_the_source_distribution(tmp_path):
         env={"PYTHONPATH": str(tmp_path / "installed")}, cwd=tmp_path, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert said.stdout.split() == [str(tmp_path / "installed/pycrust/__init__.py"), VERSION]
+
+
+def test_it_installs_with_nothing_else_there_and_the_first_programs_run(start, rust, tmp_path, runtime_dir):
+    """An empty home, no compiler on the path: pip takes the wheel and what it depends on as they are."""
+    tag = f"cp{sys.version_info.major}{sys.version_info.minor}"
+    fitting = [path for path in WHEELS if f"-{tag}-" in path.name and path.stem.endswith(platform.machine())]
+    if not fitting and WHEELS:
+        pytest.skip("these wheels are another platform's")
+    [wheel] = fitting
+    # How pip gets out of here is the machine's; all else is empty.
+    way = {name: value for name, value in os.environ.items() if re.match(r"(?i)pip_|ssl_|\w*_proxy$", name)}
+    empty = {**way, "HOME": str(tmp_path), "PATH": "", "PYCRUST_RUNTIME_DIR": str(runtime_dir)}
+    fresh = tmp_path / "fresh"
+    subprocess.run([sys.executable, "-m", "venv", fresh], check=True)
+    subprocess.run(
+        [fresh / "bin/pip", "install", "--only-binary", ":all:", wheel], env=empty, cwd=tmp_path, check=True
+    )
+    server = start(fresh / "bin/python", ROOT / "tests/interop/contract_calculator.py", env=empty, cwd=tmp_path)
+    wait_until(lambda: list(runtime_dir.glob("*.sock")), "the server")
+    assert Path(f"/proc/{server.pid}/maps").read_text().count(str(fresh / "lib"))
+    rust("contract").finish()
+    listed = subprocess.run(
+        [fresh / "bin/pycrust", "ls"], env=empty, cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert listed.stdout.splitlines()[1].split()[0] == "calculator"
+    server.send(signal.SIGINT)
+    server.finish()
