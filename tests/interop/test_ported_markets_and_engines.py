@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import ROOT, wait_until
+from tests.conftest import PATIENCE, ROOT, wait_until
 from tests.kernels import Kernel
 
 if TYPE_CHECKING:
@@ -257,3 +259,15 @@ def test_a_desk_goes_on_with_the_next_notebook(
     assert set(report["errors"]) == {"UNAVAILABLE"}
     unanswered = report["late"] + sum(report["errors"].values())
     assert sum(told["decisions"] for told in report["versions"].values()) + unanswered == report["asked"]
+
+
+def test_the_quoting_side_runs_as_a_script(start: Callable[..., Program], rust: Callable[..., Program]):
+    """Its last lines serve until they are interrupted."""
+    script = start(sys.executable, EXAMPLES / "market_maker" / "quoting.py", stdin=subprocess.DEVNULL)
+    health = ("call", "--endpoint", "quoting", "--method", "pycrust.health", "--args", "null")
+    wait_until(lambda: "value" in json.loads(rust(*health).finish()), "the script to serve")
+    *_, told = rust("market_maker", "--unpaced", "--seconds", 1, "--deadline-us", 60_000_000).finish().splitlines()
+    report = json.loads(told)
+    assert sum(version["decisions"] for version in report["versions"].values()) == report["asked"] > 0
+    script.send(signal.SIGINT)
+    assert script.process.wait(PATIENCE) == 0
