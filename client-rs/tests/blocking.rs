@@ -7,7 +7,7 @@ use crate::support::{HANG, Place, Worker};
 use pycrust_client::blocking::RpcClient;
 use pycrust_client::{Arena, Code, ConnectionState, Details, Error, Retry, Spin, TensorView, WhenFull};
 
-fn until(what: &str, condition: impl Fn() -> bool) {
+fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !condition() {
         assert!(begun.elapsed() < HANG, "waited a minute for {what}");
@@ -44,6 +44,31 @@ fn errors_say_what_happened() {
     client.call::<_, ()>("echo", &()).unwrap();
     let nobody = Place::new().client().connect_blocking().unwrap_err();
     assert_eq!(nobody.code(), Code::Unavailable);
+}
+
+#[test]
+fn calls_with_less_time_than_connecting_takes_connect_all_the_same() {
+    let place = Place::new();
+    let (_worker, shortest) = (place.worker(), Duration::from_nanos(1));
+    let mut client = place.client().connect_lazy_blocking();
+    until("the connection", || {
+        let late = client.call_with_timeout::<_, i64>("add", &(1, 2), shortest).unwrap_err();
+        assert_eq!(late.code(), Code::DeadlineExceeded);
+        assert!(!late.may_have_run());
+        client.is_connected()
+    });
+    assert_eq!(client.call::<_, i64>("add", &(1, 2)).unwrap(), 3);
+}
+
+#[test]
+fn a_handshake_that_was_left_is_not_gone_on_with_at_a_worker_that_is_gone() {
+    let place = Place::new();
+    let worker = place.worker();
+    let mut client = place.client().connect_lazy_blocking();
+    let _late = client.call_with_timeout::<_, i64>("add", &(1, 2), Duration::from_nanos(1)).unwrap_err();
+    drop(worker);
+    let _next = place.worker();
+    assert_eq!(client.call::<_, i64>("add", &(1, 2)).unwrap(), 3);
 }
 
 #[test]

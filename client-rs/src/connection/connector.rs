@@ -53,6 +53,8 @@ pub(crate) struct Connector {
     pub(crate) states: Arc<States>,
     /// Taken for the time that a clone of an `Arc` takes.
     state: Mutex<State>,
+    /// A handshake that took longer than the call for which it was begun: the next one goes on with it.
+    begun: Mutex<Option<Connecting>>,
     /// Told when it is connected or closed.
     changed: Notify,
     /// The process that the client was made in: another one touches nothing of it, least of all a lock.
@@ -152,6 +154,7 @@ impl Connector {
             retry: options.retry,
             states: Arc::new(States::new(name)),
             state: Mutex::new(State::Down(Failures::default())),
+            begun: Mutex::default(),
             changed: Notify::new(),
             process: Process::current(),
         })
@@ -264,6 +267,8 @@ impl Connector {
             return None;
         }
         let before = mem::replace(&mut *self.state.lock(), State::Closed);
+        let begun = self.begun.lock().take();
+        drop(begun);
         if self.states.set(ConnectionState::Closed) {
             ConnectionState::Closed.report(self.name());
         }
@@ -323,7 +328,7 @@ impl UnderWay {
     /// Connects on this very thread, but not longer than until then.
     pub(crate) fn run_here(self, expires_ns: Option<u64>) {
         let Some(connector) = self.connector.upgrade() else { return };
-        let connected = connector.address.connect_here(expires_ns);
+        let connected = connector.address.connect_here(&connector.begun, expires_ns);
         self.end(connected.map(|link| connector.session(link)));
     }
 
@@ -334,6 +339,8 @@ impl UnderWay {
             (State::Connecting(attempt, failures), outcome) if Arc::ptr_eq(attempt, &self.attempt) => {
                 match outcome {
                     Ok(session) => Some(State::Up(Arc::clone(session))),
+                    // It goes on with the next call.
+                    Err(error) if error.code() == Code::DeadlineExceeded => Some(State::Down(*failures)),
                     Err(_) => Some(State::Down(failures.after(connector.retry))),
                 }
             }
@@ -405,13 +412,22 @@ impl Address {
         }
     }
 
-    /// Makes a connection on this very thread.
-    fn connect_here(&self, expires_ns: Option<u64>) -> Result<Wire, Error> {
+    /// Makes a connection on this very thread. What is not done when the time is over is left in `begun`.
+    fn connect_here(
+        &self,
+        begun: &Mutex<Option<Connecting>>,
+        expires_ns: Option<u64>,
+    ) -> Result<Wire, Error> {
         #[cfg(feature = "testing")]
         if let Some(door) = &self.inside {
             return door.connect();
         }
-        let mut progress = self.dial()?;
+        let before = begun.lock().take();
+        // The worker that was dialled may be gone.
+        let mut progress = match before.map(proceed) {
+            Some(Ok(progress)) => progress,
+            Some(Err(_)) | None => self.dial()?,
+        };
         loop {
             let waits = match progress {
                 Progress::Connected(link) => return Ok(Wire::Shared(*link)),
@@ -419,7 +435,8 @@ impl Address {
             };
             let left = expires_ns.map(|at| Duration::from_nanos(at.saturating_sub(monotonic_ns())));
             if left.is_some_and(|left| left.is_zero()) {
-                let reason = "the connection took longer than that";
+                *begun.lock() = Some(waits);
+                let reason = "connecting takes longer than that, and goes on with the next call";
                 return Err(Error::of_call(Code::DeadlineExceeded, SUBJECT, reason));
             }
             waits.wait(left.map_or_else(|| waits.until(), |left| Instant::now() + left));
