@@ -1,17 +1,17 @@
 //! Calls by the slice, as `make bench-ported` asks for them: a line of standard input is a number of seconds, and brings a
 //! line with the time of each call in them. Between slices the program sleeps.
 
-use std::io::{Lines, StdinLock, Write, stdin, stdout};
+use std::io::{BufRead, BufReader, Lines, Stdin, Write, stdin, stdout};
 use std::time::{Duration, Instant};
 
 /// The slices that are asked for.
-pub struct Slices(Lines<StdinLock<'static>>);
+pub struct Slices(Lines<BufReader<Stdin>>);
 
 impl Slices {
     /// Says that calls can begin.
     pub fn begin() -> std::io::Result<Self> {
         writeln!(stdout(), "ready")?;
-        Ok(Self(stdin().lines()))
+        Ok(Self(BufReader::new(stdin()).lines()))
     }
 
     /// Waits for the next one; none follows when standard input has ended.

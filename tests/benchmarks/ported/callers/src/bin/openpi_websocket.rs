@@ -12,7 +12,7 @@ use clap::Parser;
 use futures_util::{SinkExt, StreamExt};
 use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
-use slices::Slices;
+use slices::{Slice, Slices};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
@@ -76,13 +76,31 @@ type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 async fn infer(socket: &mut Socket, observation: &Observation<'_>) -> anyhow::Result<Vec<f32>> {
     let packed = rmp_serde::to_vec_named(observation)?;
     socket.send(Message::binary(packed)).await?;
-    let answer = match socket.next().await.context("closed")?? {
-        Message::Binary(answer) => answer,
-        other => bail!("{other}"),
+    let answer = loop {
+        match socket.next().await.context("closed")?? {
+            Message::Binary(answer) => break answer,
+            Message::Ping(_) | Message::Pong(_) => {}
+            other => bail!("{other}"),
+        }
     };
     let answer: Answer = rmp_serde::from_slice(&answer)?;
     let Some(Field::Data(data)) = answer.actions.get(Bytes::new(b"data")) else { bail!("no data") };
     Ok(data.chunks_exact(4).filter_map(|four| Some(f32::from_le_bytes(four.try_into().ok()?))).collect())
+}
+
+/// Waits for the next slice, and meanwhile answers the server's pings, without which it would hang up.
+async fn pause(socket: &mut Socket, mut slices: Slices) -> anyhow::Result<(Slices, Option<Slice>)> {
+    let mut waiting = tokio::task::spawn_blocking(move || slices.next().map(|slice| (slices, slice)));
+    loop {
+        tokio::select! {
+            asked = &mut waiting => return asked?,
+            message = socket.next() => match message.context("closed")?? {
+                Message::Ping(_) => socket.flush().await?,
+                Message::Pong(_) => {}
+                other => bail!("{other}"),
+            },
+        }
+    }
 }
 
 #[tokio::main]
@@ -96,7 +114,10 @@ async fn main() -> anyhow::Result<()> {
     let state: Vec<u8> = [0.1_f64; 14].iter().flat_map(|joint| joint.to_le_bytes()).collect();
     let mut slices = Slices::begin()?;
     let mut step = 0_usize;
-    while let Some(mut slice) = slices.next()? {
+    loop {
+        let (left, slice) = pause(&mut socket, slices).await?;
+        slices = left;
+        let Some(mut slice) = slice else { break };
         while slice.goes_on() {
             step += 1;
             for (camera, image) in images.iter_mut().enumerate() {
