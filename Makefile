@@ -32,7 +32,7 @@ OLDER_COMMIT := 24005c3cd7002c66db5feb73228009d3031ec52b
 OLDER := $(if $(shell git cat-file -t $(OLDER_COMMIT) 2>/dev/null),target/older/.built)
 
 .PHONY: demo lab check crates test test-rust test-loom test-memory test-threads test-miri nightly fuzz test-python front-end conformance lint \
-	docs docs-blocks format setup build tools bench bench-ported bench-rust soak clean browser pictures wheels sdist check-wheels check-sdist test-pythons \
+	docs docs-blocks format setup build tools bench bench-ported bench-rust soak clean browser notebooks pictures wheels sdist check-wheels check-sdist test-pythons \
 	licenses workflows rust msrv version check-tag publish-crates github-release
 
 demo: $(VENV)/.extension $(VENV)/.cart_pole
@@ -253,6 +253,10 @@ lint: build front-end
 	$(BIN)/ruff format --check pycrust pycrust_pytest.py release tests client-rs/examples docs/site
 	$(BIN)/pyright
 	cd pycrust/jupyter/view && npm run --silent check
+
+# The notebooks, run and saved with what they printed.
+notebooks: build
+	$(BIN)/python notebooks/save.py $(NOTEBOOKS)
 
 # The README's pictures, of the view while a handler is replaced.
 pictures: build browser front-end
