@@ -9,6 +9,9 @@ from tests.docs import rust
 from tests.docs.blocks import RUN, Block, blocks, documents, elsewhere, name_of
 from tests.docs.reading import PageError, Reader
 
+# The first of them compiles all blocks of Rust.
+pytestmark = pytest.mark.timeout(900)
+
 TEXTS = {name_of(path): path.read_text(encoding="utf-8") for path in documents()}
 BLOCKS = {name: blocks(text, name) for name, text in TEXTS.items() if elsewhere(text) is None}
 PAGES = [name for name, found in BLOCKS.items() if found]

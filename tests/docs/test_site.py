@@ -17,6 +17,9 @@ import pycrust
 from tests.conftest import ROOT
 from tests.jupyter.browser.lab import PATIENCE_MS
 
+# The first of them builds the site, with the crates' documentation.
+pytestmark = pytest.mark.timeout(900)
+
 #: Attributes by which a browser fetches something, of itself.
 FETCHED = {
     ("script", "src"), ("link", "href"), ("img", "src"), ("source", "srcset"), ("iframe", "src"), ("video", "src"),
