@@ -22,6 +22,7 @@ NOT_RUN = {
     "docs/how-to/pacing.md": 1,
     "docs/how-to/types.md": 1,
     "docs/tutorial.md": 1,
+    "docs/versions.md": 1,
 }
 
 
