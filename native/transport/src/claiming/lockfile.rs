@@ -160,3 +160,58 @@ fn read(file: &File) -> Owner {
     let _ = file.take(MAX_LEN).read_to_end(&mut text);
     rmp_serde::from_slice(&text).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed test panics")]
+
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    /// Ends the other threads, also where this one fails.
+    struct Ends<'a>(&'a AtomicBool);
+
+    impl Drop for Ends<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn names_are_taken_while_others_remove_what_is_nobodys() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("raced.lock");
+        let owner = Owner { endpoint: "raced".into(), pid: std::process::id(), ..Owner::default() };
+        let left = rmp_serde::to_vec_named(&owner).unwrap();
+        let ended = AtomicBool::new(false);
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !ended.load(Ordering::Relaxed) {
+                        held_or_removed(&path);
+                    }
+                });
+            }
+            let _ends = Ends(&ended);
+            let mut taken = 0;
+            while taken < 300 {
+                // What a killed holder leaves, which is anybody's to remove until it is locked.
+                fs::write(&path, &left).unwrap();
+                let lock = match LockFile::take(&path, &owner) {
+                    Ok(lock) => lock,
+                    // Those who look hold it for an instant each, and these two do nothing else.
+                    Err(ClaimError::Served(_)) => continue,
+                    Err(error) => panic!("{error}"),
+                };
+                taken += 1;
+                for _ in 0..20 {
+                    assert!(lock.is_there(), "nobody removes what is held");
+                    thread::yield_now();
+                }
+            }
+        });
+        held_or_removed(&path);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "the last one has left nothing");
+    }
+}
