@@ -42,7 +42,7 @@ type Boxed<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
 /// # Examples
 /// ```
 /// use std::time::Duration;
-/// use tower::{Service, ServiceExt};
+/// use tower::ServiceExt;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), pycrust_client::Error> {
@@ -51,8 +51,8 @@ type Boxed<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
 /// # worker.on("add", |(a, b): (i32, i32)| Ok(a + b));
 /// # let client = worker.client();
 /// let add = client.request("add").timeout(Duration::from_secs(1)).into_service::<i32>();
-/// let mut limited = tower::ServiceBuilder::new().concurrency_limit(8).service(add);
-/// let sum = limited.ready().await?.call((10, 20)).await?;
+/// let limited = tower::ServiceBuilder::new().concurrency_limit(8).service(add);
+/// let sum = limited.oneshot((10, 20)).await?;
 /// assert_eq!(sum, 30);
 /// # }
 /// # Ok(())
