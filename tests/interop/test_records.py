@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import numpy as np
 import pandas as pd
 import pytest
-import torch  # noqa: TC002 - an annotation names it
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -23,6 +22,8 @@ from pycrust.text.values import array_text
 from pycrust.traffic.redaction import REDACTED
 from pycrust.trials.compare import compare
 from tests.interop.test_tensors import is_shared, mapping_of
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed: make setup TORCH=torch installs it")
 
 TICK = np.dtype([("at", "i8"), ("price", "f8"), ("size", "u4"), ("side", "u1")], align=True)
 FILL = np.dtype([
