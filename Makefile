@@ -385,15 +385,16 @@ version:
 
 # A release is published by .github/workflows/release.yml, which a tag starts: git tag v0.3.0 && git push origin v0.3.0.
 TAG ?=
+export TAG
 check-tag:
-	python3 -m release.notes "$(TAG)"
+	python3 -m release.notes "$$TAG"
 
 publish-crates:
 	cargo publish --locked --workspace --exclude pycrust-native --exclude pycrust-fuzz
 
 github-release:
-	python3 -m release.notes "$(TAG)" > target/notes.md
-	gh release create "$(TAG)" --title "$(TAG)" --notes-file target/notes.md target/wheels/*
+	python3 -m release.notes "$$TAG" > target/notes.md
+	gh release create "$$TAG" --title "$$TAG" --notes-file target/notes.md target/wheels/*
 
 # Everything at once while some are killed, then plans of faults one after the other, each of them for so long. The plans are
 # those of the seeds from FIRST_SEED on.
