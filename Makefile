@@ -390,7 +390,7 @@ check-tag:
 	python3 -m release.notes "$$TAG"
 
 publish-crates:
-	cargo publish --locked --workspace --exclude pycrust-native --exclude pycrust-fuzz
+	cargo publish --locked $(PUBLISHED)
 
 github-release:
 	python3 -m release.notes "$$TAG" > target/notes.md
