@@ -19,7 +19,7 @@ A comment right above a block says more:
 | comment | what it means |
 |---|---|
 | `<!-- file: NAME -->` | the block is written to this file of the page's folder, and that is all |
-| `<!-- background -->` | goes on until the page ends; the next block waits for its first line |
+| `<!-- background: LINES -->` | goes on until the page ends; the next block waits until it has printed so many lines |
 | `<!-- raises: NAME -->` | the cell ends with this exception |
 | `<!-- endpoint: NAME -->` | these lines of Rust are run, with a `client` of this endpoint |
 | `<!-- part of: FILE -->` | its lines stand in this file, in this order |
@@ -45,7 +45,7 @@ PARSED = {"json", "toml", "yaml", "ini"}
 KINDS = RUN | PARSED | {"text"}
 #: What comments may say, and whether a value belongs to it.
 MARKS = {
-    "file": True, "background": False, "raises": True, "endpoint": True, "part of": True, "not run": True,
+    "file": True, "background": True, "raises": True, "endpoint": True, "part of": True, "not run": True,
 }  # fmt: skip
 #: A page with this comment has a test of its own.
 _ELSEWHERE = re.compile(r"<!-- tested by: (\S+) -->")

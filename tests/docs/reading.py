@@ -101,7 +101,8 @@ class Reader:
             command = ["sh", "-c", f"exec {block.text}"]
             program = self._start(*command, cwd=self._folder, env=_environment())
             self._background.append(program)
-            self._printed = program.line()
+            # It goes on once so many lines are printed.
+            self._printed = "\n".join(program.line() for _ in range(int(block.marks["background"])))
         else:
             self._run(block, ["sh", "-e", "-c", block.text])
 

@@ -21,8 +21,8 @@ def test_slots_show_their_live_version_its_memory_and_what_happened() -> None:
     assert policy.reload(0).wait().error is not None
     assert models.rows(endpoint.models)[0][:5] == ["policy", 2, "live", "dict", 160]
     timeline.look_at_notes(endpoint.events, endpoint.name)
-    told = [(kind, mark) for _, _, kind, _, mark in timeline.all()]
-    assert ("model", "policy v2") in told
+    told = [(kind, marks) for _, _, kind, _, marks, _ in timeline.all()]
+    assert ("model", ["policy v2"]) in told
     assert "refused" in {kind for kind, _ in told}
 
 

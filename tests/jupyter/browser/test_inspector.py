@@ -55,7 +55,7 @@ def test_a_failing_call_is_found_explained_and_replayed_on_its_mend(lab: Lab, ru
         one(rust, "add", {"a": "five", "b": 2})
         notebook.wait(lambda: notebook.count("call-row") == 3, "three calls")
         notebook.wait(lambda: "Failing" in notebook.words(), "the view to say so")
-        assert "divide v1: UNKNOWN" in notebook.text("event-log")
+        notebook.wait(lambda: "divide v1: UNKNOWN" in notebook.text("event-log"), "the error in the log")
 
         found = notebook.page.get_by_test_id("traffic-filter")
         found.fill("divide status:error")

@@ -181,7 +181,7 @@ def test_view_of_many_methods_with_hostile_names_is_bounded_and_escaped(lab: Lab
         assert name == "<img src=x onerror=alert(1)>\"'&"
         box = notebook.view.bounding_box()
         assert box is not None
-        assert box["height"] < 900
+        assert box["height"] < 1000
         assert notebook.view.locator("table").get_attribute("aria-rowcount") == "22"
         assert notebook.view.locator("thead th[scope=col]").count() == 9
         assert notebook.row("method_19").count() == 0, "what is out of sight is not there"
