@@ -436,7 +436,7 @@ impl Address {
             let left = expires_ns.map(|at| Duration::from_nanos(at.saturating_sub(monotonic_ns())));
             if left.is_some_and(|left| left.is_zero()) {
                 *begun.lock() = Some(waits);
-                let reason = "connecting takes longer than that, and goes on with the next call";
+                let reason = "the connection takes longer than that; the next call goes on with it";
                 return Err(Error::of_call(Code::DeadlineExceeded, SUBJECT, reason));
             }
             waits.wait(left.map_or_else(|| waits.until(), |left| Instant::now() + left));
