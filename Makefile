@@ -81,7 +81,8 @@ $(VENV)/.installed: $(VENV)/.demo
 
 $(VENV)/.extension: $(VENV)/.demo $(RUST_SOURCES)
 	$(SAY) "Building the Python extension (one to three minutes the first time)"
-	PIP_QUIET=1 $(BIN)/maturin develop --release --features fault-points
+	@# The group is named, since it would install `dev` otherwise.
+	PIP_QUIET=1 $(BIN)/maturin develop --release --features fault-points --group demo
 	touch $@
 
 $(VENV)/.cart_pole: $(VENV)/.demo $(RUST_SOURCES)
