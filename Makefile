@@ -87,7 +87,8 @@ $(VENV)/.extension: $(VENV)/.demo $(RUST_SOURCES)
 
 $(VENV)/.cart_pole: $(VENV)/.demo $(RUST_SOURCES)
 	$(SAY) "Building the control loop (a minute the first time)"
-	cargo build --release -p cart_pole
+	@# With the extension's feature: what it has compiled is taken as it is.
+	cargo build --release -p cart_pole --features pycrust-client/fault-points
 	touch $@
 
 $(VENV)/.client: $(VENV)/.installed $(RUST_SOURCES)
