@@ -19,7 +19,7 @@ A comment right above a block says more:
 | comment | what it means |
 |---|---|
 | `<!-- file: NAME -->` | the block is written to this file of the page's folder, and that is all |
-| `<!-- background: LINES -->` | goes on until the page ends; the next block waits until it has printed so many lines |
+| `<!-- background: LINES -->` | goes on until the page ends; the next block waits for so many of its lines |
 | `<!-- raises: NAME -->` | the cell ends with this exception |
 | `<!-- endpoint: NAME -->` | these lines of Rust are run, with a `client` of this endpoint |
 | `<!-- part of: FILE -->` | its lines stand in this file, in this order |
