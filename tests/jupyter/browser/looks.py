@@ -50,3 +50,17 @@ def accessibility_faults(notebook: Notebook) -> list[str]:
     assert AXE.exists(), "axe-core is missing: run `make front-end`"
     notebook.page.add_script_tag(content=AXE.read_text(encoding="utf-8"))
     return _check(notebook, "inaccessible")
+
+
+def fits(notebook: Notebook, name: str) -> None:
+    """Looks at a view in both themes and at three widths; each of the pictures is kept under this name."""
+    for theme in ("Light", "Dark"):
+        notebook.theme(theme)
+        notebook.page.locator(f'[data-testid=pycrust-dashboard][data-theme="{theme.lower()}"]').wait_for()
+        for width in (1400, 800, 480):
+            notebook.page.set_viewport_size({"width": width, "height": 1700})
+            notebook.page.wait_for_timeout(600)  # the chart follows its box in the next frames
+            assert outside(notebook) == []
+            assert overlapping(notebook) == []
+            notebook.picture(f"{name}-{theme.lower()}-{width}")
+        assert contrast_below(notebook, 4.5) == []

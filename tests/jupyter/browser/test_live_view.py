@@ -68,16 +68,7 @@ def test_live_view_shows_rust_traffic_while_it_happens(lab: Lab, rust: Callable)
 
 def looked_at(notebook: Notebook) -> None:
     """Light and dark, wide and narrow, while numbers change."""
-    for theme in ("Light", "Dark"):
-        notebook.theme(theme)
-        notebook.page.locator(f'[data-testid=pycrust-dashboard][data-theme="{theme.lower()}"]').wait_for()
-        for width in (1400, 800, 480):
-            notebook.page.set_viewport_size({"width": width, "height": 1700})
-            notebook.page.wait_for_timeout(600)  # the chart follows its box in the next frames
-            assert looks.outside(notebook) == []
-            assert looks.overlapping(notebook) == []
-            notebook.picture(f"live-view-{theme.lower()}-{width}")
-        assert looks.contrast_below(notebook, 4.5) == []
+    looks.fits(notebook, "live-view")
     notebook.page.set_viewport_size({"width": 1400, "height": 1100})
     assert looks.numerals_that_are_not_tabular(notebook) == []
     assert looks.accessibility_faults(notebook) == []

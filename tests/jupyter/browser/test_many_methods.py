@@ -95,16 +95,7 @@ def test_what_hurts_stands_on_top_and_the_rest_is_folded_or_found(lab: Lab, rust
         assert in_order(notebook)[:2] == ["settle", "price"]
 
         group.locator("button").click()
-        for theme in ("Light", "Dark"):
-            notebook.theme(theme)
-            notebook.page.locator(f'[data-testid=pycrust-dashboard][data-theme="{theme.lower()}"]').wait_for()
-            for width in (1400, 800, 480):
-                notebook.page.set_viewport_size({"width": width, "height": 1700})
-                notebook.page.wait_for_timeout(600)  # the chart follows its box in the next frames
-                assert looks.outside(notebook) == []
-                assert looks.overlapping(notebook) == []
-                notebook.picture(f"many-methods-{theme.lower()}-{width}")
-            assert looks.contrast_below(notebook, 4.5) == []
+        looks.fits(notebook, "many-methods")
         assert looks.accessibility_faults(notebook) == []
         for load in loads:
             load.stop()
