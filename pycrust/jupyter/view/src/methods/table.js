@@ -23,7 +23,7 @@ const COLUMNS = [
   { key: "p50", label: "p50", title: "Round trip as the clients measured it: half were faster" },
   { key: "p99", label: "p99", title: "Round trip as the clients measured it: 99 of 100 were faster" },
 ];
-const DEFAULT = "What hurts stands on top: errors a second, and p99 times calls a second";
+const ORDER = "What hurts stands on top, until a column's head is chosen: errors a second, and p99 times calls a second";
 
 /** The table, with a field that finds methods and heads that sort them. */
 export class Table {
@@ -38,8 +38,10 @@ export class Table {
     this.wish = { by: "hurt", down: true, find: "", open: new Map() };
     /** @type {import("./order.js").Line[]} */
     this.lines = [];
-    /** When the lines were put in order, seconds. */
+    /** When the lines were put in order, seconds, and the methods that there were. */
     this.ordered = 0;
+    /** @type {string[]} */
+    this.names = [];
     /** @type {{endpoint: import("../base/state.js").Endpoint, history: import("../base/history.js").History} | null} */
     this.drawn = null;
 
@@ -76,7 +78,7 @@ export class Table {
     this.tools = element(
       "div",
       { class: "pycrust-bar-tools" },
-      element("h3", { class: "pycrust-title" }, "Methods"),
+      element("h3", { class: "pycrust-title", title: ORDER }, "Methods"),
       this.find,
       this.found,
     );
@@ -109,7 +111,6 @@ export class Table {
     for (const [name, head] of this.heads) {
       attribute(head, "aria-sort", name !== this.wish.by ? null : this.wish.down ? "descending" : "ascending");
     }
-    attribute(this.table, "title", this.wish.by === "hurt" ? DEFAULT : null);
     this.arrange();
   }
 
@@ -129,15 +130,10 @@ export class Table {
     // What is read or about to be clicked stays where it is.
     const held = this.body.matches(":hover") || this.body.contains(this.scroll.ownerDocument.activeElement);
     const due = endpoint.at - this.ordered >= STEADY_S && !held;
-    this.arrange(!due && this.same(endpoint));
+    this.arrange(!due && endpoint.names === this.names);
     write(this.caption, `Methods of endpoint ${endpoint.endpoint}, with rates, errors and round trips`);
     this.empty.hidden = endpoint.methods.length > 0;
     this.tools.hidden = endpoint.methods.length === 0;
-  }
-
-  /** @param {import("../base/state.js").Endpoint} endpoint */
-  same(endpoint) {
-    return endpoint.names === this.names;
   }
 
   /**
